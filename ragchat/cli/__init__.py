@@ -1,0 +1,87 @@
+"""The command line: the composition root. Each command group is a module of its own, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from ragchat import __version__
+from ragchat.errors import RagchatError
+
+_COMMANDS = {
+    "chat": ("ragchat.cli.chat", "Open the chat (also what plain `ragchat` does)."),
+    "ask": ("ragchat.cli.ask", "Answer one question on standard output."),
+    "kb": ("ragchat.cli.kb", "Knowledge bases: add, sync, search, list, status, remove."),
+    "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
+    "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
+    "config": ("ragchat.cli.config", "Settings: show, path, set."),
+    "doctor": ("ragchat.cli.doctor", "Look for what is wrong and say what to do."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports only the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, prog_name="ragchat")
+@click.pass_context
+def ragchat(ctx: click.Context) -> None:
+    """Talk to a local language model and to your own documents. Nothing leaves this machine.
+
+    Without a command the chat opens.
+
+    \b
+    Exit codes: 0 done, 1 something failed, 2 wrong usage or setting, 3 nothing found
+    (with --strict), 4 no such model, knowledge base or file, 5 model or inference,
+    6 database or disk, 7 a document, 8 a download, 130 cancelled.
+    """
+    from ragchat.cli.context import build
+
+    ctx.obj = build()
+    if ctx.invoked_subcommand is None:
+        from ragchat.cli.chat import chat
+
+        ctx.invoke(chat)
+
+
+def main() -> None:
+    """Run the command line; every expected error becomes a sentence on standard error and an exit code."""
+    try:
+        code = ragchat.main(prog_name="ragchat", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except RagchatError as error:
+        click.echo(f"ragchat: {error}", err=True)
+        if error.remedy:
+            click.echo(f"  {error.remedy}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("ragchat: stopped.", err=True)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read us has heard enough; the interpreter must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,169 @@
+"""Puts objects together from folders and settings. Below this module nobody sees either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragchat.cli.context import Context
+from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
+from ragchat.types import CancelToken, ChatModel, Sampling
+
+if TYPE_CHECKING:
+    from ragchat.ingest.sync import IngestOptions
+    from ragchat.llm.client import InferenceClient
+    from ragchat.llm.library import ModelLibrary
+    from ragchat.session.chat import AskOptions, ChatSession
+    from ragchat.store.chats import ChatStore
+
+MANUAL_KB = "manual"
+"""The knowledge base of ragchat's own manual."""
+
+
+def library(context: Context) -> ModelLibrary:
+    """The installed models."""
+    from ragchat.llm.library import ModelLibrary
+
+    return ModelLibrary(context.paths.model_dirs)
+
+
+def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClient:
+    """The model of the settings or of this name, not yet loaded; its process starts with the first load."""
+    from ragchat.llm.client import InferenceClient, ModelOptions
+
+    settings = context.settings.model
+    return InferenceClient(
+        resolve=library(context).resolve,
+        check=check_model,
+        options=ModelOptions(
+            n_ctx=n_ctx or settings.n_ctx,
+            n_batch=settings.n_batch,
+            n_threads=settings.threads,
+            n_threads_batch=settings.threads_batch,
+            flash_attention=settings.flash_attention,
+            plain_format=settings.plain_format,
+            thinking=settings.thinking,
+        ),
+        log=context.paths.inference_log,
+        suspects_file=context.paths.suspects_file,
+        profiles_file=context.paths.profiles_file,
+        name=name or settings.name,
+    )
+
+
+def check_model(path: Path, n_ctx: int) -> int:
+    """The n_ctx to load a model with: what is asked for, at most what it was trained with. Raises ModelError."""
+    from ragchat.llm.gguf import check_chat_model, read_metadata
+    from ragchat.llm.memory import check_fits
+
+    metadata = read_metadata(path)
+    check_chat_model(metadata)
+    trained = metadata.n_ctx_train or 4096
+    n_ctx = min(n_ctx or 8192, trained)
+    check_fits(metadata, n_ctx)
+    return n_ctx
+
+
+def sampling(context: Context) -> Sampling:
+    settings = context.settings.sampling
+    return Sampling(
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        repeat_penalty=settings.repeat_penalty,
+        seed=None if settings.seed < 0 else settings.seed,
+        max_tokens=settings.max_tokens,
+        stop=settings.stop,
+    )
+
+
+def ask_options(
+    context: Context, *, k: int = 0, strict: bool | None = None, sampled: Sampling | None = None
+) -> AskOptions:
+    """How questions are answered; arguments that are given win over the settings."""
+    from ragchat.session.chat import AskOptions
+
+    retrieval, chat = context.settings.retrieval, context.settings.chat
+    return AskOptions(
+        sampling=sampled or sampling(context),
+        k=k or retrieval.k,
+        passages=retrieval.passages,
+        passage_share=retrieval.passage_share,
+        min_match=retrieval.min_match,
+        strict=chat.strict if strict is None else strict,
+        instructions=chat.system_prompt,
+    )
+
+
+def ingest_options(context: Context) -> IngestOptions:
+    from ragchat.ingest.sync import IngestOptions
+
+    settings = context.settings.knowledge
+    return IngestOptions(
+        log=context.paths.extraction_log,
+        max_file_bytes=int(settings.max_file_mib * 1024 * 1024),
+        exclude=settings.exclude,
+        chunk_tokens=settings.chunk_tokens,
+        overlap_tokens=settings.overlap_tokens,
+        timeout_s=settings.extraction_timeout_s,
+        memory_mib=settings.extraction_memory_mib,
+    )
+
+
+def default_knowledge_bases(context: Context) -> tuple[str, ...]:
+    """What a chat asks that says nothing: those of the settings, else all of the person's own, else the manual."""
+    names = knowledge_base_names(context.paths.kb_dir)
+    if chosen := context.settings.chat.knowledge_bases:
+        return tuple(name for name in chosen if name in names)
+    own = [name for name in names if name != MANUAL_KB]
+    return tuple(own or names)
+
+
+@contextmanager
+def knowledge_bases(context: Context, names: Sequence[str]) -> Iterator[list[KnowledgeStore]]:
+    """The knowledge bases of these names, open for this thread. Raises NotFoundError, StorageError."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(KnowledgeStore.open(context.paths.kb_dir, name)) for name in names]
+
+
+@contextmanager
+def chat_session(
+    context: Context,
+    chats: ChatStore | None,
+    chat_model: ChatModel,
+    names: Sequence[str],
+    options: AskOptions,
+) -> Iterator[ChatSession]:
+    """A session over knowledge bases of these names, for this thread; one that is gone or damaged is left out."""
+    from ragchat.session.chat import ChatSession
+
+    with ExitStack() as stack:
+        stores = [stack.enter_context(KnowledgeStore.open(context.paths.kb_dir, name)) for name in names]
+        yield ChatSession(chats, chat_model, stores, options)
+
+
+def index_manual(context: Context, cancel: CancelToken) -> int:
+    """Bring the knowledge base of the manual up to date; how many chunks it has."""
+    from ragchat.ingest.sync import SyncFinished, sync
+    from ragchat.paths import MANUAL
+
+    with KnowledgeStore.create(context.paths.kb_dir, MANUAL_KB) as store:
+        for event in sync(store, ingest_options(context), cancel=cancel, add=[MANUAL]):
+            if isinstance(event, SyncFinished):
+                return event.status.chunks
+    return 0
+
+
+def override(
+    base: Sampling, *, temperature: float | None, seed: int | None, max_tokens: int | None
+) -> Sampling:
+    """`base` with what was typed."""
+    if temperature is not None:
+        base = replace(base, temperature=temperature)
+    if seed is not None:
+        base = replace(base, seed=seed)
+    return base if max_tokens is None else replace(base, max_tokens=max_tokens)

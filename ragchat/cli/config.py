@@ -1,0 +1,82 @@
+"""`ragchat config`: settings from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+import msgspec
+
+from ragchat import config as settings
+from ragchat.cli.context import Context, note, pass_context
+
+
+@click.group()
+def config() -> None:
+    """Settings: default < file < environment (RAGCHAT_SECTION__KEY)."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON object by key.")
+@pass_context
+def show(context: Context, as_json: bool) -> None:
+    """Every setting with its value, where that comes from, and what it means."""
+    found = list(settings.describe(context.paths.settings_file, os.environ))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    s.key: {
+                        "value": msgspec.to_builtins(s.value),
+                        "default": msgspec.to_builtins(s.default),
+                        "origin": s.origin,
+                        "meaning": s.meaning,
+                    }
+                    for s in found
+                },
+                ensure_ascii=False,
+                indent=2,
+            )
+        )
+        return
+    section = ""
+    for setting in found:
+        if not setting.key.startswith(f"{section}."):
+            section = setting.key.partition(".")[0]
+            click.echo(click.style(f"\n[{section}]", bold=True))
+        origin = (
+            ""
+            if setting.origin == "default"
+            else f"  ({setting.origin}; default {json.dumps(msgspec.to_builtins(setting.default))})"
+        )
+        click.echo(
+            f"{setting.key} = {json.dumps(msgspec.to_builtins(setting.value), ensure_ascii=False)}{origin}"
+        )
+        click.echo(click.style(f"    {setting.meaning}", dim=True))
+
+
+@config.command()
+@pass_context
+def path(context: Context) -> None:
+    """Where settings, chats, knowledge bases, models and logs lie."""
+    places = context.paths
+    for name, folder in (
+        ("settings", places.settings_file),
+        ("chats", places.chat_database),
+        ("knowledge", places.kb_dir),
+        ("models", places.model_dirs[0]),
+        ("logs", places.state_dir),
+        ("cache", places.cache_dir),
+    ):
+        click.echo(f"{name:10} {folder}")
+
+
+@config.command("set")
+@click.argument("key")
+@click.argument("value")
+@pass_context
+def set_(context: Context, key: str, value: str) -> None:
+    """Write one setting, for example: ragchat config set retrieval.k 12"""
+    understood = settings.set_value(context.paths.settings_file, key, value)
+    note(f"{key} = {json.dumps(understood, ensure_ascii=False)} in {context.paths.settings_file}")

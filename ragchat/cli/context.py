@@ -1,0 +1,60 @@
+"""What every command gets: the folders and the settings. Built once, in the composition root."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+
+from ragchat import config
+from ragchat.paths import Paths
+from ragchat.types import CancelToken
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`ctx.obj` of every click command."""
+
+    paths: Paths
+    settings: config.Settings
+
+
+pass_context = click.make_pass_decorator(Context)
+
+
+def build() -> Context:
+    """Folders from the environment, settings from file and environment. Raises UsageError."""
+    paths = Paths.discover(os.environ)
+    return Context(paths, config.load(paths.settings_file, os.environ))
+
+
+def note(sentence: str) -> None:
+    """A diagnostic for the person, on standard error; data goes to standard output."""
+    click.echo(sentence, err=True)
+
+
+def interactive() -> bool:
+    """Whether standard error is a terminal, so that progress may be drawn there."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def cancel_on_interrupt() -> Iterator[CancelToken]:
+    """A token that the first Ctrl-C sets, so that what is done is kept; the second interrupts at once."""
+    cancel = CancelToken()
+
+    def handle(*_: object) -> None:
+        if cancel.cancelled:
+            raise KeyboardInterrupt
+        cancel.cancel()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,224 @@
+"""`ragchat doctor`: looks at everything that ragchat stands on, and says what to do about each finding."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from ragchat import __version__, config
+from ragchat.cli import build
+from ragchat.cli.context import Context, pass_context
+from ragchat.errors import RagchatError
+from ragchat.text import clean_line, human_bytes, human_seconds
+from ragchat.types import CancelToken, GenerationFinished, Message, Sampling
+
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `remedy` is empty when all is well."""
+
+    about: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="A JSON array of findings.")
+@pass_context
+def doctor(context: Context, as_json: bool) -> None:
+    """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
+    checks: list[Callable[[Context], Iterator[Finding]]] = [
+        _runtime, _settings, _folders, _disk, _chats, _knowledge_bases, _models, _inference,
+    ]  # fmt: skip
+    findings = []
+    for check in checks:
+        for finding in _guarded(check, context):
+            findings.append(finding)
+            if not as_json:
+                mark = (
+                    click.style("ok ", fg="green") if finding.ok else click.style("BAD", fg="red", bold=True)
+                )
+                click.echo(f"{mark} {finding.about:14} {clean_line(finding.detail)}")
+                if not finding.ok and finding.remedy:
+                    click.echo(f"    -> {clean_line(finding.remedy)}")
+    if as_json:
+        click.echo(
+            json.dumps(
+                [{"about": f.about, "ok": f.ok, "detail": f.detail, "remedy": f.remedy} for f in findings],
+                indent=2,
+            )
+        )
+    raise SystemExit(0 if all(finding.ok for finding in findings) else 1)
+
+
+def _guarded(check: Callable[[Context], Iterator[Finding]], context: Context) -> Iterator[Finding]:
+    try:
+        yield from check(context)
+    except RagchatError as error:
+        yield Finding(check.__name__.strip("_").replace("_", " "), False, str(error), error.remedy)
+    except OSError as error:
+        yield Finding(
+            check.__name__.strip("_").replace("_", " "),
+            False,
+            str(error),
+            "Check the folder and its permissions.",
+        )
+
+
+def _runtime(_: Context) -> Iterator[Finding]:
+    import platform
+    from importlib.metadata import version
+
+    from ragchat.store.database import sqlite_version
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("textual", "llama-cpp-python", "kreuzberg"))
+    yield Finding(
+        "ragchat",
+        True,
+        f"{__version__}, Python {python}, {platform.system()} {platform.machine()}, {packages}",
+    )
+    found = sqlite_version()
+    yield Finding(
+        "SQLite",
+        found >= (3, 35),
+        ".".join(map(str, found)),
+        "SQLite 3.35 or newer is needed: use a newer Python.",
+    )
+
+
+def _settings(context: Context) -> Iterator[Finding]:
+    file = context.paths.settings_file
+    changed = sum(setting.origin != "default" for setting in config.describe(file, os.environ))
+    yield Finding(
+        "settings", True, f"{file}{'' if file.exists() else ' (not there: defaults)'}, {changed} changed"
+    )
+
+
+def _folders(context: Context) -> Iterator[Finding]:
+    context.paths.create()
+    paths = context.paths
+    for name, folder in (
+        ("data", paths.data_dir), ("state", paths.state_dir), ("cache", paths.cache_dir), ("models", paths.model_dirs[0]),
+    ):  # fmt: skip
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                yield Finding(f"{name} folder", True, str(folder))
+        except OSError as error:
+            yield Finding(
+                f"{name} folder",
+                False,
+                f"{folder} cannot be written: {error.strerror}.",
+                f"Give yourself write access: chmod u+rwx {folder}",
+            )
+
+
+def _disk(context: Context) -> Iterator[Finding]:
+    free = shutil.disk_usage(context.paths.data_dir).free
+    yield Finding(
+        "disk",
+        free >= LEAST_FREE_BYTES,
+        f"{human_bytes(free)} free",
+        "Free some space: indexing and chats need it.",
+    )
+
+
+def _chats(context: Context) -> Iterator[Finding]:
+    from ragchat.store.chats import ChatStore
+
+    chats = ChatStore(context.paths.chat_database)
+    try:
+        verdict, number = chats.check(), len(chats.conversations())
+    finally:
+        chats.close()
+    remedy = f"Move {context.paths.chat_database} aside (keep it!) and copy the newest backup in its place."
+    yield Finding("chats", verdict == "ok", f"{number} chats, integrity {verdict}", remedy)
+
+
+def _knowledge_bases(context: Context) -> Iterator[Finding]:
+    from ragchat.ingest.sync import status
+    from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
+
+    names = knowledge_base_names(context.paths.kb_dir)
+    if not names:
+        yield Finding("documents", True, "no knowledge base yet: ragchat kb add NAME FOLDER")
+    for name in names:
+        try:
+            with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+                verdict, found = store.check(), status(store)
+        except RagchatError as error:
+            yield Finding(f"kb {name}", False, str(error), error.remedy)
+            continue
+        stale = sum(document.state in ("changed", "missing") for document in found.documents)
+        note = f", {stale} changed since the last sync (ragchat kb sync {name})" if stale else ""
+        adds_up = found.found == found.indexed + found.skipped + found.failed
+        yield Finding(
+            f"kb {name}",
+            verdict == "ok" and adds_up,
+            f"{found.indexed} documents, {found.chunks} chunks, integrity {verdict}{note}",
+            f"Build it anew: ragchat kb remove {name}, then ragchat kb add {name} {' '.join(found.roots)}",
+        )
+
+
+def _models(context: Context) -> Iterator[Finding]:
+    from ragchat.llm.gguf import read_metadata
+    from ragchat.llm.memory import available_bytes, estimate
+
+    path = build.library(context).resolve(context.settings.model.name)
+    n_ctx = build.check_model(path, context.settings.model.n_ctx)
+    metadata = read_metadata(path)
+    needed, free = estimate(metadata, n_ctx).total, available_bytes()
+    yield Finding(
+        "model", True, f"{path.stem}: {metadata.architecture}, {human_bytes(path.stat().st_size)}, {path}"
+    )
+    yield Finding(
+        "memory", needed <= free, f"{human_bytes(needed)} needed at {n_ctx} tokens, {human_bytes(free)} free"
+    )
+    template = "the model's own" if metadata.has_chat_template else context.settings.model.plain_format
+    yield Finding(
+        "prompt format", bool(template), template or "the model has none",
+        "Choose one: ragchat config set model.plain_format chatml (or alpaca, vicuna, plain).",
+    )  # fmt: skip
+
+
+def _inference(context: Context) -> Iterator[Finding]:
+    model = build.model(context)
+    started = time.perf_counter()
+    try:
+        for _ in model.load():
+            pass
+        loaded = time.perf_counter() - started
+        greedy = Sampling(temperature=0, max_tokens=1)
+        finished = None
+        for event in model.generate([Message("user", "Say yes.")], greedy, cancel=CancelToken()):
+            if isinstance(event, GenerationFinished):
+                finished = event
+        info = model.info
+    finally:
+        model.close()
+    wrote = bool(finished and finished.completion_tokens)
+    threads = (
+        f", {info.n_threads} threads, flash attention {'on' if info.flash_attention else 'off'}"
+        if info
+        else ""
+    )
+    yield Finding(
+        "inference",
+        wrote,
+        f"loaded in {human_seconds(loaded)} and wrote a token{threads}"
+        if wrote
+        else "the model wrote no token",
+        f"See {Path(context.paths.inference_log)}.",
+    )

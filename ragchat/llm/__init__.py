@@ -1,0 +1,1 @@
+"""Models: catalogue, GGUF metadata, memory, downloads, the inference process and its client."""

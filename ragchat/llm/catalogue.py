@@ -1,0 +1,71 @@
+"""The models that `ragchat model pull` knows by name: the default and a ladder for laptops."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
+
+
+class PackageSource(msgspec.Struct, frozen=True, tag_field="kind", tag="package", forbid_unknown_fields=True):
+    """A file inside a wheel of the package index. `download_bytes` is the size of the wheel."""
+
+    package: str
+    version: str
+    member: str
+    download_bytes: int
+
+
+class HubSource(msgspec.Struct, frozen=True, tag_field="kind", tag="hub", forbid_unknown_fields=True):
+    """A file of a model repository. `revision` pins the commit."""
+
+    repo: str
+    revision: str
+    file: str
+
+
+class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model to recommend. It has the shape that `memory.estimate` needs. `file` is its name on disk."""
+
+    name: str
+    title: str
+    parameters: str
+    quantisation: str
+    file: str
+    size_bytes: int
+    sha256: str
+    licence: str
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    n_embd: int
+    n_feed_forward: int
+    n_vocab: int
+    context: int
+    source: PackageSource | HubSource
+
+    @property
+    def weights_bytes(self) -> int:
+        return self.size_bytes
+
+    @property
+    def n_ctx_train(self) -> int:
+        return self.context
+
+    @property
+    def kv_width(self) -> int:
+        """Numbers that one token leaves in the KV cache, all layers together."""
+        return self.n_layers * self.n_kv_heads * 2 * self.head_dim
+
+
+class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    models: tuple[CatalogueEntry, ...]
+
+
+def load_catalogue() -> tuple[CatalogueEntry, ...]:
+    """All entries, smallest first; the first is the default."""
+    return msgspec.convert(tomllib.loads(CATALOGUE_FILE.read_text("utf-8")), _Catalogue).models

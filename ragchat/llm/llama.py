@@ -1,0 +1,479 @@
+"""llama.cpp through its low-level API: one model, one context, one sequence. Only the inference process imports this.
+
+It does not know about pipes: progress and text leave through callbacks, a cancel comes in through `AbortFlag`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import llama_cpp as lib
+
+from ragchat.llm.template import ChatTemplate, Piece
+from ragchat.types import Sampling
+
+_PREFILL_STEP_S = 1.0
+_PENALTY_WINDOW = 64
+
+
+class LlamaError(Exception):
+    """`kind` as in `wire.Failed`."""
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+class AbortFlag:
+    """One byte that llama.cpp looks at between the nodes of its graph.
+
+    The callback is libc's `strlen` on a buffer of two bytes: it returns 0 (go on) or 1 (stop) without ever taking Python's lock,
+    which a Python callback would do some hundred times a token.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(2)
+        libc = ctypes.CDLL("msvcrt") if os.name == "nt" else ctypes.CDLL(None)
+        self.callback = ctypes.cast(libc.strlen, lib.ggml_abort_callback)
+        self.data = ctypes.cast(self._buffer, ctypes.c_void_p)
+
+    def set(self) -> None:
+        self._buffer[0] = b"\x01"
+
+    def clear(self) -> None:
+        self._buffer[0] = b"\x00"
+
+    @property
+    def is_set(self) -> bool:
+        return self._buffer[0] != b"\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a context runs. Rates are those of the measurement, 0 when there was none."""
+
+    n_threads: int
+    n_threads_batch: int
+    flash_attention: bool
+    measured: bool = False
+    prefill_tok_s: float = 0.0
+    decode_tok_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One generation, as `wire.Finished`."""
+
+    finish_reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    ttft_s: float
+    prefill_tok_s: float
+    decode_tok_s: float
+
+
+class Llama:
+    """A loaded model. Not thread-safe."""
+
+    def __init__(self, path: str, *, abort: AbortFlag, on_progress: Callable[[float], None]) -> None:
+        """Map the file. Raises LlamaError; a damaged file may also end the process, which is why it is one of its own."""
+        self._abort = abort
+        lib.llama_backend_init()
+        params = lib.llama_model_default_params()
+
+        @lib.llama_progress_callback  # type: ignore[untyped-decorator]
+        def progress(fraction: float, _: Any) -> bool:
+            on_progress(fraction)
+            return not abort.is_set
+
+        params.progress_callback = progress
+        if b"AMX_INT8 = 1" in lib.llama_print_system_info():
+            params.use_extra_bufts = (
+                False  # docs/decisions/0003-amx.md: its matrix code faults when built with GCC 12
+            )
+        self._model = lib.llama_model_load_from_file(path.encode(), params)
+        if not self._model:
+            raise LlamaError(
+                "model", "cancelled" if abort.is_set else "llama.cpp cannot load it (inference.log says why)"
+            )
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._context: Any = None
+        self._past: list[int] = []
+        self.n_ctx = 0
+        self.n_ctx_train: int = lib.llama_model_n_ctx_train(self._model)
+        self.n_params: int = lib.llama_model_n_params(self._model)
+        self.size_bytes: int = lib.llama_model_size(self._model)
+        self.architecture = self._metadata("general.architecture")
+        self.chat_template = self._metadata("tokenizer.chat_template")
+        buffer = ctypes.create_string_buffer(256)
+        lib.llama_model_desc(self._model, buffer, 256)
+        self.description = buffer.value.decode("utf-8", "replace")
+        self.bos = self._token_text(lib.llama_vocab_bos(self._vocab))
+        self.eos = self._token_text(lib.llama_vocab_eos(self._vocab))
+        self._controls = self._control_pattern()
+
+    def open(self, n_ctx: int, n_batch: int, tuning: Tuning) -> None:
+        """Make the context. Raises LlamaError when memory does not suffice."""
+        self._close_context()
+        self._context = self._new_context(n_ctx, n_batch, tuning)
+        self.n_ctx, self._n_batch = lib.llama_n_ctx(self._context), n_batch
+        self._past = []
+        self._prefill_rate = tuning.prefill_tok_s
+
+    def close(self) -> None:
+        self._close_context()
+        if self._model:
+            lib.llama_model_free(self._model)
+            self._model = None
+
+    # --- tokens -------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool, add_bos: bool = False) -> list[int]:
+        """Tokens of `text`; with `special`, control tokens in it are control tokens."""
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 8
+        buffer = (lib.llama_token * size)()
+        n = lib.llama_tokenize(self._vocab, data, len(data), buffer, size, add_bos, special)
+        if n < 0:
+            buffer = (lib.llama_token * -n)()
+            n = lib.llama_tokenize(self._vocab, data, len(data), buffer, -n, add_bos, special)
+        return list(buffer[:n])
+
+    def prompt_tokens(self, pieces: Sequence[Piece]) -> list[int]:
+        """Tokens of a rendered prompt. Control tokens are those of the template only.
+
+        The whole is tokenised at once, as the model saw it in training. Where somebody's text spells a control token, the text
+        is parted inside that word, and no tokeniser can join it again.
+        """
+        parts = [""]
+        for piece in pieces:
+            start = 0
+            if piece.foreign and self._controls:
+                for match in self._controls.finditer(piece.text):
+                    middle = match.start() + max(1, len(match.group()) // 2)
+                    parts[-1] += piece.text[start:middle]
+                    parts.append("")
+                    start = middle
+            parts[-1] += piece.text[start:]
+        has_bos = bool(self.bos) and parts[0].startswith(self.bos)
+        tokens: list[int] = []
+        for number, part in enumerate(parts):
+            tokens += self.tokenize(part, special=True, add_bos=number == 0 and not has_bos)
+        return tokens
+
+    def template(self, plain_source: str, *, thinking: bool) -> ChatTemplate:
+        """The model's own chat template, or the plain one. Raises TemplateError."""
+        return ChatTemplate(self.chat_template or plain_source, bos=self.bos, eos=self.eos, thinking=thinking)
+
+    # --- generation ---------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        tokens: Sequence[int],
+        sampling: Sampling,
+        *,
+        on_prefill: Callable[[int, int, float | None], None],
+        on_text: Callable[[str], None],
+    ) -> Result:
+        """Read the prompt (what the last one shared with it is kept), then write until an end. Raises LlamaError."""
+        if len(tokens) >= self.n_ctx:
+            raise LlamaError("too_long", f"The prompt has {len(tokens)} tokens, the context {self.n_ctx}.")
+        started = time.perf_counter()
+        cached = self._keep_common_prefix(tokens)
+        if not self._prefill(tokens, cached, on_prefill):
+            return Result("cancelled", len(tokens), cached, 0, 0.0, 0.0, 0.0)
+        prefill_s = time.perf_counter() - started
+        sampler = self._sampler(sampling)
+        writer = _Writer(sampling.stop, on_text)
+        limit = sampling.max_tokens or self.n_ctx
+        written, reason, first_s = 0, "length", 0.0
+        try:
+            while written < limit and len(self._past) < self.n_ctx:
+                token = lib.llama_sampler_sample(sampler, self._context, -1)
+                if not written:
+                    first_s = time.perf_counter() - started
+                if lib.llama_vocab_is_eog(self._vocab, token):
+                    reason = "stop"
+                    break
+                written += 1
+                if writer.feed(self._piece(token)):
+                    reason = "stop"
+                    break
+                if self._abort.is_set or self._decode([token]) == 2:
+                    reason = "cancelled"
+                    break
+            writer.finish()
+        finally:
+            lib.llama_sampler_free(sampler)
+        decode_s = time.perf_counter() - started - first_s
+        read = len(tokens) - cached
+        return Result(
+            finish_reason=reason,
+            prompt_tokens=len(tokens),
+            cached_tokens=cached,
+            completion_tokens=written,
+            ttft_s=first_s,
+            prefill_tok_s=read / prefill_s if prefill_s > 0 else 0.0,
+            decode_tok_s=(written - 1) / decode_s if written > 1 and decode_s > 0 else 0.0,
+        )
+
+    def _keep_common_prefix(self, tokens: Sequence[int]) -> int:
+        kept = 0
+        for old, new in zip(self._past, tokens, strict=False):
+            if old != new:
+                break
+            kept += 1
+        kept = min(kept, len(tokens) - 1)  # the last token must be read for its logits
+        memory = lib.llama_get_memory(self._context)
+        if not lib.llama_memory_seq_rm(memory, 0, kept, -1):  # a recurrent model cannot go back
+            lib.llama_memory_clear(memory, True)
+            kept = 0
+        del self._past[kept:]
+        return kept
+
+    def _prefill(
+        self, tokens: Sequence[int], start: int, on_prefill: Callable[[int, int, float | None], None]
+    ) -> bool:
+        """Read tokens[start:] in steps of about a second; False when cancelled."""
+        done, total = start, len(tokens)
+        while done < total:
+            if self._abort.is_set:
+                return False
+            rate = self._prefill_rate
+            on_prefill(done, total, (total - done) / rate if rate else None)
+            step = self._n_batch
+            if rate and total - done > rate * _PREFILL_STEP_S:
+                step = max(128, min(step, int(rate * _PREFILL_STEP_S) // 64 * 64))
+            batch = list(tokens[done : done + step])
+            began = time.perf_counter()
+            if self._decode(batch) == 2:
+                return False
+            done += len(batch)
+            if len(batch) >= 32:
+                self._prefill_rate = len(batch) / (time.perf_counter() - began)
+        on_prefill(total, total, 0.0)
+        return True
+
+    def _decode(self, tokens: list[int]) -> int:
+        """0 done, 2 aborted (the KV cache is then as before). Raises LlamaError otherwise."""
+        array = (lib.llama_token * len(tokens))(*tokens)
+        code = lib.llama_decode(self._context, lib.llama_batch_get_one(array, len(tokens)))
+        if code == 0:
+            self._past.extend(tokens)
+            return 0
+        lib.llama_memory_seq_rm(lib.llama_get_memory(self._context), 0, len(self._past), -1)
+        if code == 2:
+            return 2
+        raise LlamaError("internal", f"llama_decode failed with code {code} after {len(self._past)} tokens.")
+
+    def _sampler(self, sampling: Sampling) -> Any:
+        params = lib.llama_sampler_chain_default_params()
+        params.no_perf = True
+        chain = lib.llama_sampler_chain_init(params)
+        if sampling.repeat_penalty != 1.0:
+            n_vocab = lib.llama_vocab_n_tokens(self._vocab)
+            penalties = lib.llama_sampler_init_penalties(
+                n_vocab, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
+            )
+            lib.llama_sampler_chain_add(chain, penalties)
+        if sampling.temperature <= 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_greedy())
+            return chain
+        if sampling.top_k > 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(sampling.top_k))
+        if sampling.top_p < 1:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(sampling.top_p, 1))
+        if sampling.min_p > 0:
+            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(sampling.min_p, 1))
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(sampling.temperature))
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(sampling.seed or 0))
+        return chain
+
+    def _piece(self, token: int) -> bytes:
+        buffer = ctypes.create_string_buffer(64)
+        n = lib.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)
+        if n < 0:
+            buffer = ctypes.create_string_buffer(-n)
+            n = lib.llama_token_to_piece(self._vocab, token, buffer, -n, 0, False)
+        return buffer.raw[:n]
+
+    # --- measuring ----------------------------------------------------------------------------------
+
+    def tune(
+        self,
+        n_batch: int,
+        *,
+        threads: int,
+        threads_batch: int,
+        flash: str,
+        on_progress: Callable[[float], None],
+    ) -> Tuning:
+        """Choose what is 0 or empty by a short measurement: threads first, then flash attention at some depth.
+
+        Few threads win when more gain less than 3 %: the machine has other things to do. Flash attention is judged by reading
+        a passage and writing an answer at a depth where its cost shows (it helps some models on a CPU and halves others).
+        """
+        candidates = _thread_candidates()
+        sample = [5 + i % 97 for i in range(512)]
+        tuning = Tuning(threads or candidates[0], threads_batch or candidates[0], flash == "on")
+        context, prefill, decode = self._new_context(1024, n_batch, tuning), {}, {}
+        self._context = context
+        try:
+            self._timed(sample[:16], 1)
+            for number, n in enumerate(candidates):
+                lib.llama_set_n_threads(context, n, n)
+                prefill[n], decode[n] = self._timed(sample[:64], 6)
+                on_progress(0.4 * (number + 1) / len(candidates))
+        finally:
+            self._close_context()
+        tuning = Tuning(threads or _fewest(decode), threads_batch or _fewest(prefill), flash == "on")
+        depth = max(64, min(448, int(1.5 * max(prefill.values())) // 64 * 64))
+        costs: dict[bool, tuple[float, float, float]] = {}
+        for number, on in enumerate([flash == "on"] if flash else [False, True]):
+            self._context = self._new_context(
+                1024, n_batch, Tuning(tuning.n_threads, tuning.n_threads_batch, on)
+            )
+            try:
+                deep, _ = self._timed(sample[:depth], 1)
+                short, write = self._timed(sample[:26], 8, fresh=False)
+                costs[on] = (1000 / deep + 26 / short + 128 / write, deep, write)
+            finally:
+                self._close_context()
+            on_progress(0.4 + 0.3 * (number + 1))
+        best = min(costs, key=lambda on: (costs[on][0], on))
+        if len(costs) == 2 and costs[True][0] > 0.97 * costs[False][0]:
+            best = False
+        _, prefill_rate, decode_rate = costs[best]
+        return Tuning(tuning.n_threads, tuning.n_threads_batch, best, True, prefill_rate, decode_rate)
+
+    def _timed(self, tokens: list[int], n_decode: int, *, fresh: bool = True) -> tuple[float, float]:
+        """Tokens per second of reading `tokens`, and of writing `n_decode` more."""
+        if fresh:
+            lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+            self._past = []
+        began = time.perf_counter()
+        self._must(tokens)
+        read = time.perf_counter()
+        for _ in range(n_decode):
+            self._must([7])
+        return len(tokens) / (read - began), n_decode / (time.perf_counter() - read)
+
+    def _must(self, tokens: list[int]) -> None:
+        if self._decode(tokens) == 2:
+            raise LlamaError("model", "cancelled")
+
+    # --- parts --------------------------------------------------------------------------------------
+
+    def _new_context(self, n_ctx: int, n_batch: int, tuning: Tuning) -> Any:
+        params = lib.llama_context_default_params()
+        params.n_ctx = n_ctx
+        params.n_batch = params.n_ubatch = min(n_batch, n_ctx)
+        params.n_seq_max = 1
+        params.n_threads, params.n_threads_batch = tuning.n_threads, tuning.n_threads_batch
+        params.flash_attn_type = 1 if tuning.flash_attention else 0
+        params.abort_callback = self._abort.callback
+        params.abort_callback_data = self._abort.data
+        params.no_perf = True
+        context = lib.llama_init_from_model(self._model, params)
+        if not context:
+            raise LlamaError(
+                "memory",
+                f"llama.cpp cannot make a context of {n_ctx} tokens; most likely memory does not suffice.",
+            )
+        return context
+
+    def _close_context(self) -> None:
+        if self._context:
+            lib.llama_free(self._context)
+            self._context = None
+        self._past = []
+
+    def _metadata(self, key: str) -> str:
+        size = 4096
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            n = lib.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
+            if n < size:
+                return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
+            size = n + 1
+
+    def _token_text(self, token: int) -> str:
+        return (
+            (lib.llama_vocab_get_text(self._vocab, token) or b"").decode("utf-8", "replace")
+            if token >= 0
+            else ""
+        )
+
+    def _control_pattern(self) -> re.Pattern[str] | None:
+        """All spellings that the tokeniser would turn into control tokens, the longest first."""
+        wanted = (
+            lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
+        )
+        texts = {
+            text
+            for token in range(lib.llama_vocab_n_tokens(self._vocab))
+            if lib.llama_vocab_get_attr(self._vocab, token) & wanted
+            and len(text := self._token_text(token)) > 1
+        }
+        # Tokens of white space alone (runs of blanks that code models define) control nothing.
+        texts = {text for text in texts if text.strip()}
+        return (
+            re.compile("|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)))
+            if texts
+            else None
+        )
+
+
+class _Writer:
+    """Bytes of tokens to text: whole characters only, stop texts never shown, their beginnings held back."""
+
+    def __init__(self, stop: Sequence[str], on_text: Callable[[str], None]) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stop = [text for text in stop if text]
+        self._on_text = on_text
+        self._held = ""
+
+    def feed(self, data: bytes) -> bool:
+        """True when a stop text was written."""
+        self._held += self._decoder.decode(data)
+        found = [at for text in self._stop if (at := self._held.find(text)) >= 0]
+        if found:
+            self._held = self._held[: min(found)]
+            self.finish()
+            return True
+        keep = max(
+            (n for text in self._stop for n in range(1, len(text)) if self._held.endswith(text[:n])),
+            default=0,
+        )
+        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        if ready:
+            self._on_text(ready)
+        return False
+
+    def finish(self) -> None:
+        text, self._held = self._held, ""
+        if text:
+            self._on_text(text)
+
+
+def _thread_candidates() -> list[int]:
+    """Thread counts worth trying, ascending."""
+    import psutil
+
+    logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    physical = min(psutil.cpu_count(logical=False) or logical, logical)
+    return sorted({max(1, n) for n in (physical // 2, physical - 1, physical, logical)})
+
+
+def _fewest(rates: dict[int, float]) -> int:
+    """The smallest thread count whose rate is within 3 % of the best."""
+    best = max(rates.values())
+    return min(n for n, rate in rates.items() if rate >= 0.97 * best)

@@ -1,0 +1,60 @@
+"""What the micro-benchmark chose per model and machine: threads and flash attention. Kept in the cache folder.
+
+The measuring itself is done by the inference process (`llm.llama`), once; a changed file, processor or llama.cpp measures anew.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from ragchat.paths import write_atomically
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """Choices for one model on this machine, with the rates that were measured (tokens per second)."""
+
+    n_threads: int
+    n_threads_batch: int
+    flash_attention: bool
+    prefill_tok_s: float
+    decode_tok_s: float
+    measured_at: str
+
+
+def read(profiles_file: Path, model_path: Path) -> Profile | None:
+    """The profile of a model, or None when there is none that fits this file and machine."""
+    return _read_all(profiles_file).get(_key(model_path))
+
+
+def write(profiles_file: Path, model_path: Path, profile: Profile) -> None:
+    """Keep a profile. A cache that cannot be written is no error: it is measured again."""
+    profiles = {**_read_all(profiles_file), _key(model_path): profile}
+    try:
+        write_atomically(profiles_file, msgspec.json.format(msgspec.json.encode(profiles), indent=1))
+    except OSError:
+        return
+
+
+def _read_all(profiles_file: Path) -> dict[str, Profile]:
+    try:
+        return msgspec.json.decode(profiles_file.read_bytes(), type=dict[str, Profile])
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def _key(model_path: Path) -> str:
+    try:
+        stat = model_path.stat()
+        file = f"{model_path.name}:{stat.st_size}:{stat.st_mtime_ns}"
+    except OSError:
+        file = model_path.name
+    try:
+        runtime = version("llama-cpp-python")
+    except PackageNotFoundError:
+        runtime = "?"
+    return f"{file}:{platform.machine()}:{os.cpu_count()}:{runtime}"

@@ -1,0 +1,119 @@
+"""The only file that knows where things lie: XDG folders, RAGCHAT_HOME, and `models/` of a checkout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+MANUAL = PACKAGE / "manual"
+"""ragchat's own manual, which every installation can ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """All folders of ragchat's own. Nothing outside them is ever written.
+
+    `model_dirs[0]` is where models are put; all of them are looked in.
+    """
+
+    config_dir: Path
+    data_dir: Path
+    state_dir: Path
+    cache_dir: Path
+    model_dirs: tuple[Path, ...]
+
+    @classmethod
+    def discover(cls, env: Mapping[str, str]) -> Paths:
+        """RAGCHAT_HOME puts everything under one folder; without it the platform's own folders are used (XDG on Linux)."""
+        checkout = checkout_models()
+        if home := env.get("RAGCHAT_HOME"):
+            root = Path(home).expanduser().absolute()
+            dirs = [root / "data" / "models", *([checkout] if checkout else [])]
+            return cls(root / "config", root / "data", root / "state", root / "cache", tuple(dirs))
+        from platformdirs import PlatformDirs
+
+        # A GUI-less tool: on macOS, too, people look for its settings where XDG says, when they set it.
+        platform = PlatformDirs("ragchat", appauthor=False)
+        data = Path(env.get("XDG_DATA_HOME") or platform.user_data_path.parent) / "ragchat"
+        own = data / "models"
+        return cls(
+            Path(env.get("XDG_CONFIG_HOME") or platform.user_config_path.parent) / "ragchat",
+            data,
+            Path(env.get("XDG_STATE_HOME") or platform.user_state_path.parent) / "ragchat",
+            Path(env.get("XDG_CACHE_HOME") or platform.user_cache_path.parent) / "ragchat",
+            (checkout, own) if checkout else (own,),
+        )
+
+    @property
+    def settings_file(self) -> Path:
+        return self.config_dir / "settings.toml"
+
+    @property
+    def chat_database(self) -> Path:
+        return self.data_dir / "ragchat.db"
+
+    @property
+    def kb_dir(self) -> Path:
+        return self.data_dir / "kb"
+
+    @property
+    def inference_log(self) -> Path:
+        return self.state_dir / "inference.log"
+
+    @property
+    def extraction_log(self) -> Path:
+        return self.state_dir / "extraction.log"
+
+    @property
+    def app_log(self) -> Path:
+        return self.state_dir / "ragchat.log"
+
+    @property
+    def suspects_file(self) -> Path:
+        """Models that ended the inference process; they are not loaded unasked."""
+        return self.state_dir / "suspect-models.json"
+
+    @property
+    def profiles_file(self) -> Path:
+        """What the micro-benchmark chose per model and machine."""
+        return self.cache_dir / "profiles.json"
+
+    def create(self) -> None:
+        """Make the folders, readable by their owner only. Raises OSError."""
+        for folder in (self.config_dir, self.data_dir, self.state_dir, self.cache_dir, self.kb_dir):
+            make_private_dir(folder)
+        self.model_dirs[0].mkdir(parents=True, exist_ok=True)
+
+
+def make_private_dir(folder: Path) -> None:
+    """Make `folder` with mode 0700 where the platform has modes; an existing folder is left as it is."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+def checkout_models() -> Path | None:
+    """`models/` of the checkout that this package runs from, or None when it is installed."""
+    root = PACKAGE.parent
+    return (
+        root / "models"
+        if (root / "models" / "README.md").is_file() and (root / "pyproject.toml").is_file()
+        else None
+    )
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` so that a crash leaves the old or the new file, never a part. Mode 0600."""
+    make_private_dir(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,171 @@
+"""Child processes that speak frames over their standard input and output: no socket, no shared memory, no pickle.
+
+A frame is a 4-byte little-endian length and that many bytes of MessagePack. The child's standard error goes to a log
+file. A child ends when its standard input closes, hence with its parent, however that dies. What the frames mean is
+the business of `llm.wire` and `ingest.wire`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from ragchat.paths import PACKAGE, make_private_dir
+
+_LENGTH = struct.Struct("<I")
+LARGEST_FRAME = 512 * 1024 * 1024
+_LARGEST_LOG = 2 * 1024 * 1024
+
+
+class ChildGoneError(Exception):
+    """The process is no longer there. `reason` is a phrase for a person: "was killed (SIGKILL)"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ChildSilentError(Exception):
+    """Nothing came within the time allowed."""
+
+
+class Child:
+    """A running child process. `send` and `receive` may be called from different threads."""
+
+    def __init__(self, module: str, log: Path, env: Mapping[str, str] | None = None) -> None:
+        make_private_dir(log.parent)
+        with contextlib.suppress(OSError):
+            if log.stat().st_size > _LARGEST_LOG:
+                log.replace(log.with_suffix(".old.log"))
+        with open(log, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as stderr:
+            self._process = subprocess.Popen(
+                # -P: the folder the person stands in is no place to import from.
+                [sys.executable, "-P", "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PYTHONUTF8": "1", **(env or {})},
+                # Ctrl-C is for the parent, which then tells the child what to do.
+                start_new_session=os.name == "posix",
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._stdin: BinaryIO = self._process.stdin  # type: ignore[assignment]
+        self._stdout: BinaryIO = self._process.stdout  # type: ignore[assignment]
+        self._writing = threading.Lock()
+        self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name=f"{module} reader", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, frame: bytes) -> None:
+        """Raises ChildGoneError."""
+        try:
+            with self._writing:
+                write_frame(self._stdin, frame)
+        except (OSError, ValueError) as error:
+            raise ChildGoneError(self._ending()) from error
+
+    def receive(self, timeout_s: float) -> bytes:
+        """The next frame. Raises ChildSilentError after `timeout_s`, ChildGoneError at the end."""
+        try:
+            frame = self._frames.get(timeout=timeout_s)
+        except queue.Empty:
+            raise ChildSilentError from None
+        if frame is None:
+            self._frames.put(None)
+            raise ChildGoneError(self._ending())
+        return frame
+
+    def kill(self) -> None:
+        """End the process at once and wait for it."""
+        with contextlib.suppress(OSError):
+            self._process.kill()
+        self._process.wait()
+        for pipe in (self._stdin, self._stdout):
+            with contextlib.suppress(OSError, ValueError):
+                pipe.close()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Let the process end by closing its input; kill it if it does not."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=timeout_s)
+        self.kill()
+
+    def _read(self) -> None:
+        try:
+            while (frame := read_frame(self._stdout)) is not None:
+                self._frames.put(frame)
+        except (OSError, ValueError):
+            pass  # closed under us, or a torn frame: both are the end
+        finally:
+            self._frames.put(None)
+
+    def _ending(self) -> str:
+        try:
+            code = self._process.wait(timeout=1.0)
+        except subprocess.TimeoutExpired:
+            return "closed its pipe"
+        if code < 0:
+            with contextlib.suppress(ValueError):
+                return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+
+def write_frame(pipe: BinaryIO, frame: bytes) -> None:
+    """Raises OSError."""
+    pipe.write(_LENGTH.pack(len(frame)) + frame)
+    pipe.flush()
+
+
+def read_frame(pipe: BinaryIO) -> bytes | None:
+    """The next frame, or None at the end. Raises ValueError on a torn or absurd one."""
+    head = pipe.read(_LENGTH.size)
+    if not head:
+        return None
+    if len(head) < _LENGTH.size:
+        raise ValueError("torn frame")
+    (size,) = _LENGTH.unpack(head)
+    if size > LARGEST_FRAME:
+        raise ValueError("frame too large")
+    body = pipe.read(size)
+    if len(body) < size:
+        raise ValueError("torn frame")
+    return body
+
+
+def child_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """For the child: (commands in, replies out) on descriptors of their own.
+
+    Standard output is then the log, so that a library that prints cannot tear the frames.
+    """
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    commands = os.fdopen(os.dup(0), "rb")
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    if os.name == "nt":  # pragma: no cover
+        import msvcrt
+
+        for pipe in (commands, replies):
+            msvcrt.setmode(pipe.fileno(), os.O_BINARY)  # type: ignore[attr-defined]
+    return commands, replies

@@ -1,0 +1,1 @@
+"""BM25 over the index in `store.knowledge`: analysis, postings, scoring, search, evidence."""

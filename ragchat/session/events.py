@@ -1,0 +1,83 @@
+"""What `ChatSession.ask` says while it works, in this order; `match` on them.
+
+MessageStored, QueryUsed, HitsFound, LoadProgress*, PromptReady, PrefillProgress*, TextDelta*, AnswerFinished.
+Errors are raised, after everything that is known has been stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ragchat.types import Citation, FinishReason, Hit, LoadProgress, PrefillProgress, TextDelta, Timings
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStored:
+    """The question is safe. `answer_id` is the message that the answer streams into."""
+
+    conversation_id: int
+    question_id: int
+    answer_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryUsed:
+    """What was searched for, and where. `topic` are the words that earlier turns added, empty for a first question."""
+
+    query: str
+    topic: tuple[str, ...]
+    knowledge_bases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HitsFound:
+    """What the search found. `relevant` False: nothing that speaks to the question (the hits are the nearest there was)."""
+
+    hits: tuple[Hit, ...]
+    relevant: bool
+    retrieval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """A part of the prompt and its size: "instructions", "history", "passage 1", "question", "template"."""
+
+    name: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptReady:
+    """The prompt is packed. `left_out` says in sentences what did not fit; prompt_tokens never exceeds n_ctx."""
+
+    parts: tuple[PromptPart, ...]
+    prompt_tokens: int
+    n_ctx: int
+    citations: tuple[Citation, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFinished:
+    """The answer is whole (or was cut) and stored. `from_documents` False: say that it is not from the documents."""
+
+    conversation_id: int
+    answer_id: int
+    text: str
+    finish_reason: FinishReason
+    citations: tuple[Citation, ...]
+    from_documents: bool
+    timings: Timings
+    seed: int
+
+
+SessionEvent = (
+    MessageStored
+    | QueryUsed
+    | HitsFound
+    | LoadProgress
+    | PromptReady
+    | PrefillProgress
+    | TextDelta
+    | AnswerFinished
+)

@@ -1,0 +1,1 @@
+"""Databases: connections, migrations and tables. The only place that imports sqlite3 and sqlite_utils."""

@@ -1,0 +1,1 @@
+"""The screen. Everything that imports textual, and nothing else may."""

@@ -1,0 +1,346 @@
+"""The app: what outlives a screen (the model, downloads, indexing, the editor, quitting) and the keys that work everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import App, SuspendNotSupported, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from ragchat.errors import RagchatError
+from ragchat.text import clean
+from ragchat.tui import messages, tasks
+from ragchat.tui.screens.chat import ChatScreen
+from ragchat.tui.state import JobState, ModelState
+from ragchat.types import CancelToken
+
+if TYPE_CHECKING:
+    from ragchat.tui.services import Services
+
+MANUAL = "manual"
+"""The knowledge base that every installation has."""
+
+
+class RagchatApp(App[None]):
+    """Everything heavy happens in workers after the first paint; handlers here only replace `model_state` and `jobs`."""
+
+    TITLE = "ragchat"
+    CSS_PATH = "ragchat.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1,question_mark", "help", "Help", id="app.help", key_display="F1"),
+        Binding("f2,ctrl+o", "choose_model", "Model", id="app.model", priority=True, key_display="F2"),
+        Binding("f4", "add_documents", "Add documents", id="app.add_documents", priority=True, key_display="F4"),
+        Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True, key_display="^q"),
+    ]
+
+    model_state: reactive[ModelState] = reactive(ModelState())
+    jobs: reactive[dict[str, JobState]] = reactive(dict)
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.services = services
+        self._load_cancel = CancelToken()
+        self._wanted_model = ""
+        name_alt_enter()
+        if services.theme in self.available_themes:
+            self.theme = services.theme
+
+    def get_default_screen(self) -> Screen[None]:
+        return ChatScreen(self.services)
+
+    @property
+    def chat(self) -> ChatScreen:
+        screen = self.screen_stack[0]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    def on_mount(self) -> None:
+        self._install_signals()
+        self._look_around()
+
+    # --- start --------------------------------------------------------------------------------------
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="start", description="see what is installed"
+    )
+    def _look_around(self) -> None:
+        def look() -> None:
+            services = self.services
+            name, suspicion = services.model.selected, services.model.suspicion()
+            self.call_from_thread(self._take_model, name, suspicion)
+            listed = messages.KnowledgeBasesListed(
+                services.knowledge_bases(), services.default_knowledge_bases()
+            )
+            self.post_message(listed)
+
+        tasks.reporting(self.services, "looking around", self.post_message, look)
+
+    def _take_model(self, name: str, suspicion: str) -> None:
+        if not name:
+            self.model_state = ModelState("none")
+        elif suspicion:
+            self.model_state = ModelState("suspect", name, sentence=suspicion)
+            self._tell(
+                f"{suspicion} It is loaded when you ask something, or when you choose it with F2.",
+                "",
+                "warning",
+            )
+        elif self.services.load_at_start:
+            self.use_model("")
+        else:
+            self.model_state = ModelState("idle", name)
+
+    @on(messages.KnowledgeBasesListed)
+    def _greet(self, event: messages.KnowledgeBasesListed) -> None:
+        self.chat.post_message(messages.KnowledgeBasesListed(event.statuses, event.default))
+        has_documents = any(status.name != MANUAL for status in event.statuses)
+        first = self.model_state.phase == "none" or not has_documents
+        if (
+            first
+            and self.screen is self.chat
+            and not self.chat.pane.prompt.text
+            and not self.chat.pane.transcript.views
+        ):
+            from ragchat.tui.screens.welcome import WelcomeScreen
+
+            self.push_screen(WelcomeScreen(has_documents=has_documents), self._after_welcome)
+
+    def _after_welcome(self, step: str | None) -> None:
+        if step == MANUAL:
+            self.chat.use_knowledge((MANUAL,))
+
+    # --- model --------------------------------------------------------------------------------------
+
+    def use_model(self, name: str) -> None:
+        """Choose a model and load it; empty: load the one that is chosen."""
+        if self.chat.pane.live is not None:
+            self._tell("The running answer is using the model; Esc stops it.", "")
+            return
+        self._load_cancel.cancel()
+        self._load_cancel = CancelToken()
+        self.model_state = ModelState("loading", name or self.services.model.selected)
+        self._load_model(name, self._load_cancel)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="model", description="load the model")
+    def _load_model(self, name: str, cancel: CancelToken) -> None:
+        def post(message: object) -> None:
+            if not cancel.cancelled and isinstance(message, messages.Message):
+                self.post_message(message)
+
+        tasks.load_model(self.services, name, cancel, post)
+
+    @on(messages.ModelLoadAdvanced)
+    def _show_loading(self, event: messages.ModelLoadAdvanced) -> None:
+        phase = "measuring" if event.stage == "measure" else "loading"
+        self.model_state = replace(self.model_state, phase=phase, fraction=event.fraction)
+
+    @on(messages.ModelLoaded)
+    def _show_loaded(self, event: messages.ModelLoaded) -> None:
+        if event.info is None:
+            self.model_state = replace(self.model_state, phase="idle")
+        else:
+            self.model_state = ModelState("ready", event.info.name, 1.0, event.info.n_ctx)
+
+    @on(messages.ModelFailed)
+    def _show_failed(self, event: messages.ModelFailed) -> None:
+        self.model_state = replace(self.model_state, phase="failed", sentence=event.sentence)
+        self._tell(event.sentence, event.remedy, "error")
+
+    def action_choose_model(self) -> None:
+        if self.screen is self.chat:
+            self.open_models()
+
+    def open_models(self) -> None:
+        """The list of models, over whatever is there."""
+        from ragchat.tui.screens.choose import ModelPicker
+
+        self.push_screen(ModelPicker(self.services.model.selected))
+
+    # --- downloads and indexing ---------------------------------------------------------------------
+
+    def start_pull(self, name: str) -> None:
+        """Fetch a model; one at a time."""
+        running = self.jobs.get("pull")
+        if running is not None and running.running:
+            self._tell(f"{running.name} is being fetched already; Ctrl+X stops it.", "")
+            return
+        job = self._set_job(JobState("pull", name, "bytes"))
+        self._pull(name, job.cancel)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="pull", description="fetch a model")
+    def _pull(self, name: str, cancel: CancelToken) -> None:
+        tasks.pull_model(self.services, name, cancel, self.post_message)
+
+    @on(messages.PullAdvanced)
+    def _show_pull(self, event: messages.PullAdvanced) -> None:
+        self._set_job(
+            replace(self.jobs["pull"], done=event.done, total=event.total, rate=event.rate, eta_s=event.eta_s)
+        )
+
+    @on(messages.PullEnded)
+    def _end_pull(self, event: messages.PullEnded) -> None:
+        from ragchat.tui.screens.choose import ModelPicker
+
+        done = event.path is not None
+        sentence = f"{event.name} is here." if done else f"{event.sentence} {event.remedy}".strip()
+        failed = not done and not self.jobs["pull"].cancel.cancelled
+        self._set_job(replace(self.jobs["pull"], running=False, failed=failed, sentence=sentence))
+        self._tell(sentence, "", "error" if failed else "information")
+        for screen in self.screen_stack:
+            if isinstance(screen, ModelPicker):
+                screen.pull_ended()
+        if done and self.model_state.phase in ("none", "failed"):
+            self.use_model(event.name)
+
+    def start_sync(self, name: str, paths: list[Path]) -> bool:
+        """Add documents to a knowledge base; whether it began, for there is one run at a time."""
+        running = self.jobs.get("sync")
+        if running is not None and running.running:
+            self._tell(f"“{running.name}” is being indexed already; Ctrl+X stops it.", "")
+            return False
+        job = self._set_job(JobState("sync", name, "files"))
+        self._sync(name, paths, job.cancel)
+        return True
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="sync", description="index documents")
+    def _sync(self, name: str, paths: list[Path], cancel: CancelToken) -> None:
+        tasks.sync(self.services, name, paths, cancel, self.post_message)
+        self._list_knowledge()
+
+    def _list_knowledge(self) -> None:
+        def listing() -> None:
+            services = self.services
+            listed = messages.KnowledgeBasesListed(
+                services.knowledge_bases(), services.default_knowledge_bases()
+            )
+            self.chat.post_message(listed)
+
+        tasks.reporting(self.services, "listing the knowledge bases", self.post_message, listing)
+
+    @on(messages.SyncAdvanced)
+    def _show_sync(self, event: messages.SyncAdvanced) -> None:
+        job = replace(
+            self.jobs["sync"], done=event.done, total=event.total, rate=event.rate, eta_s=event.eta_s
+        )
+        self._set_job(replace(job, detail=event.path))
+
+    @on(messages.SyncEnded)
+    def _end_sync(self, event: messages.SyncEnded) -> None:
+        failed = event.status is None and not event.cancelled
+        sentence = f"{event.sentence} {event.remedy}".strip()
+        self._set_job(replace(self.jobs["sync"], running=False, failed=failed, sentence=sentence))
+        self._tell(sentence, "", "error" if failed else "information")
+
+    def _set_job(self, job: JobState) -> JobState:
+        self.jobs = {**self.jobs, job.kind: job}
+        return job
+
+    def stop_job(self, kind: str) -> None:
+        """Ask a download or an indexing run to end."""
+        job = self.jobs.get(kind)
+        if job is not None and job.running:
+            job.cancel.cancel()
+
+    def action_add_documents(self) -> None:
+        if self.screen is self.chat:
+            self.open_add_documents()
+
+    def open_add_documents(self) -> None:
+        """The window that adds documents, over whatever is there."""
+        from ragchat.tui.screens.add_documents import AddDocuments
+
+        self.push_screen(AddDocuments())
+
+    # --- help, palette, editor, trouble -------------------------------------------------------------
+
+    def action_help(self) -> None:
+        from ragchat.tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen())
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        if screen is self.chat:
+            chat = self.chat
+            yield SystemCommand("New chat", "Begin an empty chat", chat.action_new_chat)
+            yield SystemCommand(
+                "Choose a model", "Installed models, and some to fetch", self.action_choose_model
+            )
+            yield SystemCommand(
+                "Choose documents",
+                "Which knowledge bases this chat asks, or none",
+                chat.action_choose_knowledge,
+            )
+            yield SystemCommand("Add documents", "Index a folder or a file", self.action_add_documents)
+            yield SystemCommand("Chats", "Show or hide the list of chats", chat.action_toggle_list)
+            yield SystemCommand("Sources", "Show or hide the sources", chat.action_toggle_sources)
+        yield SystemCommand("Help", "All keys", self.action_help)
+        yield SystemCommand("Theme", "Other colours, for this session", self.action_change_theme)
+        yield SystemCommand("Quit", "Nothing is lost", self.action_quit)
+
+    @on(messages.EditTargetReady)
+    def _edit(self, event: messages.EditTargetReady) -> None:
+        from ragchat.tui.editor import run_editor
+
+        if event.note:
+            self._tell(event.note, "")
+        try:
+            run_editor(self.services.editor, os.environ, event.path, line=event.line, suspend=self.suspend)
+        except SuspendNotSupported:
+            self._tell(
+                f"This terminal cannot be lent to an editor. The file is {event.path}, line {event.line}.",
+                "",
+                "warning",
+            )
+        except RagchatError as error:
+            self._tell(str(error), error.remedy, "error")
+
+    @on(messages.TroubleReported)
+    def _report(self, event: messages.TroubleReported) -> None:
+        self._tell(event.sentence, event.remedy, "error")
+
+    def _tell(self, sentence: str, remedy: str, severity: str = "information") -> None:
+        text = clean(f"{sentence} {remedy}".strip())
+        kind = "error" if severity == "error" else "warning" if severity == "warning" else "information"
+        self.notify(text, severity=kind, timeout=8 if kind != "information" else 5, markup=False)
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    async def action_quit(self) -> None:
+        """Stop what runs, keep what was typed, go."""
+        self._load_cancel.cancel()
+        for job in self.jobs.values():
+            job.cancel.cancel()
+        self.chat.pane.stop()
+        with contextlib.suppress(RagchatError, OSError):
+            await asyncio.to_thread(self.chat.pane.write_drafts)
+        self.exit()
+
+    def _install_signals(self) -> None:
+        # Unhandled, these would leave the terminal in its alternate screen.
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                    loop.add_signal_handler(number, lambda: self.call_later(self.action_quit))
+
+
+def name_alt_enter() -> None:
+    """Tell Textual what Alt+Enter is in terminals without the Kitty protocol: it would read a plain Enter, and send."""
+    from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+    from textual.keys import Keys
+
+    if isinstance(ANSI_SEQUENCES_KEYS, dict):
+        ANSI_SEQUENCES_KEYS["\x1b\r"] = (Keys.ControlJ,)

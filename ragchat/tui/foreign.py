@@ -1,0 +1,76 @@
+"""Text from outside (documents, model output, file names, errors) as the screen may show it: cleaned, never parsed.
+
+`Content(text)` is plain: square brackets stay square brackets. Nothing here touches a widget.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from textual.content import Content
+
+from ragchat.text import clean, clean_line
+from ragchat.types import Citation
+
+CITATION_MARK = re.compile(r"\[\d{1,3}\]")
+
+
+def shown(text: str, style: str = "") -> Content:
+    """Foreign text as it stands, in several lines."""
+    return Content.styled(clean(text), style) if style else Content(clean(text))
+
+
+def shown_line(text: str, style: str = "", *, limit: int = 0) -> Content:
+    """Foreign text on one line, cut to `limit` characters (0: never cut)."""
+    line = clean_line(text, limit=limit)
+    return Content.styled(line, style) if style else Content(line)
+
+
+def file_name(path: str) -> str:
+    """The last part of a path, cleaned."""
+    return clean_line(PurePath(path).name or path) or "(no name)"
+
+
+def locate(text: str, passage: str, *, near: int = 0) -> tuple[int, int] | None:
+    """Where `passage` stands in `text`, white space counted as equal; the occurrence nearest to `near`, or None."""
+    words = passage.split()
+    if not words:
+        return None
+    if text.startswith(passage, near):
+        return near, near + len(passage)
+    pattern = re.compile(r"\s+".join(map(re.escape, words)))
+    found = min(pattern.finditer(text), key=lambda match: abs(match.start() - near), default=None)
+    return found.span() if found else None
+
+
+def evidence_in(text: str, citation: Citation) -> tuple[int, int] | None:
+    """Where the sentence stands that the citation rests on: its quote, or what speaks to the question most."""
+    for sentence in (citation.quote, citation.hit.evidence):
+        if sentence and len(sentence) < len(citation.hit.text) and (found := locate(text, clean(sentence))):
+            return found
+    return None
+
+
+def passage_content(citation: Citation, *, limit: int = 0) -> Content:
+    """The passage with its evidence marked; with a limit only that many characters around the evidence."""
+    text = clean(citation.hit.text)
+    evidence = evidence_in(text, citation)
+    first, last = 0, len(text)
+    if limit and len(text) > limit:
+        start = evidence[0] if evidence else 0
+        first = 0 if start < limit // 2 else text.rfind(" ", 0, max(1, start - limit // 6)) + 1
+        last = min(len(text), first + limit)
+    content = Content(text[first:last])
+    if evidence and evidence[1] > first and evidence[0] < last:
+        content = content.stylize(
+            "$text-warning bold", max(0, evidence[0] - first), min(last, evidence[1]) - first
+        )
+    before, after = Content("… " if first else ""), Content(" …" if last < len(text) else "")
+    return Content.assemble(before, content, after)
+
+
+def citation_text(citation: Citation) -> str:
+    """The passage and where it is from, for the clipboard."""
+    hit = citation.hit
+    return f"{clean(hit.text).strip()}\n\n[{citation.n}] {clean_line(hit.path)}, {hit.place}"

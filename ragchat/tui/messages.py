@@ -1,0 +1,210 @@
+"""What workers tell the screen: facts in the past tense. A worker touches no widget, a handler opens no database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ragchat.session.events import SessionEvent
+    from ragchat.tui.live import LiveAnswer
+    from ragchat.tui.services import ModelChoice
+    from ragchat.tui.tasks import ChatPage, OpenedDocument
+    from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo
+
+
+class TroubleReported(Message):
+    """Something failed; a sentence for the person and what to do about it."""
+
+    def __init__(self, sentence: str, remedy: str = "") -> None:
+        super().__init__()
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class ChatsListed(Message):
+    def __init__(self, conversations: list[Conversation]) -> None:
+        super().__init__()
+        self.conversations = conversations
+
+
+class HistoryLoaded(Message):
+    """What the person asked before, newest first."""
+
+    def __init__(self, questions: list[str]) -> None:
+        super().__init__()
+        self.questions = questions
+
+
+class PageLoaded(Message):
+    """A chat was opened (`visit` says at which request), or an earlier stretch of it."""
+
+    def __init__(self, page: ChatPage, *, visit: int, earlier: bool) -> None:
+        super().__init__()
+        self.page = page
+        self.visit = visit
+        self.earlier = earlier
+
+
+class AnswerAdvanced(Message):
+    """Anything the session said except text."""
+
+    def __init__(self, live: LiveAnswer, event: SessionEvent) -> None:
+        super().__init__()
+        self.live = live
+        self.event = event
+
+
+class AnswerGrew(Message):
+    """There is text to take from `live`; one such message stands for any number of pieces."""
+
+    def __init__(self, live: LiveAnswer) -> None:
+        super().__init__()
+        self.live = live
+
+
+class AnswerFailed(Message):
+    """`stored`: the question is in the database, and the error with it."""
+
+    def __init__(self, live: LiveAnswer, sentence: str, remedy: str, *, cancelled: bool) -> None:
+        super().__init__()
+        self.live = live
+        self.sentence = sentence
+        self.remedy = remedy
+        self.cancelled = cancelled
+
+
+class AnswerEnded(Message):
+    """Always the last word of an answer, however it went."""
+
+    def __init__(self, live: LiveAnswer) -> None:
+        super().__init__()
+        self.live = live
+
+
+class ModelLoadAdvanced(Message):
+    def __init__(self, fraction: float, stage: str) -> None:
+        super().__init__()
+        self.fraction = fraction
+        self.stage = stage
+
+
+class ModelLoaded(Message):
+    """`info` None: the load was cancelled."""
+
+    def __init__(self, info: ModelInfo | None) -> None:
+        super().__init__()
+        self.info = info
+
+
+class ModelFailed(Message):
+    def __init__(self, sentence: str, remedy: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class ModelsListed(Message):
+    def __init__(self, choices: list[ModelChoice]) -> None:
+        super().__init__()
+        self.choices = choices
+
+
+class KnowledgeBasesListed(Message, bubble=False):
+    """`default` is what a chat asks that has chosen nothing."""
+
+    def __init__(self, statuses: list[KnowledgeBaseStatus], default: tuple[str, ...]) -> None:
+        super().__init__()
+        self.statuses = statuses
+        self.default = default
+
+
+class PullAdvanced(Message):
+    """Bytes; `total` 0 and `eta_s` None while unknown."""
+
+    def __init__(self, name: str, done: int, total: int, rate: float, eta_s: float | None) -> None:
+        super().__init__()
+        self.name = name
+        self.done = done
+        self.total = total
+        self.rate = rate
+        self.eta_s = eta_s
+
+
+class PullEnded(Message):
+    """`path` None: cancelled or failed; `sentence` says which."""
+
+    def __init__(self, name: str, path: Path | None, sentence: str = "", remedy: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self.path = path
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class SyncAdvanced(Message):
+    def __init__(self, name: str, done: int, total: int, path: str, rate: float, eta_s: float | None) -> None:
+        super().__init__()
+        self.name = name
+        self.done = done
+        self.total = total
+        self.path = path
+        self.rate = rate
+        self.eta_s = eta_s
+
+
+class SyncEnded(Message):
+    """`status` None: failed, and `sentence` says why; otherwise it says what came in."""
+
+    def __init__(
+        self,
+        name: str,
+        status: KnowledgeBaseStatus | None,
+        sentence: str,
+        remedy: str = "",
+        *,
+        cancelled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.status = status
+        self.sentence = sentence
+        self.remedy = remedy
+        self.cancelled = cancelled
+
+
+class DocumentOpened(Message):
+    def __init__(self, document: OpenedDocument) -> None:
+        super().__init__()
+        self.document = document
+
+
+class RowsWrapped(Message):
+    """A document was laid out for a width."""
+
+    def __init__(self, rows: object, width: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.width = width
+
+
+class EditTargetReady(Message):
+    """A file that an editor can open; `note` says what is special about it."""
+
+    def __init__(self, path: Path, line: int, note: str) -> None:
+        super().__init__()
+        self.path = path
+        self.line = line
+        self.note = note
+
+
+class SourceChosen(Message):
+    """Enter (`action` "view"), `e` ("edit") or `y` ("copy") on a source."""
+
+    def __init__(self, citation: Citation, action: str) -> None:
+        super().__init__()
+        self.citation = citation
+        self.action = action

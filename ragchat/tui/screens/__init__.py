@@ -1,0 +1,1 @@
+"""Whole screens: the chat, the document viewer, the pickers, the guided first start, the help."""

@@ -1,0 +1,122 @@
+"""Adding a file or folder to a knowledge base, with its indexing to watch. Closing the window does not stop it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Protocol, cast
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from ragchat.text import clean_line
+from ragchat.tui.foreign import shown_line
+from ragchat.tui.screens.dialog import Dialog, Line
+from ragchat.tui.widgets.job_line import JobLine
+
+
+class Host(Protocol):
+    """What this window needs of the app."""
+
+    def start_sync(self, name: str, paths: list[Path]) -> bool: ...
+    def stop_job(self, kind: str) -> None: ...
+
+
+class AddDocuments(Dialog[str]):
+    """Two lines: where the documents are, and the knowledge base they go into."""
+
+    TITLE_TEXT: ClassVar[str] = "Add documents"
+    HELP_TEXT: ClassVar[str] = (
+        "Tab completes a path · Enter begins · Ctrl+X stops · Esc closes, indexing goes on"
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "Complete the path", id="add.complete", show=False, priority=True),
+        Binding("ctrl+x", "stop", "Stop indexing", id="add.stop", show=False, priority=True),
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(Content("File or folder"), classes="label")
+        path = Line(placeholder="~/Documents")
+        path.id = "path"
+        yield path
+        yield Static(Content("Knowledge base"), classes="label")
+        name = Line(placeholder="the folder's name")
+        name.id = "name"
+        yield name
+        note = Static(
+            Content.styled(
+                "Your files are only read, never changed, and never leave this machine.", "$foreground 62%"
+            )
+        )
+        note.id = "note"
+        yield note
+        yield JobLine("sync")
+
+    @property
+    def host(self) -> Host:
+        return cast(Host, self.app)
+
+    def action_complete(self) -> None:
+        line = self.query_one("#path", Line)
+        if self.focused is not line:
+            line.focus()
+            return
+        completed, offers = complete_path(line.value)
+        if completed == line.value and not offers:
+            self.query_one("#name", Line).focus()
+            return
+        line.value = completed
+        line.cursor_position = len(completed)
+        self.query_one("#note", Static).update(shown_line("   ".join(offers), "$foreground 62%", limit=400))
+
+    @on(Input.Submitted)
+    def _begin(self) -> None:
+        text = self.query_one("#path", Line).value.strip()
+        note = self.query_one("#note", Static)
+        path = Path(text).expanduser()
+        if not text or not path.exists():
+            said = f"There is nothing at {clean_line(text)}." if text else "Say where the documents are."
+            note.update(Content.styled(said, "$text-warning"))
+            self.query_one("#path", Line).focus()
+            return
+        name = self.query_one("#name", Line).value.strip() or suggested_name(path)
+        if self.host.start_sync(name, [path.resolve()]):
+            note.update(
+                Content.styled(
+                    f"Goes into “{clean_line(name)}”. You can go on chatting meanwhile.", "$foreground 62%"
+                )
+            )
+
+    def action_stop(self) -> None:
+        self.host.stop_job("sync")
+
+
+def suggested_name(path: Path) -> str:
+    """A knowledge base's name made of a folder's: letters, digits, `-`, `_`, `.`."""
+    folder = path if path.is_dir() else path.parent
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:64].lower() or "documents"
+
+
+def complete_path(text: str) -> tuple[str, list[str]]:
+    """The path as far as it is certain, and what may come next when it is not."""
+    folder, _, begun = text.rpartition("/")
+    base = Path(f"{folder}/" if folder or text.startswith("/") else ".").expanduser()
+    try:
+        with os.scandir(base) as entries:
+            found = sorted(
+                entry.name + ("/" if entry.is_dir() else "")
+                for entry in entries
+                if entry.name.startswith(begun) and (begun.startswith(".") or not entry.name.startswith("."))
+            )
+    except OSError:
+        return text, []
+    if not found:
+        return text, []
+    common = os.path.commonprefix(found)
+    prefix = f"{folder}/" if folder or text.startswith("/") else ""
+    return prefix + common, found[:40] if len(found) > 1 else []

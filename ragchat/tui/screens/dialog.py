@@ -1,0 +1,57 @@
+"""What all small windows over the chat have in common: a frame, a title, a line of help, Esc closes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from ragchat.text import clean_line
+
+Result = TypeVar("Result")
+
+
+class Line(Input):
+    """One line of input; what is pasted is cleaned and comes in as one line."""
+
+    def __init__(self, value: str = "", *, placeholder: str = "") -> None:
+        super().__init__(clean_line(value), placeholder=placeholder, select_on_focus=False)
+
+    def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self.insert_text_at_cursor(clean_line(event.text))
+
+
+class Dialog(ModalScreen[Result]):
+    """Subclasses say their `TITLE_TEXT`, their `HELP_TEXT` and what stands between."""
+
+    TITLE_TEXT: ClassVar[str] = ""
+    HELP_TEXT: ClassVar[str] = "Esc closes"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close", id="dialog.close", show=False)
+    ]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self.title_text()), classes="dialog-title")
+            yield from self.body()
+            yield Static(Content.styled(self.HELP_TEXT, "$foreground 62%"), classes="dialog-help")
+
+    def title_text(self) -> str:
+        return self.TITLE_TEXT
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between title and help."""
+        return ()
+
+    def action_close(self) -> None:
+        self.dismiss(None)

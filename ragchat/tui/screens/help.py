@@ -1,0 +1,95 @@
+"""All keys, from the bindings themselves and the keymap in force, so that this page cannot be out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ragchat.tui.screens.dialog import Dialog
+
+_KEY_COLUMN = 18
+
+
+def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
+    """Where keys are bound, in the order in which a person meets them."""
+    from ragchat.tui.app import RagchatApp
+    from ragchat.tui.screens.add_documents import AddDocuments
+    from ragchat.tui.screens.chat import ChatScreen
+    from ragchat.tui.screens.choose import KnowledgePicker, ModelPicker, Picker
+    from ragchat.tui.screens.dialog import Dialog
+    from ragchat.tui.screens.document import DocumentScreen
+    from ragchat.tui.screens.link import LinkScreen
+    from ragchat.tui.widgets.chat_list import ChatList
+    from ragchat.tui.widgets.prompt import Prompt
+    from ragchat.tui.widgets.sources import SourcesPanel
+    from ragchat.tui.widgets.transcript import Transcript
+
+    return [
+        ("Everywhere", [RagchatApp, ChatScreen]),
+        ("Prompt", [Prompt]),
+        ("Answers (Tab from the prompt)", [Transcript]),
+        ("Sources", [SourcesPanel]),
+        ("Chats", [ChatList]),
+        ("Document", [DocumentScreen]),
+        ("Lists and windows", [Dialog, Picker, ModelPicker, KnowledgePicker, AddDocuments]),
+        ("A link", [LinkScreen]),
+    ]
+
+
+def bound_keys(owner: type[DOMNode], keymap: Mapping[str, str]) -> Iterable[tuple[str, Binding]]:
+    """(keys, binding) of what a class itself binds under an id, with the keymap applied."""
+    for binding in owner.__dict__.get("BINDINGS", ()):
+        if isinstance(binding, Binding) and binding.id and binding.description:
+            yield keymap.get(binding.id, binding.key), binding
+
+
+class HelpScreen(Dialog[None]):
+    """Scrolls with the arrow keys."""
+
+    TITLE_TEXT: ClassVar[str] = "Keys"
+    HELP_TEXT: ClassVar[str] = "Up and Down scroll · Esc closes"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,f1,question_mark", "close", "Close", id="help.close", show=False),
+        Binding("j", "scroll_by(1)", "Down", id="help.down", show=False),
+        Binding("k", "scroll_by(-1)", "Up", id="help.up", show=False),
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        yield VerticalScroll(Static(self._content()))
+
+    def _content(self) -> Content:
+        lines: list[Content] = []
+        keymap = self.app._keymap
+        for title, owners in key_groups():
+            lines.append(Content.styled(title, "$text-accent bold"))
+            seen: set[str] = set()
+            for owner in owners:
+                for keys, binding in bound_keys(owner, keymap):
+                    line = f"{self._display(keys):<{_KEY_COLUMN}} {binding.description}"
+                    if line not in seen and not binding.description.startswith("Source "):
+                        seen.add(line)
+                        lines.append(Content.assemble("  ", line))
+            if title.startswith(("Answers", "Sources")):
+                lines.append(Content(f"  {'1 … 9':<{_KEY_COLUMN}} Go to source [n]"))
+            if title == "Prompt":
+                lines.append(
+                    Content(
+                        f"  {'↑ ↓':<{_KEY_COLUMN}} Earlier and later questions, at the first and last line"
+                    )
+                )
+            lines.append(Content(""))
+        return Content("\n").join(lines)
+
+    def _display(self, keys: str) -> str:
+        names = [self.app.get_key_display(Binding(key.strip(), "", "")) for key in keys.split(",")]
+        return " ".join(dict.fromkeys(names))
+
+    def action_scroll_by(self, step: int) -> None:
+        self.query_one(VerticalScroll).scroll_relative(y=step, animate=False)

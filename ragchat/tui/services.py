@@ -1,0 +1,74 @@
+"""What the screen may call. Built by the composition root from plain values, so that the screen never sees settings.
+
+Anything that reads a database belongs to the thread that opened it: workers open their own and close it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ragchat.types import CancelToken, ChatModel, KnowledgeBaseStatus
+
+if TYPE_CHECKING:  # the screen paints before any of these is needed
+    from ragchat.ingest.sync import SyncFinished, SyncProgress
+    from ragchat.session.chat import ChatSession
+    from ragchat.store.chats import ChatStore
+    from ragchat.store.knowledge import KnowledgeStore
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that can be chosen, installed or to be fetched. `problem` says why it cannot be used (empty: it can)."""
+
+    name: str
+    title: str
+    size_bytes: int
+    installed: bool
+    memory_bytes: int
+    licence: str
+    problem: str = ""
+
+
+class SelectableModel(ChatModel, Protocol):
+    """The model process: one model at a time, chosen by name or path."""
+
+    @property
+    def selected(self) -> str:
+        """Name of the model that is loaded or will be; empty when none is installed."""
+
+    def select(self, name_or_path: str) -> None:
+        """Choose another model; it is loaded on the next `load`. Raises NotFoundError, ModelFileError."""
+
+    def suspicion(self) -> str:
+        """Why the selected model is not loaded unasked (it ended the process before), or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Callables may be called from any thread; those that return iterators work while they are iterated."""
+
+    model: SelectableModel
+    open_chats: Callable[[], ChatStore]
+    """A connection of the calling thread's own."""
+    open_session: Callable[[ChatStore, Sequence[str]], AbstractContextManager[ChatSession]]
+    """A session over the knowledge bases of these names, for the calling thread."""
+    default_knowledge_bases: Callable[[], tuple[str, ...]]
+    """What a chat asks whose knowledge bases are None."""
+    knowledge_bases: Callable[[], list[KnowledgeBaseStatus]]
+    """All of them, with counts; those that cannot be opened are left out."""
+    open_knowledge_base: Callable[[str], KnowledgeStore]
+    sync: Callable[[str, Sequence[Path], CancelToken], Iterator[SyncProgress | SyncFinished]]
+    """Add these files and folders to the knowledge base (made when new) and bring it up to date."""
+    models: Callable[[], list[ModelChoice]]
+    pull_model: Callable[[str, Callable[[int, int, float, float | None], None], CancelToken], Path]
+    """Fetch a model; the callback gets bytes done, bytes in all, bytes per second, seconds left."""
+    editor: str
+    theme: str
+    load_at_start: bool
+    log_file: Path
+    scratch_dir: Path
+    """For text handed to an editor."""

@@ -1,0 +1,306 @@
+"""What worker threads do: plain functions of the services. They report by posting messages and touch no widget.
+
+Every function opens the databases it needs and closes them again, for a connection belongs to its thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragchat.errors import CancelledError, NotFoundError, RagchatError
+from ragchat.session.events import MessageStored
+from ragchat.text import clean, clean_line, human_seconds
+from ragchat.tui import messages
+from ragchat.tui.foreign import evidence_in, file_name, locate
+from ragchat.types import CancelToken, TextDelta
+
+if TYPE_CHECKING:
+    from textual.message import Message
+
+    from ragchat.store.chats import ChatStore
+    from ragchat.tui.live import LiveAnswer
+    from ragchat.tui.services import Services
+    from ragchat.types import Citation, Conversation, Document, StoredMessage
+
+Post = Callable[["Message"], object]
+PAGE = 24
+"""Messages shown when a chat opens; the earlier ones come when the person scrolls up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMessage:
+    """A stored message with what is shown beside it. `asked_documents`: a knowledge base was asked."""
+
+    stored: StoredMessage
+    citations: tuple[Citation, ...] = ()
+    asked_documents: bool = False
+    left_out: tuple[str, ...] = ()
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPage:
+    """A stretch of a chat. `conversation` None: a new chat. `earlier` messages lie before the first one."""
+
+    conversation: Conversation | None
+    messages: tuple[ShownMessage, ...]
+    earlier: int
+    draft: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedDocument:
+    """A document's text and where the passage and its evidence stand in it; `notes` are sentences for the person.
+
+    `document` None: it is no longer in the index, and the text is the passage itself.
+    """
+
+    citation: Citation
+    document: Document | None
+    text: str
+    passage: tuple[int, int] | None
+    evidence: tuple[int, int] | None
+    notes: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def chats(services: Services) -> Iterator[ChatStore]:
+    """The chats, for this thread."""
+    with contextlib.closing(services.open_chats()) as store:
+        yield store
+
+
+def record_unexpected(services: Services, doing: str) -> str:
+    """Log the exception that is being handled; a sentence that says where."""
+    with contextlib.suppress(OSError):
+        services.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with services.log_file.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(
+                f"{datetime.now().isoformat(timespec='seconds')} while {doing}\n{clean(traceback.format_exc())}\n"
+            )
+    return f"Something unexpected went wrong while {doing}. The details are in {services.log_file}."
+
+
+def reporting(services: Services, doing: str, post: Post, work: Callable[[], object]) -> None:
+    """Run `work`; whatever goes wrong becomes a TroubleReported."""
+    try:
+        work()
+    except CancelledError:
+        pass
+    except RagchatError as error:
+        post(messages.TroubleReported(str(error), error.remedy))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(messages.TroubleReported(record_unexpected(services, doing)))
+
+
+# --- chats ----------------------------------------------------------------------------------------------
+
+
+def open_chat(services: Services, conversation_id: int, *, before: int = 0) -> ChatPage:
+    """The newest page of a chat, or the page before message `before`. Raises RagchatError."""
+    with chats(services) as store:
+        draft = store.draft(conversation_id)
+        if conversation_id == 0:
+            return ChatPage(None, (), 0, draft)
+        stored = [m for m in store.messages(conversation_id) if not before or m.id < before]
+        page = tuple(_shown(store, message) for message in stored[-PAGE:])
+        return ChatPage(store.conversation(conversation_id), page, max(0, len(stored) - PAGE), draft)
+
+
+def _shown(store: ChatStore, message: StoredMessage) -> ShownMessage:
+    if message.role != "assistant":
+        return ShownMessage(message)
+    generation = store.generation(message.id)
+    if generation is None:
+        return ShownMessage(message)
+    return ShownMessage(
+        message,
+        tuple(store.citations(message.id)) if message.citation_count else (),
+        bool(generation.knowledge_bases),
+        generation.left_out,
+        generation.model,
+    )
+
+
+def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
+    """Ask the session and pass on what it says. AnswerEnded is the last message, whatever happens."""
+    new = live.conversation_id == 0
+    conversation_id, stored = live.conversation_id, False
+    try:
+        with chats(services) as store:
+            if new:
+                title = clean_line(live.question, limit=60)
+                model = services.model.selected
+                created = store.create_conversation(title, model=model, knowledge_bases=live.knowledge_bases)
+                conversation_id = created.id
+            try:
+                names = live.knowledge_bases
+                with services.open_session(
+                    store, services.default_knowledge_bases() if names is None else names
+                ) as session:
+                    for event in session.ask(conversation_id, live.question, cancel=live.cancel):
+                        match event:
+                            case TextDelta(text):
+                                if live.append(text):
+                                    post(messages.AnswerGrew(live))
+                                continue
+                            case MessageStored():
+                                stored = True
+                                if new:
+                                    store.save_draft(0, "")
+                        post(messages.AnswerAdvanced(live, event))
+            finally:
+                if new and not stored and conversation_id:
+                    store.delete(conversation_id)
+    except RagchatError as error:
+        cancelled = isinstance(error, CancelledError)
+        post(messages.AnswerFailed(live, str(error), error.remedy, cancelled=cancelled))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        sentence = record_unexpected(services, "answering")
+        post(messages.AnswerFailed(live, sentence, "Ask again; what you typed is kept.", cancelled=False))
+    finally:
+        post(messages.AnswerEnded(live))
+
+
+# --- models and knowledge bases -------------------------------------------------------------------------
+
+
+def load_model(services: Services, name: str, cancel: CancelToken, post: Post) -> None:
+    """Choose `name` (empty: keep what is chosen) and load it."""
+    try:
+        if name:
+            services.model.select(name)
+        for progress in services.model.load(cancel):
+            post(messages.ModelLoadAdvanced(progress.fraction, progress.stage))
+        post(messages.ModelLoaded(services.model.info))
+    except CancelledError:
+        post(messages.ModelLoaded(None))
+    except RagchatError as error:
+        post(messages.ModelFailed(str(error), error.remedy))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(
+            messages.ModelFailed(
+                record_unexpected(services, "loading the model"), "F2 chooses another model."
+            )
+        )
+
+
+def pull_model(services: Services, name: str, cancel: CancelToken, post: Post) -> None:
+    """Fetch a model."""
+
+    def advanced(done: int, total: int, rate: float, eta_s: float | None) -> None:
+        post(messages.PullAdvanced(name, done, total, rate, eta_s))
+
+    try:
+        post(messages.PullEnded(name, services.pull_model(name, advanced, cancel)))
+    except CancelledError:
+        post(messages.PullEnded(name, None, "The download was stopped; it goes on from there next time."))
+    except RagchatError as error:
+        post(messages.PullEnded(name, None, str(error), error.remedy))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(messages.PullEnded(name, None, record_unexpected(services, "fetching the model")))
+
+
+def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, post: Post) -> None:
+    """Add files and folders to a knowledge base and bring it up to date."""
+    from ragchat.ingest.sync import SyncFinished
+
+    try:
+        for event in services.sync(name, paths, cancel):
+            if isinstance(event, SyncFinished):
+                status, stopped = event.status, event.cancelled
+                sentence = (
+                    f"{name}: {status.indexed} documents, {status.skipped} skipped, {status.failed} failed"
+                    f" ({human_seconds(event.seconds)})" + ("; stopped before the end." if stopped else ".")
+                )
+                post(messages.SyncEnded(name, status, sentence, cancelled=stopped))
+            else:
+                post(
+                    messages.SyncAdvanced(
+                        name, event.done, event.total, event.path, event.files_per_s, event.eta_s
+                    )
+                )
+    except CancelledError:
+        post(messages.SyncEnded(name, None, "Indexing was stopped; what was read stays.", cancelled=True))
+    except RagchatError as error:
+        post(messages.SyncEnded(name, None, str(error), error.remedy))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(messages.SyncEnded(name, None, record_unexpected(services, "indexing")))
+
+
+# --- documents ------------------------------------------------------------------------------------------
+
+
+def open_document(services: Services, citation: Citation) -> OpenedDocument:
+    """The document of a citation, with the passage located in it. Raises RagchatError."""
+    hit = citation.hit
+    try:
+        with contextlib.closing(services.open_knowledge_base(hit.knowledge_base)) as store:
+            document = store.document(hit.document_id)
+            if document.path != hit.path:  # numbers are used again after a removal
+                found = store.document_at(hit.path)
+                if found is None:
+                    raise NotFoundError("The document is no longer in the index.")
+                document = found
+            text = clean(store.document_text(document.id))
+    except NotFoundError:
+        passage = clean(hit.text)
+        note = "This document is no longer in the index. This is the passage as it was cited."
+        return OpenedDocument(
+            citation, None, passage, (0, len(passage)), evidence_in(passage, citation), (note,)
+        )
+    located = locate(text, clean(hit.text), near=hit.span.char_first)
+    notes = _document_notes(document, citation, located is not None)
+    evidence = None
+    if located and (inside := evidence_in(text[located[0] : located[1]], citation)):
+        evidence = (located[0] + inside[0], located[0] + inside[1])
+    return OpenedDocument(citation, document, text, located, evidence, notes)
+
+
+def _document_notes(document: Document, citation: Citation, located: bool) -> tuple[str, ...]:
+    notes = []
+    try:
+        stat = Path(document.path).stat()
+        if (stat.st_size, stat.st_mtime_ns) != (document.size, document.mtime_ns):
+            notes.append("The file has changed since it was indexed.")
+    except OSError:
+        notes.append("The file is not there any more; this is its text as it was indexed.")
+    if not located:
+        notes.append("The cited passage is not in this text any more.")
+    elif document.content_hash != citation.hit.content_hash:
+        notes.append("The document was indexed again after this answer.")
+    return tuple(notes)
+
+
+def edit_target(services: Services, opened: OpenedDocument) -> messages.EditTargetReady:
+    """A file and a line for an editor: the document itself, or its text where lines are not the file's own.
+
+    Raises RagchatError.
+    """
+    at = opened.evidence or opened.passage or (0, 0)
+    line = opened.text.count("\n", 0, at[0]) + 1
+    document, hit = opened.document, opened.citation.hit
+    if document is not None and document.source_lines and Path(document.path).is_file():
+        changed = any("changed" in note for note in opened.notes)
+        note = "The file has changed since it was indexed: the line may have moved." if changed else ""
+        return messages.EditTargetReady(Path(document.path), line, note)
+    target = services.scratch_dir / f"{file_name(hit.path)}.txt"
+    try:
+        services.scratch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target.unlink(missing_ok=True)
+        with open(
+            target, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o400)
+        ) as file:
+            file.write(opened.text)
+    except OSError as error:
+        raise RagchatError(f"{target} cannot be written: {error.strerror}.") from error
+    return messages.EditTargetReady(
+        target, line, "This is the extracted text, read-only: the file itself has no such lines."
+    )

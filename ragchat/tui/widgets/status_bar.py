@@ -1,0 +1,100 @@
+"""The two lowest lines: what is in use and what it costs, and the keys that matter where the person is."""
+
+from __future__ import annotations
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from ragchat.text import clean_line
+from ragchat.tui.state import JobState, ModelState, UsageState
+
+
+class StatusBar(Widget):
+    """Model, knowledge bases and running work on the left; context, speed and time to first token on the right."""
+
+    model: reactive[ModelState] = reactive(ModelState())
+    knowledge: reactive[str] = reactive("")
+    usage: reactive[UsageState] = reactive(UsageState())
+    jobs: reactive[tuple[JobState, ...]] = reactive(())
+    answering: reactive[str] = reactive("")
+    """What is being written, and where, and how to stop it; empty: nothing."""
+
+    def render(self) -> RenderResult:
+        width = max(1, self.content_size.width)
+        left = [
+            model_content(self.model, limit=max(12, width // 3)),
+            Content(clean_line(self.knowledge, limit=max(10, width // 3))),
+        ]
+        left += [Content.styled(job.short, "$text-accent") for job in self.jobs]
+        if self.answering:
+            left.append(Content.styled(clean_line(self.answering, limit=44), "$text-accent"))
+        right = [Content.styled(fact, "$foreground 62%") for fact in self.usage.facts]
+        while right and _length(left) + _length(right) + 2 > width:
+            right.pop()
+        while len(left) > 1 and _length(left) > width:
+            left.pop(1)
+        separator = Content.styled(" · ", "$foreground 42%")
+        begin, end = separator.join(left), separator.join(right)
+        if begin.cell_length > width:
+            return begin.truncate(width, ellipsis=True)
+        return Content.assemble(
+            begin, Content(" " * max(0, width - begin.cell_length - end.cell_length)), end
+        )
+
+
+def _length(parts: list[Content]) -> int:
+    return sum(part.cell_length for part in parts) + 3 * max(0, len(parts) - 1)
+
+
+def model_content(state: ModelState, *, limit: int) -> Content:
+    """The model and what it is doing."""
+    name = clean_line(state.name, limit=limit)
+    match state.phase:
+        case "none":
+            return Content.styled("no model: F2", "$text-warning")
+        case "loading":
+            return Content.assemble(
+                Content.styled("◌ ", "$text-accent"), f"{name} loading {state.fraction:.0%}"
+            )
+        case "measuring":
+            return Content.assemble(
+                Content.styled("◌ ", "$text-accent"), f"{name} measuring {state.fraction:.0%}"
+            )
+        case "failed":
+            return Content.styled(f"✗ {name} did not load: F2", "$text-error")
+        case "suspect":
+            return Content.styled(f"! {name} not loaded: F2", "$text-warning")
+        case "ready":
+            return Content.assemble(Content.styled("● ", "$text-success"), name)
+        case _:
+            return Content.assemble(Content.styled("○ ", "$foreground 62%"), name)
+
+
+class KeyHints(Widget):
+    """The bindings worth showing, from the live keymap, as many as fit."""
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.refresh())
+
+    def render(self) -> RenderResult:
+        # What is bound where the focus is comes first, then what works everywhere, then the screen's own.
+        places = {self.app: 1, self.screen: 2}
+        bindings = sorted(self.screen.active_bindings.values(), key=lambda active: places.get(active.node, 0))
+        hints: dict[str, Content] = {}
+        for active in bindings:
+            binding = active.binding
+            if binding.show and binding.description and active.enabled and binding.description not in hints:
+                key = self.app.get_key_display(binding)
+                hints[binding.description] = Content.assemble(
+                    Content.styled(key, "$text-primary bold"),
+                    Content.styled(f" {binding.description}", "$foreground 62%"),
+                )
+        width, line = self.content_size.width, Content("")
+        for hint in hints.values():
+            longer = Content("   ").join([part for part in (line, hint) if part])
+            if longer.cell_length > width:
+                break
+            line = longer
+        return line

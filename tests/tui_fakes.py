@@ -1,0 +1,374 @@
+"""Services for the screen over real databases: the chats and the documents are stored, only the model is an actor.
+
+Run it (`python tests/tui_fakes.py [FOLDER]`) to look at the screen without any model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from ragchat.errors import CancelledError, NotFoundError, RagchatError
+from ragchat.ingest.sync import SyncFinished, SyncProgress
+from ragchat.session.chat import ChatSession
+from ragchat.session.events import (
+    AnswerFinished,
+    HitsFound,
+    MessageStored,
+    PromptPart,
+    PromptReady,
+    QueryUsed,
+    SessionEvent,
+)
+from ragchat.store.chats import ChatStore
+from ragchat.store.knowledge import FileRecord, KnowledgeStore, SegmentDraft
+from ragchat.tui.services import ModelChoice, SelectableModel, Services
+from ragchat.types import (
+    CancelToken,
+    ChunkDraft,
+    Citation,
+    Generation,
+    Hit,
+    KnowledgeBaseStatus,
+    LoadProgress,
+    Message,
+    ModelInfo,
+    PrefillProgress,
+    Sampling,
+    Span,
+    TextDelta,
+    Timings,
+)
+
+WAIT_S = 20.0
+
+
+@dataclass
+class Script:
+    """How the next answers go. `held` stops before the piece of that number until `release` or a cancel."""
+
+    pieces: list[str] = field(default_factory=lambda: ["Forty-two", " is the answer ", "[1]."])
+    citations: tuple[Citation, ...] = ()
+    held: int | None = None
+    gate: threading.Event = field(default_factory=threading.Event)
+    fail_before: Exception | None = None
+    fail_after: Exception | None = None
+    from_documents: bool = True
+    delay_s: float = 0.0
+    questions: list[str] = field(default_factory=list)
+    asked_of: list[tuple[str, ...]] = field(default_factory=list)
+
+    def release(self) -> None:
+        self.gate.set()
+
+
+class ScriptedSession:
+    """Says and stores what `ChatSession.ask` says and stores."""
+
+    def __init__(self, store: ChatStore, names: Sequence[str], script: Script) -> None:
+        self._store, self._names, self._script = store, tuple(names), script
+
+    def ask(
+        self, conversation_id: int, question: str, *, attachment: str = "", cancel: CancelToken
+    ) -> Iterator[SessionEvent]:
+        script, store = self._script, self._store
+        script.questions.append(question)
+        script.asked_of.append(self._names)
+        if script.fail_before:
+            raise script.fail_before
+        asked = store.add_user_message(conversation_id, question)
+        answer = store.begin_answer(conversation_id)
+        yield MessageStored(conversation_id, asked.id, answer.id)
+        citations = script.citations if self._names else ()
+        yield QueryUsed(question, (), self._names)
+        yield HitsFound(tuple(c.hit for c in citations), bool(citations), 0.004)
+        time.sleep(script.delay_s * 4)
+        offered = tuple(replace(c, used=False) for c in citations)
+        generation = Generation(
+            *("fake", "/models/fake.gguf", "", self._names, question, (Message("user", question),), (), Sampling(), 0.004)
+        )
+        store.save_generation(answer.id, generation, offered)
+        yield PromptReady((PromptPart("question", 12),), 812, 4096, offered, ())
+        for done in (256, 512, 812):
+            yield PrefillProgress(done, 812, (812 - done) / 400)
+            time.sleep(script.delay_s * 6)
+        said = ""
+        for number, piece in enumerate(script.pieces):
+            if script.held == number:
+                deadline = time.monotonic() + WAIT_S
+                while not script.gate.wait(0.01) and not cancel.cancelled and time.monotonic() < deadline:
+                    pass
+            if cancel.cancelled:
+                yield self._finish(conversation_id, answer.id, said, "cancelled", offered)
+                return
+            said += piece
+            store.update_answer(answer.id, said)
+            yield TextDelta(piece)
+            time.sleep(script.delay_s)
+        if script.fail_after:
+            store.finish_answer(answer.id, said, state="error", finish_reason="error", error=str(script.fail_after))
+            raise script.fail_after
+        yield self._finish(conversation_id, answer.id, said, "stop", citations)
+
+    def _finish(
+        self, conversation_id: int, answer_id: int, said: str, reason: str, citations: tuple[Citation, ...]
+    ) -> AnswerFinished:
+        timings = Timings(0.004, 1.2, 400.0, 34.2, 812, 0, 120)
+        cancelled = reason == "cancelled"
+        self._store.finish_answer(
+            answer_id,
+            said,
+            state="cancelled" if cancelled else "complete",
+            finish_reason=reason,
+            used=[c.n for c in citations if c.used],
+            timings=timings,
+            seed=1,
+        )
+        from_documents = self._script.from_documents and bool(citations)
+        return AnswerFinished(
+            *(conversation_id, answer_id, said, "cancelled" if cancelled else "stop", citations, from_documents, timings, 1)
+        )
+
+
+class ActorModel:
+    """A model process that only pretends. `gate` cleared: loading waits."""
+
+    def __init__(self, selected: str = "fake", *, delay_s: float = 0.0) -> None:
+        self.selected = selected
+        self.gate = threading.Event()
+        self.gate.set()
+        self.suspect = ""
+        self.fail: RagchatError | None = None
+        self.loads = 0
+        self._info: ModelInfo | None = None
+        self._delay_s = delay_s
+
+    def select(self, name_or_path: str) -> None:
+        self.selected, self._info = name_or_path, None
+
+    def suspicion(self) -> str:
+        return self.suspect
+
+    def load(self, cancel: CancelToken | None = None) -> Iterator[LoadProgress]:
+        if self._info is not None:
+            return
+        self.loads += 1
+        for step in range(1, 11):
+            time.sleep(self._delay_s)
+            yield LoadProgress(step / 10)
+            deadline = time.monotonic() + WAIT_S
+            while not self.gate.wait(0.01) and time.monotonic() < deadline:
+                if cancel is not None and cancel.cancelled:
+                    raise CancelledError("stopped")
+        if self.fail:
+            raise self.fail
+        self._info = ModelInfo(
+            *(self.selected, f"/models/{self.selected}.gguf", "llama", "", 4096, 8192, 135_000_000, 100_000_000),
+            *(True, "chat template", 2, 2, False),
+        )
+
+    @property
+    def info(self) -> ModelInfo | None:
+        return self._info
+
+
+@dataclass
+class Stage:
+    """Everything a test may look at or change."""
+
+    services: Services
+    script: Script
+    model: ActorModel
+    folder: Path
+    pulls: list[str] = field(default_factory=list)
+    choices: list[ModelChoice] = field(default_factory=list)
+    pull_gate: threading.Event = field(default_factory=threading.Event)
+    sync_gate: threading.Event = field(default_factory=threading.Event)
+
+    def chats(self) -> contextlib.closing[ChatStore]:
+        return contextlib.closing(self.services.open_chats())
+
+
+def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, delay_s: float = 0.0) -> Stage:
+    """Services over databases in `folder`; with `documents` a knowledge base `guide` with one cited document."""
+    script, actor = Script(delay_s=delay_s), ActorModel(model, delay_s=delay_s)
+    kb_dir = folder / "kb"
+    KnowledgeStore.create(kb_dir, "manual").close()
+    if documents:
+        script.citations = write_guide(folder, kb_dir)
+    stage = Stage(cast(Services, None), script, actor, folder)
+    stage.choices = [
+        ModelChoice("fake", "Fake 135M", 100_000_000, True, 240_000_000, "Apache-2.0"),
+        ModelChoice("other", "Other 360M", 390_000_000, True, 700_000_000, "MIT"),
+        ModelChoice("distant", "Distant 1.7B", 1_100_000_000, False, 1_900_000_000, "Apache-2.0"),
+    ]
+    if not model:
+        stage.choices = [replace(choice, installed=False) for choice in stage.choices]
+    stage.pull_gate.set()
+    stage.sync_gate.set()
+
+    def names() -> tuple[str, ...]:
+        mine = tuple(sorted(path.stem for path in kb_dir.glob("*.db") if path.stem != "manual"))
+        return mine or ("manual",)
+
+    def statuses() -> list[KnowledgeBaseStatus]:
+        found = []
+        for path in sorted(kb_dir.glob("*.db")):
+            with KnowledgeStore.open(kb_dir, path.stem) as store:
+                found.append(store.status())
+        return found
+
+    def sync(name: str, paths: Sequence[Path], cancel: CancelToken) -> Iterator[SyncProgress | SyncFinished]:
+        with KnowledgeStore.create(kb_dir, name) as store:
+            files = [p for path in paths for p in (sorted(path.rglob("*")) if path.is_dir() else [path]) if p.is_file()]
+            for done, path in enumerate(files, 1):
+                time.sleep(delay_s * 4)
+                yield SyncProgress(done, len(files), str(path), done, 0, 0, 12.5, (len(files) - done) / 12.5)
+                deadline = time.monotonic() + WAIT_S
+                while not stage.sync_gate.wait(0.01) and not cancel.cancelled and time.monotonic() < deadline:
+                    pass
+                if cancel.cancelled:
+                    break
+                add_document(store, path, path.read_text("utf-8", "replace"))
+            yield SyncFinished(store.status(), 0, 0, 0.5, cancel.cancelled)
+
+    def pull(name: str, report: Callable[[int, int, float, float | None], None], cancel: CancelToken) -> Path:
+        stage.pulls.append(name)
+        for percent in range(0, 101, 5):
+            report(percent * 10_000_000, 1_000_000_000, 25e6, (100 - percent) / 2.5)
+            time.sleep(delay_s * 4)
+            deadline = time.monotonic() + WAIT_S
+            while percent >= 40 and not stage.pull_gate.wait(0.01) and time.monotonic() < deadline:
+                if cancel.cancelled:
+                    break
+            if cancel.cancelled:
+                raise CancelledError("stopped")
+        stage.choices = [replace(c, installed=c.installed or c.name == name) for c in stage.choices]
+        return folder / "models" / name
+
+    def open_session(store: ChatStore, chosen: Sequence[str]) -> contextlib.AbstractContextManager[ChatSession]:
+        for name in chosen:
+            if not (kb_dir / f"{name}.db").exists():
+                raise NotFoundError(f"There is no knowledge base {name!r}.", "F3 shows those there are.")
+        return contextlib.nullcontext(cast(ChatSession, ScriptedSession(store, chosen, script)))
+
+    stage.services = Services(
+        model=cast(SelectableModel, actor),
+        open_chats=lambda: ChatStore(folder / "ragchat.db"),
+        open_session=open_session,
+        default_knowledge_bases=names,
+        knowledge_bases=statuses,
+        open_knowledge_base=lambda name: KnowledgeStore.open(kb_dir, name),
+        sync=sync,
+        models=lambda: stage.choices,
+        pull_model=pull,
+        editor="",
+        theme="textual-dark",
+        load_at_start=True,
+        log_file=folder / "ragchat.log",
+        scratch_dir=folder / "scratch",
+    )
+    return stage
+
+
+GUIDE = "\n".join(
+    itertools.chain(
+        ["# Boiler guide", ""],
+        (f"Paragraph {n} of the guide speaks of valves and pipes, and of nothing else that matters here." for n in range(60)),
+        [
+            "",
+            "## Pressure",
+            "",
+            "The boiler wants a working pressure between 1.2 and 1.8 bar. Below 1 bar it switches itself off."
+            " Refill it slowly, with the filling loop under the left cover, until the needle stands at 1.5 bar.",
+            "",
+        ],
+        (f"Afterwards, in paragraph {n}, the guide goes on about the yearly service." for n in range(60)),
+    )
+)
+PRESSURE = GUIDE[GUIDE.index("The boiler wants") : GUIDE.index("Afterwards, in paragraph 0")].strip()
+
+
+def add_document(store: KnowledgeStore, path: Path, text: str, *, source_lines: bool = True) -> int:
+    """Write a document of one chunk per paragraph; it cannot be searched, only read."""
+    chunks, position = [], 0
+    for part in text.split("\n\n"):
+        if part:
+            line = text.count("\n", 0, position) + 1
+            span = Span(position, position + len(part), line, line + part.count("\n"))
+            chunks.append(ChunkDraft(part, "", span))
+        position += len(part) + 2
+    stat = path.stat() if path.exists() else None
+    record = FileRecord(
+        str(path),
+        stat.st_size if stat else 0,
+        stat.st_mtime_ns if stat else 0,
+        content_hash="abc",
+        source_lines=source_lines,
+    )
+    return store.write_document(record, chunks, SegmentDraft(b"\x05\x00" * len(chunks), 5 * len(chunks), {}))
+
+
+def make_citation(
+    n: int, *, document_id: int = 1, path: str = "/nowhere/guide.md", text: str = PRESSURE, used: bool = True, quote: str = ""
+) -> Citation:
+    first = max(0, GUIDE.find(text))
+    line = GUIDE.count("\n", 0, first) + 1
+    span = Span(first, first + len(text), line, line + text.count("\n"))
+    hit = Hit(n, 7.5 / n, "guide", n, document_id, path, "Boiler guide", "Boiler guide > Pressure", span, text, "abc", quote)
+    return Citation(n, hit, quote, used)
+
+
+def write_guide(folder: Path, kb_dir: Path) -> tuple[Citation, ...]:
+    path = folder / "documents" / "guide.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(GUIDE, "utf-8")
+    with KnowledgeStore.create(kb_dir, "guide") as store:
+        document_id = store.documents()[0].id if store.documents() else add_document(store, path, GUIDE)
+    quote = "Below 1 bar it switches itself off."
+    other = "Paragraph 3 of the guide speaks of valves and pipes, and of nothing else that matters here."
+    return (
+        make_citation(1, document_id=document_id, path=str(path), quote=quote),
+        make_citation(2, document_id=document_id, path=str(path), text=other, used=False, quote=other[:24]),
+    )
+
+
+DEMO = """Your boiler switched itself off because the **pressure fell below 1 bar** [1].
+
+1. Let it cool down.
+2. Open the filling loop *slowly*, under the left cover [1].
+3. Stop at `1.5 bar`.
+
+| reading | meaning |
+|---|---|
+| below 1.0 bar | off |
+| 1.2 to 1.8 bar | normal |
+
+```python
+def refill(pressure: float) -> bool:
+    return pressure < 1.2
+```
+
+More at [the maker's page](https://example.org/boiler).
+"""
+
+
+def demo(folder: Path) -> None:
+    from ragchat.tui.app import RagchatApp
+
+    stage = set_stage(folder, delay_s=0.03)
+    stage.script.pieces = [f"{word} " for word in DEMO.split(" ")]
+    RagchatApp(stage.services).run()
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+
+    demo(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="ragchat-demo-")))
