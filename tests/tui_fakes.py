@@ -5,14 +5,16 @@ Run it (`python tests/tui_fakes.py [FOLDER]`) to look at the screen without any 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import inspect
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
 from ragchat.ingest.sync import SyncFinished, SyncProgress
@@ -45,6 +47,11 @@ from ragchat.types import (
     TextDelta,
     Timings,
 )
+
+if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
+    from ragchat.tui.app import RagchatApp
 
 WAIT_S = 20.0
 
@@ -108,7 +115,8 @@ class ScriptedSession:
                 yield self._finish(conversation_id, answer.id, said, "cancelled", offered)
                 return
             said += piece
-            store.update_answer(answer.id, said)
+            if number % 100 == 0 or script.held is not None:
+                store.update_answer(answer.id, said)
             yield TextDelta(piece)
             time.sleep(script.delay_s)
         if script.fail_after:
@@ -277,6 +285,56 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
     return stage
 
 
+async def until(pilot: Pilot[None], condition: Callable[[], object], *, deadline_s: float = WAIT_S) -> None:
+    """Let the app run until `condition` holds."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {deadline_s} s: {inspect.getsource(condition).strip()}")
+        await asyncio.sleep(0.01)
+    await pilot.pause()
+
+
+@contextlib.asynccontextmanager
+async def running(stage: Stage, *, size: tuple[int, int] = (120, 36)) -> AsyncIterator[tuple[RagchatApp, Pilot[None]]]:
+    """The app over `stage`, its first workers done."""
+    from ragchat.tui.app import RagchatApp
+
+    app = RagchatApp(stage.services)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await until(pilot, lambda: app.model_state.phase not in ("idle", "loading") and app.chat.pane.visit)
+        await until(pilot, lambda: app.chat._default_knowledge)
+        yield app, pilot
+
+
+async def ask(app: RagchatApp, pilot: Pilot[None], question: str) -> None:
+    """Type a question, send it, wait for the end of the answer."""
+    await send(app, pilot, question)
+    await until(pilot, lambda: app.chat.pane.live is None)
+
+
+async def send(app: RagchatApp, pilot: Pilot[None], question: str) -> None:
+    """Type a question and send it."""
+    from ragchat.tui.widgets.message import NoticeView
+
+    app.chat.pane.prompt.focus()
+    app.chat.pane.prompt.put(question)
+    await pilot.press("enter")
+    await until(pilot, lambda: app.chat.pane.prompt.text != question or app.chat.pane.transcript.query(NoticeView))
+
+
+def screen_text(app: RagchatApp) -> str:
+    """What stands on the screen, as plain text."""
+    height = app.size.height
+    lines = app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in lines[:height])
+
+
+def screen_segments(app: RagchatApp) -> str:
+    """Every character that is sent to the terminal for what is on the screen, control characters included."""
+    return "".join(segment.text for strip in app.screen._compositor.render_strips() for segment in strip)
+
+
 GUIDE = "\n".join(
     itertools.chain(
         ["# Boiler guide", ""],
@@ -297,13 +355,13 @@ PRESSURE = GUIDE[GUIDE.index("The boiler wants") : GUIDE.index("Afterwards, in p
 
 def add_document(store: KnowledgeStore, path: Path, text: str, *, source_lines: bool = True) -> int:
     """Write a document of one chunk per paragraph; it cannot be searched, only read."""
-    chunks, position = [], 0
+    chunks, position, line = [], 0, 1
     for part in text.split("\n\n"):
         if part:
-            line = text.count("\n", 0, position) + 1
             span = Span(position, position + len(part), line, line + part.count("\n"))
             chunks.append(ChunkDraft(part, "", span))
         position += len(part) + 2
+        line += part.count("\n") + 2
     stat = path.stat() if path.exists() else None
     record = FileRecord(
         str(path),

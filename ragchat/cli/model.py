@@ -162,8 +162,8 @@ def info(context: Context, name: str, n_ctx: int | None, as_json: bool) -> None:
         if measured:
             flash = "on" if measured.flash_attention else "off"
             click.echo(
-                f"{'measured':<16} reads {measured.prefill_tok_s:.0f}, "
-                f"writes {measured.decode_tok_s:.0f} tokens/s ({measured.n_threads_batch} and {measured.n_threads} threads, flash attention {flash}, "
+                f"{'measured':<16} reads {measured.prefill_tok_s:.0f}, writes {measured.decode_tok_s:.0f} tokens/s "
+                f"({measured.n_threads_batch} and {measured.n_threads} threads, flash attention {flash}, "
                 f"{clean_line(measured.measured_at)})"
             )
     if asked > metadata.n_ctx_train:

@@ -138,18 +138,17 @@ class ModelLibrary:
         return _inspect(target)
 
     def find(self, name: str) -> InstalledModel:
-        """The model of this name, or else what an interrupted pull of it left. Raises NotFoundError."""
+        """The model of exactly this name, or else what an interrupted pull of it left. Raises NotFoundError."""
         entries = load_catalogue()
-        try:
-            return self._named(name, self.installed(), entries)
-        except NotFoundError:
-            file = next(
-                (entry.file for entry in entries if entry.name == name.casefold()), f"{name}{_SUFFIX}"
-            )
-            left = [part for part in self.unfinished() if part.file.casefold() == file.casefold()]
-            if not left:
-                raise
-            return InstalledModel(Path(left[0].file).stem, left[0].path, left[0].size_bytes)
+        file = next((entry.file for entry in entries if entry.name == name.casefold()), name)
+        stem = file.casefold().removesuffix(_SUFFIX)
+        left = (
+            InstalledModel(Path(part.file).stem, part.path, part.size_bytes) for part in self.unfinished()
+        )
+        for model in (*self.installed(), *left):
+            if model.name.casefold() == stem:
+                return model
+        raise self._unknown(name, self.installed(), entries)
 
     def remove(self, name: str) -> InstalledModel:
         """Delete a model, or only the link to it, and what an interrupted pull of it left; what was deleted.
@@ -232,14 +231,21 @@ class ModelLibrary:
         if beginning:
             names = ", ".join(clean_line(model.name) for model in beginning)
             raise NotFoundError(f"{said!r} may mean several models: {names}.", "Type more of the name.")
-        catalogue = [entry.name for entry in entries]
-        near = difflib.get_close_matches(wanted, [*by_stem, *catalogue], n=3, cutoff=0.4)
-        names = ", ".join(clean_line(by_stem[key].name if key in by_stem else key) for key in near)
+        raise self._unknown(name, models, entries)
+
+    def _unknown(
+        self, name: str, models: tuple[InstalledModel, ...], entries: tuple[CatalogueEntry, ...]
+    ) -> NotFoundError:
+        names, catalogue = (
+            {model.name.casefold(): model.name for model in models},
+            [entry.name for entry in entries],
+        )
+        near = difflib.get_close_matches(name.casefold(), [*names, *catalogue], n=3, cutoff=0.4)
+        hint = f"Near it: {', '.join(clean_line(names.get(key, key)) for key in near)}. " if near else ""
         to_pull = next((key for key in near if key in catalogue), catalogue[0])
-        raise NotFoundError(
-            f"There is no model {said!r}.",
-            (f"Near it: {names}. " if near else "")
-            + f"`ragchat model list` shows all; `ragchat model pull {to_pull}` fetches one.",
+        return NotFoundError(
+            f"There is no model {clean_line(name, limit=80)!r}.",
+            f"{hint}`ragchat model list` shows all; `ragchat model pull {to_pull}` fetches one.",
         )
 
 

@@ -21,6 +21,10 @@ from ragchat.types import Sampling
 
 _PREFILL_STEP_S = 1.0
 _PENALTY_WINDOW = 64
+_BLOCK = 32
+"""Prompts are read, and kept, in blocks of this many tokens, counted from the beginning."""
+_COMPANY = 8
+"""At least so many tokens are read for the first token of an answer."""
 
 
 class LlamaError(Exception):
@@ -107,6 +111,7 @@ class Llama:
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._context: Any = None
         self._past: list[int] = []
+        self._read = 0  # how many of _past came as a prompt
         self.n_ctx = 0
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(self._model)
         self.n_params: int = lib.llama_model_n_params(self._model)
@@ -125,7 +130,7 @@ class Llama:
         self._close_context()
         self._context = self._new_context(n_ctx, n_batch, tuning)
         self.n_ctx, self._n_batch = lib.llama_n_ctx(self._context), n_batch
-        self._past = []
+        self._past, self._read = [], 0
         self._prefill_rate = tuning.prefill_tok_s
 
     def close(self) -> None:
@@ -226,17 +231,23 @@ class Llama:
         )
 
     def _keep_common_prefix(self, tokens: Sequence[int]) -> int:
-        kept = 0
-        for old, new in zip(self._past, tokens, strict=False):
+        """Forget what does not begin `tokens`; how many tokens need not be read again.
+
+        Kept is only what was read, not what was written, and in whole blocks: a token that goes through the graph alone comes
+        out a little different from one in company, and an answer must not depend on what was asked before.
+        """
+        common = 0
+        for old, new in zip(self._past[: self._read], tokens, strict=False):
             if old != new:
                 break
-            kept += 1
-        kept = min(kept, len(tokens) - 1)  # the last token must be read for its logits
+            common += 1
+        kept = min(common, max(0, len(tokens) - _COMPANY)) // _BLOCK * _BLOCK
         memory = lib.llama_get_memory(self._context)
         if not lib.llama_memory_seq_rm(memory, 0, kept, -1):  # a recurrent model cannot go back
             lib.llama_memory_clear(memory, True)
             kept = 0
         del self._past[kept:]
+        self._read = kept
         return kept
 
     def _prefill(
@@ -249,15 +260,17 @@ class Llama:
                 return False
             rate = self._prefill_rate
             on_prefill(done, total, (total - done) / rate if rate else None)
-            step = self._n_batch
-            if rate and total - done > rate * _PREFILL_STEP_S:
-                step = max(128, min(step, int(rate * _PREFILL_STEP_S) // 64 * 64))
-            batch = list(tokens[done : done + step])
+            step = max(_BLOCK, min(self._n_batch, int((rate or 128) * _PREFILL_STEP_S)) // _BLOCK * _BLOCK)
+            end = (done // step + 1) * step
+            if 0 < total - end < _COMPANY:
+                end = total if total - done <= self._n_batch else end - _BLOCK
+            batch = list(tokens[done:end])
             began = time.perf_counter()
             if self._decode(batch) == 2:
                 return False
             done += len(batch)
-            if len(batch) >= 32:
+            self._read = done
+            if len(batch) >= _BLOCK:
                 self._prefill_rate = len(batch) / (time.perf_counter() - began)
         on_prefill(total, total, 0.0)
         return True
@@ -394,7 +407,7 @@ class Llama:
         if self._context:
             lib.llama_free(self._context)
             self._context = None
-        self._past = []
+        self._past, self._read = [], 0
 
     def _metadata(self, key: str) -> str:
         size = 4096

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.screen import Screen
 
@@ -21,7 +23,7 @@ from ragchat.errors import RagchatError
 from ragchat.text import clean
 from ragchat.tui import messages, tasks
 from ragchat.tui.screens.chat import ChatScreen
-from ragchat.tui.state import JobState, ModelState
+from ragchat.tui.state import JobState, ModelPhase, ModelState
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
@@ -38,10 +40,10 @@ class RagchatApp(App[None]):
     CSS_PATH = "ragchat.tcss"
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1,question_mark", "help", "Help", id="app.help", key_display="F1"),
-        Binding("f2,ctrl+o", "choose_model", "Model", id="app.model", priority=True, key_display="F2"),
-        Binding("f4", "add_documents", "Add documents", id="app.add_documents", priority=True, key_display="F4"),
-        Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True, key_display="^q"),
+        Binding("f1,question_mark", "help", "Help", id="app.help"),
+        Binding("f2,ctrl+o", "choose_model", "Model", id="app.model", priority=True),
+        Binding("f4", "add_documents", "Add documents", id="app.add_documents", priority=True),
+        Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True),
     ]
 
     model_state: reactive[ModelState] = reactive(ModelState())
@@ -135,14 +137,14 @@ class RagchatApp(App[None]):
     @work(thread=True, exclusive=True, exit_on_error=False, group="model", description="load the model")
     def _load_model(self, name: str, cancel: CancelToken) -> None:
         def post(message: object) -> None:
-            if not cancel.cancelled and isinstance(message, messages.Message):
+            if not cancel.cancelled and isinstance(message, Message):
                 self.post_message(message)
 
         tasks.load_model(self.services, name, cancel, post)
 
     @on(messages.ModelLoadAdvanced)
     def _show_loading(self, event: messages.ModelLoadAdvanced) -> None:
-        phase = "measuring" if event.stage == "measure" else "loading"
+        phase: ModelPhase = "measuring" if event.stage == "measure" else "loading"
         self.model_state = replace(self.model_state, phase=phase, fraction=event.fraction)
 
     @on(messages.ModelLoaded)
@@ -158,8 +160,7 @@ class RagchatApp(App[None]):
         self._tell(event.sentence, event.remedy, "error")
 
     def action_choose_model(self) -> None:
-        if self.screen is self.chat:
-            self.open_models()
+        self.open_models()
 
     def open_models(self) -> None:
         """The list of models, over whatever is there."""
@@ -253,14 +254,18 @@ class RagchatApp(App[None]):
             job.cancel.cancel()
 
     def action_add_documents(self) -> None:
-        if self.screen is self.chat:
-            self.open_add_documents()
+        self.open_add_documents()
 
     def open_add_documents(self) -> None:
         """The window that adds documents, over whatever is there."""
         from ragchat.tui.screens.add_documents import AddDocuments
 
         self.push_screen(AddDocuments())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("choose_model", "add_documents"):
+            return bool(self.screen_stack) and self.screen is self.chat
+        return True
 
     # --- help, palette, editor, trouble -------------------------------------------------------------
 
@@ -289,6 +294,10 @@ class RagchatApp(App[None]):
         yield SystemCommand("Theme", "Other colours, for this session", self.action_change_theme)
         yield SystemCommand("Quit", "Nothing is lost", self.action_quit)
 
+    def get_key_display(self, binding: Binding) -> str:
+        display = super().get_key_display(binding)
+        return display.upper() if display[:1] == "f" and display[1:].isdigit() else display
+
     @on(messages.EditTargetReady)
     def _edit(self, event: messages.EditTargetReady) -> None:
         from ragchat.tui.editor import run_editor
@@ -310,10 +319,9 @@ class RagchatApp(App[None]):
     def _report(self, event: messages.TroubleReported) -> None:
         self._tell(event.sentence, event.remedy, "error")
 
-    def _tell(self, sentence: str, remedy: str, severity: str = "information") -> None:
+    def _tell(self, sentence: str, remedy: str, severity: SeverityLevel = "information") -> None:
         text = clean(f"{sentence} {remedy}".strip())
-        kind = "error" if severity == "error" else "warning" if severity == "warning" else "information"
-        self.notify(text, severity=kind, timeout=8 if kind != "information" else 5, markup=False)
+        self.notify(text, severity=severity, timeout=5 if severity == "information" else 8, markup=False)
 
     # --- the end ------------------------------------------------------------------------------------
 

@@ -208,3 +208,11 @@ class SourceChosen(Message):
         super().__init__()
         self.citation = citation
         self.action = action
+
+
+class LinkPressed(Message):
+    """A link in an answer; it has not been opened."""
+
+    def __init__(self, href: str) -> None:
+        super().__init__()
+        self.href = href

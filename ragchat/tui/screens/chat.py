@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
@@ -286,9 +286,8 @@ class ChatScreen(Screen[None]):
     @on(Transcript.Selected)
     async def _selected(self, event: Transcript.Selected) -> None:
         view = event.view
-        await self.sources.show(
-            view.citations if view else (), answered=isinstance(view, AnswerView) and bool(view.plain_text)
-        )
+        answered = isinstance(view, AnswerView) and not view.streaming
+        await self.sources.show(view.citations if view else (), answered=answered)
 
     @on(Transcript.Copied)
     def _copied(self, event: Transcript.Copied) -> None:
@@ -335,11 +334,10 @@ class ChatScreen(Screen[None]):
 
         tasks.reporting(self._services, "opening the document", self.post_message, prepare)
 
-    @on(Markdown.LinkClicked)
-    def _ask_about_link(self, event: Markdown.LinkClicked) -> None:
+    @on(messages.LinkPressed)
+    def _ask_about_link(self, event: messages.LinkPressed) -> None:
         from ragchat.tui.screens.link import LinkScreen
 
-        event.stop()
         self.app.push_screen(LinkScreen(event.href))
 
     # --- models and documents -----------------------------------------------------------------------

@@ -33,7 +33,12 @@ class Host(Protocol):
 
 
 class Picker(Dialog[Result]):
-    """The filter has the keyboard; Up, Down, PageUp and PageDown move in the list below it."""
+    """The filter has the keyboard; Up, Down, PageUp and PageDown move in the list below it.
+
+    `MARKS`: the space bar marks rows.
+    """
+
+    MARKS: ClassVar[bool] = False
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "list('cursor_up')", "Up", id="picker.up", show=False, priority=True),
@@ -45,7 +50,7 @@ class Picker(Dialog[Result]):
     ]
 
     def body(self) -> Iterable[Widget]:
-        yield Line(placeholder="Type to filter")
+        yield Line(placeholder="Type to filter", passes_space=self.MARKS)
         options = OptionList()
         options.can_focus = False
         yield options
@@ -194,6 +199,7 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", id="picker.mark", show=False, priority=True),
     ]
+    MARKS: ClassVar[bool] = True
     NONE: ClassVar[str] = "\0none"
 
     def __init__(self, chosen: tuple[str, ...]) -> None:

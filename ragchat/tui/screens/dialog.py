@@ -20,10 +20,17 @@ Result = TypeVar("Result")
 
 
 class Line(Input):
-    """One line of input; what is pasted is cleaned and comes in as one line."""
+    """One line of input; what is pasted is cleaned and comes in as one line.
 
-    def __init__(self, value: str = "", *, placeholder: str = "") -> None:
+    With `passes_space` the space bar is left to the window.
+    """
+
+    def __init__(self, value: str = "", *, placeholder: str = "", passes_space: bool = False) -> None:
         super().__init__(clean_line(value), placeholder=placeholder, select_on_focus=False)
+        self._passes_space = passes_space
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return not (self._passes_space and key == "space") and super().check_consume_key(key, character)
 
     def _on_paste(self, event: events.Paste) -> None:
         event.stop()
@@ -36,6 +43,7 @@ class Dialog(ModalScreen[Result]):
 
     TITLE_TEXT: ClassVar[str] = ""
     HELP_TEXT: ClassVar[str] = "Esc closes"
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (22, "-high")]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="dialog.close", show=False)
     ]

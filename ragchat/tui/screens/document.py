@@ -28,7 +28,7 @@ class DocumentScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", id="document.back"),
         Binding("q", "back", "Back", id="document.quit", show=False),
-        Binding("slash", "search", "Search", id="document.search", key_display="/"),
+        Binding("slash", "search", "Search", id="document.search"),
         Binding("n", "find(False)", "Next", id="document.next"),
         Binding("N,shift+n", "find(True)", "Previous", id="document.previous", show=False),
         Binding("p", "passage", "Passage", id="document.passage"),
@@ -40,6 +40,8 @@ class DocumentScreen(Screen[None]):
         Binding("space,pagedown", "pages(1)", "Page down", id="document.page_down", show=False),
         Binding("b,pageup", "pages(-1)", "Page up", id="document.page_up", show=False),
     ]
+
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (12, "-high")]
 
     def __init__(self, services: Services, citation: Citation) -> None:
         super().__init__()
@@ -122,7 +124,7 @@ class DocumentScreen(Screen[None]):
         text.search(event.value)
         self._found = None
         if event.value:
-            self.action_find(False)
+            self.call_after_refresh(self.action_find, False)  # when the line of the search has given its rows back
 
     def action_find(self, backwards: bool) -> None:
         text = self.query_one(DocumentText)

@@ -7,7 +7,7 @@ unparsed text; both are replaced here.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.content import Content
@@ -15,6 +15,7 @@ from textual.widgets import Markdown, Static
 from textual.widgets import _markdown as textual_markdown
 
 from ragchat.tui.foreign import CITATION_MARK
+from ragchat.tui.messages import LinkPressed
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -75,9 +76,9 @@ class _Table(textual_markdown.MarkdownTable):
 
 
 class AnswerMarkdown(Markdown):
-    """Markdown with the safe blocks. Post-processing of links is `LinkClicked`, handled by the screen."""
+    """Markdown with the safe blocks. A link that is pressed becomes LinkPressed."""
 
-    BLOCKS: ClassVar[dict[str, type[textual_markdown.MarkdownBlock]]] = {
+    BLOCKS = {  # noqa: RUF012 - annotated without ClassVar in the base class
         **Markdown.BLOCKS,
         "paragraph_open": _Paragraph,
         "fence": _Fence,
@@ -87,3 +88,8 @@ class AnswerMarkdown(Markdown):
 
     def __init__(self, markdown: str | None = None) -> None:
         super().__init__(markdown, parser_factory=_parser, open_links=False)
+
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+        event.stop()
+        event.prevent_default()
+        self.post_message(LinkPressed(event.href))

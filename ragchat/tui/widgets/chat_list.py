@@ -74,7 +74,7 @@ class ChatList(Vertical):
 
     def _rebuild(self) -> None:
         options = self.options
-        before = options.highlighted_option.id if options.highlighted_option else None
+        before, index = options.highlighted_option, options.highlighted
         rows: list[Option] = []
         group, today = "", datetime.now().astimezone().date()
         for key, conversation in self._conversations.items():
@@ -85,20 +85,22 @@ class ChatList(Vertical):
         if not rows:
             rows.append(Option(Content.styled("No chats yet", "$foreground 62%"), disabled=True))
         options.set_options(rows)
-        wanted = before or str(self._current)
+        wanted = before.id if before is not None and before.id else str(self._current)
+        usable = [i for i, row in enumerate(rows) if not row.disabled]
         if wanted in self._conversations:
             options.highlighted = options.get_option_index(wanted)
+        elif index is not None and usable:  # the chat is gone: stay where it was
+            options.highlighted = min(usable, key=lambda i: abs(i - index))
 
     def _line(self, conversation: Conversation) -> Content:
         mark = (
             "▸ " if conversation.id == self._current else "◌ " if conversation.id == self._answering else "  "
         )
         title = clean_line(conversation.title, limit=80) or "(no title)"
-        model = clean_line(conversation.model, limit=40)
+        facts = [clean_line(conversation.model, limit=40), time_of_day(conversation.updated_at)]
+        under = " · ".join(fact for fact in facts if fact)
         return Content.assemble(
-            Content.styled(mark, "$text-accent"),
-            Content(title),
-            Content.styled(f"  {model}" if model else "", "$foreground 42%"),
+            Content.styled(mark, "$text-accent"), Content(title), Content.styled(f"\n  {under}", "$foreground 42%")
         )
 
     @on(OptionList.OptionSelected)
@@ -121,3 +123,12 @@ def day_group(at: str, today: date) -> str:
     if day >= today:
         return "Today"
     return "Yesterday" if day == today - timedelta(days=1) else "Earlier"
+
+
+def time_of_day(at: str) -> str:
+    """Hours and minutes for today and yesterday, the day for what is older."""
+    try:
+        when = datetime.fromisoformat(at).astimezone()
+    except ValueError:
+        return ""
+    return when.strftime("%H:%M" if when.date() >= date.today() - timedelta(days=1) else "%Y-%m-%d")

@@ -6,13 +6,11 @@ One answer runs at a time. It belongs to its own chat and goes on when the perso
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
@@ -71,6 +69,7 @@ class ConversationPane(Vertical):
         self.conversation_id = 0
         self.knowledge_bases: tuple[str, ...] | None = None
         self.visit = 0
+        self._opening = True
         self.live: LiveAnswer | None = None
         self._drafts: dict[int, str] = {}
         self._draft_lock = threading.Lock()
@@ -94,7 +93,10 @@ class ConversationPane(Vertical):
 
     def open(self, conversation_id: int) -> None:
         """Show a chat; 0 begins a new one."""
-        self._keep_draft()
+        if not self._opening:
+            self._keep_draft()
+            self.prompt.put("")
+        self._opening = True
         self.visit += 1
         self.conversation_id = conversation_id
         self.conversation = None
@@ -125,8 +127,10 @@ class ConversationPane(Vertical):
         for message, view in zip(event.page.messages, views, strict=True):
             if isinstance(view, AnswerView):
                 await self._settle_stored(message, view)
-        if not self.prompt.text or self.conversation_id:
-            self.prompt.put(self._drafts.get(self.conversation_id, event.page.draft))
+        # What was typed while the chat was being read comes after what was typed in it before.
+        typed = self.prompt.text
+        self._opening = False
+        self.prompt.put(self._drafts.get(self.conversation_id, event.page.draft) + typed)
         self.post_message(self.Changed(self.conversation))
         timings = next((m.stored.timings for m in reversed(event.page.messages) if m.stored.timings), None)
         used = timings.prompt_tokens + timings.completion_tokens if timings else 0
@@ -334,9 +338,10 @@ class ConversationPane(Vertical):
     @on(TextArea.Changed)
     def _note_draft(self, event: TextArea.Changed) -> None:
         event.stop()
-        self._keep_draft()
-        self._draft_timer.reset()
-        self._draft_timer.resume()
+        if not self._opening:
+            self._keep_draft()
+            self._draft_timer.reset()
+            self._draft_timer.resume()
 
     def _keep_draft(self) -> None:
         with self._draft_lock:

@@ -70,7 +70,7 @@ class AnswerView(MessageView):
     ) -> None:
         super().__init__(text, message_id=message_id, citations=citations)
         self._model = model
-        self._streaming = streaming
+        self.streaming = streaming
         self._stream: MarkdownStream | None = None
 
     def compose(self) -> ComposeResult:
@@ -79,7 +79,7 @@ class AnswerView(MessageView):
         yield Static(Content(clean_line(self._model, limit=60) or "Answer"), classes="who")
         yield AnswerMarkdown(self.plain_text)
         progress = Static(Content(""), classes="progress")
-        progress.display = self._streaming
+        progress.display = self.streaming
         yield progress
         ending = Static(Content(""), classes="ending")
         ending.display = False
@@ -114,6 +114,7 @@ class AnswerView(MessageView):
     async def finish(self, text: str, footer: Content) -> None:
         """The whole answer and the lines under it."""
         await self.settle()
+        self.streaming = False
         self.plain_text = clean(text)
         if self.markdown.source != self.plain_text:
             await self.markdown.update(self.plain_text)

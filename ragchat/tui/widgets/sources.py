@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import citation_text, file_name, passage_content
+from ragchat.tui.foreign import file_name, passage_content
 from ragchat.tui.messages import SourceChosen
 from ragchat.types import Citation
 
@@ -32,14 +32,16 @@ UNGROUNDED = Content.styled("This answer was given no passages of your documents
 class SourceView(Vertical):
     """One passage; whole while it is selected, around its evidence otherwise."""
 
-    def __init__(self, citation: Citation) -> None:
-        super().__init__(classes="used" if citation.used else "unused")
+    def __init__(self, citation: Citation, *, decided: bool) -> None:
+        super().__init__(classes="unused" if decided and not citation.used else "used")
         self.citation = citation
+        self._decided = decided
 
     def compose(self) -> ComposeResult:
         hit = self.citation.hit
-        mark = Content.styled(f"[{self.citation.n}] ", "$text-accent bold" if self.citation.used else "")
-        state = Content("") if self.citation.used else Content(" · not cited")
+        unused = self._decided and not self.citation.used
+        mark = Content.styled(f"[{self.citation.n}] ", "" if unused else "$text-accent bold")
+        state = Content(" · not cited" if unused else "")
         yield Static(
             Content.assemble(
                 mark,
@@ -80,7 +82,7 @@ class SourcesPanel(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
-        self._citations: tuple[Citation, ...] | None = None
+        self._shown: tuple[tuple[Citation, ...], bool] | None = None
         self.selected: SourceView | None = None
 
     def compose(self) -> ComposeResult:
@@ -93,19 +95,22 @@ class SourcesPanel(Vertical):
         return list(self.query(SourceView))
 
     async def show(self, citations: tuple[Citation, ...], *, answered: bool) -> None:
-        """Show the passages of an answer, the cited ones first. `answered` False: there is no answer to speak of."""
+        """Show the passages of an answer, the cited ones first.
+
+        `answered` False: it is not known yet which of them the answer cites.
+        """
         empty = self.query_one(".empty", Static)
         empty.update(UNGROUNDED if answered else EMPTY)
-        if citations == self._citations:
+        if (citations, answered) == self._shown:
             return
-        self._citations = citations
+        self._shown = citations, answered
         selected = self.selected.citation.n if self.selected else 0
         self.selected = None
         scroll = self.query_one(VerticalScroll)
         ordered = sorted(citations, key=lambda citation: (not citation.used, citation.n))
         with self.app.batch_update():
             await scroll.query(SourceView).remove()
-            await scroll.mount_all([SourceView(citation) for citation in ordered])
+            await scroll.mount_all([SourceView(citation, decided=answered) for citation in ordered])
         empty.display = not citations
         self.query_one(".panel-title", Static).update(
             Content(f"Sources · {len(citations)}" if citations else "Sources")

@@ -79,20 +79,24 @@ class KeyHints(Widget):
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.refresh())
 
     def render(self) -> RenderResult:
-        # What is bound where the focus is comes first, then what works everywhere, then the screen's own.
-        places = {self.app: 1, self.screen: 2}
+        # What is bound where the focus is comes first. Over the chat, what works everywhere follows; a screen
+        # that was opened on top of it says first how to get along there.
+        screen_place = 3 if self.screen is self.app.screen_stack[0] else 1
+        places = {self.app: 2, self.screen: screen_place}
         bindings = sorted(self.screen.active_bindings.values(), key=lambda active: places.get(active.node, 0))
-        hints: dict[str, Content] = {}
+        keys: dict[str, str] = {}
         for active in bindings:
             binding = active.binding
-            if binding.show and binding.description and active.enabled and binding.description not in hints:
+            if binding.show and binding.description and active.enabled:
                 key = self.app.get_key_display(binding)
-                hints[binding.description] = Content.assemble(
-                    Content.styled(key, "$text-primary bold"),
-                    Content.styled(f" {binding.description}", "$foreground 62%"),
-                )
+                if binding.description not in keys or key.startswith("F"):
+                    keys[binding.description] = key
+        hints = [
+            Content.assemble(Content.styled(key, "$text-primary bold"), Content.styled(f" {name}", "$foreground 62%"))
+            for name, key in keys.items()
+        ]
         width, line = self.content_size.width, Content("")
-        for hint in hints.values():
+        for hint in hints:
             longer = Content("   ").join([part for part in (line, hint) if part])
             if longer.cell_length > width:
                 break

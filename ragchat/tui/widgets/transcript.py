@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
@@ -82,9 +83,6 @@ class Transcript(VerticalScroll):
         earlier.display = False
         yield earlier
 
-    def on_mount(self) -> None:
-        self.anchor()
-
     @property
     def views(self) -> list[MessageView]:
         return list(self.query_children(MessageView))
@@ -100,14 +98,14 @@ class Transcript(VerticalScroll):
             await self.mount_all(new)
             self._set_earlier(earlier)
             self._empty.display = not new
-            self.anchor()
+            self.follow()
             self.select(new[-1] if new else None)
 
     async def add(self, *views: MessageView) -> None:
         """Append, select the last one and go to the end: the person has just asked."""
         self._empty.display = False
         await self.mount_all(views)
-        self.anchor()
+        self.follow()
         self.select(views[-1])
 
     async def add_earlier(self, views: list[MessageView], *, earlier: int) -> None:
@@ -219,6 +217,27 @@ class Transcript(VerticalScroll):
             self.post_message(self.Reused(question.plain_text))
 
     # --- scrolling ----------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Go to the end and stay there while text comes in, until the person scrolls up."""
+        if self.is_anchored:
+            self.anchor()
+        else:
+            self.scroll_end(animate=False)
+
+    def watch_virtual_size(self, _old: Size, new: Size) -> None:
+        self._anchor_if_long(new.height)
+
+    def on_resize(self) -> None:
+        self._anchor_if_long(self.virtual_size.height)
+
+    def _anchor_if_long(self, height: int) -> None:
+        # An anchored widget hangs short content from its bottom edge, by a negative scroll.
+        long = height > self.size.height
+        if long != self.is_anchored:
+            self.anchor(long)
+            if not long:
+                self.scroll_home(animate=False, immediate=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
