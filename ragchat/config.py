@@ -8,8 +8,9 @@ the `Settings` object: plain values are passed down.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -28,9 +29,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelSettings(Section, frozen=True):
     name: Annotated[
         str,
-        Meta(
-            description="Model to chat with: a name from `model list` or a path; empty: the default"
-        ),
+        Meta(description="Model to chat with: a name from `model list` or a path; empty: the default"),
     ] = ""
     n_ctx: Annotated[
         int, Meta(ge=0, description="Context in tokens; 0: what the model was trained with, at most 8192")
@@ -118,9 +117,7 @@ class KnowledgeSettings(Section, frozen=True):
 class ChatSettings(Section, frozen=True):
     knowledge_bases: Annotated[
         tuple[str, ...],
-        Meta(
-            description="What a new chat asks; empty: all of yours, or the manual if there is none"
-        ),
+        Meta(description="What a new chat asks; empty: all of yours, or the manual if there is none"),
     ] = ()
     strict: Annotated[
         bool, Meta(description="Decline without calling the model when the documents hold nothing relevant")
@@ -183,14 +180,15 @@ def set_value(file: Path, key: str, text: str) -> object:
     import tomlkit.exceptions
 
     section, name = _split(key)
-    value = msgspec.to_builtins(getattr(getattr(_build({}, {section: {name: text}}, file), section), name))
+    value = msgspec.to_builtins(_value(section, name, text, origin="", lax=True))
     try:
-        document = tomlkit.parse(file.read_text("utf-8")) if file.exists() else tomlkit.document()
+        document = tomlkit.parse(file.read_text("utf-8-sig")) if file.exists() else tomlkit.document()
     except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
         raise UsageError(f"{file} cannot be read: {error}", "Mend or move the file.") from error
-    document.setdefault(section, tomlkit.table())[name] = (
-        list(value) if isinstance(value, (list, tuple)) else value
-    )
+    table = document.setdefault(section, tomlkit.table())
+    if not isinstance(table, MutableMapping):
+        raise UsageError(f"{file}: {section} is not a section.", "Mend or move the file.")
+    table[name] = list(value) if isinstance(value, (list, tuple)) else value
     try:
         write_atomically(file, tomlkit.dumps(document).encode())
     except OSError as error:
@@ -244,7 +242,10 @@ def _read_env(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for variable, text in env.items():
         if variable.startswith("RAGCHAT_") and "__" in variable:
-            section, name = _split(variable.removeprefix("RAGCHAT_").lower().replace("__", ".", 1))
+            try:
+                section, name = _split(variable.removeprefix("RAGCHAT_").lower().replace("__", ".", 1))
+            except UsageError as error:
+                raise UsageError(f"{variable} (environment): {error}", error.remedy) from None
             found.setdefault(section, {})[name] = text
     return found
 
@@ -252,18 +253,23 @@ def _read_env(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def _build(in_file: dict[str, dict[str, Any]], in_env: dict[str, dict[str, Any]], file: Path) -> Settings:
     settings: dict[str, Section] = {}
     for section in msgspec.structs.fields(Settings):
-        hints = get_type_hints(section.type, include_extras=True)
         values: dict[str, Any] = {}
-        for layer, origin, lax in ((in_file, str(file), False), (in_env, "environment", True)):
+        for layer, origin, lax in ((in_file, f" ({file})", False), (in_env, " (environment)", True)):
             for name, raw in layer.get(section.name, {}).items():
-                try:
-                    values[name] = _convert(raw, hints[name], lax=lax)
-                except (msgspec.ValidationError, ValueError) as error:
-                    raise UsageError(
-                        f"{section.name}.{name} ({origin}): {error}.", f"Its value is {raw!r}."
-                    ) from error
+                values[name] = _value(section.name, name, raw, origin=origin, lax=lax)
         settings[section.name] = section.type(**values)
     return Settings(**settings)  # type: ignore[arg-type]
+
+
+def _value(section: str, name: str, raw: object, *, origin: str, lax: bool) -> Any:
+    hints = get_type_hints(type(getattr(Settings(), section)), include_extras=True)
+    try:
+        value = _convert(raw, hints[name], lax=lax)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("Expected a finite number")
+    except (msgspec.ValidationError, ValueError) as error:
+        raise UsageError(f"{section}.{name}{origin}: {error}.", f"Its value is {raw!r}.") from error
+    return value
 
 
 def _convert(raw: object, hint: Any, *, lax: bool) -> Any:

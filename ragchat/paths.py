@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,13 @@ class Paths:
 
         # A GUI-less tool: on macOS, too, people look for its settings where XDG says, when they set it.
         platform = PlatformDirs("ragchat", appauthor=False)
-        data = Path(env.get("XDG_DATA_HOME") or platform.user_data_path.parent) / "ragchat"
+        data = _xdg(env, "XDG_DATA_HOME", platform.user_data_path)
         own = data / "models"
         return cls(
-            Path(env.get("XDG_CONFIG_HOME") or platform.user_config_path.parent) / "ragchat",
+            _xdg(env, "XDG_CONFIG_HOME", platform.user_config_path),
             data,
-            Path(env.get("XDG_STATE_HOME") or platform.user_state_path.parent) / "ragchat",
-            Path(env.get("XDG_CACHE_HOME") or platform.user_cache_path.parent) / "ragchat",
+            _xdg(env, "XDG_STATE_HOME", platform.user_state_path),
+            _xdg(env, "XDG_CACHE_HOME", platform.user_cache_path),
             (checkout, own) if checkout else (own,),
         )
 
@@ -88,10 +89,16 @@ class Paths:
         self.model_dirs[0].mkdir(parents=True, exist_ok=True)
 
 
+def _xdg(env: Mapping[str, str], variable: str, otherwise: Path) -> Path:
+    """The folder that `variable` asks for; a relative path is invalid there and is ignored, as the specification says."""
+    base = Path(env.get(variable, ""))
+    return base / "ragchat" if base.is_absolute() else otherwise
+
+
 def make_private_dir(folder: Path) -> None:
     """Make `folder` with mode 0700 where the platform has modes; an existing folder is left as it is."""
     if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
 
 
@@ -106,11 +113,16 @@ def checkout_models() -> Path | None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` so that a crash leaves the old or the new file, never a part. Mode 0600."""
+    """Replace `path` by `data` so that a crash leaves the old or the new file, never a part. Mode 0600.
+
+    A symbolic link stays one: the file that it points to is replaced.
+    """
+    path = Path(os.path.realpath(path))
     make_private_dir(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = Path(name)
     try:
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

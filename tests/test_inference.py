@@ -75,7 +75,7 @@ def test_a_seed_is_drawn_and_reported_when_none_is_given(real_model: InferenceCl
 
 def test_max_tokens_and_stop_texts_end_an_answer(real_model: InferenceClient) -> None:
     count = [Message("user", "Count from 1 to 20, separated by commas.")]
-    text, finished = say(real_model, count, Sampling(temperature=0, max_tokens=5))
+    _, finished = say(real_model, count, Sampling(temperature=0, max_tokens=5))
     assert (finished.finish_reason, finished.completion_tokens) == ("length", 5)
     stopped, finished = say(real_model, ASK, Sampling(temperature=0, max_tokens=24, stop=("Berlin",)))
     assert finished.finish_reason == "stop"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from textual import events
 from textual.widgets import Static
-from tests.tui_fakes import Stage, ask, running, screen_text, send, set_stage, until
 
 from ragchat.errors import InferenceDiedError, StorageError
+from ragchat.store.chats import ChatStore
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.widgets.message import AnswerView, NoticeView, QuestionView
+from tests.tui_fakes import Stage, ask, running, screen_text, send, set_stage, until
 
 
 @pytest.fixture
@@ -40,18 +43,58 @@ async def test_keys_are_taken_while_the_model_loads(stage: Stage) -> None:
         assert app.chat.pane.prompt.text == "hi"
 
 
+async def test_a_question_sent_before_the_chats_are_read_is_asked(stage: Stage) -> None:
+    with stage.chats() as store:
+        store.save_draft(0, "older draft")
+    opened, open_chats = threading.Event(), stage.services.open_chats
+
+    def open_late() -> ChatStore:
+        opened.wait(20)
+        return open_chats()
+
+    app = RagchatApp(replace(stage.services, open_chats=open_late))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.press(*"hi", "enter")
+        assert app.chat.pane.prompt.text == "hi"
+        opened.set()
+        await until(
+            pilot, lambda: "Forty-two is the answer" in screen_text(app) and app.chat.pane.live is None
+        )
+        assert app.chat.pane.prompt.text == "older draft"
+    assert stage.script.questions == ["hi"]
+
+
+async def test_chats_that_cannot_be_read_are_explained(stage: Stage) -> None:
+    (stage.folder / "ragchat.db").write_bytes(b"this is no database" * 100)
+    app = RagchatApp(stage.services)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "is damaged" in screen_text(app))
+        await send(app, pilot, "Still here")
+        await until(pilot, lambda: app.chat.pane.prompt.text == "Still here" and app.chat.pane.live is None)
+
+
 async def test_a_question_is_answered_and_stored(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "What is the answer?")
         assert "Forty-two is the answer" in screen_text(app)
         assert "1.2 s to first token · 34 tok/s · 1 source" in screen_text(app)
         assert "ctx 932/4096" in screen_text(app)
-        await until(pilot, lambda: "What is the answer?" in str(app.chat.query_one("ChatList").options.options[1].prompt))
+        await until(
+            pilot,
+            lambda: "What is the answer?" in str(app.chat.query_one("ChatList").options.options[1].prompt),
+        )
     with stage.chats() as store:
         (conversation,) = store.conversations()
         asked, answered = store.messages(conversation.id)
     assert (asked.content, answered.state) == ("What is the answer?", "complete")
     assert stage.script.asked_of == [("guide",)]
+
+
+async def test_enter_does_not_overtake_what_was_typed_before(stage: Stage) -> None:
+    async with running(stage) as (app, pilot):
+        for key in (*"fast", "ctrl+j", *"fingers", "enter"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: stage.script.questions == ["fast\nfingers"] and app.chat.pane.live is None)
 
 
 async def test_words_appear_while_the_answer_streams(stage: Stage) -> None:
@@ -67,12 +110,12 @@ async def test_words_appear_while_the_answer_streams(stage: Stage) -> None:
 
 
 async def test_a_burst_of_pieces_comes_in_whole(stage: Stage) -> None:
-    stage.script.pieces = [f"w{n} " for n in range(1000)]
+    stage.script.pieces = [f"w{n} " for n in range(400)]
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "Much")
         assert last_answer(app).plain_text == "".join(stage.script.pieces)
         assert last_answer(app).markdown.source == "".join(stage.script.pieces)
-        assert "w999" in screen_text(app)
+        assert "w399" in screen_text(app)
 
 
 async def test_escape_stops_and_keeps_what_was_written(stage: Stage) -> None:
@@ -100,7 +143,9 @@ async def test_a_second_question_waits_in_the_prompt(stage: Stage) -> None:
         stage.script.release()
         await until(pilot, lambda: app.chat.pane.live is None)
         await pilot.press("enter")
-        await until(pilot, lambda: stage.script.questions == ["First", "second"] and app.chat.pane.live is None)
+        await until(
+            pilot, lambda: stage.script.questions == ["First", "second"] and app.chat.pane.live is None
+        )
 
 
 @pytest.mark.parametrize("key", ["ctrl+j", "alt+enter", "shift+enter"])

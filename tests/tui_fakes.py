@@ -98,7 +98,17 @@ class ScriptedSession:
         time.sleep(script.delay_s * 4)
         offered = tuple(replace(c, used=False) for c in citations)
         generation = Generation(
-            *("fake", "/models/fake.gguf", "", self._names, question, (Message("user", question),), (), Sampling(), 0.004)
+            *(
+                "fake",
+                "/models/fake.gguf",
+                "",
+                self._names,
+                question,
+                (Message("user", question),),
+                (),
+                Sampling(),
+                0.004,
+            )
         )
         store.save_generation(answer.id, generation, offered)
         yield PromptReady((PromptPart("question", 12),), 812, 4096, offered, ())
@@ -120,7 +130,9 @@ class ScriptedSession:
             yield TextDelta(piece)
             time.sleep(script.delay_s)
         if script.fail_after:
-            store.finish_answer(answer.id, said, state="error", finish_reason="error", error=str(script.fail_after))
+            store.finish_answer(
+                answer.id, said, state="error", finish_reason="error", error=str(script.fail_after)
+            )
             raise script.fail_after
         yield self._finish(conversation_id, answer.id, said, "stop", citations)
 
@@ -140,7 +152,16 @@ class ScriptedSession:
         )
         from_documents = self._script.from_documents and bool(citations)
         return AnswerFinished(
-            *(conversation_id, answer_id, said, "cancelled" if cancelled else "stop", citations, from_documents, timings, 1)
+            *(
+                conversation_id,
+                answer_id,
+                said,
+                "cancelled" if cancelled else "stop",
+                citations,
+                from_documents,
+                timings,
+                1,
+            )
         )
 
 
@@ -177,7 +198,16 @@ class ActorModel:
         if self.fail:
             raise self.fail
         self._info = ModelInfo(
-            *(self.selected, f"/models/{self.selected}.gguf", "llama", "", 4096, 8192, 135_000_000, 100_000_000),
+            *(
+                self.selected,
+                f"/models/{self.selected}.gguf",
+                "llama",
+                "",
+                4096,
+                8192,
+                135_000_000,
+                100_000_000,
+            ),
             *(True, "chat template", 2, 2, False),
         )
 
@@ -234,7 +264,12 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
 
     def sync(name: str, paths: Sequence[Path], cancel: CancelToken) -> Iterator[SyncProgress | SyncFinished]:
         with KnowledgeStore.create(kb_dir, name) as store:
-            files = [p for path in paths for p in (sorted(path.rglob("*")) if path.is_dir() else [path]) if p.is_file()]
+            files = [
+                p
+                for path in paths
+                for p in (sorted(path.rglob("*")) if path.is_dir() else [path])
+                if p.is_file()
+            ]
             for done, path in enumerate(files, 1):
                 time.sleep(delay_s * 4)
                 yield SyncProgress(done, len(files), str(path), done, 0, 0, 12.5, (len(files) - done) / 12.5)
@@ -260,7 +295,9 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         stage.choices = [replace(c, installed=c.installed or c.name == name) for c in stage.choices]
         return folder / "models" / name
 
-    def open_session(store: ChatStore, chosen: Sequence[str]) -> contextlib.AbstractContextManager[ChatSession]:
+    def open_session(
+        store: ChatStore, chosen: Sequence[str]
+    ) -> contextlib.AbstractContextManager[ChatSession]:
         for name in chosen:
             if not (kb_dir / f"{name}.db").exists():
                 raise NotFoundError(f"There is no knowledge base {name!r}.", "F3 shows those there are.")
@@ -296,14 +333,16 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], *, deadline
 
 
 @contextlib.asynccontextmanager
-async def running(stage: Stage, *, size: tuple[int, int] = (120, 36)) -> AsyncIterator[tuple[RagchatApp, Pilot[None]]]:
+async def running(
+    stage: Stage, *, size: tuple[int, int] = (120, 36)
+) -> AsyncIterator[tuple[RagchatApp, Pilot[None]]]:
     """The app over `stage`, its first workers done."""
     from ragchat.tui.app import RagchatApp
 
     app = RagchatApp(stage.services)
     async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: app.model_state.phase not in ("idle", "loading") and app.chat.pane.visit)
-        await until(pilot, lambda: app.chat._default_knowledge)
+        await until(pilot, lambda: app.chat._default_knowledge and app.looked_around)
         yield app, pilot
 
 
@@ -320,7 +359,9 @@ async def send(app: RagchatApp, pilot: Pilot[None], question: str) -> None:
     app.chat.pane.prompt.focus()
     app.chat.pane.prompt.put(question)
     await pilot.press("enter")
-    await until(pilot, lambda: app.chat.pane.prompt.text != question or app.chat.pane.transcript.query(NoticeView))
+    await until(
+        pilot, lambda: app.chat.pane.prompt.text != question or app.chat.pane.transcript.query(NoticeView)
+    )
 
 
 def screen_text(app: RagchatApp) -> str:
@@ -338,7 +379,10 @@ def screen_segments(app: RagchatApp) -> str:
 GUIDE = "\n".join(
     itertools.chain(
         ["# Boiler guide", ""],
-        (f"Paragraph {n} of the guide speaks of valves and pipes, and of nothing else that matters here." for n in range(60)),
+        (
+            f"Paragraph {n} of the guide speaks of valves and pipes, and of nothing else that matters here."
+            for n in range(60)
+        ),
         [
             "",
             "## Pressure",
@@ -374,12 +418,31 @@ def add_document(store: KnowledgeStore, path: Path, text: str, *, source_lines: 
 
 
 def make_citation(
-    n: int, *, document_id: int = 1, path: str = "/nowhere/guide.md", text: str = PRESSURE, used: bool = True, quote: str = ""
+    n: int,
+    *,
+    document_id: int = 1,
+    path: str = "/nowhere/guide.md",
+    text: str = PRESSURE,
+    used: bool = True,
+    quote: str = "",
 ) -> Citation:
     first = max(0, GUIDE.find(text))
     line = GUIDE.count("\n", 0, first) + 1
     span = Span(first, first + len(text), line, line + text.count("\n"))
-    hit = Hit(n, 7.5 / n, "guide", n, document_id, path, "Boiler guide", "Boiler guide > Pressure", span, text, "abc", quote)
+    hit = Hit(
+        n,
+        7.5 / n,
+        "guide",
+        n,
+        document_id,
+        path,
+        "Boiler guide",
+        "Boiler guide > Pressure",
+        span,
+        text,
+        "abc",
+        quote,
+    )
     return Citation(n, hit, quote, used)
 
 

@@ -10,6 +10,7 @@ import click
 
 from ragchat import __version__
 from ragchat.errors import RagchatError
+from ragchat.text import clean_line
 
 _COMMANDS = {
     "chat": ("ragchat.cli.chat", "Open the chat (also what plain `ragchat` does)."),
@@ -57,6 +58,8 @@ def ragchat(ctx: click.Context) -> None:
     """
     from ragchat.cli.context import build
 
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     ctx.obj = build()
     if ctx.invoked_subcommand is None:
         from ragchat.cli.chat import chat
@@ -70,12 +73,14 @@ def main() -> None:
         code = ragchat.main(prog_name="ragchat", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"ragchat: {clean_line(error.format_message())}", err=True)
         code = error.exit_code
     except RagchatError as error:
-        click.echo(f"ragchat: {error}", err=True)
+        click.echo(f"ragchat: {clean_line(str(error))}", err=True)
         if error.remedy:
-            click.echo(f"  {error.remedy}", err=True)
+            click.echo(f"  {clean_line(error.remedy)}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("ragchat: stopped.", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import stat
@@ -15,9 +14,9 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import Context, cancel_on_interrupt, interactive, note, pass_context
+from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
 from ragchat.errors import CancelledError, NothingFoundError, UsageError
-from ragchat.text import clean, human_seconds
+from ragchat.text import clean, clean_line, human_seconds
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, TextDelta
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ FIRST_BYTE_S = 5.0
 
 @click.command()
 @click.argument("question", required=False, default="")
+@click.argument("attach", required=False, default="", metavar="[-]", type=click.Choice(["", "-"]))
 @click.option("--kb", "names", multiple=True, metavar="NAME", help="Knowledge base to ask; may be repeated.")
 @click.option("--model", "model_name", default="", metavar="NAME", help="Model to ask, by name or path.")
 @click.option(
@@ -59,6 +59,7 @@ FIRST_BYTE_S = 5.0
 def ask(
     context: Context,
     question: str,
+    attach: str,
     names: tuple[str, ...],
     model_name: str,
     strict: bool | None,
@@ -74,17 +75,21 @@ def ask(
 ) -> None:
     """Answer QUESTION from your documents, with citations.
 
-    Text piped into standard input is attached to the question; with `-` as QUESTION it is the question. The answer goes to
-    standard output, everything else to standard error.
+    Text piped into standard input is attached to the question; a `-` after QUESTION waits for it, however long it takes. With
+    `-` as QUESTION it is the question. The answer goes to standard output, everything else to standard error.
     """
-    asked, attachment = _inputs(question, batch=batch)
-    if names and no_rag:
-        raise UsageError("--kb and --no-rag exclude each other.")
-    chosen = () if no_rag else names or build.default_knowledge_bases(context)
+    asked, attachment = _inputs(question, batch=batch, wait=attach == "-")
+    if no_rag and (names or strict):
+        raise UsageError(f"{'--kb' if names else '--strict'} and --no-rag exclude each other.")
+    chosen = () if no_rag else tuple(dict.fromkeys(names)) or build.default_knowledge_bases(context)
     sampled = build.override(
         build.sampling(context), temperature=temperature, seed=seed, max_tokens=max_tokens
     )
     options = build.ask_options(context, k=k or 0, strict=strict, sampled=sampled)
+    if options.strict and not (chosen or no_rag):
+        raise NothingFoundError(
+            "There are no documents to answer from.", "`ragchat kb add NAME FOLDER` indexes them."
+        )
     context.paths.create()
     with ExitStack() as stack:
         model = build.model(context, model_name)
@@ -101,7 +106,7 @@ def ask(
                 answer = _run(session, model, chosen, row.question)
                 if answer.finished.finish_reason == "cancelled":
                     raise CancelledError("Stopped; the questions before this one were answered.")
-                click.echo(json.dumps({"id": row.id, **answer.as_json()}, ensure_ascii=False))
+                data({"id": row.id, **answer.as_json()})
             return
         if dry_run:
             _show_prompt(session.preview(asked, attachment=attachment, cancel=CancelToken()), as_json=as_json)
@@ -112,7 +117,7 @@ def ask(
             session, model, chosen, asked, attachment=attachment, conversation=conversation, live=live
         )
         if as_json:
-            click.echo(json.dumps(answer.as_json(), ensure_ascii=False, indent=2))
+            data(answer.as_json(), indent=2)
         else:
             _show(answer, live=live)
         if answer.finished.finish_reason == "cancelled":
@@ -226,23 +231,25 @@ class _Progress:
             self._shown = 0
 
 
-def _inputs(question: str, *, batch: str | None) -> tuple[str, str]:
+def _inputs(question: str, *, batch: str | None, wait: bool) -> tuple[str, str]:
     """Question and attached text from the argument and standard input. Raises UsageError."""
     if batch:
-        if question:
+        if question or wait:
             raise UsageError("--batch takes its questions from the file.")
         return "", ""
     piped = ""
-    if question == "-" or (not sys.stdin.closed and not sys.stdin.isatty() and _has_input()):
-        data = sys.stdin.buffer.read(LARGEST_ATTACHMENT + 1)
-        if len(data) > LARGEST_ATTACHMENT:
+    # A standard input that was closed before we started is None.
+    if sys.stdin and (wait or question == "-" or (not sys.stdin.isatty() and _has_input())):
+        sent = sys.stdin.buffer.read(LARGEST_ATTACHMENT + 1)
+        if len(sent) > LARGEST_ATTACHMENT:
             raise UsageError(
                 "More than 4 MiB came through standard input.", "Index it with `ragchat kb add` and ask then."
             )
-        piped = clean(data.decode("utf-8", "replace")).strip()
+        piped = clean(sent.decode("utf-8", "replace")).strip()
     if question in ("", "-"):
         question, piped = piped, ""
-    if not question.strip():
+    question = clean(question).strip()
+    if not question:
         raise UsageError("There is no question.", 'Ask one: ragchat ask "What is …?"')
     return question, piped
 
@@ -278,7 +285,7 @@ def _show(answer: _Answer, *, live: bool) -> None:
     for citation in cited:
         hit = citation.hit
         where = f"{hit.path} ({hit.place})" + (f" {hit.heading}" if hit.heading else "")
-        note(f"[{citation.n}] {clean(where)}")
+        note(f"[{citation.n}] {clean_line(where)}")
     timings = answer.finished.timings
     if timings.completion_tokens:
         note(
@@ -290,20 +297,17 @@ def _show(answer: _Answer, *, live: bool) -> None:
 def _show_prompt(preview: Preview, *, as_json: bool) -> None:
     packed = preview.prompt
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "query": " ".join([preview.query.query, *preview.query.topic]),
-                    "messages": [{"role": m.role, "content": m.content} for m in packed.messages],
-                    "rendered": preview.rendered,
-                    "parts": {part.name: part.tokens for part in packed.parts},
-                    "tokens": packed.prompt_tokens,
-                    "n_ctx": packed.n_ctx,
-                    "left_out": list(packed.left_out),
-                },
-                ensure_ascii=False,
-                indent=2,
-            )
+        data(
+            {
+                "query": " ".join([preview.query.query, *preview.query.topic]),
+                "messages": [{"role": m.role, "content": m.content} for m in packed.messages],
+                "rendered": preview.rendered,
+                "parts": {part.name: part.tokens for part in packed.parts},
+                "tokens": packed.prompt_tokens,
+                "n_ctx": packed.n_ctx,
+                "left_out": list(packed.left_out),
+            },
+            indent=2,
         )
         return
     click.echo(clean(preview.rendered))

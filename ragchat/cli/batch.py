@@ -21,7 +21,7 @@ def read_batch(path: str) -> Iterator[BatchRow]:
     rows = []
     try:
         with open(path, encoding="utf-8-sig") as file:
-            lines = file.read().splitlines()
+            lines = file.read().split("\n")  # not splitlines: JSON holds U+2028 and its like as they are
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     for number, line in enumerate(lines, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat.cli.context import Context
-from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
+from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names, remove_knowledge_base
 from ragchat.types import CancelToken, ChatModel, Sampling
 
 if TYPE_CHECKING:
@@ -138,11 +139,10 @@ def chat_session(
     names: Sequence[str],
     options: AskOptions,
 ) -> Iterator[ChatSession]:
-    """A session over knowledge bases of these names, for this thread; one that is gone or damaged is left out."""
+    """A session over knowledge bases of these names, for this thread. Raises NotFoundError, StorageError."""
     from ragchat.session.chat import ChatSession
 
-    with ExitStack() as stack:
-        stores = [stack.enter_context(KnowledgeStore.open(context.paths.kb_dir, name)) for name in names]
+    with knowledge_bases(context, names) as stores:
         yield ChatSession(chats, chat_model, stores, options)
 
 
@@ -151,8 +151,13 @@ def index_manual(context: Context, cancel: CancelToken) -> int:
     from ragchat.ingest.sync import SyncFinished, sync
     from ragchat.paths import MANUAL
 
+    manual = Path(os.path.realpath(MANUAL))
     with KnowledgeStore.create(context.paths.kb_dir, MANUAL_KB) as store:
-        for event in sync(store, ingest_options(context), cancel=cancel, add=[MANUAL]):
+        moved = set(store.roots()) - {manual}
+    if moved:  # another installation's: its pages would stand beside ours
+        remove_knowledge_base(context.paths.kb_dir, MANUAL_KB)
+    with KnowledgeStore.create(context.paths.kb_dir, MANUAL_KB) as store:
+        for event in sync(store, ingest_options(context), cancel=cancel, add=[manual]):
             if isinstance(event, SyncFinished):
                 return event.status.chunks
     return 0

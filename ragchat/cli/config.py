@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import click
 import msgspec
 
 from ragchat import config as settings
-from ragchat.cli.context import Context, note, pass_context
+from ragchat.cli.context import Context, data, note, pass_context, to_json
 
 
 @click.group()
@@ -24,20 +23,17 @@ def show(context: Context, as_json: bool) -> None:
     """Every setting with its value, where that comes from, and what it means."""
     found = list(settings.describe(context.paths.settings_file, os.environ))
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    s.key: {
-                        "value": msgspec.to_builtins(s.value),
-                        "default": msgspec.to_builtins(s.default),
-                        "origin": s.origin,
-                        "meaning": s.meaning,
-                    }
-                    for s in found
-                },
-                ensure_ascii=False,
-                indent=2,
-            )
+        data(
+            {
+                s.key: {
+                    "value": msgspec.to_builtins(s.value),
+                    "default": msgspec.to_builtins(s.default),
+                    "origin": s.origin,
+                    "meaning": s.meaning,
+                }
+                for s in found
+            },
+            indent=2,
         )
         return
     section = ""
@@ -48,11 +44,9 @@ def show(context: Context, as_json: bool) -> None:
         origin = (
             ""
             if setting.origin == "default"
-            else f"  ({setting.origin}; default {json.dumps(msgspec.to_builtins(setting.default))})"
+            else f"  ({setting.origin}; default {to_json(msgspec.to_builtins(setting.default))})"
         )
-        click.echo(
-            f"{setting.key} = {json.dumps(msgspec.to_builtins(setting.value), ensure_ascii=False)}{origin}"
-        )
+        click.echo(f"{setting.key} = {to_json(msgspec.to_builtins(setting.value))}{origin}")
         click.echo(click.style(f"    {setting.meaning}", dim=True))
 
 
@@ -79,4 +73,4 @@ def path(context: Context) -> None:
 def set_(context: Context, key: str, value: str) -> None:
     """Write one setting, for example: ragchat config set retrieval.k 12"""
     understood = settings.set_value(context.paths.settings_file, key, value)
-    note(f"{key} = {json.dumps(understood, ensure_ascii=False)} in {context.paths.settings_file}")
+    note(f"{key} = {to_json(understood)} in {context.paths.settings_file}")

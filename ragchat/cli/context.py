@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ class Context:
     settings: config.Settings
 
 
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 pass_context = click.make_pass_decorator(Context)
 
 
@@ -36,6 +41,20 @@ def build() -> Context:
 def note(sentence: str) -> None:
     """A diagnostic for the person, on standard error; data goes to standard output."""
     click.echo(sentence, err=True)
+
+
+def data(value: object, *, indent: int | None = None) -> None:
+    """JSON on standard output."""
+    click.echo(to_json(value, indent=indent))
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """JSON for a terminal: what that would obey and JSON need not escape is escaped, so that nothing is cleaned away."""
+    return _UNSAFE.sub(_escape, json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return json.dumps(match.group())[1:-1]
 
 
 def interactive() -> bool:

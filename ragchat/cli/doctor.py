@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -161,6 +162,12 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
         except RagchatError as error:
             yield Finding(f"kb {name}", False, str(error), error.remedy)
             continue
+        if not found.roots:
+            remedy = f"ragchat kb add {name} FOLDER fills it, ragchat kb remove {name} removes it."
+            yield Finding(
+                f"kb {name}", False, f"{found.path} holds nothing, nor where its files lie.", remedy
+            )
+            continue
         stale = sum(document.state in ("changed", "missing") for document in found.documents)
         note = f", {stale} changed since the last sync (ragchat kb sync {name})" if stale else ""
         adds_up = found.found == found.indexed + found.skipped + found.failed
@@ -168,7 +175,7 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
             f"kb {name}",
             verdict == "ok" and adds_up,
             f"{found.indexed} documents, {found.chunks} chunks, integrity {verdict}{note}",
-            f"Build it anew: ragchat kb remove {name}, then ragchat kb add {name} {' '.join(found.roots)}",
+            f"Build it anew: ragchat kb remove {name}, then ragchat kb add {name} {shlex.join(found.roots)}",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,10 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import Context, cancel_on_interrupt, interactive, note, pass_context
-from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
+from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
-from ragchat.text import clean, clean_line, human_bytes, human_seconds
+from ragchat.text import clean_line, human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from ragchat.ingest.sync import SyncFinished
@@ -35,7 +34,7 @@ def add(context: Context, name: str, paths: tuple[Path, ...]) -> None:
     check_name(name)
     for path in paths:
         if not path.exists():
-            raise NotFoundError(f"{clean(str(path))} does not exist.", "Check the path.")
+            raise NotFoundError(f"{clean_line(str(path))} does not exist.", "Check the path.")
     context.paths.create()
     with KnowledgeStore.create(context.paths.kb_dir, name) as store:
         _sync(context, store, paths)
@@ -79,7 +78,7 @@ def list_(context: Context, as_json: bool) -> None:
             }
         )
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        data(rows, indent=2)
         return
     if not rows:
         note("There is no knowledge base yet: ragchat kb add NAME FOLDER makes one.")
@@ -88,7 +87,7 @@ def list_(context: Context, as_json: bool) -> None:
     for row in rows:
         click.echo(
             f"{row['name']:{width}}  {row['documents']:>7,} documents  {row['chunks']:>9,} chunks"
-            f"  {human_bytes(row['size_bytes']):>10}  {clean(', '.join(row['roots']))}"
+            f"  {human_bytes(row['size_bytes']):>10}  {clean_line(', '.join(row['roots']))}"
         )
 
 
@@ -114,7 +113,7 @@ def search(
 
     if bool(query.strip()) == bool(batch):
         raise UsageError("Give a query, or --batch with a file of them.")
-    chosen = names or build.default_knowledge_bases(context)
+    chosen = tuple(dict.fromkeys(names)) or build.default_knowledge_bases(context)
     if not chosen:
         raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
     hits = k or context.settings.retrieval.k
@@ -123,9 +122,9 @@ def search(
         if batch:
             for row in read_batch(batch):
                 found = _search_json(searcher, row.question, hits)
-                click.echo(json.dumps({"id": row.id, **found}, ensure_ascii=False))
+                data({"id": row.id, **found})
         elif as_json:
-            click.echo(json.dumps(_search_json(searcher, query, hits), ensure_ascii=False, indent=2))
+            data(_search_json(searcher, query, hits), indent=2)
         else:
             _show_hits(searcher.search(query, hits))
 
@@ -142,25 +141,20 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         found = compare(store)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "found": found.found,
-                    "indexed": found.indexed,
-                    "skipped": found.skipped,
-                    "failed": found.failed,
-                    "chunks": found.chunks,
-                    "files": [
-                        {"path": d.path, "state": d.state, "reason": d.reason} for d in found.documents
-                    ],
-                },
-                ensure_ascii=False,
-                indent=2,
-            )
+        data(
+            {
+                "found": found.found,
+                "indexed": found.indexed,
+                "skipped": found.skipped,
+                "failed": found.failed,
+                "chunks": found.chunks,
+                "files": [{"path": d.path, "state": d.state, "reason": d.reason} for d in found.documents],
+            },
+            indent=2,
         )
         return
     changed = sum(document.state == "changed" for document in found.documents)
-    click.echo(f"{found.name}: {clean(', '.join(found.roots))}")
+    click.echo(f"{found.name}: {clean_line(', '.join(found.roots))}")
     click.echo(
         f"  found {found.found:,} = indexed {found.indexed:,} + skipped {found.skipped:,} + failed {found.failed:,}"
     )
@@ -183,12 +177,13 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
 @pass_context
 def remove(context: Context, name: str, yes: bool) -> None:
     """Delete the index NAME. Your documents stay as they are."""
-    with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-        documents = store.status().indexed
+    try:
+        with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+            held = f"of {store.status().indexed:,} documents"
+    except StorageError as error:  # all the more reason to remove it
+        held = f"{name}, which cannot be read ({error})"
     if not yes:
-        click.confirm(
-            f"Delete the index of {documents:,} documents? (The documents stay.)", abort=True, err=True
-        )
+        click.confirm(f"Delete the index {held}? (The documents stay.)", abort=True, err=True)
     remove_knowledge_base(context.paths.kb_dir, name)
     note(f"Removed {name}.")
 
@@ -249,8 +244,8 @@ class _bar:  # noqa: N801  used like a function
 def _report(finished: SyncFinished) -> None:
     status = finished.status
     note(
-        f"{status.name}: found {status.found:,} = indexed {status.indexed:,} + skipped {status.skipped:,} + failed {status.failed:,};"
-        f" {finished.unchanged:,} unchanged, {finished.removed:,} removed; {status.chunks:,} chunks,"
+        f"{status.name}: found {status.found:,} = indexed {status.indexed:,} + skipped {status.skipped:,}"
+        f" + failed {status.failed:,}; {finished.unchanged:,} unchanged, {finished.removed:,} removed; {status.chunks:,} chunks,"
         f" {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
     )
     if status.skipped + status.failed:

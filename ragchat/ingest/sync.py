@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ragchat.errors import IngestError, NotFoundError
+from ragchat.errors import IngestError, NotFoundError, UsageError
 from ragchat.ingest.chunk import first_heading, split
 from ragchat.ingest.extract import Extractor, hash_file
 from ragchat.ingest.scan import FoundFile, Skip, scan
@@ -69,13 +69,17 @@ def sync(
 ) -> Iterator[SyncProgress | SyncFinished]:
     """Bring `store` up to date with its roots, after adding the files and folders of `add` to them.
 
-    Raises NotFoundError for a path of `add` that does not exist, StorageError. Ends with SyncFinished unless it raises.
+    Raises NotFoundError for a path of `add` that does not exist, UsageError for one whose name is no text, StorageError.
+    Ends with SyncFinished unless it raises.
     """
     started = time.monotonic()
     new_roots = [Path(os.path.realpath(path)) for path in add]
     for path in new_roots:
+        shown = clean_line(_stored_path(path))
         if not path.exists():
-            raise NotFoundError(f"{path} does not exist.", "Check the path.")
+            raise NotFoundError(f"{shown} does not exist.", "Check the path.")
+        if _stored_path(path) != str(path):
+            raise UsageError(f"The name {shown} is not readable text.", "Rename it.")
     if new_roots:
         store.add_roots(new_roots)
     tally = _Tally(started)
@@ -89,7 +93,7 @@ def sync(
     complete = not cancel.cancelled
     known = {document.path: document for document in store.documents()}
     stale_index = store.analyzer_version() not in ("", analyzer.VERSION)
-    gone = _gone(known, found, store.roots()) if complete else {}
+    gone = _gone(known, found) if complete else {}
     with Extractor(
         options.log,
         timeout_s=options.timeout_s,
@@ -100,7 +104,7 @@ def sync(
         for number, file in enumerate(found):
             if cancel.cancelled:
                 break
-            tally.count(writer.bring_in(file, known.get(str(file.path)), anew=stale_index))
+            tally.count(writer.bring_in(file, known.get(_stored_path(file.path)), anew=stale_index))
             if tally.is_time() or number + 1 == len(found):
                 yield tally.progress(number + 1, len(found), file.path)
     if not cancel.cancelled:
@@ -131,6 +135,8 @@ def status(store: KnowledgeStore) -> KnowledgeBaseStatus:
 
 
 def _held_against_disk(document: Document) -> Document:
+    if document.reason == Skip.UNREADABLE_NAME:
+        return document  # what is stored is not the name that the disk knows
     try:
         stat = os.lstat(document.path)
     except OSError:
@@ -140,20 +146,24 @@ def _held_against_disk(document: Document) -> Document:
     return document
 
 
-def _gone(
-    known: dict[str, Document], found: Sequence[FoundFile], roots: Sequence[Path]
-) -> dict[str, Document]:
-    """Known documents that are not there any more, by path, except those of roots that cannot be reached."""
-    seen = {str(file.path) for file in found}
+def _gone(known: dict[str, Document], found: Sequence[FoundFile]) -> dict[str, Document]:
+    """Known documents that are not there any more, by path, except those in folders that cannot be reached."""
+    seen = {_stored_path(file.path) for file in found}
     unreachable = tuple(
-        str(file.path) for file in found if file.reason in (Skip.MISSING, Skip.NO_PERMISSION, Skip.UNREADABLE)
+        _stored_path(file.path) + os.sep
+        for file in found
+        if file.reason in (Skip.MISSING, Skip.NO_PERMISSION, Skip.UNREADABLE)
     )
-    lost = [path for path in unreachable if Path(path) in roots or not known.get(path)]
     return {
         path: document
         for path, document in known.items()
-        if path not in seen and not any(path.startswith(folder + os.sep) for folder in lost)
+        if path not in seen and not path.startswith(unreachable)
     }
+
+
+def _stored_path(path: Path) -> str:
+    """A path as it is stored: its text, or, where its bytes are no text, those bytes spelled out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class _Writer:
@@ -170,15 +180,14 @@ class _Writer:
 
     def bring_in(self, file: FoundFile, known: Document | None, *, anew: bool) -> str:
         """What became of the file: "indexed", "skipped", "failed", or "unchanged" in front of one of them."""
-        record = FileRecord(str(file.path), file.size, file.mtime_ns)
+        record = FileRecord(_stored_path(file.path), file.size, file.mtime_ns)
         if file.reason:
             if known and (known.state, known.reason) == ("skipped", file.reason):
                 return "unchanged skipped"
             self._note(record, "skipped", file.reason)
             return "skipped"
-        same = (
-            known and (known.size, known.mtime_ns) == (file.size, file.mtime_ns) and known.state != "skipped"
-        )
+        # Without a hash its content was never read: it was ignored, or could not be opened, and now it may.
+        same = known and known.content_hash and (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
         if known and same and not anew:
             return f"unchanged {known.state}"
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ragchat.types import (
     CancelToken,
+    FinishReason,
     GenerationFinished,
     LoadProgress,
     Message,
@@ -82,6 +83,7 @@ class FakeModel:
             time.sleep(self._pause_s)
             said += 1
             yield TextDelta(word)
+        reason: FinishReason
         reason = "cancelled" if cancel.cancelled else "length" if said == sampling.max_tokens else "stop"
         yield GenerationFinished(reason, prompt_tokens, 0, said, 0.01, 100.0, 50.0, sampling.seed or 0)
 

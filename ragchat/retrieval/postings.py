@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ def encode(chunks: NDArray[np.integer], tfs: NDArray[np.integer]) -> bytes:
     body: bytes = gaps.astype(_DTYPES[width]).tobytes()
     if int(tfs.max()) == 1:
         return bytes((width | _ALL_ONE,)) + body
-    return bytes((width,)) + body + np.minimum(tfs, LARGEST_TF).astype(np.uint8).tobytes()
+    frequencies: bytes = np.minimum(tfs, LARGEST_TF).astype(np.uint8).tobytes()
+    return bytes((width,)) + body + frequencies
 
 
 def decode(entries: bytes, df: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -73,7 +75,7 @@ def _encode_short(chunks: list[int], tfs: list[int]) -> bytes | None:
     """`encode` without numpy for the short lists that most terms of one document have."""
     if chunks[-1] > 255:
         return None
-    gaps = bytes([chunks[0], *(b - a for a, b in zip(chunks, chunks[1:], strict=False))])
+    gaps = bytes([chunks[0], *(b - a for a, b in pairwise(chunks))])
     if max(tfs) == 1:
         return bytes((1 | _ALL_ONE,)) + gaps
     return b"\x01" + gaps + bytes(min(tf, LARGEST_TF) for tf in tfs)

@@ -33,7 +33,7 @@ class Searcher:
 
     def __init__(self, stores: Sequence[KnowledgeStore]) -> None:
         self._stores = tuple(stores)
-        self._lengths: dict[str, tuple[tuple[int, int], list[_SegmentLengths]]] = {}
+        self._lengths: dict[KnowledgeStore, tuple[tuple[int, int], list[_SegmentLengths]]] = {}
 
     def search(
         self,
@@ -60,7 +60,7 @@ class Searcher:
         return SearchResult(tuple(hits), _match(weighed, term_idf, hits), time.perf_counter() - started)
 
     def _score(self, wanted: Mapping[str, float], k: int) -> tuple[list[Hit], dict[str, float]]:
-        if not wanted:
+        if not wanted or k < 1:
             return [], {}
         names = list(wanted)
         statistics: list[IndexStatistics] = []
@@ -76,7 +76,7 @@ class Searcher:
         term_idf = {name: bm25.idf(sum(dfs[name][1] for dfs in found if name in dfs), n) for name in names}
         candidates: list[tuple[float, int, int]] = []
         for number, (store, dfs) in enumerate(zip(self._stores, found, strict=True)):
-            weights = {term_id: wanted[name] * term_idf[name] for name, (term_id, _) in dfs.items()}
+            weights = {dfs[name][0]: wanted[name] * term_idf[name] for name in names if name in dfs}
             candidates += [
                 (score, number, chunk) for chunk, score in self._top_chunks(store, weights, avgdl, k)
             ]
@@ -100,6 +100,9 @@ class Searcher:
             segments = {segment.id: segment for segment in self._segment_lengths(store)}
             rows = store.postings(list(weights))
             dead = np.array(store.tombstones(), np.int64)
+        # Always added up in the order of the query: equal chunks have equal scores to the last bit, in all knowledge bases.
+        order = {term_id: position for position, term_id in enumerate(weights)}
+        rows.sort(key=lambda row: order[row.term_id])
         scores: dict[int, NDArray[np.float32]] = {}
         for row in rows:
             segment = segments[row.segment_id]
@@ -120,10 +123,10 @@ class Searcher:
 
     def _segment_lengths(self, store: KnowledgeStore) -> list[_SegmentLengths]:
         version = store.data_version()
-        cached = self._lengths.get(store.name)
+        cached = self._lengths.get(store)
         if cached is None or cached[0] != version:
             cached = (version, [_SegmentLengths.of(segment) for segment in store.segments()])
-            self._lengths[store.name] = cached
+            self._lengths[store] = cached
         return cached[1]
 
 
@@ -154,7 +157,5 @@ def _match(weighed: Mapping[str, float], term_idf: Mapping[str, float], hits: Se
     total = sum(worth.values())
     if not total or not hits:
         return 0.0
-    return max(
-        sum(worth[term] for term in worth.keys() & set(terms(indexed_text(hit.heading, hit.text)))) / total
-        for hit in hits[:3]
-    )
+    held = (set(terms(indexed_text(hit.heading, hit.text))) for hit in hits[:3])
+    return max(sum(value for term, value in worth.items() if term in found) / total for found in held)

@@ -7,9 +7,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
-from ragchat.errors import CancelledError, RagchatError, UsageError
+from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
 from ragchat.retrieval.search import Searcher, SearchResult
 from ragchat.session import citations, prompt, query
 from ragchat.session.events import (
@@ -41,6 +42,9 @@ from ragchat.types import (
 )
 
 NOT_FROM_DOCUMENTS = "Nothing in your documents matches this question, so this answer is not from them."
+NO_ROOM = (
+    "What your documents say about this did not fit beside the question, so this answer is not from them."
+)
 DECLINED = "Your documents hold nothing that answers this question."
 SAVE_EVERY_S = 0.5
 LONGEST_TITLE = 60
@@ -53,7 +57,7 @@ class AskOptions:
     `min_match` is the least share of the question's weight that a passage must hold to count as relevant.
     """
 
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     k: int = 8
     passages: int = 0
     passage_share: float = 0.5
@@ -100,10 +104,11 @@ class ChatSession:
         question, attachment = clean(question).strip(), clean(attachment)
         if not question:
             raise UsageError("There is no question.", "Type one.")
-        record = _Record(self._chats, conversation_id)
+        record = _Record(self._chats, conversation_id, cites=bool(self._searcher))
         earlier = record.earlier()
-        yield record.begin(question, attachment)
+        stored = record.begin(question, attachment)
         try:
+            yield stored
             yield from self._answer(record, question, attachment, earlier, cancel)
         except CancelledError:
             yield record.finish("cancelled", (), Timings(), 0, from_documents=False)
@@ -116,10 +121,13 @@ class ChatSession:
 
     def preview(self, question: str, *, attachment: str = "", cancel: CancelToken) -> Preview:
         """The prompt that `ask` would send for a first question; nothing is stored or generated. Raises RagchatError."""
-        used, found = self._retrieve(clean(question), [])
+        question, attachment = clean(question).strip(), clean(attachment)
+        if not question:
+            raise UsageError("There is no question.", "Type one.")
+        used, found = self._retrieve(question, [])
         for _ in self._model.load(cancel):
             pass
-        packed = self._pack(clean(question), clean(attachment), (), found)
+        packed = self._pack(question, attachment, (), found)
         return Preview(used, found, packed, self._model.render_prompt(packed.messages))
 
     def _answer(
@@ -152,7 +160,13 @@ class ChatSession:
         record.plan(self._generation(info, used, packed, sampling, found), packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
         if has_documents and not packed.citations and not attachment:
-            notice = f"{NOT_FROM_DOCUMENTS}\n\n"
+            if found.relevant and self._options.strict:
+                raise PromptTooLongError(
+                    "Your documents speak to this question, but no passage fits beside it into the context of"
+                    f" {packed.n_ctx} tokens.",
+                    "Shorten the question, raise model.n_ctx or retrieval.passage_share.",
+                )
+            notice = f"{NO_ROOM if found.relevant else NOT_FROM_DOCUMENTS}\n\n"
             record.say(notice)
             yield TextDelta(notice)
         first_s = 0.0
@@ -187,10 +201,12 @@ class ChatSession:
         result = SearchResult((), 0.0, 0.0)
         if self._searcher:
             result = self._searcher.search(
-                question, self._options.k, weights=built.weights, follow_up=bool(built.topic)
+                built.text, self._options.k, weights=built.weights, follow_up=bool(built.topic)
             )
         relevant = bool(result.hits) and result.match >= self._options.min_match
-        return QueryUsed(question, built.topic, self._names), HitsFound(result.hits, relevant, result.took_s)
+        return QueryUsed(built.text, built.topic, self._names), HitsFound(
+            result.hits, relevant, result.took_s
+        )
 
     def _pack(
         self, question: str, attachment: str, history: Sequence[Message], found: HitsFound
@@ -234,8 +250,9 @@ class ChatSession:
 class _Record:
     """What is stored of one question and its answer. Without a store it only remembers."""
 
-    def __init__(self, chats: ChatStore | None, conversation_id: int) -> None:
-        self._chats, self._conversation_id = chats, conversation_id
+    def __init__(self, chats: ChatStore | None, conversation_id: int, *, cites: bool) -> None:
+        """`cites`: documents were asked. In any other answer "[1, 2]" is just what it says."""
+        self._chats, self._conversation_id, self._cites = chats, conversation_id, cites
         self._answer_id = 0
         self._parts: list[str] = []
         self._saved_at = 0.0
@@ -274,8 +291,9 @@ class _Record:
         *,
         from_documents: bool,
     ) -> AnswerFinished:
-        text, bound = citations.bind("".join(self._parts), offered)
-        self._over = True
+        text, bound = "".join(self._parts), tuple(offered)
+        if self._cites:
+            text, bound = citations.bind(text, offered)
         if self._chats:
             self._chats.finish_answer(
                 self._answer_id,
@@ -287,6 +305,7 @@ class _Record:
                 timings=timings,
                 seed=seed,
             )
+        self._over = True
         return AnswerFinished(
             self._conversation_id, self._answer_id, text, reason, bound, from_documents, timings, seed
         )
@@ -301,7 +320,7 @@ class _Record:
 def _turns(earlier: Sequence[StoredMessage]) -> list[Message]:
     """Whole exchanges, oldest first: a question whose answer failed is left out with it."""
     turns: list[Message] = []
-    for asked, answered in zip(earlier, earlier[1:], strict=False):
+    for asked, answered in pairwise(earlier):
         if (
             asked.role == "user"
             and answered.role == "assistant"

@@ -15,9 +15,13 @@ from ragchat.retrieval.analyzer import STOP_WORDS, terms
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.types import Citation
 
-# Not after a word or a bracket: that is an index in code, as in `argv[1]`.
-_MARKER = re.compile(r"(?<![\w\])])[ \t]*\[(\d{1,2}(?:\s*,\s*\d{1,2})*)\](?!\()")
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+# One or several in a row, as in "[1], [2]" and "[1][2, 3]". Not after a word or a bracket: that is an index in code, as in
+# `argv[1]`. Not before "(": that is a link.
+_MARKER = re.compile(
+    r"(?P<blank>[ \t]+|(?<![\w\])]))(?P<all>\[\d{1,2}(?:\s*,\s*\d{1,2})*\](?:,?[ \t]*\[\d{1,2}(?:\s*,\s*\d{1,2})*\])*)(?!\()"
+)
+_NUMBER = re.compile(r"\d+")
+_CODE = re.compile(r"(?P<fence>```|~~~).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.DOTALL)
 SUPPORT = 0.6
 """Share of a sentence's content words that a passage must hold to be cited for it."""
 _FEWEST_WORDS = 2
@@ -48,17 +52,23 @@ def _sound_markers(answer: str, numbers: set[int]) -> tuple[str, dict[int, str]]
     for match in _MARKER.finditer(answer):
         if any(first <= match.start() < last for first, last in code):
             continue
-        found = [int(n) for n in match.group(1).split(",")]
+        found = [int(n) for n in _NUMBER.findall(match["all"])]
         sound = [n for n in found if n in numbers]
         parts.append(answer[end : match.start()])
         if sound:
-            blank = " " if match.group().startswith((" ", "\t")) else ""
-            parts.append(blank + "".join(f"[{n}]" for n in dict.fromkeys(sound)))
+            parts.append(match["blank"] + "".join(f"[{n}]" for n in dict.fromkeys(sound)))
             before = answer[: match.start()].rstrip()
             for n in sound:
                 cited.setdefault(n, _last_sentence(before))
+            if answer.startswith(":", match.end()) and _opens_line(answer, match.start()):
+                parts.append(" ")  # there "[1]:" would make every [1] a link to what follows
         end = match.end()
     return "".join(parts) + answer[end:], cited
+
+
+def _opens_line(text: str, at: int) -> bool:
+    """Whether no word stands between the line's beginning (marks of quotes and lists aside) and `at`."""
+    return not any(character.isalpha() for character in text[text.rfind("\n", 0, at) + 1 : at])
 
 
 def _last_sentence(text: str) -> str:
@@ -70,20 +80,22 @@ def _last_sentence(text: str) -> str:
 def _add_markers(answer: str, offered: Sequence[Citation]) -> tuple[str, dict[int, str]]:
     """Markers after the sentences of the answer that a passage supports."""
     held = {citation.n: set(terms(f"{citation.hit.heading}\n{citation.hit.text}")) for citation in offered}
-    code = [(m.start(), m.end()) for m in _CODE.finditer(answer) if m.group().startswith("```")]
+    code = [(m.start(), m.end(), bool(m["fence"])) for m in _CODE.finditer(answer)]
     cited: dict[int, str] = {}
     parts: list[str] = []
     end = 0
     for first, last in sentence_spans(answer):
         sentence = answer[first:last]
         words = _content_words(sentence)
-        if len(words) < _FEWEST_WORDS or any(a < last and first < b for a, b in code):
+        if len(words) < _FEWEST_WORDS or any(fenced and a < last and first < b for a, b, fenced in code):
             continue
         share, n = max(((len(words & held[c.n]) / len(words), -c.n) for c in offered), default=(0.0, 0))
         if share >= SUPPORT:
             body = sentence.rstrip()
             stop = body[-1] if body[-1] in ".!?:;" else ""
             at = first + len(body) - len(stop)
+            if any(a < at < b for a, b, _ in code):
+                continue
             parts += [answer[end:at], f" [{-n}]"]
             end = at
             cited.setdefault(-n, sentence)

@@ -7,7 +7,7 @@ room for the answer never exceed n_ctx, and what did not fit is said.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 
 from ragchat.errors import PromptTooLongError
@@ -67,8 +67,8 @@ def pack(
     attachment: str = "",
 ) -> PackedPrompt:
     """Fit everything into n_ctx. `answer_tokens` is the longest answer wished for (0: no limit). Raises PromptTooLongError."""
-    system = Message("system", instructions or (INSTRUCTIONS if hits else PLAIN_INSTRUCTIONS))
     wanted = list(hits[:passages])
+    system = _system(instructions, with_passages=bool(wanted))
     base = model.count_prompt([system, Message("user", _ask(question, [], attachment))])
     reserve = max(SMALLEST_ANSWER, min(answer_tokens or n_ctx, n_ctx // 4))
     if base + SMALLEST_ANSWER > n_ctx:
@@ -83,6 +83,7 @@ def pack(
     chosen = _fitting(sizes, passage_room)
     turns = _newest_turns(model, history, room - min(sum(sizes[:chosen]), passage_room))
     while True:
+        system = _system(instructions, with_passages=bool(chosen))
         user = Message("user", _ask(question, wanted[:chosen], attachment))
         messages = (system, *turns, user)
         total = model.count_prompt(messages)
@@ -114,9 +115,8 @@ def pack(
     )
 
 
-def shorten_passages(hits: Sequence[Hit], longest: int) -> list[Hit]:
-    """Hits whose text is cut to `longest` characters around the evidence (for passages of another system's making)."""
-    return [hit if len(hit.text) <= longest else replace(hit, text=hit.text[:longest]) for hit in hits]
+def _system(instructions: str, *, with_passages: bool) -> Message:
+    return Message("system", instructions or (INSTRUCTIONS if with_passages else PLAIN_INSTRUCTIONS))
 
 
 def _ask(question: str, hits: Sequence[Hit], attachment: str) -> str:
@@ -148,15 +148,17 @@ def _newest_turns(model: ChatModel, history: Sequence[Message], room: int) -> tu
     """The newest whole exchanges (question and answer) that fit into `room` tokens."""
     if not history:
         return ()
-    newest = history[-64:]
-    counts = model.count_tokens([message.content for message in newest])
-    kept = len(newest)
-    for first in range(len(newest) - 2, -1, -2):
-        room -= sum(counts[first : first + 2]) + 16  # 16: what the template writes around two turns
-        if room < 0:
-            break
-        kept = first
-    return tuple(newest[kept:])
+    kept = len(history)
+    while kept > 1:
+        # Counted by the block, so that an endless chat costs no more than what fits.
+        block = history[max(0, kept - 64) : kept]
+        counts = model.count_tokens([message.content for message in block])
+        for first in range(len(block) - 2, -1, -2):
+            room -= sum(counts[first : first + 2]) + 16  # 16: what the template writes around two turns
+            if room < 0:
+                return tuple(history[kept:])
+            kept -= 2
+    return tuple(history[kept:])
 
 
 def _parts(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragchat.errors import NotFoundError
-from ragchat.store.database import connect, immediate, migrate, now
+from ragchat.store.database import connect, fetch, immediate, migrate, now
 from ragchat.types import (
     Citation,
     Conversation,
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
 LATEST = 1
+_CLOCK_SLACK_S = 3.0
+"""The start of a process is known as seconds after a start of the machine, and the system corrects the latter."""
 
 
 def migrations() -> Migrations:
@@ -138,9 +140,12 @@ class ChatStore:
         """Open or make the database. Raises StorageError."""
         self.path = path
         self._connection = connect(path, synchronous="FULL")
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version != LATEST:
-            migrate(self._connection, migrations(), LATEST)
+        try:
+            if fetch(self._connection, "PRAGMA user_version")[0][0] != LATEST:
+                migrate(self._connection, migrations(), LATEST)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         self._connection.close()
@@ -162,16 +167,14 @@ class ChatStore:
 
     def conversation(self, conversation_id: int) -> Conversation:
         """Raises NotFoundError."""
-        row = self._connection.execute(
-            "SELECT * FROM conversations WHERE id = ?", (conversation_id,)
-        ).fetchone()
-        if row is None:
+        rows = self._fetch("SELECT * FROM conversations WHERE id = ?", (conversation_id,))
+        if not rows:
             raise NotFoundError(f"There is no chat {conversation_id}.")
-        return _conversation(row)
+        return _conversation(rows[0])
 
     def conversations(self, limit: int = 500) -> list[Conversation]:
         """The chats that are not deleted, latest first."""
-        rows = self._connection.execute(
+        rows = self._fetch(
             "SELECT * FROM conversations WHERE deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT ?",
             (limit,),
         )
@@ -294,36 +297,31 @@ class ChatStore:
 
     def message(self, message_id: int) -> StoredMessage:
         """Raises NotFoundError."""
-        row = self._connection.execute(f"{_MESSAGES} WHERE m.id = ?", (message_id,)).fetchone()
-        if row is None:
+        rows = self._fetch(f"{_MESSAGES} WHERE m.id = ?", (message_id,))
+        if not rows:
             raise NotFoundError(f"There is no message {message_id}.")
-        return _message(row)
+        return _message(rows[0])
 
     def messages(self, conversation_id: int) -> list[StoredMessage]:
         """The messages of a chat, oldest first."""
-        rows = self._connection.execute(
-            f"{_MESSAGES} WHERE m.conversation_id = ? ORDER BY m.id", (conversation_id,)
-        )
+        rows = self._fetch(f"{_MESSAGES} WHERE m.conversation_id = ? ORDER BY m.id", (conversation_id,))
         return [_message(row) for row in rows]
 
     def citations(self, message_id: int) -> list[Citation]:
         """The passages that stood in the prompt of an answer, by their number."""
-        rows = self._connection.execute(
-            "SELECT * FROM citations WHERE message_id = ? ORDER BY n", (message_id,)
-        )
+        rows = self._fetch("SELECT * FROM citations WHERE message_id = ? ORDER BY n", (message_id,))
         return [_citation(row) for row in rows]
 
     def generation(self, message_id: int) -> Generation | None:
         """What an answer was made from, or None for a message that no model wrote."""
-        row = self._connection.execute(
-            "SELECT * FROM generations WHERE message_id = ?", (message_id,)
-        ).fetchone()
-        return _generation(row) if row else None
+        rows = self._fetch("SELECT * FROM generations WHERE message_id = ?", (message_id,))
+        return _generation(rows[0]) if rows else None
 
     def prompt_history(self, limit: int = 200) -> list[str]:
-        """What the person asked, newest first, each once."""
-        rows = self._connection.execute(
-            "SELECT content FROM messages WHERE role = 'user' GROUP BY content ORDER BY max(id) DESC LIMIT ?",
+        """What the person asked in chats that are not deleted, newest first, each once."""
+        rows = self._fetch(
+            "SELECT m.content FROM messages m JOIN conversations c ON c.id = m.conversation_id"
+            " WHERE m.role = 'user' AND c.deleted_at IS NULL GROUP BY m.content ORDER BY max(m.id) DESC LIMIT ?",
             (limit,),
         )
         return [row["content"] for row in rows]
@@ -333,10 +331,10 @@ class ChatStore:
         import psutil
 
         lost = []
-        for row in self._connection.execute("SELECT id, writer FROM messages WHERE state = 'streaming'"):
-            pid, _, started = (row["writer"] or "0:").partition(":")
+        for row in self._fetch("SELECT id, writer FROM messages WHERE state = 'streaming'"):
+            pid, _, started = (row["writer"] or "").partition(":")
             try:
-                alive = f"{psutil.Process(int(pid)).create_time():.0f}" == started
+                alive = abs(psutil.Process(int(pid)).create_time() - float(started)) <= _CLOCK_SLACK_S
             except (psutil.Error, ValueError):
                 alive = False
             if not alive:
@@ -351,16 +349,17 @@ class ChatStore:
 
     def check(self) -> str:
         """SQLite's own integrity check: "ok" or what is wrong."""
-        return str(self._connection.execute("PRAGMA quick_check").fetchone()[0])
+        return str(self._fetch("PRAGMA quick_check")[0][0])
+
+    def _fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        return fetch(self._connection, sql, parameters)
 
     # --- drafts -------------------------------------------------------------------------------------
 
     def draft(self, conversation_id: int) -> str:
         """What was typed and not sent; chat 0 is the one that does not exist yet."""
-        row = self._connection.execute(
-            "SELECT content FROM drafts WHERE conversation_id = ?", (conversation_id,)
-        ).fetchone()
-        return row["content"] if row else ""
+        rows = self._fetch("SELECT content FROM drafts WHERE conversation_id = ?", (conversation_id,))
+        return rows[0]["content"] if rows else ""
 
     def save_draft(self, conversation_id: int, content: str) -> None:
         with immediate(self._connection) as db:
@@ -379,7 +378,8 @@ class ChatStore:
             "SELECT max(id) FROM messages WHERE conversation_id = ?", (conversation_id,)
         ).fetchone()
         cursor = self._connection.execute(
-            "INSERT INTO messages (conversation_id, parent_id, role, content, state, writer, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO messages (conversation_id, parent_id, role, content, state, writer, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (conversation_id, parent, role, content, state, writer, at),
         )
         self._connection.execute(

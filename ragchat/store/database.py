@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,27 +31,63 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def connect(
-    path: Path, *, synchronous: Literal["FULL", "NORMAL"], must_exist: bool = False
-) -> sqlite3.Connection:
+def connect(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
     """Open `path` (made with mode 0600 when new) in WAL mode. Raises StorageError."""
     with explained(path):
         if not path.exists():
-            if must_exist:
-                raise StorageError(f"{path} does not exist.")
             make_private_dir(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        connection.row_factory = sqlite3.Row
+        return _open(str(path), synchronous)
+
+
+def connect_existing(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
+    """Open `path`, which must exist; on a read-only medium for reading alone. Raises StorageError."""
+    with explained(path):
+        if not path.exists():
+            raise StorageError(f"{path} does not exist.")
         try:
-            # A file that is not a database fails here, not at the first question.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {synchronous}")
-            connection.execute("PRAGMA foreign_keys = ON")
-        except BaseException:
-            connection.close()
-            raise
+            return _open(str(path), synchronous)
+        except sqlite3.OperationalError:
+            # WAL wants to write even to read. Where nobody can, nothing changes under us; a log that was left behind
+            # holds transactions that `immutable` would not see.
+            if _can_write(path.parent) or _has_log(path):
+                raise
+            return _open(f"{path.absolute().as_uri()}?mode=ro&immutable=1", synchronous)
+
+
+def _open(name: str, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        name, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=name.startswith("file:")
+    )
+    connection.row_factory = sqlite3.Row
+    try:
+        # A file that is not a database fails here, not at the first question.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _can_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.is_file() and log.stat().st_size > 0
+
+
+def fetch(
+    connection: sqlite3.Connection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> list[sqlite3.Row]:
+    """All rows of a query. Raises StorageError, for a damaged page shows itself only when it is read."""
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    except sqlite3.DatabaseError as error:
+        raise _explain(error, database_path(connection)) from error
 
 
 @contextlib.contextmanager
@@ -66,21 +102,27 @@ def immediate(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             yield connection
             connection.execute("COMMIT")
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            _roll_back(connection)
             raise
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # after some errors (a full disk) SQLite has done so itself
+        connection.execute("ROLLBACK")
 
 
 @contextlib.contextmanager
 def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """A read transaction: everything read inside belongs to one moment. Nested blocks join it."""
+    """A read transaction: everything read inside belongs to one moment. Nested blocks join it; nothing may be written."""
     if connection.in_transaction:
         yield connection
         return
     with explained(database_path(connection)):
         connection.execute("BEGIN")
+        written_before = connection.total_changes
         try:
             yield connection
+            assert connection.total_changes == written_before, "what is written inside snapshot() is lost"
         finally:
             connection.execute("ROLLBACK")
 
@@ -102,21 +144,32 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations, latest: int)
             )
         import sqlite_utils
 
-        if version:
-            _back_up(connection, path, version)
         with immediate(connection):
             # Read again under the lock: another instance may have been faster.
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version < latest:
+                if version:
+                    _back_up(path, version)
                 migrations.apply(sqlite_utils.Database(connection))
                 connection.execute(f"PRAGMA user_version = {latest:d}")
 
 
-def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> None:
+def _back_up(path: Path, version: int) -> None:
+    """Copy the database beside itself; the copy gets its name when it is whole. The write lock must be held."""
     target = path.with_name(f"{path.name}.schema-{version}.bak")
-    with contextlib.closing(sqlite3.connect(target)) as copy:
-        connection.backup(copy)
-    target.chmod(0o600)
+    unfinished = path.with_name(f"{path.name}.schema-{version}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    try:
+        # A connection that is in a transaction cannot be the source of its own backup everywhere: read by a second one.
+        with (
+            contextlib.closing(sqlite3.connect(path)) as source,
+            contextlib.closing(sqlite3.connect(unfinished)) as copy,
+        ):
+            source.backup(copy)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def database_path(connection: sqlite3.Connection) -> Path:
@@ -147,7 +200,7 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
     if "not a database" in message or "malformed" in message:
         return StorageError(
             f"{path} is damaged: {message}.",
-            "Move the file aside; a knowledge base can be built again with `ragchat kb sync`.",
+            "Move the file aside; a knowledge base can be built again with `ragchat kb add`.",
         )
     if "locked" in message:
         return StorageError(
@@ -156,6 +209,8 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
         )
     if "readonly" in message:
         return StorageError(f"{path} cannot be written: it is read-only.", "Check its permissions.")
+    if "unable to open" in message:
+        return StorageError(f"{path} cannot be opened.", "Check the folder and its permissions.")
     return StorageError(f"{path}: {message}.", "`ragchat doctor` looks closer.")
 
 

@@ -7,6 +7,7 @@ Chunk numbers only grow and are never used again; a segment covers one stretch o
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragchat.errors import NotFoundError, StorageError, UsageError
-from ragchat.store.database import connect, explained, immediate, migrate, now, snapshot
+from ragchat.store.database import (
+    connect,
+    connect_existing,
+    explained,
+    fetch,
+    immediate,
+    migrate,
+    now,
+    snapshot,
+)
 from ragchat.types import ChunkDraft, Document, DocumentState, Hit, KnowledgeBaseStatus, Span
 
 if TYPE_CHECKING:
@@ -24,6 +34,8 @@ if TYPE_CHECKING:
 
 LATEST = 1
 _NAME = re.compile(r"[\w][\w.-]{0,63}", re.ASCII)
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+"""Not file names on Windows, where a knowledge base may be copied to."""
 
 
 def migrations() -> Migrations:
@@ -166,28 +178,28 @@ class KnowledgeStore:
         """Open or make the knowledge base `name`. Raises UsageError on a name that is no plain word, StorageError."""
         check_name(name)
         path = folder / f"{name}.db"
-        connection = connect(path, synchronous="NORMAL")
-        store = cls(connection, path)
-        store._migrate()
-        return store
+        return cls._migrated(connect(path, synchronous="NORMAL"), path)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> KnowledgeStore:
-        """Open an existing knowledge base. Raises NotFoundError, StorageError."""
+        """Open an existing knowledge base, on a read-only medium for searching alone. Raises NotFoundError, StorageError."""
         path = folder / f"{name}.db"
         if not _NAME.fullmatch(name) or not path.is_file():
             raise NotFoundError(
                 f"There is no knowledge base {name!r}.",
                 f"`ragchat kb list` shows all; `ragchat kb add {name} FOLDER` makes it.",
             )
-        store = cls(connect(path, synchronous="NORMAL", must_exist=True), path)
-        store._migrate()
-        return store
+        return cls._migrated(connect_existing(path, synchronous="NORMAL"), path)
 
-    def _migrate(self) -> None:
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version != LATEST:
-            migrate(self._connection, migrations(), LATEST)
+    @classmethod
+    def _migrated(cls, connection: sqlite3.Connection, path: Path) -> KnowledgeStore:
+        try:
+            if fetch(connection, "PRAGMA user_version")[0][0] != LATEST:
+                migrate(connection, migrations(), LATEST)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, path)
 
     def close(self) -> None:
         self._connection.close()
@@ -202,9 +214,7 @@ class KnowledgeStore:
 
     def roots(self) -> tuple[Path, ...]:
         """The files and folders that a sync looks at."""
-        return tuple(
-            Path(row["path"]) for row in self._connection.execute("SELECT path FROM roots ORDER BY path")
-        )
+        return tuple(Path(row["path"]) for row in self._fetch("SELECT path FROM roots ORDER BY path"))
 
     def add_roots(self, paths: Iterable[Path]) -> None:
         with immediate(self._connection) as db:
@@ -214,26 +224,24 @@ class KnowledgeStore:
 
     def documents(self) -> list[Document]:
         """Every file that is known, in the order of its path."""
-        return [_document(row) for row in self._connection.execute("SELECT * FROM documents ORDER BY path")]
+        return [_document(row) for row in self._fetch("SELECT * FROM documents ORDER BY path")]
 
     def document(self, document_id: int) -> Document:
         """Raises NotFoundError."""
-        row = self._connection.execute("SELECT * FROM documents WHERE id = ?", (document_id,)).fetchone()
-        if row is None:
+        rows = self._fetch("SELECT * FROM documents WHERE id = ?", (document_id,))
+        if not rows:
             raise NotFoundError("This document is no longer in the knowledge base.", "Sync or ask again.")
-        return _document(row)
+        return _document(rows[0])
 
     def document_at(self, path: str) -> Document | None:
-        row = self._connection.execute("SELECT * FROM documents WHERE path = ?", (path,)).fetchone()
-        return _document(row) if row else None
+        rows = self._fetch("SELECT * FROM documents WHERE path = ?", (path,))
+        return _document(rows[0]) if rows else None
 
     def document_text(self, document_id: int) -> str:
         """The text as it was indexed, put together from its chunks; white space between chunks becomes newlines or blanks."""
         parts: list[str] = []
         end, line = 0, 1
-        for row in self._connection.execute(
-            "SELECT * FROM chunks WHERE document_id = ? ORDER BY ordinal", (document_id,)
-        ):
+        for row in self._fetch("SELECT * FROM chunks WHERE document_id = ? ORDER BY ordinal", (document_id,)):
             gap = row["char_first"] - end
             if gap > 0:
                 newlines = min(gap, max(0, row["line_first"] - line))
@@ -322,8 +330,8 @@ class KnowledgeStore:
                     "UPDATE terms SET df = df - ? WHERE term = ?",
                     ((n, term) for term, n in postings_df.items()),
                 )
-                self._bury(chunk_ids)
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
+                self._bury(chunk_ids)
                 self._count(-len(chunk_ids), -total_length)
             db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
 
@@ -337,32 +345,28 @@ class KnowledgeStore:
 
     def chunk_texts(self, document_id: int) -> list[str]:
         """Heading and text of each chunk of a document, as they were indexed."""
-        rows = self._connection.execute(
+        rows = self._fetch(
             "SELECT heading, text FROM chunks WHERE document_id = ? ORDER BY ordinal", (document_id,)
         )
         return [indexed_text(row["heading"], row["text"]) for row in rows]
 
     def _bury(self, chunk_ids: Sequence[int]) -> None:
-        """Tombstone chunks; a segment that has nothing left goes whole."""
+        """Tombstone the chunks of one document, which are deleted already; a segment that has nothing left goes whole."""
         db = self._connection
         row = db.execute(
             "SELECT * FROM segments WHERE first_chunk <= ? ORDER BY first_chunk DESC LIMIT 1", (chunk_ids[0],)
         ).fetchone()
         first, last = row["first_chunk"], row["first_chunk"] + row["chunk_span"] - 1
-        db.executemany("INSERT INTO tombstones VALUES (?)", ((chunk_id,) for chunk_id in chunk_ids))
-        (left,) = db.execute(
-            "SELECT (SELECT count(*) FROM chunks WHERE id BETWEEN :first AND :last)"
-            " - (SELECT count(*) FROM tombstones WHERE chunk_id BETWEEN :first AND :last)",
-            {"first": first, "last": last},
-        ).fetchone()
-        if left <= 0:
+        if db.execute("SELECT 1 FROM chunks WHERE id BETWEEN ? AND ? LIMIT 1", (first, last)).fetchone():
+            db.executemany("INSERT INTO tombstones VALUES (?)", ((chunk_id,) for chunk_id in chunk_ids))
+        else:
             self._drop_segments([row["id"]])
             db.execute("DELETE FROM tombstones WHERE chunk_id BETWEEN ? AND ?", (first, last))
 
     def _drop_segments(self, segment_ids: Sequence[int]) -> None:
-        marks = ", ".join("?" * len(segment_ids))
-        self._connection.execute(f"DELETE FROM postings WHERE segment_id IN ({marks})", segment_ids)
-        self._connection.execute(f"DELETE FROM segments WHERE id IN ({marks})", segment_ids)
+        listed = (json.dumps(list(segment_ids)),)
+        self._connection.execute(f"DELETE FROM postings WHERE segment_id IN {_LISTED}", listed)
+        self._connection.execute(f"DELETE FROM segments WHERE id IN {_LISTED}", listed)
 
     def _insert_segment(self, level: int, first_chunk: int, chunk_span: int, lengths: bytes) -> int:
         cursor = self._connection.execute(
@@ -380,26 +384,25 @@ class KnowledgeStore:
 
     def level_to_merge(self, fan_out: int) -> int | None:
         """The lowest level that holds at least `fan_out` segments."""
-        row = self._connection.execute(
+        rows = self._fetch(
             "SELECT level FROM segments GROUP BY level HAVING count(*) >= ? ORDER BY level LIMIT 1",
             (fan_out,),
-        ).fetchone()
-        return row["level"] if row else None
+        )
+        return rows[0]["level"] if rows else None
 
     def segments(self, level: int | None = None) -> list[Segment]:
         """Segments in the order of their chunks."""
         where = "" if level is None else f"WHERE level = {level:d}"
-        rows = self._connection.execute(f"SELECT * FROM segments {where} ORDER BY first_chunk")
+        rows = self._fetch(f"SELECT * FROM segments {where} ORDER BY first_chunk")
         return [
             Segment(row["id"], row["level"], row["first_chunk"], row["chunk_span"], row["lengths"])
             for row in rows
         ]
 
     def postings_of_segments(self, segment_ids: Sequence[int]) -> Iterable[PostingsRow]:
-        """All postings of some segments, by term."""
-        marks = ", ".join("?" * len(segment_ids))
-        query = f"SELECT * FROM postings WHERE segment_id IN ({marks}) ORDER BY term_id, segment_id"
-        for row in self._connection.execute(query, segment_ids):
+        """All postings of some segments, by term. Call inside `writing()`."""
+        query = f"SELECT * FROM postings WHERE segment_id IN {_LISTED} ORDER BY term_id, segment_id"
+        for row in self._connection.execute(query, (json.dumps(list(segment_ids)),)):
             yield PostingsRow(*row)
 
     def replace_segments(
@@ -444,33 +447,30 @@ class KnowledgeStore:
 
     def term_dfs(self, terms: Sequence[str]) -> dict[str, tuple[int, int]]:
         """(term id, df) of the terms that the index holds."""
-        marks = ", ".join("?" * len(terms))
-        rows = self._connection.execute(
-            f"SELECT term, id, df FROM terms WHERE term IN ({marks}) AND df > 0", list(terms)
+        rows = self._fetch(
+            f"SELECT term, id, df FROM terms WHERE term IN {_LISTED} AND df > 0", (json.dumps(list(terms)),)
         )
         return {row["term"]: (row["id"], row["df"]) for row in rows}
 
     def postings(self, term_ids: Sequence[int]) -> list[PostingsRow]:
         """All postings of some terms."""
-        marks = ", ".join("?" * len(term_ids))
-        rows = self._connection.execute(f"SELECT * FROM postings WHERE term_id IN ({marks})", list(term_ids))
+        rows = self._fetch(
+            f"SELECT * FROM postings WHERE term_id IN {_LISTED}", (json.dumps(list(term_ids)),)
+        )
         return [PostingsRow(*row) for row in rows]
 
     def tombstones(self) -> list[int]:
         """Numbers of chunks that were removed and still stand in a segment, ascending."""
-        return [
-            row[0] for row in self._connection.execute("SELECT chunk_id FROM tombstones ORDER BY chunk_id")
-        ]
+        return [row[0] for row in self._fetch("SELECT chunk_id FROM tombstones ORDER BY chunk_id")]
 
     def hits(self, scored: Sequence[tuple[int, float]]) -> list[Hit]:
         """The chunks of (chunk number, score) pairs, in their order, ranks from 1."""
-        marks = ", ".join("?" * len(scored))
         rows = {
             row["id"]: row
-            for row in self._connection.execute(
+            for row in self._fetch(
                 "SELECT c.*, d.path, d.title, d.content_hash FROM chunks c JOIN documents d ON d.id = c.document_id"
-                f" WHERE c.id IN ({marks})",
-                [chunk_id for chunk_id, _ in scored],
+                f" WHERE c.id IN {_LISTED}",
+                (json.dumps([chunk_id for chunk_id, _ in scored]),),
             )
         }
         return [
@@ -508,9 +508,7 @@ class KnowledgeStore:
     def status(self, *, documents: bool = False) -> KnowledgeBaseStatus:
         """Counts, and with `documents` every file with its state and reason."""
         with snapshot(self._connection):
-            counts = dict(
-                self._connection.execute("SELECT state, count(*) FROM documents GROUP BY state").fetchall()
-            )
+            counts = dict(map(tuple, self._fetch("SELECT state, count(*) FROM documents GROUP BY state")))
             statistics = self.statistics()
             indexed, skipped, failed = (counts.get(state, 0) for state in ("indexed", "skipped", "failed"))
             return KnowledgeBaseStatus(
@@ -545,7 +543,7 @@ class KnowledgeStore:
 
     def data_version(self) -> tuple[int, int]:
         """Changes when anyone commits: other connections (SQLite's counter) or this one (its own)."""
-        (others,) = self._connection.execute("PRAGMA data_version").fetchone()
+        (others,) = self._fetch("PRAGMA data_version")[0]
         return others, self._connection.total_changes
 
     def checkpoint(self) -> None:
@@ -556,14 +554,21 @@ class KnowledgeStore:
 
     def check(self) -> str:
         """SQLite's own integrity check: "ok" or what is wrong."""
-        return str(self._connection.execute("PRAGMA quick_check").fetchone()[0])
+        return str(self._fetch("PRAGMA quick_check")[0][0])
+
+    def _fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        return fetch(self._connection, sql, parameters)
 
     def _meta(self, key: str, default: Any) -> Any:
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else default
+        rows = self._fetch("SELECT value FROM meta WHERE key = ?", (key,))
+        return rows[0][0] if rows else default
 
     def _set_meta(self, key: str, value: object) -> None:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+
+_LISTED = "(SELECT value FROM json_each(?))"
+"""A list of any length as one parameter: SQLite takes no more than some thousands of `?`."""
 
 
 def indexed_text(heading: str, text: str) -> str:
@@ -573,7 +578,7 @@ def indexed_text(heading: str, text: str) -> str:
 
 def check_name(name: str) -> None:
     """Raises UsageError unless `name` can be a file name everywhere."""
-    if not _NAME.fullmatch(name) or name.endswith("."):
+    if not _NAME.fullmatch(name) or name.endswith(".") or _DEVICE.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot name a knowledge base.",
             "Use letters, digits, `-`, `_` and `.`, at most 64, starting with a letter or digit.",
@@ -590,13 +595,16 @@ def knowledge_base_names(folder: Path) -> list[str]:
 
 
 def remove_knowledge_base(folder: Path, name: str) -> None:
-    """Delete the index of `name`; the documents themselves are not touched. Raises NotFoundError, StorageError."""
+    """Delete the index of `name` and its backups; the documents are not touched. Raises NotFoundError, StorageError."""
     path = folder / f"{name}.db"
     if not _NAME.fullmatch(name) or not path.is_file():
         raise NotFoundError(f"There is no knowledge base {name!r}.", "`ragchat kb list` shows all.")
     try:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        for file in (
+            *folder.glob(f"{path.name}.schema-*"),
+            *(Path(f"{path}{end}") for end in ("-wal", "-shm", "")),
+        ):
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be removed: {error.strerror}.") from error
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -22,8 +21,10 @@ from textual.screen import Screen
 from ragchat.errors import RagchatError
 from ragchat.text import clean
 from ragchat.tui import messages, tasks
+from ragchat.tui.ending import end_on_signals
 from ragchat.tui.screens.chat import ChatScreen
 from ragchat.tui.state import JobState, ModelPhase, ModelState
+from ragchat.tui.widgets.conversation import ConversationPane
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class RagchatApp(App[None]):
         super().__init__()
         self.services = services
         self._load_cancel = CancelToken()
-        self._wanted_model = ""
+        self._put_signals_back: Callable[[], None] = lambda: None
+        self.looked_around = False
+        """Whether it is known what is installed."""
+        self._lent = False
+        """Whether an editor has the terminal."""
         name_alt_enter()
         if services.theme in self.available_themes:
             self.theme = services.theme
@@ -68,7 +73,11 @@ class RagchatApp(App[None]):
         return screen
 
     def on_mount(self) -> None:
-        self._install_signals()
+        self._put_signals_back = end_on_signals(
+            lambda: self.call_later(self.action_quit),
+            lambda: self.chat.pane.drafts.write(),
+            lent=lambda: self._lent,
+        )
         self._look_around()
 
     # --- start --------------------------------------------------------------------------------------
@@ -79,12 +88,9 @@ class RagchatApp(App[None]):
     def _look_around(self) -> None:
         def look() -> None:
             services = self.services
-            name, suspicion = services.model.selected, services.model.suspicion()
-            self.call_from_thread(self._take_model, name, suspicion)
-            listed = messages.KnowledgeBasesListed(
-                services.knowledge_bases(), services.default_knowledge_bases()
-            )
-            self.post_message(listed)
+            self.call_from_thread(self._take_model, services.model.selected, services.model.suspicion())
+            statuses, default = services.knowledge_bases(), services.default_knowledge_bases()
+            self.chat.post_message(messages.KnowledgeBasesListed(statuses, default))
 
         tasks.reporting(self.services, "looking around", self.post_message, look)
 
@@ -103,17 +109,12 @@ class RagchatApp(App[None]):
         else:
             self.model_state = ModelState("idle", name)
 
-    @on(messages.KnowledgeBasesListed)
-    def _greet(self, event: messages.KnowledgeBasesListed) -> None:
-        self.chat.post_message(messages.KnowledgeBasesListed(event.statuses, event.default))
-        has_documents = any(status.name != MANUAL for status in event.statuses)
-        first = self.model_state.phase == "none" or not has_documents
-        if (
-            first
-            and self.screen is self.chat
-            and not self.chat.pane.prompt.text
-            and not self.chat.pane.transcript.views
-        ):
+    @on(ChatScreen.Surveyed)
+    def _greet(self, event: ChatScreen.Surveyed) -> None:
+        self.looked_around = True
+        has_documents = any(name != MANUAL for name in event.knowledge_bases)
+        new = self.model_state.phase == "none" or not (has_documents or event.has_chats)
+        if new and self.screen is self.chat and not self.chat.pane.prompt.text:
             from ragchat.tui.screens.welcome import WelcomeScreen
 
             self.push_screen(WelcomeScreen(has_documents=has_documents), self._after_welcome)
@@ -153,6 +154,15 @@ class RagchatApp(App[None]):
             self.model_state = replace(self.model_state, phase="idle")
         else:
             self.model_state = ModelState("ready", event.info.name, 1.0, event.info.n_ctx)
+
+    @on(ConversationPane.Busy)
+    def _look_at_model(self) -> None:
+        # A question loads the model that is not loaded yet, and a model process that died has nothing loaded.
+        info = self.services.model.info
+        if info is not None:
+            self.model_state = ModelState("ready", info.name, 1.0, info.n_ctx)
+        elif self.chat.pane.live is None and self.model_state.phase == "ready":
+            self.model_state = replace(self.model_state, phase="idle")
 
     @on(messages.ModelFailed)
     def _show_failed(self, event: messages.ModelFailed) -> None:
@@ -196,8 +206,7 @@ class RagchatApp(App[None]):
         done = event.path is not None
         sentence = f"{event.name} is here." if done else f"{event.sentence} {event.remedy}".strip()
         failed = not done and not self.jobs["pull"].cancel.cancelled
-        self._set_job(replace(self.jobs["pull"], running=False, failed=failed, sentence=sentence))
-        self._tell(sentence, "", "error" if failed else "information")
+        self._end_job(replace(self.jobs["pull"], running=False, failed=failed, sentence=sentence))
         for screen in self.screen_stack:
             if isinstance(screen, ModelPicker):
                 screen.pull_ended()
@@ -240,12 +249,16 @@ class RagchatApp(App[None]):
     def _end_sync(self, event: messages.SyncEnded) -> None:
         failed = event.status is None and not event.cancelled
         sentence = f"{event.sentence} {event.remedy}".strip()
-        self._set_job(replace(self.jobs["sync"], running=False, failed=failed, sentence=sentence))
-        self._tell(sentence, "", "error" if failed else "information")
+        self._end_job(replace(self.jobs["sync"], running=False, failed=failed, sentence=sentence))
 
     def _set_job(self, job: JobState) -> JobState:
         self.jobs = {**self.jobs, job.kind: job}
         return job
+
+    def _end_job(self, job: JobState) -> None:
+        self._set_job(job)
+        if not self.screen.query("JobLine"):  # which says it already
+            self._tell(job.sentence, "", "error" if job.failed else "information")
 
     def stop_job(self, kind: str) -> None:
         """Ask a download or an indexing run to end."""
@@ -304,6 +317,7 @@ class RagchatApp(App[None]):
 
         if event.note:
             self._tell(event.note, "")
+        self._lent = True
         try:
             run_editor(self.services.editor, os.environ, event.path, line=event.line, suspend=self.suspend)
         except SuspendNotSupported:
@@ -314,6 +328,8 @@ class RagchatApp(App[None]):
             )
         except RagchatError as error:
             self._tell(str(error), error.remedy, "error")
+        finally:
+            self._lent = False
 
     @on(messages.TroubleReported)
     def _report(self, event: messages.TroubleReported) -> None:
@@ -331,18 +347,13 @@ class RagchatApp(App[None]):
         for job in self.jobs.values():
             job.cancel.cancel()
         self.chat.pane.stop()
+        self.chat.pane.hold_typed()
         with contextlib.suppress(RagchatError, OSError):
-            await asyncio.to_thread(self.chat.pane.write_drafts)
+            await asyncio.to_thread(self.chat.pane.drafts.write)
         self.exit()
 
-    def _install_signals(self) -> None:
-        # Unhandled, these would leave the terminal in its alternate screen.
-        loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None:
-                with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                    loop.add_signal_handler(number, lambda: self.call_later(self.action_quit))
+    def on_unmount(self) -> None:
+        self._put_signals_back()
 
 
 def name_alt_enter() -> None:

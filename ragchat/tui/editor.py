@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from ragchat.errors import NotFoundError, RagchatError
 
-FALLBACKS = ("sensible-editor", "nano", "vim", "nvim", "vi", "micro", "hx", "emacs", "notepad")
+FALLBACKS = ("editor", "nano", "vim", "nvim", "vi", "micro", "hx", "emacs", "notepad")
 _COLON = {"hx", "helix", "subl", "zed", "lapce"}
 _PLUS = {
     *(
@@ -31,7 +31,7 @@ _PLUS = {
         "joe",
         "ne",
     ),
-    *("mg", "jed", "jove", "gvim", "mvim", "gedit", "less", "sensible-editor", "editor", "kate", "mcedit"),
+    *("mg", "jed", "jove", "gvim", "mvim", "gedit", "less", "editor", "kate", "mcedit"),
 }
 _GOTO = {"code", "code-insiders", "codium", "vscodium", "cursor", "windsurf"}
 

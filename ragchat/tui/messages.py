@@ -49,6 +49,16 @@ class PageLoaded(Message):
         self.earlier = earlier
 
 
+class PageFailed(Message):
+    """A chat could not be read."""
+
+    def __init__(self, sentence: str, remedy: str, *, visit: int) -> None:
+        super().__init__()
+        self.sentence = sentence
+        self.remedy = remedy
+        self.visit = visit
+
+
 class AnswerAdvanced(Message):
     """Anything the session said except text."""
 
@@ -210,9 +220,9 @@ class SourceChosen(Message):
         self.action = action
 
 
-class LinkPressed(Message):
-    """A link in an answer; it has not been opened."""
+class LinksCalled(Message):
+    """A link in an answer was pressed, or all of its links were asked for. Nothing has been opened."""
 
-    def __init__(self, href: str) -> None:
+    def __init__(self, hrefs: list[str]) -> None:
         super().__init__()
-        self.href = href
+        self.hrefs = hrefs

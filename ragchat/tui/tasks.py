@@ -19,6 +19,7 @@ from ragchat.session.events import MessageStored
 from ragchat.text import clean, clean_line, human_seconds
 from ragchat.tui import messages
 from ragchat.tui.foreign import evidence_in, file_name, locate
+from ragchat.tui.sentences import count
 from ragchat.types import CancelToken, TextDelta
 
 if TYPE_CHECKING:
@@ -103,15 +104,25 @@ def reporting(services: Services, doing: str, post: Post, work: Callable[[], obj
 # --- chats ----------------------------------------------------------------------------------------------
 
 
-def open_chat(services: Services, conversation_id: int, *, before: int = 0) -> ChatPage:
-    """The newest page of a chat, or the page before message `before`. Raises RagchatError."""
-    with chats(services) as store:
-        draft = store.draft(conversation_id)
-        if conversation_id == 0:
-            return ChatPage(None, (), 0, draft)
-        stored = [m for m in store.messages(conversation_id) if not before or m.id < before]
-        page = tuple(_shown(store, message) for message in stored[-PAGE:])
-        return ChatPage(store.conversation(conversation_id), page, max(0, len(stored) - PAGE), draft)
+def read_page(services: Services, conversation_id: int, post: Post, *, visit: int, before: int = 0) -> None:
+    """Read the newest page of a chat, or the page before message `before`; 0 is the chat that does not exist yet."""
+    try:
+        with chats(services) as store:
+            page = _page(store, conversation_id, before)
+        post(messages.PageLoaded(page, visit=visit, earlier=before > 0))
+    except RagchatError as error:
+        post(messages.PageFailed(str(error), error.remedy, visit=visit))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(messages.PageFailed(record_unexpected(services, "reading the chat"), "", visit=visit))
+
+
+def _page(store: ChatStore, conversation_id: int, before: int) -> ChatPage:
+    draft = store.draft(conversation_id)
+    if conversation_id == 0:
+        return ChatPage(None, (), 0, draft)
+    stored = [m for m in store.messages(conversation_id) if not before or m.id < before]
+    page = tuple(_shown(store, message) for message in stored[-PAGE:])
+    return ChatPage(store.conversation(conversation_id), page, max(0, len(stored) - PAGE), draft)
 
 
 def _shown(store: ChatStore, message: StoredMessage) -> ShownMessage:
@@ -155,6 +166,8 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
                                 stored = True
                                 if new:
                                     store.save_draft(0, "")
+                                else:
+                                    store.set_model(conversation_id, services.model.selected)
                         post(messages.AnswerAdvanced(live, event))
             finally:
                 if new and not stored and conversation_id:
@@ -217,7 +230,7 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
             if isinstance(event, SyncFinished):
                 status, stopped = event.status, event.cancelled
                 sentence = (
-                    f"{name}: {status.indexed} documents, {status.skipped} skipped, {status.failed} failed"
+                    f"{name}: {count(status.indexed, 'document')}, {status.skipped} skipped, {status.failed} failed"
                     f" ({human_seconds(event.seconds)})" + ("; stopped before the end." if stopped else ".")
                 )
                 post(messages.SyncEnded(name, status, sentence, cancelled=stopped))
@@ -239,7 +252,7 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
 
 
 def open_document(services: Services, citation: Citation) -> OpenedDocument:
-    """The document of a citation, with the passage located in it. Raises RagchatError."""
+    """The document of a citation, with the passage located in it; the stored passage when there is no document."""
     hit = citation.hit
     try:
         with contextlib.closing(services.open_knowledge_base(hit.knowledge_base)) as store:
@@ -250,9 +263,12 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
                     raise NotFoundError("The document is no longer in the index.")
                 document = found
             text = clean(store.document_text(document.id))
-    except NotFoundError:
+    except RagchatError as error:
         passage = clean(hit.text)
-        note = "This document is no longer in the index. This is the passage as it was cited."
+        reason = (
+            "This document is no longer in the index." if isinstance(error, NotFoundError) else str(error)
+        )
+        note = f"{reason} This is the passage as it was cited."
         return OpenedDocument(
             citation, None, passage, (0, len(passage)), evidence_in(passage, citation), (note,)
         )

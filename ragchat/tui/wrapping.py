@@ -64,9 +64,13 @@ def _wide_cuts(line: str, width: int) -> list[int]:
     for i, character in enumerate(line):
         cells = TAB if character == "\t" else get_character_cell_size(character)
         if used + cells > width and i > start and not character.isspace():
-            start = after_blank if after_blank > start else i
-            cuts.append(start)
-            used = cell_len(line[start:i].replace("\t", " " * TAB))
+            if after_blank > start:
+                start = after_blank
+                cuts.append(start)
+                used = cell_len(line[start:i].replace("\t", " " * TAB))
+            if used + cells > width and i > start:
+                start, used = i, 0
+                cuts.append(start)
         used += cells
         if character.isspace():
             after_blank = i + 1

@@ -117,6 +117,6 @@ def complete_path(text: str) -> tuple[str, list[str]]:
         return text, []
     if not found:
         return text, []
-    common = os.path.commonprefix(found)
+    common = os.path.commonprefix(found)  # noqa: RUF071 - characters, not path parts
     prefix = f"{folder}/" if folder or text.startswith("/") else ""
     return prefix + common, found[:40] if len(found) > 1 else []

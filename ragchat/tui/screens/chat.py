@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -59,7 +61,9 @@ class ChatScreen(Screen[None]):
     """Owns the panels and the list of chats; the conversation looks after itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop_or_prompt", "Stop", id="chat.stop", show=False),
+        Binding(
+            "escape", "stop_or_prompt", "Stop the answer, or back to the prompt", id="chat.stop", show=False
+        ),
         Binding("ctrl+n", "new_chat", "New chat", id="chat.new", priority=True),
         Binding("ctrl+b", "toggle_list", "Chats", id="panel.chats", priority=True),
         Binding("f6,ctrl+s", "toggle_sources", "Sources", id="panel.sources", priority=True),
@@ -77,13 +81,25 @@ class ChatScreen(Screen[None]):
         ),
     ]
 
+    class Surveyed(Message):
+        """It is known for the first time what there is: names of knowledge bases, and whether there are chats."""
+
+        def __init__(self, knowledge_bases: list[str], *, has_chats: bool) -> None:
+            super().__init__()
+            self.knowledge_bases = knowledge_bases
+            self.has_chats = has_chats
+
     def __init__(self, services: Services) -> None:
         super().__init__()
         self._services = services
         self._docked = {"list": True, "sources": True}
         self._over = ""
         self._deleted: list[int] = []
+        self._changing = threading.Lock()
         self._default_knowledge: tuple[str, ...] = ()
+        self._knowledge_names: list[str] | None = None
+        self._has_chats: bool | None = None
+        self._surveyed = False
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -116,9 +132,9 @@ class ChatScreen(Screen[None]):
                 store.recover()
                 self.post_message(messages.ChatsListed(store.conversations()))
                 self.post_message(messages.HistoryLoaded(store.prompt_history()))
-            self.app.call_from_thread(self.pane.open, 0)
 
         tasks.reporting(self._services, "opening your chats", self.post_message, start)
+        self.app.call_from_thread(self.pane.open, 0)
 
     @on(messages.HistoryLoaded)
     def _take_history(self, event: messages.HistoryLoaded) -> None:
@@ -138,8 +154,11 @@ class ChatScreen(Screen[None]):
         panels: dict[str, Widget] = {"list": self.query_one(ChatList), "sources": self.sources}
         for name, panel in panels.items():
             beside = self._beside(name)
+            shown = self._docked[name] if beside else self._over == name
+            if not shown and self.focused is not None and panel in self.focused.ancestors_with_self:
+                self.query_one(Prompt).focus()
             panel.set_class(not beside, "-over")
-            panel.display = self._docked[name] if beside else self._over == name
+            panel.display = shown
         self.set_class(self.size.height < HINTS_FROM, "-short")
         self.set_class(self.size.width < LIST_FROM, "-narrow")
 
@@ -150,12 +169,9 @@ class ChatScreen(Screen[None]):
         else:
             self._over = "" if self._over == name else name
             opened = self._over == name
-        inside = self.focused is not None and panel in self.focused.ancestors_with_self
         self._arrange()
         if opened and not self._beside(name):
             (panel if panel.can_focus else self.query_one(ChatList).options).focus()
-        elif inside:
-            self.query_one(Prompt).focus()
 
     def action_toggle_list(self) -> None:
         self._toggle("list", self.query_one(ChatList))
@@ -186,7 +202,14 @@ class ChatScreen(Screen[None]):
     @on(messages.ChatsListed)
     def _show_chats(self, event: messages.ChatsListed) -> None:
         self.query_one(ChatList).show(event.conversations)
+        self._has_chats = bool(event.conversations)
         self._mark()
+        self._survey()
+
+    def _survey(self) -> None:
+        if not self._surveyed and self._knowledge_names is not None and self._has_chats is not None:
+            self._surveyed = True
+            self.post_message(self.Surveyed(self._knowledge_names, has_chats=self._has_chats))
 
     @on(ConversationPane.Stored)
     def _list_again(self) -> None:
@@ -197,7 +220,8 @@ class ChatScreen(Screen[None]):
     @work(thread=True, exit_on_error=False, group="chats", description="change the chats")
     def _change_chats(self, conversation_id: int | None, action: str, title: str = "") -> None:
         def change() -> None:
-            with tasks.chats(self._services) as store:
+            # One after the other, so that an older list never comes in after a newer one.
+            with self._changing, tasks.chats(self._services) as store:
                 if conversation_id is not None:
                     _CHANGES[action](store, conversation_id, title)
                 self.post_message(messages.ChatsListed(store.conversations()))
@@ -334,11 +358,11 @@ class ChatScreen(Screen[None]):
 
         tasks.reporting(self._services, "opening the document", self.post_message, prepare)
 
-    @on(messages.LinkPressed)
-    def _ask_about_link(self, event: messages.LinkPressed) -> None:
+    @on(messages.LinksCalled)
+    def _ask_about_links(self, event: messages.LinksCalled) -> None:
         from ragchat.tui.screens.link import LinkScreen
 
-        self.app.push_screen(LinkScreen(event.href))
+        self.app.push_screen(LinkScreen(event.hrefs))
 
     # --- models and documents -----------------------------------------------------------------------
 
@@ -357,7 +381,9 @@ class ChatScreen(Screen[None]):
     @on(messages.KnowledgeBasesListed)
     def _knowledge_listed(self, event: messages.KnowledgeBasesListed) -> None:
         self._default_knowledge = event.default
+        self._knowledge_names = [status.name for status in event.statuses]
         self._show_knowledge()
+        self._survey()
 
     def _show_knowledge(self) -> None:
         names = self.pane.knowledge_bases

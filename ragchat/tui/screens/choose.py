@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from ragchat.text import clean_line, human_bytes
 from ragchat.tui import messages, tasks
 from ragchat.tui.screens.dialog import Dialog, Line, Result
+from ragchat.tui.sentences import count
 from ragchat.tui.widgets.job_line import JobLine
 
 if TYPE_CHECKING:
@@ -150,7 +151,9 @@ class ModelPicker(Picker[str]):
             if choice.installed != group:
                 group = choice.installed
                 rows.append(
-                    Option(Content.styled("Installed" if group else "To fetch", "$foreground 62%"), disabled=True)
+                    Option(
+                        Content.styled("Installed" if group else "To fetch", "$foreground 62%"), disabled=True
+                    )
                 )
             rows.append(Option(self._line(choice), id=choice.name))
         return rows
@@ -252,7 +255,7 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
             )
         for name, status in self._statuses.items():
             if all(word in name.casefold() for word in words):
-                counts = f"· {status.indexed} documents, {status.chunks} chunks"
+                counts = f"· {count(status.indexed, 'document')}, {count(status.chunks, 'chunk')}"
                 problems = (
                     f", {status.skipped + status.failed} not read" if status.skipped + status.failed else ""
                 )

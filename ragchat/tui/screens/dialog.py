@@ -43,7 +43,7 @@ class Dialog(ModalScreen[Result]):
 
     TITLE_TEXT: ClassVar[str] = ""
     HELP_TEXT: ClassVar[str] = "Esc closes"
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (22, "-high")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (22, "-high")]  # noqa: RUF012 - no ClassVar in the base class
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="dialog.close", show=False)
     ]

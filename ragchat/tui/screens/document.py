@@ -41,7 +41,7 @@ class DocumentScreen(Screen[None]):
         Binding("b,pageup", "pages(-1)", "Page up", id="document.page_up", show=False),
     ]
 
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-low"), (12, "-high")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (12, "-high")]  # noqa: RUF012 - no ClassVar in the base class
 
     def __init__(self, services: Services, citation: Citation) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ class DocumentScreen(Screen[None]):
         text.search(event.value)
         self._found = None
         if event.value:
-            self.call_after_refresh(self.action_find, False)  # when the line of the search has given its rows back
+            self.action_find(False)
 
     def action_find(self, backwards: bool) -> None:
         text = self.query_one(DocumentText)

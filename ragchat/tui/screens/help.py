@@ -79,11 +79,7 @@ class HelpScreen(Dialog[None]):
             if title.startswith(("Answers", "Sources")):
                 lines.append(Content(f"  {'1 … 9':<{_KEY_COLUMN}} Go to source [n]"))
             if title == "Prompt":
-                lines.append(
-                    Content(
-                        f"  {'↑ ↓':<{_KEY_COLUMN}} Earlier and later questions, at the first and last line"
-                    )
-                )
+                lines.append(Content(f"  {'↑ ↓':<{_KEY_COLUMN}} Earlier and later questions"))
             lines.append(Content(""))
         return Content("\n").join(lines)
 

@@ -1,37 +1,42 @@
-"""A link in an answer: its whole address, and the question what to do with it. Nothing opens unasked."""
+"""The links of an answer: their whole addresses, and the question what to do with one. Nothing opens unasked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import OptionList
 
 from ragchat.tui.foreign import shown
 from ragchat.tui.screens.dialog import Dialog
 
 
 class LinkScreen(Dialog[None]):
-    """Enter copies the address; `o` opens web addresses only."""
+    """Enter copies the address that is marked; `o` opens it, if it is a web address."""
 
-    TITLE_TEXT: ClassVar[str] = "A link in the answer"
+    TITLE_TEXT: ClassVar[str] = "Links in the answer"
     HELP_TEXT: ClassVar[str] = "Enter copies it · o opens it in the browser · Esc closes"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "copy", "Copy", id="link.copy"),
         Binding("o", "open", "Open in the browser", id="link.open"),
     ]
 
-    def __init__(self, href: str) -> None:
+    def __init__(self, hrefs: Sequence[str]) -> None:
         super().__init__()
-        self._href = href
+        self._hrefs = tuple(hrefs)
 
     def body(self) -> Iterable[Widget]:
-        yield Static(shown(self._href, "$text-accent"), classes="link")
+        yield OptionList(*[shown(href, "$text-accent") for href in self._hrefs])
 
-    def action_copy(self) -> None:
+    @property
+    def _href(self) -> str:
+        return self._hrefs[self.query_one(OptionList).highlighted or 0]
+
+    @on(OptionList.OptionSelected)
+    def _copy(self) -> None:
         self.app.copy_to_clipboard(self._href)
         self.notify("The address was copied.", timeout=2, markup=False)
         self.dismiss(None)

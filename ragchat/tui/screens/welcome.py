@@ -119,4 +119,6 @@ def _step(number: str, title: str, what: str, done: bool) -> Content:
         if done
         else Content.styled(f"{number} ", "$text-accent bold")
     )
-    return Content.assemble(mark, Content.styled(title, "bold"), Content.styled(f"\n  {what}", "$foreground 62%"))
+    return Content.assemble(
+        mark, Content.styled(title, "bold"), Content.styled(f"\n  {what}", "$foreground 62%")
+    )

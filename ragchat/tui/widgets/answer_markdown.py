@@ -15,7 +15,7 @@ from textual.widgets import Markdown, Static
 from textual.widgets import _markdown as textual_markdown
 
 from ragchat.tui.foreign import CITATION_MARK
-from ragchat.tui.messages import LinkPressed
+from ragchat.tui.messages import LinksCalled
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -76,7 +76,7 @@ class _Table(textual_markdown.MarkdownTable):
 
 
 class AnswerMarkdown(Markdown):
-    """Markdown with the safe blocks. A link that is pressed becomes LinkPressed."""
+    """Markdown with the safe blocks. A link that is pressed becomes LinksCalled."""
 
     BLOCKS = {  # noqa: RUF012 - annotated without ClassVar in the base class
         **Markdown.BLOCKS,
@@ -92,4 +92,11 @@ class AnswerMarkdown(Markdown):
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         event.stop()
         event.prevent_default()
-        self.post_message(LinkPressed(event.href))
+        self.post_message(LinksCalled([event.href]))
+
+    @property
+    def links(self) -> list[str]:
+        """The addresses of all links and pictures, each once."""
+        inline = (child for token in _parser().parse(self.source) for child in token.children or ())
+        hrefs = (str(child.attrs.get("href") or child.attrs.get("src") or "") for child in inline)
+        return list(dict.fromkeys(href for href in hrefs if href))

@@ -100,7 +100,9 @@ class ChatList(Vertical):
         facts = [clean_line(conversation.model, limit=40), time_of_day(conversation.updated_at)]
         under = " · ".join(fact for fact in facts if fact)
         return Content.assemble(
-            Content.styled(mark, "$text-accent"), Content(title), Content.styled(f"\n  {under}", "$foreground 42%")
+            Content.styled(mark, "$text-accent"),
+            Content(title),
+            Content.styled(f"\n  {under}", "$foreground 42%"),
         )
 
     @on(OptionList.OptionSelected)

@@ -5,7 +5,6 @@ One answer runs at a time. It belongs to its own chat and goes on when the perso
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -15,17 +14,17 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from ragchat.session.events import AnswerFinished, HitsFound, MessageStored, PromptReady, QueryUsed
-from ragchat.text import human_seconds
+from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
 from ragchat.tui import messages, tasks
+from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer
-from ragchat.tui.widgets.message import AnswerView, MessageView, NoticeView, QuestionView, answer_footer
+from ragchat.tui.sentences import answer_footer, progress_sentence
+from ragchat.tui.widgets.message import AnswerView, MessageView, NoticeView, QuestionView
 from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.transcript import Transcript
-from ragchat.types import LoadProgress, PrefillProgress
+from ragchat.types import LoadProgress
 
 if TYPE_CHECKING:
-    from ragchat.session.events import SessionEvent
     from ragchat.tui.services import Services
     from ragchat.types import Conversation, Timings
 
@@ -70,9 +69,9 @@ class ConversationPane(Vertical):
         self.knowledge_bases: tuple[str, ...] | None = None
         self.visit = 0
         self._opening = True
+        self._asked_early = False
         self.live: LiveAnswer | None = None
-        self._drafts: dict[int, str] = {}
-        self._draft_lock = threading.Lock()
+        self.drafts = Drafts(services)
 
     def compose(self) -> ComposeResult:
         yield Transcript(self._empty)
@@ -105,11 +104,14 @@ class ConversationPane(Vertical):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="page", description="read a chat")
     def _load_page(self, conversation_id: int, before: int, visit: int) -> None:
-        def load() -> None:
-            page = tasks.open_chat(self._services, conversation_id, before=before)
-            self.post_message(messages.PageLoaded(page, visit=visit, earlier=before > 0))
+        tasks.read_page(self._services, conversation_id, self.post_message, visit=visit, before=before)
 
-        tasks.reporting(self._services, "reading the chat", self.post_message, load)
+    @on(messages.PageFailed)
+    async def _show_failure(self, event: messages.PageFailed) -> None:
+        event.stop()
+        if event.visit == self.visit:
+            self._opening = self._asked_early = False
+            await self.transcript.show([NoticeView(event.sentence, event.remedy)], earlier=0)
 
     @on(messages.PageLoaded)
     async def _show_page(self, event: messages.PageLoaded) -> None:
@@ -128,9 +130,12 @@ class ConversationPane(Vertical):
             if isinstance(view, AnswerView):
                 await self._settle_stored(message, view)
         # What was typed while the chat was being read comes after what was typed in it before.
-        typed = self.prompt.text
-        self._opening = False
-        self.prompt.put(self._drafts.get(self.conversation_id, event.page.draft) + typed)
+        typed, asked = self.prompt.text, self._asked_early
+        self._opening = self._asked_early = False
+        draft = self.drafts.newest(self.conversation_id, event.page.draft)
+        self.prompt.put(draft if asked else draft + typed)
+        if asked:
+            await self._send(typed)
         self.post_message(self.Changed(self.conversation))
         timings = next((m.stored.timings for m in reversed(event.page.messages) if m.stored.timings), None)
         used = timings.prompt_tokens + timings.completion_tokens if timings else 0
@@ -179,17 +184,23 @@ class ConversationPane(Vertical):
     @on(Prompt.Submitted)
     async def _ask(self, event: Prompt.Submitted) -> None:
         event.stop()
-        question = event.text.strip()
-        if not question:
-            return
-        if self.live is not None:
+        if self._opening:
+            self._asked_early = True
+        elif event.text.strip() and self.live is not None:
             self.notify("One answer at a time: Esc stops the running one. Your text is kept.", markup=False)
+        elif event.text.strip():
+            self.prompt.put("")
+            await self._send(event.text)
+
+    async def _send(self, text: str) -> None:
+        question = text.strip()
+        if not question or self.live is not None:
+            self.prompt.put(self.prompt.text + text)
             return
         self.live = LiveAnswer(
             self.conversation_id, question, knowledge_bases=self.knowledge_bases, visit=self.visit
         )
         self.prompt.remember(question)
-        self.prompt.put("")
         model = self._services.model.selected
         await self.transcript.add(QuestionView(question), AnswerView("", model=model, streaming=True))
         self._show_live_progress(self.live)
@@ -243,9 +254,12 @@ class ConversationPane(Vertical):
                 live.asked_documents = bool(said.knowledge_bases)
             case PromptReady():
                 live.citations, live.left_out = said.citations, said.left_out
+                self.post_message(messages.ModelLoaded(self._services.model.info))
                 self._show_citations(live)
                 if self.showing(live):
                     self.post_message(self.Measured(used=said.prompt_tokens, n_ctx=said.n_ctx, timings=None))
+            case LoadProgress(fraction, stage):
+                self.post_message(messages.ModelLoadAdvanced(fraction, stage))
             case AnswerFinished():
                 await self._finish(live, said)
         if sentence := progress_sentence(said):
@@ -259,7 +273,7 @@ class ConversationPane(Vertical):
         live.question_id, live.answer_id = stored.question_id, stored.answer_id
         if here:
             self.conversation_id = stored.conversation_id
-            self._drafts.pop(0, None)
+            self.drafts.drop(0)
             if view is not None:
                 view.message_id = stored.answer_id
                 question = self.transcript.views[self.transcript.views.index(view) - 1]
@@ -315,7 +329,7 @@ class ConversationPane(Vertical):
             if not self.prompt.text:
                 self.prompt.put(live.question)
         else:
-            self._drafts[live.conversation_id] = live.question
+            self.drafts.hold(live.conversation_id, live.question)
             self._save_drafts()
             self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
 
@@ -343,41 +357,17 @@ class ConversationPane(Vertical):
             self._draft_timer.reset()
             self._draft_timer.resume()
 
+    def hold_typed(self) -> None:
+        """Hold what stands in the prompt, to be written before the end."""
+        if not self._opening:
+            self._keep_draft()
+        elif self.prompt.text:
+            self.drafts.hold_more(self.conversation_id, self.prompt.text)
+
     def _keep_draft(self) -> None:
-        with self._draft_lock:
-            self._drafts[self.conversation_id] = self.prompt.text
+        self.drafts.hold(self.conversation_id, self.prompt.text)
 
     # Not exclusive: a write that was asked for is never dropped.
     @work(thread=True, exit_on_error=False, group="draft", description="save what was typed")
     def _save_drafts(self) -> None:
-        tasks.reporting(self._services, "saving what was typed", self.post_message, self.write_drafts)
-
-    def write_drafts(self) -> None:
-        """Store what was typed and not sent. Any thread; the newest text wins."""
-        with self._draft_lock:
-            drafts, self._drafts = self._drafts, {}
-            if drafts:
-                with tasks.chats(self._services) as store:
-                    for conversation_id, text in drafts.items():
-                        store.save_draft(conversation_id, text)
-
-
-def progress_sentence(said: SessionEvent) -> str:
-    """What the session is doing, for the line under the question; empty for what is no progress."""
-    match said:
-        case MessageStored():
-            return "Thinking"
-        case QueryUsed(knowledge_bases=names):
-            return "Searching your documents" if names else "Thinking"
-        case HitsFound(hits=hits, relevant=relevant):
-            return f"{len(hits)} passages found" if relevant else "Nothing in the documents speaks to this"
-        case LoadProgress(fraction, stage):
-            doing = "Measuring this machine" if stage == "measure" else "Loading the model"
-            return f"{doing} {fraction:.0%}"
-        case PromptReady(prompt_tokens=tokens):
-            return f"Reading the prompt, {tokens} tokens"
-        case PrefillProgress(done, total, eta_s):
-            left = f", {human_seconds(eta_s)} left" if eta_s is not None and done < total else ""
-            return f"Reading the prompt {done}/{total} tokens{left}"
-        case _:
-            return ""
+        tasks.reporting(self._services, "saving what was typed", self.post_message, self.drafts.write)

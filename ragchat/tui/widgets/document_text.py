@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from itertools import pairwise
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events, on, work
@@ -22,7 +24,12 @@ from ragchat.tui.wrapping import TAB, Rows, wrap_rows
 class DocumentText(ScrollView, can_focus=True):
     """Offsets are characters of `text`. Later marks lie over earlier ones."""
 
-    COMPONENT_CLASSES = {"document--passage", "document--evidence", "document--match", "document--gutter"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "document--passage",
+        "document--evidence",
+        "document--match",
+        "document--gutter",
+    }
 
     class Ready(Message):
         """The text is laid out for the first time."""
@@ -150,7 +157,7 @@ class DocumentText(ScrollView, can_focus=True):
                 *(p for a, b, _ in marks for p in (a, b) if first < p < first + len(piece)),
             }
         )
-        for begin, end in zip(cuts, cuts[1:], strict=False):
+        for begin, end in pairwise(cuts):
             style = base
             for a, b, name in marks:
                 if a <= begin < b:

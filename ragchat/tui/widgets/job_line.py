@@ -43,6 +43,8 @@ class JobLine(Widget):
         lines = [Content(clean_line(job.name, limit=60)), bar, Content.styled(job.line, "$foreground 62%")]
         if job.detail:
             lines.append(
-                Content.styled(clean_line(job.detail, limit=max(10, self.content_size.width)), "$foreground 62%")
+                Content.styled(
+                    clean_line(job.detail, limit=max(10, self.content_size.width)), "$foreground 62%"
+                )
             )
         return Content("\n").join(lines)

@@ -9,20 +9,15 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from ragchat.text import clean, clean_line, human_seconds
+from ragchat.text import clean, clean_line
 from ragchat.tui.foreign import shown
+from ragchat.tui.sentences import trouble
 
 if TYPE_CHECKING:
     from textual.widgets.markdown import MarkdownStream
 
     from ragchat.tui.widgets.answer_markdown import AnswerMarkdown
-    from ragchat.types import Citation, Timings
-
-_ENDINGS = {
-    "cancelled": "Stopped by you; this is what had been written.",
-    "interrupted": "Interrupted: ragchat ended before the answer did. This is what had been written.",
-    "length": "Cut: the longest answer, or the context, was reached.",
-}
+    from ragchat.types import Citation
 
 
 class MessageView(Vertical):
@@ -122,52 +117,3 @@ class AnswerView(MessageView):
         ending = self.query_one(".ending", Static)
         ending.update(footer)
         ending.display = bool(footer)
-
-
-def trouble(sentence: str, remedy: str) -> Content:
-    """An error as the person reads it."""
-    parts = [Content.styled(clean(sentence), "$text-error")]
-    if remedy:
-        parts += [Content("\n"), Content.styled(clean(remedy), "$foreground 62%")]
-    return Content.assemble(*parts)
-
-
-def answer_footer(
-    state: str,
-    *,
-    finish_reason: str = "",
-    error: str = "",
-    remedy: str = "",
-    timings: Timings | None = None,
-    citations: tuple[Citation, ...] = (),
-    asked_documents: bool = False,
-    from_documents: bool = True,
-    left_out: tuple[str, ...] = (),
-) -> Content:
-    """The lines under an answer: how it ended, what did not fit, what it cost, whether the documents bear it."""
-    lines: list[Content] = []
-    if state == "error":
-        lines.append(trouble(error or "The answer failed.", remedy))
-    elif ending := _ENDINGS.get(finish_reason if state == "complete" else state):
-        lines.append(Content.styled(ending, "$text-warning"))
-    lines += [Content.styled(clean_line(sentence), "$foreground 62%") for sentence in left_out]
-    facts = []
-    if timings and timings.ttft_s:
-        facts.append(f"{human_seconds(timings.ttft_s)} to first token")
-    if timings and timings.decode_tok_s:
-        facts.append(
-            f"{timings.decode_tok_s:.0f} tok/s"
-            if timings.decode_tok_s >= 10
-            else f"{timings.decode_tok_s:.1f} tok/s"
-        )
-    used = sum(citation.used for citation in citations)
-    if used:
-        facts.append(f"{used} source{'s' if used != 1 else ''}")
-    last = Content.styled(" · ".join(facts), "$foreground 62%")
-    if asked_documents and not from_documents and state != "error":
-        last = Content(" · ").join(
-            [part for part in (last, Content.styled("not from your documents", "$text-warning")) if part]
-        )
-    if last:
-        lines.append(last)
-    return Content("\n").join(lines)

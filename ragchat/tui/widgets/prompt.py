@@ -58,11 +58,12 @@ class Prompt(TextArea):
         self.load_text(clean(text))
         self.move_cursor(self.document.end)
 
+    # These keys are bound with priority, so they arrive while letters typed before them may still be queued here.
     def action_submit(self) -> None:
-        self.post_message(self.Submitted(self.text))
+        self.call_later(lambda: self.post_message(self.Submitted(self.text)))
 
     def action_new_line(self) -> None:
-        self._replace_via_keyboard("\n", *self.selection)
+        self.call_later(lambda: self._replace_via_keyboard("\n", *self.selection))
 
     def action_cursor_up(self, select: bool = False) -> None:
         at_top = self.wrapped_document.location_to_offset(self.cursor_location).y == 0

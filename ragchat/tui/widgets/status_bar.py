@@ -92,7 +92,9 @@ class KeyHints(Widget):
                 if binding.description not in keys or key.startswith("F"):
                     keys[binding.description] = key
         hints = [
-            Content.assemble(Content.styled(key, "$text-primary bold"), Content.styled(f" {name}", "$foreground 62%"))
+            Content.assemble(
+                Content.styled(key, "$text-primary bold"), Content.styled(f" {name}", "$foreground 62%")
+            )
             for name, key in keys.items()
         ]
         width, line = self.content_size.width, Content("")

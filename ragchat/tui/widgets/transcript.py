@@ -15,6 +15,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ragchat.tui.messages import LinksCalled
+from ragchat.tui.sentences import count as plural
 from ragchat.tui.widgets.message import AnswerView, MessageView, QuestionView
 
 _STEP = 3
@@ -30,6 +32,7 @@ class Transcript(VerticalScroll):
         Binding("end,G,shift+g", "last", "Last message", id="transcript.last", show=False),
         Binding("y", "copy", "Copy", id="transcript.copy"),
         Binding("enter", "sources", "Sources", id="transcript.sources"),
+        Binding("o", "links", "Links", id="transcript.links"),
         Binding("r", "reuse", "Ask again", id="transcript.reuse"),
         *[
             Binding(str(n), f"source({n})", f"Source {n}", id=f"transcript.source_{n}", show=False)
@@ -146,7 +149,7 @@ class Transcript(VerticalScroll):
         self._earlier = count
         line = self.query_one("#earlier", Static)
         line.display = count > 0
-        line.update(Content(f"↑ {count} earlier message{'s' if count != 1 else ''}"))
+        line.update(Content(f"↑ {plural(count, 'earlier message')}"))
 
     # --- keys ---------------------------------------------------------------------------------------
 
@@ -207,6 +210,12 @@ class Transcript(VerticalScroll):
 
     def action_source(self, n: int) -> None:
         self.post_message(self.SourceCalled(n))
+
+    def action_links(self) -> None:
+        if isinstance(self.selected, AnswerView) and (hrefs := self.selected.markdown.links):
+            self.post_message(LinksCalled(hrefs))
+        else:
+            self.notify("There is no link in this message.", timeout=2, markup=False)
 
     def action_reuse(self) -> None:
         views = self.views

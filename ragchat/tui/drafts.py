@@ -1,0 +1,49 @@
+"""What was typed and not sent, per chat, until it is in the database. Threads may write it; the newest text wins."""
+
+from __future__ import annotations
+
+import threading
+
+from ragchat.tui import tasks
+from ragchat.tui.services import Services
+
+
+class Drafts:
+    """Chat 0 is the one that does not exist yet. What is held here is newer than what is stored."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._held: dict[int, str] = {}
+        self._more: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def hold(self, conversation_id: int, text: str) -> None:
+        with self._lock:
+            self._held[conversation_id] = text
+
+    def hold_more(self, conversation_id: int, text: str) -> None:
+        """Hold what was typed before it was known what is stored: it comes after that."""
+        with self._lock:
+            self._more[conversation_id] = text
+
+    def drop(self, conversation_id: int) -> None:
+        with self._lock:
+            self._held.pop(conversation_id, None)
+
+    def newest(self, conversation_id: int, stored: str) -> str:
+        """The held draft, or the stored one."""
+        with self._lock:
+            return self._held.get(conversation_id, stored)
+
+    def write(self) -> None:
+        """Store what is held. Raises StorageError; then it is held on to."""
+        with self._lock:
+            if not self._held and not self._more:
+                return
+            with tasks.chats(self._services) as store:
+                for conversation_id, text in self._held.items():
+                    store.save_draft(conversation_id, text)
+                self._held = {}
+                for conversation_id, text in self._more.items():
+                    store.save_draft(conversation_id, store.draft(conversation_id) + text)
+                self._more = {}

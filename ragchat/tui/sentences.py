@@ -1,0 +1,100 @@
+"""What the screen says about an answer: what is being done for it, how it ended, what it cost. No widget here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from ragchat.session.events import HitsFound, MessageStored, PromptReady, QueryUsed
+from ragchat.text import clean, clean_line, human_seconds
+from ragchat.types import LoadProgress, PrefillProgress
+
+if TYPE_CHECKING:
+    from ragchat.session.events import SessionEvent
+    from ragchat.types import Citation, Timings
+
+_ENDINGS = {
+    "cancelled": "Stopped by you; this is what had been written.",
+    "interrupted": "Interrupted: ragchat ended before the answer did. This is what had been written.",
+    "length": "Cut: the longest answer, or the context, was reached.",
+}
+
+
+def count(number: int, noun: str) -> str:
+    """`1 document`, `2 documents`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def progress_sentence(said: SessionEvent) -> str:
+    """What the session is doing, for the line under the question; empty for what is no progress."""
+    match said:
+        case MessageStored():
+            return "Thinking"
+        case QueryUsed(knowledge_bases=names):
+            return "Searching your documents" if names else "Thinking"
+        case HitsFound(hits=hits, relevant=relevant):
+            return (
+                f"{count(len(hits), 'passage')} found"
+                if relevant
+                else "Nothing in the documents speaks to this"
+            )
+        case LoadProgress(fraction, stage):
+            doing = "Measuring this machine" if stage == "measure" else "Loading the model"
+            return f"{doing} {fraction:.0%}"
+        case PromptReady(prompt_tokens=tokens):
+            return f"Reading the prompt, {tokens} tokens"
+        case PrefillProgress(done, total, eta_s):
+            left = f", {human_seconds(eta_s)} left" if eta_s is not None and done < total else ""
+            return f"Reading the prompt {done}/{total} tokens{left}"
+        case _:
+            return ""
+
+
+def trouble(sentence: str, remedy: str) -> Content:
+    """An error as the person reads it."""
+    parts = [Content.styled(clean(sentence), "$text-error")]
+    if remedy:
+        parts += [Content("\n"), Content.styled(clean(remedy), "$foreground 62%")]
+    return Content.assemble(*parts)
+
+
+def answer_footer(
+    state: str,
+    *,
+    finish_reason: str = "",
+    error: str = "",
+    remedy: str = "",
+    timings: Timings | None = None,
+    citations: tuple[Citation, ...] = (),
+    asked_documents: bool = False,
+    from_documents: bool = True,
+    left_out: tuple[str, ...] = (),
+) -> Content:
+    """The lines under an answer: how it ended, what did not fit, what it cost, whether the documents bear it."""
+    lines: list[Content] = []
+    if state == "error":
+        lines.append(trouble(error or "The answer failed.", remedy))
+    elif ending := _ENDINGS.get(finish_reason if state == "complete" else state):
+        lines.append(Content.styled(ending, "$text-warning"))
+    lines += [Content.styled(clean_line(sentence), "$foreground 62%") for sentence in left_out]
+    facts = []
+    if timings and timings.ttft_s:
+        facts.append(f"{human_seconds(timings.ttft_s)} to first token")
+    if timings and timings.decode_tok_s:
+        facts.append(
+            f"{timings.decode_tok_s:.0f} tok/s"
+            if timings.decode_tok_s >= 10
+            else f"{timings.decode_tok_s:.1f} tok/s"
+        )
+    used = sum(citation.used for citation in citations)
+    if used:
+        facts.append(count(used, "source"))
+    last = Content.styled(" · ".join(facts), "$foreground 62%")
+    if asked_documents and not from_documents and state != "error":
+        last = Content(" · ").join(
+            [part for part in (last, Content.styled("not from your documents", "$text-warning")) if part]
+        )
+    if last:
+        lines.append(last)
+    return Content("\n").join(lines)
