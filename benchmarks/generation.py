@@ -34,12 +34,19 @@ FILLER = "The {n}th river of the country rises in hill number {n}, flows past to
 QUESTIONS = ("Where does the river rise?", "Which town does it flow past?", "Where does it join the sea?")
 
 
-def bare(path: Path, threads: int, threads_batch: int, *, flash: bool, n_ctx: int) -> Iterator[tuple[float, float, float]]:
+def bare(
+    path: Path, threads: int, threads_batch: int, *, flash: bool, n_ctx: int
+) -> Iterator[tuple[float, float, float]]:
     """Endless measurements of (prefill tok/s, decode tok/s, ttft s); the tokens of each come in by send()."""
     from llama_cpp import Llama
 
     llama = Llama(
-        str(path), n_ctx=n_ctx, n_threads=threads, n_threads_batch=threads_batch, flash_attn=flash, verbose=False
+        str(path),
+        n_ctx=n_ctx,
+        n_threads=threads,
+        n_threads_batch=threads_batch,
+        flash_attn=flash,
+        verbose=False,
     )
     result = (0.0, 0.0, 0.0)
     while True:
@@ -59,11 +66,15 @@ def bare(path: Path, threads: int, threads_batch: int, *, flash: bool, n_ctx: in
 
 
 def prompt_text(seed: int, sentences: int) -> str:
-    return "".join(FILLER.format(n=seed * 1000 + i, m=i * 7 + seed, k=i + 13 * seed) for i in range(sentences))
+    return "".join(
+        FILLER.format(n=seed * 1000 + i, m=i * 7 + seed, k=i + 13 * seed) for i in range(sentences)
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", nargs="?", default="", help="a GGUF file (default: the default model)")
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
@@ -76,7 +87,9 @@ def main() -> None:
             pass
         info = model.info
         assert info
-        print(f"{info.description}, {info.n_threads}/{info.n_threads_batch} threads, flash attention {info.flash_attention}")
+        print(
+            f"{info.description}, {info.n_threads}/{info.n_threads_batch} threads, flash attention {info.flash_attention}"
+        )
         peer = bare(path, info.n_threads, info.n_threads_batch, flash=info.flash_attention, n_ctx=info.n_ctx)
         next(peer)
         from llama_cpp import Llama
@@ -91,7 +104,9 @@ def main() -> None:
             text = prompt_text(number, 22)
             prepared: PromptReady | None = None
             finished: AnswerFinished | None = None
-            for event in session.ask(session.start("speed"), f"{text}\n\n{QUESTIONS[0]}", cancel=CancelToken()):
+            for event in session.ask(
+                session.start("speed"), f"{text}\n\n{QUESTIONS[0]}", cancel=CancelToken()
+            ):
                 if isinstance(event, PromptReady):
                     prepared = event
                 elif isinstance(event, AnswerFinished):
@@ -102,7 +117,9 @@ def main() -> None:
             ours.append((timings.prefill_tok_s, timings.decode_tok_s, timings.ttft_s))
             generation = chats.generation(finished.answer_id)
             assert generation
-            tokens = vocabulary.tokenize(model.render_prompt(generation.prompt).encode(), add_bos=False, special=True)
+            tokens = vocabulary.tokenize(
+                model.render_prompt(generation.prompt).encode(), add_bos=False, special=True
+            )
             theirs.append(peer.send(tokens))  # type: ignore[attr-defined]
         rag = rag_ttft(context, model, chats, options, folder=Path(folder))
         model.close()
@@ -110,7 +127,10 @@ def main() -> None:
     print(f"{'':22}{'ragchat':>10}{'bare':>10}{'ratio':>8}")
     for name, (mine, other, ratio) in report.items():
         print(f"{name:22}{mine:>10.2f}{other:>10.2f}{ratio:>8.3f}")
-    print(f"first token of a RAG question: {rag['ttft_s']:.2f} s with {rag['prompt_tokens']} tokens ({rag['retrieval_ms']:.1f} ms retrieval)")
+    print(
+        f"first token of a RAG question: {rag['ttft_s']:.2f} s with {rag['prompt_tokens']:.0f} tokens,"
+        f" {rag['retrieval_ms']:.1f} ms of it retrieval"
+    )
     print(
         json.dumps(
             {
@@ -124,7 +144,9 @@ def main() -> None:
     )
 
 
-def rag_ttft(context: Context, model: object, chats: ChatStore, options: object, *, folder: Path) -> dict[str, float]:
+def rag_ttft(
+    context: Context, model: object, chats: ChatStore, options: object, *, folder: Path
+) -> dict[str, float]:
     """Time from the question to the first text over a small knowledge base, median of the questions; nothing prepared."""
     from ragchat.ingest.sync import sync
 

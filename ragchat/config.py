@@ -62,7 +62,7 @@ class ModelSettings(Section, frozen=True):
 
 class SamplingSettings(Section, frozen=True):
     temperature: Annotated[float, Meta(ge=0, le=5, description="0 is greedy: always the likeliest token")] = (
-        0.3
+        0.4
     )
     top_k: Annotated[int, Meta(ge=0, description="Choose among the k likeliest tokens; 0: all")] = 40
     top_p: Annotated[
@@ -96,7 +96,7 @@ class RetrievalSettings(Section, frozen=True):
             le=1,
             description="Least share of the question's weight (idf) that the best passage holds; below, nothing was found",
         ),
-    ] = 0.3
+    ] = 0.4
 
 
 class KnowledgeSettings(Section, frozen=True):

@@ -1,7 +1,5 @@
 """Chunks: structure and headings for each kind of document, the invariants on arbitrary text, and linear time."""
 
-# ruff: noqa: E501 (tables of cases)
-
 from __future__ import annotations
 
 import time

@@ -38,9 +38,10 @@ def test_later_layers_win(file: Path) -> None:
     assert (found.retrieval.k, found.sampling.temperature, found.sampling.stop) == (7, 1.0, ("a", "b"))
     assert found.retrieval.min_match == Settings().retrieval.min_match
     origins = {s.key: (s.value, s.default, s.origin) for s in describe(file, {"RAGCHAT_RETRIEVAL__K": "7"})}
-    assert origins["retrieval.k"] == (7, 8, "environment")
-    assert origins["sampling.temperature"] == (1.0, 0.3, "file")
-    assert origins["retrieval.min_match"] == (0.3, 0.3, "default")
+    default = Settings()
+    assert origins["retrieval.k"] == (7, default.retrieval.k, "environment")
+    assert origins["sampling.temperature"] == (1.0, default.sampling.temperature, "file")
+    assert origins["retrieval.min_match"] == (*(default.retrieval.min_match,) * 2, "default")
 
 
 @pytest.mark.parametrize(

@@ -492,10 +492,6 @@ def test_an_index_of_another_analysis_is_built_anew(
     assert run(store, options).unchanged == 3
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="what an old analysis counted is taken out by the counts of the new one: the index must be emptied instead",
-)
 def test_an_index_built_anew_scores_as_a_fresh_one(
     docs: Path, store: KnowledgeStore, options: IngestOptions, paths: Paths
 ) -> None:

@@ -15,7 +15,14 @@ import click
 from ragchat.cli import build
 from ragchat.cli.batch import read_batch
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
-from ragchat.errors import CancelledError, NothingFoundError, UsageError
+from ragchat.errors import (
+    CancelledError,
+    InferenceDiedError,
+    ModelError,
+    NothingFoundError,
+    PromptTooLongError,
+    UsageError,
+)
 from ragchat.text import clean, clean_line, human_seconds
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, TextDelta
 
@@ -102,11 +109,19 @@ def ask(
             stack.callback(chats.close)
         session = stack.enter_context(build.chat_session(context, chats, model, chosen, options))
         if batch:
+            failed = 0
             for row in read_batch(batch):
-                answer = _run(session, model, chosen, row.question)
+                try:
+                    answer = _run(session, model, chosen, row.question)
+                except (PromptTooLongError, InferenceDiedError) as error:  # the next question may do better
+                    failed += 1
+                    data({"id": row.id, "question": row.question, "error": str(error)})
+                    continue
                 if answer.finished.finish_reason == "cancelled":
                     raise CancelledError("Stopped; the questions before this one were answered.")
                 data({"id": row.id, **answer.as_json()})
+            if failed:
+                raise ModelError(f"{failed} questions could not be answered; their lines say why.")
             return
         if dry_run:
             _show_prompt(session.preview(asked, attachment=attachment, cancel=CancelToken()), as_json=as_json)

@@ -92,7 +92,9 @@ def sync(
             break
     complete = not cancel.cancelled
     known = {document.path: document for document in store.documents()}
-    stale_index = store.analyzer_version() not in ("", analyzer.VERSION)
+    if store.analyzer_version() not in ("", analyzer.VERSION):
+        index.rebuild(store)
+    store.set_analyzer_version(analyzer.VERSION)
     gone = _gone(known, found) if complete else {}
     with Extractor(
         options.log,
@@ -104,14 +106,13 @@ def sync(
         for number, file in enumerate(found):
             if cancel.cancelled:
                 break
-            tally.count(writer.bring_in(file, known.get(_stored_path(file.path)), anew=stale_index))
+            tally.count(writer.bring_in(file, known.get(_stored_path(file.path))))
             if tally.is_time() or number + 1 == len(found):
                 yield tally.progress(number + 1, len(found), file.path)
     if not cancel.cancelled:
         for document in list(gone.values()):
             index.remove_document(store, document.id)
             tally.removed += 1
-        store.set_analyzer_version(analyzer.VERSION)
         index.merge_segments(store)
         store.mark_synced()
     store.checkpoint()
@@ -178,7 +179,7 @@ class _Writer:
             document.content_hash: document for document in gone.values() if document.content_hash
         }
 
-    def bring_in(self, file: FoundFile, known: Document | None, *, anew: bool) -> str:
+    def bring_in(self, file: FoundFile, known: Document | None) -> str:
         """What became of the file: "indexed", "skipped", "failed", or "unchanged" in front of one of them."""
         record = FileRecord(_stored_path(file.path), file.size, file.mtime_ns)
         if file.reason:
@@ -188,12 +189,12 @@ class _Writer:
             return "skipped"
         # Without a hash its content was never read: it was ignored, or could not be opened, and now it may.
         same = known and known.content_hash and (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
-        if known and same and not anew:
+        if known and same:
             return f"unchanged {known.state}"
         try:
             content_hash, size, mtime_ns = hash_file(file.path)
             record = replace(record, content_hash=content_hash, size=size, mtime_ns=mtime_ns)
-            if not anew and self._is_content_known(record, known):
+            if self._is_content_known(record, known):
                 return "unchanged indexed"
             self._index(record)
         except IngestError as error:

@@ -2,8 +2,8 @@
 
 A word is letters, digits and the marks that combine with them. Identifiers stand whole as well as in parts: `snake_case`,
 `camelCase`, `os.path`, `v1.2.3`, `E-1042`, `a@b.org`. Words are folded to lower case and stemmed (English); identifiers
-with connectors are not stemmed. It does not know other languages yet: their words are kept unstemmed where the English stemmer leaves
-them alone.
+with connectors are not stemmed. It does not know other languages yet: their words are kept unstemmed where the English
+stemmer leaves them alone.
 """
 
 from __future__ import annotations

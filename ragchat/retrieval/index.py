@@ -40,6 +40,16 @@ def remove_document(store: KnowledgeStore, document_id: int) -> None:
     store.remove_document(document_id, dfs, total_length)
 
 
+def rebuild(store: KnowledgeStore) -> None:
+    """Analyse every stored chunk anew, in one transaction: for an index that another version of the analyzer built."""
+    with store.writing():
+        store.empty_index()
+        for first_chunk, texts in store.indexed_documents():
+            segment = postings.build_segment([terms(text) for text in texts])
+            store.add_segment(first_chunk, len(texts), segment)
+    merge_segments(store)
+
+
 def merge_segments(store: KnowledgeStore, *, fan_out: int = FAN_OUT) -> int:
     """Merge until no level holds `fan_out` segments; how many merges there were."""
     merges = 0

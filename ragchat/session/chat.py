@@ -61,7 +61,7 @@ class AskOptions:
     k: int = 8
     passages: int = 0
     passage_share: float = 0.5
-    min_match: float = 0.3
+    min_match: float = 0.4
     strict: bool = False
     instructions: str = ""
 

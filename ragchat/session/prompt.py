@@ -1,7 +1,8 @@
 """Packing the prompt by real token counts. Its order serves the cache: instructions, earlier turns, then what changes.
 
-Instructions and question are always in; then the newest turns; then passages in the order of their rank. The prompt and the
-room for the answer never exceed n_ctx, and what did not fit is said.
+Instructions and question are always in; then the newest exchange; then passages in the order of their rank, up to their share
+of the context; older turns have what is left. The prompt and the room for the answer never exceed n_ctx, and what did not fit
+is said.
 """
 
 from __future__ import annotations
@@ -80,8 +81,10 @@ def pack(
     room = max(0, n_ctx - base - reserve)
     sizes = model.count_tokens([_passage(n, hit) for n, hit in enumerate(wanted, 1)]) if wanted else []
     passage_room = min(room, int(n_ctx * passage_share))
-    chosen = _fitting(sizes, passage_room)
-    turns = _newest_turns(model, history, room - min(sum(sizes[:chosen]), passage_room))
+    newest = _newest_turns(model, history[-2:], room)
+    spoken = sum(model.count_tokens([turn.content for turn in newest])) if newest else 0
+    chosen = _fitting(sizes, min(passage_room, room - spoken))
+    turns = _newest_turns(model, history, room - sum(sizes[:chosen]))
     while True:
         system = _system(instructions, with_passages=bool(chosen))
         user = Message("user", _ask(question, wanted[:chosen], attachment))
@@ -89,8 +92,8 @@ def pack(
         total = model.count_prompt(messages)
         if total + reserve <= n_ctx or (not turns and not chosen):
             break
-        # Counts of parts do not add up exactly to the count of the whole: give way at the end that matters least.
-        if turns:
+        # Counts of parts do not add up exactly to the count of the whole: what matters least gives way.
+        if len(turns) > 2 or (turns and not chosen):
             turns = turns[2:]
         else:
             chosen -= 1

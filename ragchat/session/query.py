@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ragchat.retrieval.analyzer import STOP_WORDS, query_terms, terms
+from ragchat.retrieval.analyzer import STOP_WORDS, query_terms
 
 _POINTS_BACK = frozenset(
     """
@@ -14,7 +14,8 @@ _POINTS_BACK = frozenset(
     latter such so too also instead then again else more
     """.split()  # noqa: SIM905
 )
-_FEW_TERMS = 2
+_GOES_ON = frozenset(("and", "or", "but", "so", "then", "why"))
+_FEW_WORDS = 2
 LONGEST_SEARCHED = 4000
 """Characters. What stands behind them in a question (a pasted file) is answered, but not searched for."""
 _MOST_TOPIC_TERMS = 16
@@ -50,6 +51,8 @@ def build(question: str, earlier: Sequence[str]) -> Query:
 
 
 def _is_follow_up(question: str) -> bool:
-    words = [word.strip(".,;:!?\"'()") for word in question.lower().split()]
-    content = [word for word in words if word and word not in STOP_WORDS]
-    return len(set(terms(" ".join(content)))) <= _FEW_TERMS or any(word in _POINTS_BACK for word in words)
+    """Whether a question leans on the one before: it points back, goes on from it, or is too short to stand alone."""
+    words = [bare for word in question.lower().split() if (bare := word.strip(".,;:!?\"'()"))]
+    if len(words) <= _FEW_WORDS or words[0] in _GOES_ON or words[1] == "about":
+        return True
+    return any(word in _POINTS_BACK for word in words) or all(word in STOP_WORDS for word in words)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -285,18 +286,21 @@ class KnowledgeStore:
                 ),
             )
             if chunks:
-                segment_id = self._insert_segment(0, first_chunk, len(chunks), segment.lengths)
-                db.executemany(
-                    "INSERT INTO terms (term, df) VALUES (?, ?) ON CONFLICT (term) DO UPDATE SET df = df + excluded.df",
-                    ((term, df) for term, (df, _) in segment.postings.items()),
-                )
-                db.executemany(
-                    "INSERT INTO postings SELECT id, ?, ?, ? FROM terms WHERE term = ?",
-                    ((segment_id, df, entries, term) for term, (df, entries) in segment.postings.items()),
-                )
+                self._insert_postings(first_chunk, len(chunks), segment)
             self._set_meta("next_chunk", first_chunk + len(chunks))
             self._count(len(chunks), segment.total_length)
         return document_id
+
+    def _insert_postings(self, first_chunk: int, chunk_count: int, segment: SegmentDraft) -> None:
+        segment_id = self._insert_segment(0, first_chunk, chunk_count, segment.lengths)
+        self._connection.executemany(
+            "INSERT INTO terms (term, df) VALUES (?, ?) ON CONFLICT (term) DO UPDATE SET df = df + excluded.df",
+            ((term, df) for term, (df, _) in segment.postings.items()),
+        )
+        self._connection.executemany(
+            "INSERT INTO postings SELECT id, ?, ?, ? FROM terms WHERE term = ?",
+            ((segment_id, df, entries, term) for term, (df, entries) in segment.postings.items()),
+        )
 
     def record_file(self, file: FileRecord, state: DocumentState, reason: str) -> None:
         """Note a file that is not indexed, with the reason. An earlier version must be removed first."""
@@ -431,6 +435,24 @@ class KnowledgeStore:
     def writing(self) -> AbstractContextManager[object]:
         """One write transaction around several calls."""
         return immediate(self._connection)
+
+    def indexed_documents(self) -> Iterator[tuple[int, list[str]]]:
+        """First chunk number and the searched text of each chunk, for every indexed document, in the order of chunks."""
+        rows = self._connection.execute("SELECT id, document_id, heading, text FROM chunks ORDER BY id")
+        for _, group in groupby(rows, key=lambda row: row["document_id"]):
+            first, *rest = group
+            yield first["id"], [indexed_text(row["heading"], row["text"]) for row in (first, *rest)]
+
+    def empty_index(self) -> None:
+        """Forget terms, postings and segments; documents and chunks stay. Call inside `writing()`."""
+        for table in ("postings", "segments", "terms", "tombstones"):
+            self._connection.execute(f"DELETE FROM {table}")
+        self._count(-int(self._meta("chunk_count", 0)), -int(self._meta("total_length", 0)))
+
+    def add_segment(self, first_chunk: int, chunk_count: int, segment: SegmentDraft) -> None:
+        """Put the postings of stored chunks in. Call inside `writing()`."""
+        self._insert_postings(first_chunk, chunk_count, segment)
+        self._count(chunk_count, segment.total_length)
 
     # --- reading ----------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ class RagchatApp(App[None]):
     def _greet(self, event: ChatScreen.Surveyed) -> None:
         self.looked_around = True
         has_documents = any(name != MANUAL for name in event.knowledge_bases)
-        new = self.model_state.phase == "none" or not (has_documents or event.has_chats)
+        new = self.model_state.phase == "none" or not (event.knowledge_bases or event.has_chats)
         if new and self.screen is self.chat and not self.chat.pane.prompt.text:
             from ragchat.tui.screens.welcome import WelcomeScreen
 
