@@ -4,7 +4,7 @@
 set -eu
 python=$1
 venv=$2
-"$python" -m venv "$venv" 2>/dev/null && exit 0
+"$python" -m venv "$venv" >/dev/null 2>&1 && exit 0
 "$python" -m venv --without-pip "$venv"
 command -v apt-get >/dev/null || {
     echo "This Python has no pip. Install its venv support and run make again." >&2

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from gguf_files import write_gguf
-from hub import Hub, serve
 
 from ragchat.cli import ragchat
 from ragchat.errors import ModelFileError, ModelTooLargeError, NotFoundError, RagchatError
 from ragchat.llm import memory
+from tests.gguf_files import write_gguf
+from tests.hub import Hub, serve
 
 
 @pytest.fixture(autouse=True)

@@ -20,12 +20,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hub import Hub, serve
 
 from ragchat.errors import CancelledError, DownloadError, StorageError
 from ragchat.llm import download
 from ragchat.llm.download import Progress, fetch, fetch_from_package, hub_url, part_of
 from ragchat.types import CancelToken
+from tests.hub import Hub, serve
 
 CONTENT = random.Random(5).randbytes(400_000)
 

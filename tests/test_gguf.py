@@ -10,12 +10,12 @@ from pathlib import Path
 
 import gguf
 import pytest
-from gguf_files import write_gguf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ragchat.errors import ModelFileError
 from ragchat.llm.gguf import GgufMetadata, check_chat_model, read_metadata
+from tests.gguf_files import write_gguf
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from gguf_files import write_gguf
-from hub import Hub, serve
 
 from ragchat.errors import DownloadError, ModelFileError, NotFoundError, StorageError, UsageError
 from ragchat.llm import library as module
 from ragchat.llm.catalogue import CatalogueEntry, HubSource, PackageSource, load_catalogue
 from ragchat.llm.library import ModelLibrary, find_source
+from tests.gguf_files import write_gguf
+from tests.hub import Hub, serve
 
 
 @pytest.fixture

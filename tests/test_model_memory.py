@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from gguf_files import write_gguf
 
 from ragchat.errors import ModelTooLargeError
 from ragchat.llm.catalogue import load_catalogue
 from ragchat.llm.gguf import read_metadata
 from ragchat.llm.memory import available_bytes, check_fits, estimate, largest_n_ctx
+from tests.gguf_files import write_gguf
 
 MIB = 1 << 20
 

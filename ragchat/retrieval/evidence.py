@@ -12,6 +12,7 @@ from ragchat.retrieval.analyzer import query_terms, terms
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.types import Hit
 
+_HEADING_WORTH = 0.3
 LONGEST_EVIDENCE = 400
 """Characters. A longer sentence (a table, a list without stops) is cut around the words that were asked for."""
 
@@ -34,6 +35,8 @@ def mark(query: str, hits: Sequence[Hit]) -> list[Hit]:
     for (number, sentence), score, found in zip(sentences, scores, analysed, strict=True):
         # BM25Plus gives a constant to every document; a sentence without a word of the query shall not win by it.
         value = float(score) if set(asked) & set(found) else 0.0
+        if sentence.startswith("#"):  # a heading names the topic, a sentence says something of it
+            value *= _HEADING_WORTH
         if number not in best or value > best[number][0]:
             best[number] = (value, sentence)
     return [
