@@ -23,6 +23,8 @@ from ragchat.paths import PACKAGE, make_private_dir
 
 _LENGTH = struct.Struct("<I")
 LARGEST_FRAME = 512 * 1024 * 1024
+WRITE_S = 10.0
+_PIPE_HOLDS = 32 * 1024
 _LARGEST_LOG = 2 * 1024 * 1024
 
 
@@ -76,12 +78,19 @@ class Child:
         return self._process.poll() is None
 
     def send(self, frame: bytes) -> None:
-        """Raises ChildGoneError."""
+        """Raises ChildGoneError, also for a child that does not read within `WRITE_S` and is ended for it."""
+        # What is larger than a pipe holds waits for the child; a hung one must not hold us.
+        patience = threading.Timer(WRITE_S, self._process.kill) if len(frame) > _PIPE_HOLDS else None
         try:
             with self._writing:
+                if patience:
+                    patience.start()
                 write_frame(self._stdin, frame)
         except (OSError, ValueError) as error:
             raise ChildGoneError(self._ending()) from error
+        finally:
+            if patience:
+                patience.cancel()
 
     def receive(self, timeout_s: float) -> bytes:
         """The next frame. Raises ChildSilentError after `timeout_s`, ChildGoneError at the end."""
@@ -104,11 +113,15 @@ class Child:
                 pipe.close()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Let the process end by closing its input; kill it if it does not."""
-        with contextlib.suppress(OSError, ValueError):
-            self._stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=timeout_s)
+        """Let the process end by closing its input; kill it if it does not, or if somebody is still writing to it."""
+        if self._writing.acquire(timeout=timeout_s):
+            try:
+                with contextlib.suppress(OSError, ValueError):
+                    self._stdin.close()
+            finally:
+                self._writing.release()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=timeout_s)
         self.kill()
 
     def _read(self) -> None:

@@ -219,8 +219,18 @@ async def test_who_has_chatted_before_is_not_welcomed_again(tmp_path: Path) -> N
         assert app.screen is app.chat
 
 
-async def test_the_welcome_is_in_nobodys_way(tmp_path: Path) -> None:
+async def test_with_a_model_and_the_manual_the_first_question_can_be_typed_at_once(tmp_path: Path) -> None:
     stage = set_stage(tmp_path, documents=False)
+    async with running(stage) as (app, pilot):
+        await until(pilot, lambda: app.looked_around and app.model_state.phase == "ready")
+        assert app.screen is app.chat
+        assert "What is ragchat?" in screen_text(app)
+        await ask(app, pilot, "What is ragchat?")
+        assert stage.script.asked_of == [("manual",)]
+
+
+async def test_the_welcome_is_in_nobodys_way(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, model="", documents=False)
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, WelcomeScreen))
         await pilot.press("escape")

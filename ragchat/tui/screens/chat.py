@@ -46,13 +46,16 @@ WELCOME = Content.assemble(
         for key, what in (
             ("F2", "choose a model"),
             ("F3", "choose which documents are asked"),
-            ("F4", "add documents"),
+            ("F4", "add documents: a folder or a file of yours"),
             ("F1", "all keys"),
         )
         for part in (
             Content.styled(f"{key:>4}  ", "$text-accent bold"),
             Content.styled(f"{what}\n", "$foreground 62%"),
         )
+    ),
+    Content.styled(
+        "\nUntil you add documents, ragchat's own manual answers: try “What is ragchat?”\n", "$foreground 62%"
     ),
 )
 
