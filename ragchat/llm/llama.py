@@ -212,6 +212,8 @@ class Llama:
                 if writer.feed(self._piece(token)):
                     reason = "stop"
                     break
+                if written == limit:
+                    break
                 if self._abort.is_set or self._decode([token]) == 2:
                     reason = "cancelled"
                     break

@@ -7,16 +7,16 @@ is said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from ragchat.errors import PromptTooLongError
 from ragchat.session.events import PromptPart
 from ragchat.text import clean_line
 from ragchat.types import ChatModel, Citation, Hit, Message
 
-REVISION = "3"
+REVISION = "4"
 """Changes with every wording below; evaluation keys its runs by it."""
 
 INSTRUCTIONS = (
@@ -27,6 +27,7 @@ PLAIN_INSTRUCTIONS = (
     "You are a helpful assistant. Answer briefly and truthfully. Say so when you do not know."
 )
 
+_HEADING_MARK = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
 SMALLEST_ANSWER = 64
 """Tokens that must be left for the answer."""
 
@@ -133,8 +134,11 @@ def _ask(question: str, hits: Sequence[Hit], attachment: str) -> str:
 
 
 def _passage(n: int, hit: Hit) -> str:
-    label = " - ".join(clean_line(part, limit=120) for part in (PurePath(hit.path).name, hit.heading) if part)
-    return f"[{n}] {label}\n{hit.text.strip()}"
+    """A passage under its number. Small models answer with what looks like a label, so there is only the heading, as a line."""
+    text = _HEADING_MARK.sub("", hit.text.strip())
+    heading = clean_line(hit.heading, limit=160)
+    below = heading.rpartition(" > ")[2] if heading else ""
+    return f"[{n}] {text}" if not below or text.startswith(below) else f"[{n}] {heading}\n{text}"
 
 
 def _fitting(sizes: Sequence[int], room: int) -> int:
