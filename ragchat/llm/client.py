@@ -49,7 +49,7 @@ CANCEL_S = 5.0
 _POLL_S = 0.05
 _THREADS = {"GOMP_SPINCOUNT": "2000"}
 """Threads of llama.cpp wait for each other a moment, then sleep: on a busy machine those that spin on take the core that the
-others need (prefill 26 tokens/s against 135 with one core busy); those that sleep at once lose a tenth on a quiet one."""
+others need (prefill 26 tokens/s against 135 on a busy machine); those that sleep at once lose a tenth on a quiet one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,7 @@ class InferenceClient:
             return self._info.name
         try:
             return self._resolve(self._name).stem
-        except ModelError:
-            return ""
-        except LookupError:
+        except (ModelError, LookupError):
             return ""
 
     @property

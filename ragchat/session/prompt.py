@@ -48,7 +48,7 @@ class PackedPrompt:
 
 
 def passages_for(n_params: int) -> int:
-    """How many passages a model of this size is given. Measured for 0.1 B (benchmarks/context.py); a judgement above that."""
+    """How many passages a model of this size is given. 0.1 B is measured, the rest a judgement (decision 7)."""
     for limit, passages in ((0.4e9, 1), (1.2e9, 2), (3e9, 3)):
         if n_params < limit:
             return passages

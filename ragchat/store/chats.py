@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragchat.errors import NotFoundError
-from ragchat.store.database import connect, fetch, immediate, migrate, now
+from ragchat.store.database import connect, fetch, immediate, migrate, now, span_of
 from ragchat.types import (
     Citation,
     Conversation,
@@ -23,7 +23,6 @@ from ragchat.types import (
     Message,
     MessageState,
     Sampling,
-    Span,
     StoredMessage,
     Timings,
 )
@@ -473,16 +472,6 @@ def _citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
 
 
 def _citation(row: sqlite3.Row) -> Citation:
-    span = Span(
-        *(
-            row["char_first"],
-            row["char_last"],
-            row["line_first"],
-            row["line_last"],
-            row["page_first"],
-            row["page_last"],
-        )
-    )
     hit = Hit(
         rank=row["rank"],
         score=row["score"],
@@ -492,7 +481,7 @@ def _citation(row: sqlite3.Row) -> Citation:
         path=row["path"],
         title=row["title"],
         heading=row["heading"],
-        span=span,
+        span=span_of(row),
         text=row["text"],
         content_hash=row["content_hash"],
         evidence=row["evidence"],

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from ragchat.errors import StorageError
 from ragchat.paths import make_private_dir
 from ragchat.text import human_bytes
+from ragchat.types import Span
 
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
@@ -217,3 +218,15 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
 def sqlite_version() -> tuple[int, ...]:
     """The SQLite that runs here."""
     return sqlite3.sqlite_version_info
+
+
+def span_of(row: sqlite3.Row) -> Span:
+    """The span in a row that has its six columns, as chunks and citations do."""
+    return Span(
+        char_first=row["char_first"],
+        char_last=row["char_last"],
+        line_first=row["line_first"],
+        line_last=row["line_last"],
+        page_first=row["page_first"],
+        page_last=row["page_last"],
+    )

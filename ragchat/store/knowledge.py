@@ -27,8 +27,9 @@ from ragchat.store.database import (
     migrate,
     now,
     snapshot,
+    span_of,
 )
-from ragchat.types import ChunkDraft, Document, DocumentState, Hit, KnowledgeBaseStatus, Span
+from ragchat.types import ChunkDraft, Document, DocumentState, Hit, KnowledgeBaseStatus
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -501,16 +502,6 @@ class KnowledgeStore:
         ]
 
     def _hit(self, rank: int, score: float, row: sqlite3.Row) -> Hit:
-        span = Span(
-            *(
-                row["char_first"],
-                row["char_last"],
-                row["line_first"],
-                row["line_last"],
-                row["page_first"],
-                row["page_last"],
-            )
-        )
         return Hit(
             rank=rank,
             score=score,
@@ -520,7 +511,7 @@ class KnowledgeStore:
             path=row["path"],
             title=row["title"] or "",
             heading=row["heading"] or "",
-            span=span,
+            span=span_of(row),
             text=row["text"],
             content_hash=row["content_hash"],
         )
