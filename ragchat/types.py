@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,7 @@ class Hit:
     text: str
     content_hash: str
     evidence: str = ""
+    language: str = "en"
 
     @property
     def place(self) -> str:
@@ -315,6 +317,55 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class KnowledgeBaseOptions:
+    """What a sync of one knowledge base takes in; kept in its file, so it travels with it.
+
+    `include` and `exclude` hold patterns written as in .gitignore, relative to each root; an empty `include` takes everything.
+    `max_file_bytes` None means the limit of the settings. `forgotten` holds real paths of files and folders that stay out with
+    all below them, and document paths of rows, until they are added again.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_file_bytes: int | None = None
+    follow_links: bool = False
+    forgotten: tuple[str, ...] = ()
+
+    def is_forgotten(self, path: str) -> bool:
+        """Whether `path` or a folder above it was forgotten."""
+        return any(
+            path == gone or path.startswith(f"{gone.rstrip(os.sep)}{os.sep}") for gone in self.forgotten
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """A table whose rows are documents: a query of a SQLite file, or a CSV or TSV file with a header.
+
+    `path` is real and absolute. `key` is the column whose value names a row; empty: a hash of the row does. `note` says what a
+    person should know of the last sync. Invariant: kind, path and label tell sources apart.
+    """
+
+    kind: Literal["sqlite", "csv"]
+    path: str
+    label: str
+    query: str = ""
+    key: str = ""
+    synced_at: str = ""
+    note: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """How the document path of each of its rows begins; the key follows."""
+        return f"{self.kind}:{self.path}?{self.label}#" if self.label else f"{self.kind}:{self.path}#"
+
+
+def is_row(path: str) -> bool:
+    """Whether a document's path is that of a row; paths of files are absolute."""
+    return path.startswith(("sqlite:", "csv:"))
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeBaseStatus:
     """Counts of one knowledge base. Invariant: found = indexed + skipped + failed (missing files are not found)."""
 
@@ -331,3 +382,5 @@ class KnowledgeBaseStatus:
     size_bytes: int
     synced_at: str
     documents: tuple[Document, ...] = field(default=())
+    options: KnowledgeBaseOptions = field(default=KnowledgeBaseOptions())
+    sources: tuple[RowSource, ...] = field(default=())

@@ -17,9 +17,10 @@ import bm25s
 import numpy as np
 import pytest
 
-from ragchat.retrieval import bm25, index, postings
+from ragchat.retrieval import bm25, index
 from ragchat.retrieval.analyzer import STOP_WORDS, length, query_terms, terms
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.merge import read_list, slot_tables
+from ragchat.retrieval.search import PLAIN, Searcher
 from ragchat.store.knowledge import KnowledgeStore
 from tests.small_kb import put, take_out
 
@@ -57,7 +58,7 @@ def test_one_search_by_hand(tmp_path: Path) -> None:
         put(store, "1", "lamp lamp oil")
         put(store, "2", "oil")
         put(store, "3", "water water water water water")
-        (first,) = Searcher([store]).search("lamp", 10).hits
+        (first,) = Searcher([store]).search("lamp", 10, ranking=PLAIN).hits
     assert first.path == "1"
     norm = 1.5 * (1 - 0.6 + 0.6 * 3 / 3)  # 9 words in 3 chunks
     assert first.score == pytest.approx(math.log(1 + 2.5 / 1.5) * 2 / (2 + norm))
@@ -68,6 +69,7 @@ def test_one_search_by_hand(tmp_path: Path) -> None:
 
 def exhaustive(corpus: Corpus, query: Mapping[str, float]) -> dict[tuple[str, int], float]:
     """Scores above 0 by (path, ordinal), the plain way."""
+    # The name of the file is searched as well; its words are not in the texts and do not count in lengths.
     chunks = {(path, i): terms(text) for path, texts in corpus.items() for i, text in enumerate(texts)}
     lengths = {key: length(found) for key, found in chunks.items()}
     average = max(1.0, sum(lengths.values()) / len(chunks)) if chunks else 1.0
@@ -85,7 +87,7 @@ def exhaustive(corpus: Corpus, query: Mapping[str, float]) -> dict[tuple[str, in
 def check_search(stores: Sequence[KnowledgeStore], corpus: Corpus, query: str, k: int = 10) -> None:
     """The best `k` of the stores are the best `k` of the corpus; chunks of equal score may change places."""
     expected = exhaustive(corpus, query_terms(query))
-    hits = Searcher(stores).search(query, k).hits
+    hits = Searcher(stores).search(query, k, ranking=PLAIN).hits
     assert [hit.score for hit in hits] == pytest.approx(sorted(expected.values(), reverse=True)[:k], abs=1e-4)
     for hit in hits:
         assert hit.text == corpus[hit.path][hit.span.line_first - 1]
@@ -119,7 +121,7 @@ def test_scores_equal_bm25s(tmp_path: Path, seed: int) -> None:
         for query in queries(rng, 25):
             asked = sorted(set(query_terms(query)) & {term for found in analysed for term in found})
             expected = np.sort(reference.get_scores(asked))[::-1]
-            hits = Searcher([store]).search(" ".join(dict.fromkeys(query.split())), 10).hits
+            hits = Searcher([store]).search(" ".join(dict.fromkeys(query.split())), 10, ranking=PLAIN).hits
             assert [hit.score for hit in hits] == pytest.approx(
                 expected[expected > 0][:10].tolist(), abs=1e-4
             )
@@ -149,8 +151,8 @@ def test_any_history_leaves_the_index_of_a_fresh_build(tmp_path: Path, seed: int
         for path in list(corpus):
             take_out(store, path)
         assert (store.statistics().chunk_count, store.statistics().total_length) == (0, 0)
-        assert store.segments() == []
-        assert store.tombstones() == []
+        assert store.index.segments() == []
+        assert store.index.tombstones() == []
 
 
 def check_index(store: KnowledgeStore, corpus: Corpus) -> None:
@@ -160,26 +162,23 @@ def check_index(store: KnowledgeStore, corpus: Corpus) -> None:
     statistics = store.statistics()
     assert statistics.chunk_count == len(analysed)
     assert statistics.total_length == sum(map(length, analysed))
-    known = store.term_dfs([*VOCABULARY, "elsewhere"])
-    assert {term: df for term, (_, df) in known.items()} == dfs
-    term_of = {term_id: term for term, (term_id, _) in known.items()}
-    dead = set(store.tombstones())
-    segments = {segment.id: segment for segment in store.segments()}
+    assert store.index.dfs([*VOCABULARY, "elsewhere"]) == dfs
+    dead = set(store.index.tombstones())
+    tables = {segment.id: (segment, *slot_tables(store, segment)) for segment in store.index.segments()}
     found_terms: dict[int, dict[str, int]] = {}
-    for row in store.postings(list(term_of)):
-        for chunk, tf in zip(*postings.decode(row.entries, row.df), strict=True):
-            number = segments[row.segment_id].first_chunk + int(chunk)
-            if number not in dead:
-                found_terms.setdefault(number, {})[term_of[row.term_id]] = int(tf)
-    for segment in segments.values():
-        for offset, held in enumerate(np.frombuffer(segment.lengths, "<u2").tolist()):
-            if (number := segment.first_chunk + offset) in found_terms:
+    for row in store.index.lists(VOCABULARY):
+        segment, _, chunk_ids = tables[row.segment_id]
+        for slot, tf in zip(*map(list, read_list(store, segment, row.entries, row.df)), strict=True):
+            if (number := int(chunk_ids[slot])) not in dead:
+                found_terms.setdefault(number, {})[row.term] = int(tf)
+    for _, lengths, chunk_ids in tables.values():
+        for number, held in zip(chunk_ids.tolist(), lengths.tolist(), strict=True):
+            if number in found_terms:
                 assert held == sum(found_terms[number].values())
     as_set = sorted(sorted(found.items()) for found in found_terms.values())
     assert as_set == sorted(sorted(Counter(found).items()) for found in analysed)
-    ordered = sorted(segments.values(), key=lambda segment: segment.first_chunk)
-    for left, right in pairwise(ordered):
-        assert left.first_chunk + left.chunk_span <= right.first_chunk, "segments overlap"
+    for left, right in pairwise(store.index.segments()):
+        assert left.last_chunk < right.first_chunk, "segments overlap"
 
 
 def test_removing_two_documents_of_a_merged_segment_leaves_the_third(tmp_path: Path) -> None:

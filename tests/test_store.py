@@ -355,13 +355,14 @@ def test_a_damaged_page_is_a_sentence_when_it_is_read(tmp_path: Path) -> None:
         store.checkpoint()
     path = tmp_path / "a.db"
     data = bytearray(path.read_bytes())
-    data[4096 * 3 :] = b"\xff" * (len(data) - 4096 * 3)
+    page = 16384
+    data[page * 3 :] = b"\xff" * (len(data) - page * 3)
     path.write_bytes(data)
     with KnowledgeStore.open(tmp_path, "a") as store:
         for read in (
             store.documents,
             store.status,
-            store.tombstones,
+            lambda: store.index.lists(["lamp"]),
             lambda: store.document_text(1),
             lambda: Searcher([store]).search("lamp", 3),
             lambda: put(store, "new", "oil"),
@@ -798,7 +799,7 @@ def test_a_write_that_fails_leaves_the_earlier_version(
     def fail(*_: object) -> int:
         raise RuntimeError
 
-    monkeypatch.setattr(kb, "_insert_segment", fail)
+    monkeypatch.setattr(kb.index, "insert_segment", fail)
     with pytest.raises(RuntimeError):
         put(kb, "a", "oil")
     assert [hit.text for hit in Searcher([kb]).search("lamp oil", 9).hits] == ["lamp"]

@@ -1,55 +1,64 @@
 """Text to terms. What is a word decides more than the formula (docs/decisions/0004-analyzer.md).
 
-A word is letters, digits and the marks that combine with them. Identifiers stand whole as well as in parts: `snake_case`,
-`camelCase`, `os.path`, `v1.2.3`, `E-1042`, `a@b.org`. Words are folded to lower case and stemmed (English); identifiers
-with connectors are not stemmed. It does not know other languages yet: their words are kept unstemmed where the English
-stemmer leaves them alone.
+A word is letters, digits and the marks that combine with them. Words are folded to lower case and stemmed in the language
+of their document (Snowball), with their beginning as a second term where languages compound or have no stemmer. Chinese and
+Japanese become characters and pairs of them, Thai, Lao, Khmer and Burmese triples, Korean words pairs and the word without
+its particle, whatever the document's language. Identifiers stand whole as well as in parts: `snake_case`, `camelCase`,
+`os.path`, `v1.2.3`, `E-1042`, `a@b.org`, `/usr/lib/x.so`. There is no dictionary, and so there are no synonyms.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import regex
 
-from ragchat.text import normalise
+from ragchat.retrieval import folding
+from ragchat.retrieval.languages import detect as detect
+from ragchat.retrieval.stopwords import stop_words
+from ragchat.retrieval.tokenizer import GRAM
+from ragchat.retrieval.tokenizer import tokens as tokens
 
-VERSION = "en-3"
+VERSION = "multi-1"
 """Stored with an index: a new version means that the index must be built again."""
 
 LONGEST_TERM = 64
 """Longer words are cut; they are hashes and encoded data, which nobody types."""
 _LONGEST_CACHED = 256
+_MOST_PIECES = 8
+"""Of a word in camel case; what has more is encoded data."""
 
-_WORD = r"[\p{L}\p{M}\p{N}]+"
-# Possessive, and never entered in the middle of a run of underscores: linear on forms to fill in ("Name______").
-_TOKEN = regex.compile(
-    rf"\b\p{{L}}(?:\+\+|#)(?![\p{{L}}\p{{N}}])|(?<!_)_*+{_WORD}+(?:[_.:/@+#'’\-]++{_WORD}+)*+|\p{{So}}"
-)
-_PART = regex.compile(_WORD)
+STOP_WORDS = stop_words("en")
+"""English words that carry a question and not its topic."""
+
+_STEMMERS = {
+    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek", "en": "english",
+    "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish", "fr": "french",
+    "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian",
+    "ms": "indonesian", "ne": "nepali", "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese",
+    "ro": "romanian", "ru": "russian", "sk": "czech", "sr": "serbian", "st": "sesotho", "sv": "swedish", "ta": "tamil",
+    "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+"""By ISO 639-1 code. Slovak and Malay take the stemmer of their next relative."""
+
+_BEGINNING = 5
+"""Characters; trunc-5 of McNamee, Nicholas and Mayfield, Addressing Morphological Variation in Alphabetic Languages (2009)."""
+_COMPOUNDING = frozenset("da de et fi hu is nl no sv tr".split())  # noqa: SIM905
+_UNSTEMMED = frozenset("bg bn gu ka kn lv ml mr or pa si sl sq te uk".split())  # noqa: SIM905
+_WITH_BEGINNING = _COMPOUNDING | _UNSTEMMED
+"""Languages whose long words also stand with their first characters, as "paket*"."""
+
+_PART = regex.compile(r"([\p{L}\p{M}\p{N}]++)(?:['’][sS](?![\p{L}\p{M}\p{N}]))?+")  # without the possessive
 _UPPER, _LOWER, _CASELESS = r"(?:\p{Lu}\p{M}*)", r"(?:\p{Ll}\p{M}*)", r"(?:[\p{Lo}\p{Lm}\p{Lt}]\p{M}*)"
 _CAMEL = regex.compile(
     rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|{_CASELESS}+|(?:\p{{N}}\p{{M}}*)+|\p{{M}}+"
 )
-_APOSTROPHE = regex.compile(r"['’](?:s|S)?(?=$|[^\p{L}\p{M}\p{N}])")
 _HAS_CAMEL = regex.compile(r"\p{Ll}\p{M}*\p{Lu}|\p{L}\p{M}*\p{N}|\p{N}\p{M}*\p{L}")
-# Soft hyphens and joiners stand inside words and are not seen. The zero-width non-joiner parts words in Persian, not in Hindi.
-_INSIDE_WORD = regex.compile(r"[\u00ad\u200d\u2060]+|(?<=\p{M})\u200c+")
-
-STOP_WORDS = frozenset(
-    """
-    a an and are as at be been being but by can could did do does doing for from had has have having he
-    her hers him his how i if in into is it its itself just may me might must my no nor not of off on
-    once only or our ours out over own same shall she should so some such than that the their theirs
-    them then there these they this those through to too under until up upon us very was we were what
-    when where which while who whom whose why will with would you your yours about after again all also
-    am any because before between both during each few more most other please tell explain describe give
-    """.split()  # noqa: SIM905
-)
-"""Words that carry a question and not its topic. They are indexed; a query drops them unless nothing else is left."""
+_SECTION = re.compile(r"[/\\@:#]+")
 
 
 class _Stemmer(Protocol):
@@ -57,79 +66,147 @@ class _Stemmer(Protocol):
 
 
 @functools.cache
-def _stemmer() -> _Stemmer:
+def _stemmer(language: str) -> _Stemmer | None:
     import Stemmer
 
-    stemmer: _Stemmer = Stemmer.Stemmer("english")
+    if language not in _STEMMERS:
+        return None
+    stemmer: _Stemmer = Stemmer.Stemmer(_STEMMERS[language], 0)
     return stemmer
 
 
-def _terms_of_token(token: str) -> tuple[str, ...]:
+def token_terms(token: str, language: str = "en") -> tuple[str, ...]:
     """All terms of one token: its parts, and the whole where it is an identifier."""
-    return _cached_terms(token) if len(token) <= _LONGEST_CACHED else _split(token)
+    if len(token) > _LONGEST_CACHED:
+        return tuple(term for _, term in _units(token, language))
+    return _cached_terms(token, language)
 
 
 @functools.lru_cache(maxsize=65536)
-def _cached_terms(token: str) -> tuple[str, ...]:
-    return _split(token)
+def _cached_terms(token: str, language: str) -> tuple[str, ...]:
+    return tuple(term for _, term in _units(token, language))
 
 
-def _split(token: str) -> tuple[str, ...]:
-    stem = _stemmer().stemWord
+def _units(token: str, language: str) -> list[tuple[str, str]]:
+    """(What stands there, its term) for each part of a token, for the pieces of a part, and for the whole."""
     if token[-1] in "+#":  # C++, C#
-        return (token.lower(), token[0].lower())
-    parts = _PART.findall(token) or [token]  # an emoji is its own part
-    terms: list[str] = []
+        return [(token.lower(), token.lower()), (token[0].lower(), token[0].lower())]
+    if GRAM.match(token):
+        return [(token, token[:LONGEST_TERM])]
+    parts = _PART.findall(folding.elided(token, language)) or [token]  # an emoji is its own part
+    units: list[tuple[str, str]] = []
     for part in parts:
-        lower = part.lower()
-        pieces = _CAMEL.findall(part) if _HAS_CAMEL.search(part) else ()
         # The whole is stemmed as well: whoever types it in lower case types a plain word.
-        terms.append(stem(lower)[:LONGEST_TERM])
-        if len(pieces) > 1:
-            terms.extend(stem(piece.lower())[:LONGEST_TERM] for piece in pieces)
-    if len(parts) > 1 and _is_identifier(token):
-        terms.append(token.lower()[:LONGEST_TERM])
-    return tuple(terms)
+        units.extend(_word(part, language))
+        pieces = _CAMEL.findall(part[:_LONGEST_CACHED]) if _HAS_CAMEL.search(part) else ()
+        if 1 < len(pieces) <= _MOST_PIECES:
+            for piece in pieces:
+                units.extend(_word(piece, language))
+    if len(parts) > 1:
+        units.extend((whole, whole[:LONGEST_TERM]) for whole in _wholes(token))
+        if len(parts) == 2 and "-".join(parts) == token and token.replace("-", "").isalpha():
+            joined = folding.lowered("".join(parts), language)  # e-mail is email
+            units.extend((joined, stem[:LONGEST_TERM]) for stem in _stems(joined, language))
+    return units
+
+
+def _word(word: str, language: str) -> list[tuple[str, str]]:
+    lower = folding.lowered(word[:LONGEST_TERM], language)
+    if not lower:  # nothing but marks that are not read
+        return [(word, word[:LONGEST_TERM])]
+    if "\uac00" <= lower[0] <= "\ud7a3":
+        return [(lower, term[:LONGEST_TERM]) for term in folding.korean(lower)]
+    found = _stems(lower, language)
+    if len(lower) > _BEGINNING and language in _WITH_BEGINNING and not any(map(str.isdigit, lower)):
+        found = [*found, folding.folded(lower, language)[:_BEGINNING] + "*"]
+    return [(lower, term[:LONGEST_TERM]) for term in found]
+
+
+def _stems(lower: str, language: str) -> list[str]:
+    """The stem; two where it depends on whether the accents were typed. Latin words in a text of another script are English."""
+    if lower[0] <= "\u024f" and language not in folding.LATIN:
+        language = "en"
+    plain = folding.folded(lower, language)
+    stemmer = _stemmer(language)
+    if stemmer is None:
+        return [plain]
+    stem = stemmer.stemWord(plain) or plain
+    if plain == lower or language == "en":  # English endings have no accents
+        return [stem]
+    return list(dict.fromkeys((stem, folding.folded(stemmer.stemWord(lower), language) or stem)))
+
+
+def _wholes(token: str) -> Iterator[str]:
+    """The token as one, if it is an identifier, and its sections that are: the file name of a path, the host of an address."""
+    whole = token.lower()
+    if not _is_identifier(whole):
+        return
+    yield whole
+    sections = _SECTION.split(whole)
+    if len(sections) > 1:
+        yield from (part for part in sections if _is_identifier(part) and len(_PART.findall(part)) > 1)
 
 
 def _is_identifier(token: str) -> bool:
     """Whether a token with connectors is a name rather than words that happen to be joined ("well-known", "and/or")."""
     if "'" in token or "’" in token:
         return False
-    if any(mark in token for mark in "_.:@#+"):
+    if any(mark in token for mark in "_.:@#+\\") or token.count("/") > 1:
         return True
     return any(character.isdigit() for character in token)
 
 
-def _tokens(text: str) -> list[str]:
-    plain = normalise(text)
-    if not plain.isascii():
-        plain = _INSIDE_WORD.sub("", plain)
-    tokens: list[str] = _TOKEN.findall(_APOSTROPHE.sub("", plain))
-    return tokens
-
-
-def terms(text: str) -> list[str]:
-    """The terms of a text in their order, repeated as often as they stand."""
-    found: list[str] = []
-    for token in _tokens(text):
-        found.extend(_terms_of_token(token))
-    return found
-
-
-def query_terms(query: str) -> Counter[str]:
-    """The terms of a query and how often each stands; question and stop words only when there is nothing else."""
-    tokens = _tokens(query)
-    kept = [token for token in tokens if token.lower() not in STOP_WORDS] or tokens
-    return Counter(term for token in kept for term in _terms_of_token(token))
+@functools.cache
+def _stops(language: str) -> frozenset[str]:
+    """Stop words as they may be typed: with their accents and without."""
+    words = {folding.lowered(word, language) for word in stop_words(language)}
+    return frozenset(words | {folding.folded(word, language) for word in words})
 
 
 @functools.cache
-def _stop_terms() -> frozenset[str]:
-    return frozenset(term for word in STOP_WORDS for term in _terms_of_token(word))
+def stop_terms(language: str) -> frozenset[str]:
+    """Terms that carry a question, not its topic: they are indexed with a frequency of 1 and do not count in a length."""
+    return frozenset(
+        term for word in stop_words(language) if "'" not in word for term in token_terms(word, language)
+    )
 
 
-def length(found: Sequence[str]) -> int:
+def terms(text: str, language: str = "en") -> list[str]:
+    """The terms of a text in their order, repeated as often as they stand."""
+    found: list[str] = []
+    for token in tokens(text):
+        found.extend(token_terms(token, language))
+    return found
+
+
+def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:
+    """The terms of a query and how often each stands, analysed for each of `languages` (those of the documents, most first).
+
+    Question and stop words of the query's own language go, unless nothing else is left.
+    """
+    asked = tokens(query)
+    stops = _stops(_language_of(asked, languages)) if languages else frozenset()
+    found = _terms_without(asked, languages, stops)
+    return found or _terms_without(asked, languages, frozenset())
+
+
+def _language_of(asked: Sequence[str], languages: Sequence[str]) -> str:
+    """The one of `languages` that has most of a query's words on its list; the first where that does not tell."""
+    words = [token.lower().replace("’", "'") for token in asked]
+    return max(languages, key=lambda language: sum(word in _stops(language) for word in words))
+
+
+def _terms_without(asked: Sequence[str], languages: Sequence[str], stops: frozenset[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for token in asked:
+        if token.lower().replace("’", "'") in stops:
+            continue
+        units = [unit for language in languages or ("",) for unit in _units(token, language)]
+        found.update({term for word, term in units if word not in stops})
+    return found
+
+
+def length(found: Sequence[str], language: str = "en") -> int:
     """Length of a text for BM25, given its terms: stop words do not count, since a query does not ask for them."""
-    stop_terms = _stop_terms()
-    return sum(term not in stop_terms for term in found)
+    stops = stop_terms(language)
+    return sum(term not in stops for term in found)

@@ -1,98 +1,232 @@
-"""Writing the index: documents in, documents out, small segments merged into larger ones.
+"""Writing the index: documents in, documents out. How segments are merged: `retrieval.merge`.
 
-The segments form levels as in a log-structured merge tree: a document makes a segment of level 0, and `FAN_OUT` neighbours of a
-level become one of the next, where the tombstones of removed chunks fall out. Every step is one transaction.
+Every step is one transaction. An index that another version of the analysis made is built anew before anything is written to it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 
-import numpy as np
-
-from ragchat.retrieval import postings
-from ragchat.retrieval.analyzer import length, terms
-from ragchat.store.knowledge import FileRecord, KnowledgeStore, Segment, indexed_text
+from ragchat.retrieval import analyzer, bm25, merge
+from ragchat.retrieval.invert import (
+    FIELD_WEIGHTS,
+    DocumentFields,
+    Inversion,
+    concatenate,
+    invert,
+)
+from ragchat.retrieval.postings import Bound, encode
+from ragchat.store.inverted import EncodedSegment
+from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import ChunkDraft
 
-FAN_OUT = 16
+VERSION = f"{analyzer.VERSION}/{FIELD_WEIGHTS.heading}.{FIELD_WEIGHTS.title}.{FIELD_WEIGHTS.name}/2"
+"""Of everything that decides what stands in the lists; stored with an index."""
+_BATCH_CHUNKS = 4096
+"""Analysed at once by one process."""
+_SEGMENT_CHUNKS = 1 << 15
+"""Written at once when an index is built as a whole: what fits into memory beside everything else."""
+_WORTH_PROCESSES = 20_000
+"""Chunks. Below, starting processes takes longer than they save."""
+
+_MOST_PROCESSES = 8
+
+DocumentChunks = tuple[FileRecord, Sequence[ChunkDraft]]
+
+
+def fields_of(file: FileRecord) -> DocumentFields:
+    """What is searched of a document besides its chunks."""
+    return DocumentFields(file.title, file.name, file.language)
+
+
+def analyse(documents: Sequence[DocumentChunks]) -> Inversion:
+    """The posting lists of some documents; made in any process, stored by `write_analysed`."""
+    return invert([(fields_of(file), chunks) for file, chunks in documents])
 
 
 def write_document(store: KnowledgeStore, file: FileRecord, chunks: Sequence[ChunkDraft]) -> int:
     """Index a document, taking what was known of its path out in the same transaction; its number."""
-    segment = postings.build_segment([terms(indexed_text(chunk.heading, chunk.text)) for chunk in chunks])
+    return write_documents(store, [(file, chunks)])[0]
+
+
+def write_documents(store: KnowledgeStore, documents: Sequence[DocumentChunks]) -> list[int]:
+    """Index documents as one segment in one transaction, in the place of what was known of their paths; their numbers."""
+    return write_analysed(store, documents, analyse(documents))
+
+
+def write_analysed(
+    store: KnowledgeStore, documents: Sequence[DocumentChunks], inversion: Inversion
+) -> list[int]:
+    """As `write_documents`, with the lists that `analyse` made of the same documents (or `concatenate` of parts of them)."""
+    segment = encode_segment(inversion)
     with store.writing():
-        if earlier := store.document_at(file.path):
-            remove_document(store, earlier.id)
-        return store.write_document(file, chunks, segment)
+        ensure_current(store)
+        for file, _ in documents:
+            if earlier := store.document_at(file.path):
+                remove_document(store, earlier.id)
+        return store.write_documents(documents, segment)
+
+
+def encode_segment(inversion: Inversion) -> EncodedSegment:
+    """A segment as it is stored."""
+    size = inversion.lengths.size
+    bound = Bound(bm25.K1, bm25.B, max(1.0, inversion.total_length / size if size else 1.0))
+    lists, blocks = encode(inversion.postings, inversion.lengths, bound)
+    return EncodedSegment(
+        size=size,
+        lengths=inversion.lengths.astype("<u2").tobytes(),
+        total_length=inversion.total_length,
+        bound=str(bound),
+        lists=lists,
+        blocks=blocks,
+    )
 
 
 def remove_document(store: KnowledgeStore, document_id: int) -> None:
     """Take a document out of the index; document frequencies stay exact."""
-    dfs: Counter[str] = Counter()
-    total_length = 0
-    for text in store.chunk_texts(document_id):
-        found = terms(text)
-        dfs.update(set(found))
-        total_length += min(length(found), postings.LARGEST_LENGTH)
-    store.remove_document(document_id, dfs, total_length)
-
-
-def rebuild(store: KnowledgeStore) -> None:
-    """Analyse every stored chunk anew, in one transaction: for an index that another version of the analyzer built."""
     with store.writing():
-        store.empty_index()
-        for first_chunk, texts in store.indexed_documents():
-            segment = postings.build_segment([terms(text) for text in texts])
-            store.add_segment(first_chunk, len(texts), segment)
-    merge_segments(store)
+        ensure_current(store)
+        dfs, total_length = _counted(store, document_id)
+        store.remove_document(document_id, dfs, total_length)
 
 
-def merge_segments(store: KnowledgeStore, *, fan_out: int = FAN_OUT) -> int:
-    """Merge until no level holds `fan_out` segments; how many merges there were."""
-    merges = 0
-    while store.level_to_merge(fan_out) is not None:
+def rename_document(store: KnowledgeStore, document_id: int, path: str, size: int, mtime_ns: int) -> None:
+    """The file has another path and the same content; where its name is another, it is found by that."""
+    with store.writing():
+        ensure_current(store)
+        file, name, chunks = store.indexed_as(document_id)
+        renamed = FileRecord(path, size, mtime_ns, file.content_hash, file.title, language=file.language)
+        if renamed.name == name or not chunks:
+            store.touch_document(document_id, path, size, mtime_ns)
+            return
+        dfs, _ = _counted(store, document_id)
+        store.reindex_document(document_id, renamed, dfs, encode_segment(analyse([(renamed, chunks)])))
+
+
+def _counted(store: KnowledgeStore, document_id: int) -> tuple[dict[str, int], int]:
+    """(in how many chunks of a document each term stands, length of them all), as they were indexed."""
+    file, name, chunks = store.indexed_as(document_id)
+    made = invert([(DocumentFields(file.title, name, file.language), chunks)])
+    dfs = dict(zip(made.postings.terms, made.postings.counts.tolist(), strict=True))
+    return dfs, made.total_length
+
+
+def ensure_current(store: KnowledgeStore) -> bool:
+    """Build the index anew when another version of the analysis made it; whether that was so."""
+    version = store.analyzer_version()
+    if version == VERSION:
+        return False
+    if version:
+        rebuild(store)
+    store.set_analyzer_version(VERSION)
+    return bool(version)
+
+
+def is_current(store: KnowledgeStore) -> bool:
+    """Whether the index was made by this version of the analysis (an empty one always is)."""
+    return store.analyzer_version() in ("", VERSION)
+
+
+def rebuild(store: KnowledgeStore, progress: Callable[[int], None] = lambda chunks: None) -> None:
+    """Analyse every stored chunk anew, in one transaction: until its end the old index is searched. `progress` gets chunks done."""
+    with store.writing():
+        count = store.stored_chunks()
+        store.begin_rebuild()
+        numbers: deque[list[int]] = deque()
+
+        def stored() -> Iterator[DocumentChunks]:
+            for file, chunks, chunk_ids in store.indexed_documents():
+                numbers.append(chunk_ids)
+                yield file, chunks
+
+        done = 0
+        for batch, inversion in _analysed_batches(stored(), workers=0 if count < _WORTH_PROCESSES else None):
+            chunk_ids = [number for _ in batch for number in numbers.popleft()]
+            store.add_segment([file for file, _ in batch], chunk_ids, encode_segment(inversion))
+            done += len(chunk_ids)
+            progress(done)
+        store.set_analyzer_version(VERSION)
+
+
+def build(
+    store: KnowledgeStore,
+    documents: Iterable[DocumentChunks],
+    *,
+    workers: int | None = None,
+    progress: Callable[[int], None] = lambda chunks: None,
+) -> int:
+    """Index many new documents; how many chunks. Each transaction holds whole documents. `workers`: None for all cores, 0 for none."""
+    ensure_current(store)
+    done = 0
+    for batch, inversion in _analysed_batches(documents, workers=workers):
         with store.writing():
-            level = store.level_to_merge(fan_out)
-            if level is None:  # another writer was faster
-                break
-            old = store.segments(level)
-            dead = np.array(store.tombstones(), np.int64)
-            store.replace_segments(
-                old,
-                level=level + 1,
-                lengths=_merged_lengths(old),
-                postings=_merged_postings(store, old, dead),
-            )
-        merges += 1
-    return merges
+            store.write_documents(batch, encode_segment(inversion))
+        done += inversion.lengths.size
+        progress(done)
+    merge.merge_all(store)
+    return done
 
 
-def _merged_lengths(segments: Sequence[Segment]) -> bytes:
-    first = segments[0].first_chunk
-    merged = np.zeros(segments[-1].first_chunk + segments[-1].chunk_span - first, "<u2")
-    for segment in segments:
-        offset = segment.first_chunk - first
-        merged[offset : offset + segment.chunk_span] = np.frombuffer(segment.lengths, "<u2")
-    return merged.tobytes()
+def merge_segments(
+    store: KnowledgeStore, *, fan_out: int = merge.FAN_OUT, stop: Callable[[], bool] = lambda: False
+) -> int:
+    """See `merge.merge_segments`."""
+    return merge.merge_segments(store, fan_out=fan_out, stop=stop)
 
 
-def _merged_postings(
-    store: KnowledgeStore, segments: Sequence[Segment], dead: np.ndarray
-) -> Iterator[tuple[int, int, bytes]]:
-    first = segments[0].first_chunk
-    offsets = {segment.id: segment.first_chunk - first for segment in segments}
-    for term_id, rows in groupby(store.postings_of_segments(list(offsets)), key=lambda row: row.term_id):
-        chunk_parts, tf_parts = [], []
-        for row in sorted(rows, key=lambda row: offsets[row.segment_id]):
-            chunks, tfs = postings.decode(row.entries, row.df)
-            chunk_parts.append(chunks + offsets[row.segment_id])
-            tf_parts.append(tfs)
-        chunks, tfs = np.concatenate(chunk_parts), np.concatenate(tf_parts)
-        if dead.size:
-            alive = ~np.isin(chunks + first, dead, assume_unique=True)
-            chunks, tfs = chunks[alive], tfs[alive]
-        if chunks.size:
-            yield term_id, len(chunks), postings.encode(chunks, tfs)
+def _analysed_batches(
+    documents: Iterable[DocumentChunks], *, workers: int | None
+) -> Iterator[tuple[list[DocumentChunks], Inversion]]:
+    """Documents with their posting lists, as many as make a segment at a time."""
+    gathered: list[DocumentChunks] = []
+    parts: list[Inversion] = []
+    size = 0
+    for batch, inversion in _analysed(_batches(documents), workers):
+        gathered += batch
+        parts.append(inversion)
+        size += inversion.lengths.size
+        if size >= _SEGMENT_CHUNKS:
+            yield gathered, concatenate(parts)
+            gathered, parts, size = [], [], 0
+    if gathered:
+        yield gathered, concatenate(parts)
+
+
+def _batches(documents: Iterable[DocumentChunks]) -> Iterator[list[DocumentChunks]]:
+    batch: list[DocumentChunks] = []
+    size = 0
+    for document in documents:
+        batch.append(document)
+        size += len(document[1])
+        if size >= _BATCH_CHUNKS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _analysed(
+    batches: Iterator[list[DocumentChunks]], workers: int | None
+) -> Iterator[tuple[list[DocumentChunks], Inversion]]:
+    """Each batch with its lists, in order. With processes, two batches for each are under way at most."""
+    if workers == 0:
+        yield from ((batch, analyse(batch)) for batch in batches)
+        return
+    count = workers or min(_MOST_PROCESSES, os.cpu_count() or 1)
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        waiting: deque[tuple[list[DocumentChunks], Future[Inversion]]] = deque()
+        for batch in batches:
+            waiting.append((batch, pool.submit(invert, _plain(batch))))
+            if len(waiting) >= 2 * count:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+
+
+def _plain(batch: Sequence[DocumentChunks]) -> list[tuple[DocumentFields, Sequence[ChunkDraft]]]:
+    return [(fields_of(file), chunks) for file, chunks in batch]

@@ -1,31 +1,79 @@
 """From a query to hits, over one or several knowledge bases as if they were one.
 
-Document frequencies, counts and lengths are added up over the knowledge bases, so scores compare. Scoring is exhaustive:
-every posting of every query term is read.
+Document frequencies, counts and lengths are added up over the knowledge bases, so scores compare. BM25 finds the candidates,
+exactly; what ranks them better than BM25 alone (`Ranking`) looks at the first of them again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ragchat.retrieval import bm25, evidence, postings
+from ragchat.retrieval import bm25, diversity, evidence, feedback, rerank
 from ragchat.retrieval.analyzer import query_terms, terms
-from ragchat.store.knowledge import IndexStatistics, KnowledgeStore, Segment, indexed_text
+from ragchat.retrieval.confidence import confidence, reachable
+from ragchat.retrieval.rerank import Analysed, Candidate
+from ragchat.retrieval.slots import SlotSpace
+from ragchat.retrieval.topk import best_slots
+from ragchat.store.inverted import PostingsRow
+from ragchat.store.knowledge import IndexStatistics, KnowledgeStore, file_stem, indexed_text
 from ragchat.types import Hit
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """What is done besides BM25; each part was measured (benchmarks/ablation.py).
+
+    `most_per_document` 0: any number. `exhaustive` scores everything, for tests. Parts of `rerank`: proximity, forms, agreement.
+    """
+
+    k1: float = bm25.K1
+    b: float = bm25.B
+    proximity: bool = True
+    forms: bool = True
+    agreement: bool = True
+    feedback: bool = False
+    most_per_document: int = 0
+    drop_near_duplicates: bool = True
+    exhaustive: bool = False
+
+    @property
+    def reranks(self) -> bool:
+        return self.proximity or self.forms or self.agreement
+
+
+PLAIN = Ranking(proximity=False, forms=False, agreement=False, drop_near_duplicates=False)
+"""BM25 alone."""
+DEFAULT = Ranking()
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. `match` is the share of the query's weight (idf) that the best covered hit holds, 0 to 1."""
+    """Hits, best first.
+
+    `match` is the share of the query's weight (idf) that the best covered hit holds, `confidence` how sure it is that the documents
+    speak of what was asked for, both 0 to 1 (`match` 0 when no evidence was wanted). `unknown` are terms of the query that stand
+    in no document; `hidden` candidates were left out as near-duplicates of a hit.
+    """
 
     hits: tuple[Hit, ...]
     match: float
     took_s: float
+    confidence: float = 0.0
+    unknown: tuple[str, ...] = ()
+    hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """(number of the knowledge base, chunk number, BM25) best first; idf of each term asked for; terms that no chunk holds."""
+
+    places: Sequence[tuple[int, int, float]] = ()
+    idf: Mapping[str, float] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    reachable: float = 0.0
 
 
 class Searcher:
@@ -33,7 +81,9 @@ class Searcher:
 
     def __init__(self, stores: Sequence[KnowledgeStore]) -> None:
         self._stores = tuple(stores)
-        self._lengths: dict[KnowledgeStore, tuple[tuple[int, int], list[_SegmentLengths]]] = {}
+        self._version: tuple[tuple[int, int], ...] = ()
+        self._space: SlotSpace | None = None
+        self._languages: tuple[str, ...] = ("en",)
 
     def search(
         self,
@@ -43,119 +93,204 @@ class Searcher:
         weights: Mapping[str, float] | None = None,
         follow_up: bool = False,
         with_evidence: bool = True,
+        ranking: Ranking = DEFAULT,
     ) -> SearchResult:
         """The `k` best chunks. `weights` are further terms with a weight below 1 (the topic of earlier turns).
 
         Chunks that hold no query term are never returned. For a follow-up the further terms count in `match` as well.
+        Raises StorageError.
         """
         started = time.perf_counter()
-        asked = query_terms(query)
-        wanted: dict[str, float] = {term: float(count) for term, count in asked.items()}
-        for term, weight in (weights or {}).items():
-            wanted.setdefault(term, weight)
-        hits, term_idf = self._score(wanted, k)
+        with contextlib.ExitStack() as stack:
+            for store in self._stores:
+                stack.enter_context(store.reading())
+            self._refresh()
+            asked = query_terms(query, self._languages)
+            wanted: dict[str, float] = {term: float(count) for term, count in asked.items()}
+            for term, weight in (weights or {}).items():
+                wanted.setdefault(term, weight)
+            hits, hidden, scored = self._ranked(query, wanted, k, ranking)
+        sure = confidence(scored.places[0][2], scored.reachable) if scored.places else 0.0
         if with_evidence and hits:
             hits = evidence.mark(query, hits)
         weighed = wanted if follow_up else {term: wanted[term] for term in asked}
-        return SearchResult(tuple(hits), _match(weighed, term_idf, hits), time.perf_counter() - started)
+        return SearchResult(
+            tuple(hits),
+            _match(weighed, scored.idf, hits) if with_evidence else 0.0,
+            time.perf_counter() - started,
+            sure,
+            tuple(term for term in scored.unknown if term in asked),
+            hidden,
+        )
 
-    def _score(self, wanted: Mapping[str, float], k: int) -> tuple[list[Hit], dict[str, float]]:
-        if not wanted or k < 1:
-            return [], {}
-        names = list(wanted)
-        statistics: list[IndexStatistics] = []
-        found: list[dict[str, tuple[int, int]]] = []
-        for store in self._stores:
-            with store.reading():
-                statistics.append(store.statistics())
-                found.append(store.term_dfs(names))
-        n = sum(s.chunk_count for s in statistics)
-        if not n:
-            return [], {}
-        avgdl = max(1.0, sum(s.total_length for s in statistics) / n)
-        term_idf = {name: bm25.idf(sum(dfs[name][1] for dfs in found if name in dfs), n) for name in names}
-        candidates: list[tuple[float, int, int]] = []
-        for number, (store, dfs) in enumerate(zip(self._stores, found, strict=True)):
-            weights = {dfs[name][0]: wanted[name] * term_idf[name] for name in names if name in dfs}
-            candidates += [
-                (score, number, chunk) for chunk, score in self._top_chunks(store, weights, avgdl, k)
+    def languages(self) -> tuple[str, ...]:
+        """Languages of what is searched, the most frequent first."""
+        with contextlib.ExitStack() as stack:
+            for store in self._stores:
+                stack.enter_context(store.reading())
+            self._refresh()
+        return self._languages
+
+    def _refresh(self) -> None:
+        """Take note of what was written since the last search."""
+        version = tuple(store.data_version() for store in self._stores)
+        if self._space is None or version != self._version:
+            self._space = SlotSpace(self._stores, self._space)
+            held = dict.fromkeys(code for store in self._stores for code in store.languages())
+            self._languages = tuple(held) or ("en",)
+            self._version = version
+
+    def _ranked(
+        self, query: str, wanted: Mapping[str, float], k: int, ranking: Ranking
+    ) -> tuple[list[Hit], int, _Scored]:
+        """(hits, how many near-duplicates were left out, what BM25 found)."""
+        statistics = _total([store.statistics() for store in self._stores])
+        if not wanted or k < 1 or not statistics.chunk_count:
+            return [], 0, _Scored()
+        looks_again = (
+            ranking.reranks or ranking.feedback or ranking.most_per_document or ranking.drop_near_duplicates
+        )
+        # Near-duplicates that fall out leave room for others.
+        n = max(k + k // 2, rerank.CANDIDATES) if looks_again else k
+        scored = self._bm25(wanted, n, ranking, statistics)
+        hits = self._hits(scored.places)
+        if not looks_again or not hits:
+            return hits[:k], 0, scored
+        analysed = [rerank.analyse(candidate) for candidate in map(_candidate, hits)]
+        if ranking.feedback and (more := self._expanded(wanted, hits, analysed, statistics)):
+            places = self._bm25(more, n, ranking, statistics).places
+            known = {
+                (hit.knowledge_base, hit.chunk_id): text for hit, text in zip(hits, analysed, strict=True)
+            }
+            hits = self._hits(places)
+            analysed = [
+                known.get((hit.knowledge_base, hit.chunk_id)) or rerank.analyse(_candidate(hit))
+                for hit in hits
             ]
-        # Ties go to the chunk that was indexed first, so that the same question has the same answer.
-        candidates.sort(key=lambda c: (-c[0], c[1], c[2]))
-        hits: list[Hit] = []
-        rank_of = {(number, chunk): rank for rank, (_, number, chunk) in enumerate(candidates[:k], 1)}
+        hits, analysed = _rescored(query, wanted, scored.idf, hits, analysed, ranking)
+        order = diversity.thin(
+            [(hit.knowledge_base, hit.document_id) for hit in hits],
+            [text.order for text in analysed] if ranking.drop_near_duplicates else None,
+            most_per_document=ranking.most_per_document,
+        )
+        kept = [replace(hits[i], rank=rank) for rank, i in enumerate(order[:k], 1)]
+        return kept, len(hits) - len(order), scored
+
+    def _expanded(
+        self,
+        wanted: Mapping[str, float],
+        hits: Sequence[Hit],
+        analysed: Sequence[Analysed],
+        statistics: IndexStatistics,
+    ) -> dict[str, float] | None:
+        def idf(terms: Collection[str]) -> dict[str, float]:
+            dfs: dict[str, int] = {}
+            for store in self._stores:
+                for term, df in store.index.dfs(list(terms)).items():
+                    dfs[term] = dfs.get(term, 0) + df
+            return {term: bm25.idf(df, statistics.chunk_count) for term, df in dfs.items()}
+
+        top = [(hit.score, text.order) for hit, text in zip(hits, analysed, strict=True)]
+        return feedback.expand(wanted, top, idf)
+
+    def _bm25(
+        self, wanted: Mapping[str, float], k: int, ranking: Ranking, statistics: IndexStatistics
+    ) -> _Scored:
+        """The k best chunks by BM25 alone."""
+        assert self._space is not None
+        n = statistics.chunk_count
+        avgdl = max(1.0, statistics.total_length / n)
+        rows = [store.index.lists(list(wanted)) for store in self._stores]
+        dfs = self._dfs(wanted, rows)
+        idf = {term: bm25.idf(dfs.get(term, 0), n) for term in wanted}
+        # In the order of the query: equal chunks have equal scores to the last bit, in all knowledge bases.
+        weights = [(term, weight * idf[term]) for term, weight in wanted.items() if dfs.get(term, 0) > 0]
+        slots, scores = best_slots(
+            self._space.query_terms(weights, rows, self._stores, (ranking.k1, ranking.b, avgdl)),
+            self._space.lengths,
+            self._space.dead,
+            k,
+            k1=ranking.k1,
+            b=ranking.b,
+            avgdl=avgdl,
+            exhaustive=ranking.exhaustive,
+        )
+        places = self._space.locate(slots)
+        return _Scored(
+            [(store, chunk, score) for (store, chunk), score in zip(places, scores.tolist(), strict=True)],
+            idf,
+            tuple(term for term in wanted if not dfs.get(term, 0)),
+            reachable(wanted, dfs, n),
+        )
+
+    def _dfs(self, wanted: Mapping[str, float], rows: Sequence[Sequence[PostingsRow]]) -> dict[str, int]:
+        """In how many live chunks of all knowledge bases each term stands."""
+        assert self._space is not None
+        dfs: dict[str, int] = {}
+        for own in rows:
+            for row in own:
+                dfs[row.term] = dfs.get(row.term, 0) + row.df
+        if self._space.dead.size:
+            for store in self._stores:
+                for term, dead in store.index.removed_dfs(list(wanted)).items():
+                    dfs[term] -= dead
+        return dfs
+
+    def _hits(self, ranked: Sequence[tuple[int, int, float]]) -> list[Hit]:
+        found: dict[tuple[int, int], Hit] = {}
         for number, store in enumerate(self._stores):
-            scored = [(chunk, score) for score, owner, chunk in candidates[:k] if owner == number]
-            if scored:
-                hits += [replace(hit, rank=rank_of[number, hit.chunk_id]) for hit in store.hits(scored)]
-        hits.sort(key=lambda hit: hit.rank)
-        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)], term_idf
-
-    def _top_chunks(
-        self, store: KnowledgeStore, weights: Mapping[int, float], avgdl: float, k: int
-    ) -> list[tuple[int, float]]:
-        if not weights:
-            return []
-        with store.reading():
-            segments = {segment.id: segment for segment in self._segment_lengths(store)}
-            rows = store.postings(list(weights))
-            dead = np.array(store.tombstones(), np.int64)
-        # Always added up in the order of the query: equal chunks have equal scores to the last bit, in all knowledge bases.
-        order = {term_id: position for position, term_id in enumerate(weights)}
-        rows.sort(key=lambda row: order[row.term_id])
-        scores: dict[int, NDArray[np.float32]] = {}
-        for row in rows:
-            segment = segments[row.segment_id]
-            chunks, tfs = postings.decode(row.entries, row.df)
-            if row.segment_id not in scores:
-                scores[row.segment_id] = np.zeros(segment.lengths.size, np.float32)
-            norm = bm25.length_norm(segment.lengths[chunks], avgdl)
-            scores[row.segment_id][chunks] += np.float32(weights[row.term_id]) * bm25.saturation(tfs, norm)
-        best: list[tuple[int, float]] = []
-        for segment_id, score in scores.items():
-            first = segments[segment_id].first_chunk
-            if dead.size:
-                inside = dead[(dead >= first) & (dead < first + score.size)] - first
-                score[inside] = 0
-            best += [(first + int(i), float(score[i])) for i in _top(score, k)]
-        best.sort(key=lambda pair: (-pair[1], pair[0]))
-        return best[:k]
-
-    def _segment_lengths(self, store: KnowledgeStore) -> list[_SegmentLengths]:
-        version = store.data_version()
-        cached = self._lengths.get(store)
-        if cached is None or cached[0] != version:
-            cached = (version, [_SegmentLengths.of(segment) for segment in store.segments()])
-            self._lengths[store] = cached
-        return cached[1]
+            if own := [(chunk, score) for owner, chunk, score in ranked if owner == number]:
+                found |= {(number, hit.chunk_id): hit for hit in store.hits(own)}
+        hits = [found[number, chunk] for number, chunk, _ in ranked if (number, chunk) in found]
+        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
 
 
-@dataclass(frozen=True, slots=True)
-class _SegmentLengths:
-    id: int
-    first_chunk: int
-    lengths: NDArray[np.uint16]
-
-    @classmethod
-    def of(cls, segment: Segment) -> _SegmentLengths:
-        return cls(segment.id, segment.first_chunk, np.frombuffer(segment.lengths, "<u2"))
+def _total(statistics: Sequence[IndexStatistics]) -> IndexStatistics:
+    return IndexStatistics(
+        sum(s.chunk_count for s in statistics),
+        sum(s.total_length for s in statistics),
+        sum(s.revision for s in statistics),
+    )
 
 
-def _top(score: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Positions of the k highest scores above 0; of equal scores at the border the first ones."""
-    if score.size > k:
-        border = np.partition(score, score.size - k)[score.size - k]
-        above = np.flatnonzero(score > max(border, 0))
-        at = np.flatnonzero(score == border) if border > 0 else np.empty(0, np.intp)
-        return np.concatenate([above, at[: k - above.size]])
-    return np.flatnonzero(score > 0)
+def _candidate(hit: Hit) -> Candidate:
+    return Candidate(
+        hit.score,
+        indexed_text(hit.heading, hit.text),
+        f"{hit.title}\n{file_stem(hit.path)}",
+        hit.language,
+    )
 
 
-def _match(weighed: Mapping[str, float], term_idf: Mapping[str, float], hits: Sequence[Hit]) -> float:
+def _rescored(
+    query: str,
+    wanted: Mapping[str, float],
+    idf: Mapping[str, float],
+    hits: Sequence[Hit],
+    analysed: Sequence[Analysed],
+    ranking: Ranking,
+) -> tuple[list[Hit], list[Analysed]]:
+    """Hits and their texts in the order of their final scores; those behind the first candidates keep their places."""
+    if not ranking.reranks:
+        return list(hits), list(analysed)
+    first = min(len(hits), rerank.CANDIDATES)
+    scores = rerank.rescore(
+        query,
+        {term: weight * idf.get(term, 0.0) for term, weight in wanted.items()},
+        [_candidate(hit) for hit in hits[:first]],
+        parts=rerank.Parts(ranking.proximity, ranking.forms, ranking.agreement),
+        analysed=analysed[:first],
+    )
+    order = sorted(range(first), key=lambda i: -scores[i])
+    ranked = [replace(hits[i], score=scores[i]) for i in order]
+    return [*ranked, *hits[first:]], [*(analysed[i] for i in order), *analysed[first:]]
+
+
+def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hits: Sequence[Hit]) -> float:
     """Largest share of the query's weight (weight times idf) that one of the first hits holds."""
-    worth = {term: weight * term_idf.get(term, 0.0) for term, weight in weighed.items()}
+    worth = {term: weight * idf.get(term, 0.0) for term, weight in weighed.items()} if hits else {}
     total = sum(worth.values())
-    if not total or not hits:
+    if not total:
         return 0.0
-    held = (set(terms(indexed_text(hit.heading, hit.text))) for hit in hits[:3])
+    held = (set(terms(indexed_text(hit.heading, hit.text), hit.language)) for hit in hits[:3])
     return max(sum(value for term, value in worth.items() if term in found) / total for found in held)

@@ -32,13 +32,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def connect(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
-    """Open `path` (made with mode 0600 when new) in WAL mode. Raises StorageError."""
+def connect(
+    path: Path, *, synchronous: Literal["FULL", "NORMAL"], page_bytes: int = 4096
+) -> sqlite3.Connection:
+    """Open `path` (made with mode 0600 and pages of `page_bytes` when new) in WAL mode. Raises StorageError."""
     with explained(path):
-        if not path.exists():
+        is_new = not path.exists()
+        if is_new:
             make_private_dir(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        return _open(str(path), synchronous)
+        return _open(str(path), synchronous, page_bytes if is_new else 0)
 
 
 def connect_existing(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
@@ -56,12 +59,15 @@ def connect_existing(path: Path, *, synchronous: Literal["FULL", "NORMAL"]) -> s
             return _open(f"{path.absolute().as_uri()}?mode=ro&immutable=1", synchronous)
 
 
-def _open(name: str, synchronous: str) -> sqlite3.Connection:
+def _open(name: str, synchronous: str, page_bytes: int = 0) -> sqlite3.Connection:
     connection = sqlite3.connect(
         name, timeout=BUSY_TIMEOUT_S, isolation_level=None, uri=name.startswith("file:")
     )
     connection.row_factory = sqlite3.Row
     try:
+        if page_bytes:  # only while the file is empty
+            connection.execute(f"PRAGMA page_size = {page_bytes:d}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # A file that is not a database fails here, not at the first question.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -97,7 +103,7 @@ def immediate(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     if connection.in_transaction:
         yield connection
         return
-    with explained(database_path(connection)):
+    with explained(connection):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -118,7 +124,7 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     if connection.in_transaction:
         yield connection
         return
-    with explained(database_path(connection)):
+    with explained(connection):
         connection.execute("BEGIN")
         written_before = connection.total_changes
         try:
@@ -179,16 +185,21 @@ def database_path(connection: sqlite3.Connection) -> Path:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(database: Path | sqlite3.Connection) -> Iterator[None]:
     """Turn what SQLite and the disk say into a StorageError that names the file and what to do."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _explain(error, path) from error
+        raise _explain(error, _path_of(database)) from error
     except OSError as error:
+        path = _path_of(database)
         raise StorageError(
             f"{path}: {error.strerror or error}.", "Check the folder and its permissions."
         ) from error
+
+
+def _path_of(database: Path | sqlite3.Connection) -> Path:
+    return database if isinstance(database, Path) else database_path(database)
 
 
 def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:

@@ -1,8 +1,7 @@
 """`kb/NAME.db`: one knowledge base in one file: documents, chunks with their offsets, and the BM25 index.
 
-Rebuildable and portable, hence synchronous=NORMAL. The inverted index is `terms` (term, df), `postings` ((term, segment) ->
-blob), `segments` (chunk lengths) and `tombstones`; what the blobs mean is the business of `retrieval.postings`.
-Chunk numbers only grow and are never used again; a segment covers one stretch of them, segments never overlap.
+Rebuildable and portable, hence synchronous=NORMAL. The inverted index has tables of its own (`store.inverted`).
+Chunk numbers only grow and are never used again.
 """
 
 from __future__ import annotations
@@ -12,12 +11,13 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.store import inverted
 from ragchat.store.database import (
     connect,
     connect_existing,
@@ -29,12 +29,25 @@ from ragchat.store.database import (
     snapshot,
     span_of,
 )
-from ragchat.types import ChunkDraft, Document, DocumentState, Hit, KnowledgeBaseStatus
+from ragchat.store.inverted import EncodedSegment
+from ragchat.types import (
+    ChunkDraft,
+    Document,
+    DocumentState,
+    Hit,
+    KnowledgeBaseOptions,
+    KnowledgeBaseStatus,
+    RowSource,
+)
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 1
+LATEST = 3
+APPLICATION_ID = 0x52414743
+""""RAGC" in the header of the file: what it is, whatever its name."""
+PAGE_BYTES = 16384
+"""Several pieces of long posting lists to a page, so that little of it is wasted."""
 _NAME = re.compile(r"[\w][\w.-]{0,63}", re.ASCII)
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Not file names on Windows, where a knowledge base may be copied to."""
@@ -109,6 +122,33 @@ def migrations() -> Migrations:
         db.execute("CREATE INDEX postings_segment ON postings (segment_id)")
         db.execute("CREATE TABLE tombstones (chunk_id INTEGER PRIMARY KEY)")
 
+    @kb_migrations(name="0002_segments_of_many_documents")  # type: ignore[untyped-decorator]
+    def _second(db: Database) -> None:
+        for table in ("postings", "segments", "terms", "tombstones"):
+            db.execute(f"DROP TABLE {table}")
+        for statement in inverted.SCHEMA.split(";"):
+            db.execute(statement)
+        db.execute("ALTER TABLE documents ADD COLUMN language TEXT NOT NULL DEFAULT 'en'")
+        db.execute("ALTER TABLE documents ADD COLUMN name TEXT NOT NULL DEFAULT ''")  # as it was indexed
+        db.execute("UPDATE meta SET value = 0 WHERE key IN ('chunk_count', 'total_length')")
+        db.execute("UPDATE meta SET value = 'none' WHERE key = 'analyzer'")  # its index is to be built anew
+
+    @kb_migrations(name="0003_sources")  # type: ignore[untyped-decorator]
+    def _third(db: Database) -> None:
+        db.table("sources").create(
+            {
+                "kind": str,
+                "path": str,
+                "label": str,
+                "query": str,
+                "key": str,
+                "synced_at": str,
+                "note": str,
+            },
+            pk=("kind", "path", "label"),
+        )
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+
     return kb_migrations
 
 
@@ -123,39 +163,12 @@ class FileRecord:
     title: str = ""
     media_type: str = ""
     source_lines: bool = False
+    language: str = "en"
 
-
-@dataclass(frozen=True, slots=True)
-class SegmentDraft:
-    """Postings of the chunks of one document. `postings` maps a term to (df, entries); chunk numbers count from 0.
-
-    `lengths` holds a uint16 per chunk, `total_length` their sum.
-    """
-
-    lengths: bytes
-    total_length: int
-    postings: Mapping[str, tuple[int, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stored segment: `lengths` holds a uint16 for each chunk number from `first_chunk` on."""
-
-    id: int
-    level: int
-    first_chunk: int
-    chunk_span: int
-    lengths: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class PostingsRow:
-    """The postings of one term in one segment; `entries` is decoded by `retrieval.postings`."""
-
-    term_id: int
-    segment_id: int
-    df: int
-    entries: bytes
+    @property
+    def name(self) -> str:
+        """The file name without folders and without its suffix, as it is searched."""
+        return file_stem(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +187,14 @@ class KnowledgeStore:
         self._connection = connection
         self.path = path
         self.name = path.stem
+        self.index = inverted.InvertedTables(connection)
 
     @classmethod
     def create(cls, folder: Path, name: str) -> KnowledgeStore:
         """Open or make the knowledge base `name`. Raises UsageError on a name that is no plain word, StorageError."""
         check_name(name)
         path = folder / f"{name}.db"
-        return cls._migrated(connect(path, synchronous="NORMAL"), path)
+        return cls._migrated(connect(path, synchronous="NORMAL", page_bytes=PAGE_BYTES), path)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> KnowledgeStore:
@@ -224,6 +238,58 @@ class KnowledgeStore:
                 "INSERT OR IGNORE INTO roots VALUES (?, ?)", [(str(path), now()) for path in paths]
             )
 
+    def options(self) -> KnowledgeBaseOptions:
+        """What a sync takes in; the defaults until something was set."""
+        stored = json.loads(self._meta("options", "{}"))
+        return KnowledgeBaseOptions(
+            include=tuple(stored.get("include", ())),
+            exclude=tuple(stored.get("exclude", ())),
+            max_file_bytes=stored.get("max_file_bytes"),
+            follow_links=bool(stored.get("follow_links", False)),
+            forgotten=tuple(stored.get("forgotten", ())),
+        )
+
+    def set_options(self, options: KnowledgeBaseOptions) -> None:
+        """The next sync applies them."""
+        with immediate(self._connection):
+            self._set_meta("options", json.dumps(asdict(options), ensure_ascii=False))
+
+    def remove_roots(self, paths: Iterable[Path]) -> None:
+        """A sync no longer looks at them; what is indexed of them leaves with the next one."""
+        with immediate(self._connection) as db:
+            db.executemany("DELETE FROM roots WHERE path = ?", [(str(path),) for path in paths])
+
+    def sources(self) -> tuple[RowSource, ...]:
+        """The tables whose rows are documents."""
+        rows = self._fetch(
+            "SELECT kind, path, label, query, key, synced_at, note FROM sources ORDER BY path, label"
+        )
+        return tuple(RowSource(*row) for row in rows)
+
+    def put_source(self, source: RowSource) -> None:
+        """Add a source, or change what is known of it."""
+        with immediate(self._connection) as db:
+            db.execute(
+                "INSERT OR REPLACE INTO sources (kind, path, label, query, key, synced_at, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                astuple(source),
+            )
+
+    def remove_source(self, source: RowSource) -> None:
+        """Forget where rows came from; their documents stay until they are removed."""
+        with immediate(self._connection) as db:
+            db.execute(
+                "DELETE FROM sources WHERE kind = ? AND path = ? AND label = ?",
+                (source.kind, source.path, source.label),
+            )
+
+    def documents_below(self, prefix: str) -> list[Document]:
+        """Documents whose path begins so, in the order of their paths."""
+        last = prefix + "\U0010ffff"
+        rows = self._fetch(
+            "SELECT * FROM documents WHERE path >= ? AND path < ? ORDER BY path", (prefix, last)
+        )
+        return [_document(row) for row in rows]
+
     def documents(self) -> list[Document]:
         """Every file that is known, in the order of its path."""
         return [_document(row) for row in self._fetch("SELECT * FROM documents ORDER BY path")]
@@ -255,53 +321,46 @@ class KnowledgeStore:
                 end, line = row["char_last"], row["line_last"]
         return "".join(parts)
 
-    # --- writing: one transaction per document --------------------------------------------------------
+    # --- writing: no transaction leaves half a document ------------------------------------------------
 
-    def write_document(self, file: FileRecord, chunks: Sequence[ChunkDraft], segment: SegmentDraft) -> int:
-        """Put a document and its postings in, in one transaction; its number. An earlier version must be removed first."""
+    def write_documents(
+        self, documents: Sequence[tuple[FileRecord, Sequence[ChunkDraft]]], segment: EncodedSegment
+    ) -> list[int]:
+        """Put documents and the postings of all their chunks in, in one transaction; their numbers.
+
+        An earlier version of a document must be removed first.
+        """
         with immediate(self._connection) as db:
-            first_chunk = int(self._meta("next_chunk", 1))
-            cursor = db.execute(
-                "INSERT INTO documents (path, state, reason, title, media_type, size, mtime_ns, content_hash, source_lines,"
-                " chunk_count, indexed_at) VALUES (?, 'indexed', '', ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(file.path, file.title, file.media_type, file.size, file.mtime_ns, file.content_hash),
-                    *(int(file.source_lines), len(chunks), now()),
-                ),
-            )
-            document_id = int(cursor.lastrowid or 0)
-            db.executemany(
-                "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
+            first_chunk = chunk_id = int(self._meta("next_chunk", 1))
+            at = now()
+            document_ids: list[int] = []
+            for file, chunks in documents:
+                cursor = db.execute(
+                    "INSERT INTO documents (path, state, reason, title, media_type, size, mtime_ns, content_hash, source_lines,"
+                    " chunk_count, indexed_at, language, name) VALUES (?, 'indexed', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
-                        *(first_chunk + i, document_id, i, chunk.heading, chunk.text),
                         *(
-                            chunk.span.char_first,
-                            chunk.span.char_last,
-                            chunk.span.line_first,
-                            chunk.span.line_last,
+                            file.path,
+                            file.title,
+                            file.media_type,
+                            file.size,
+                            file.mtime_ns,
+                            file.content_hash,
                         ),
-                        *(chunk.span.page_first, chunk.span.page_last),
-                    )
-                    for i, chunk in enumerate(chunks)
-                ),
-            )
-            if chunks:
-                self._insert_postings(first_chunk, len(chunks), segment)
-            self._set_meta("next_chunk", first_chunk + len(chunks))
-            self._count(len(chunks), segment.total_length)
-        return document_id
-
-    def _insert_postings(self, first_chunk: int, chunk_count: int, segment: SegmentDraft) -> None:
-        segment_id = self._insert_segment(0, first_chunk, chunk_count, segment.lengths)
-        self._connection.executemany(
-            "INSERT INTO terms (term, df) VALUES (?, ?) ON CONFLICT (term) DO UPDATE SET df = df + excluded.df",
-            ((term, df) for term, (df, _) in segment.postings.items()),
-        )
-        self._connection.executemany(
-            "INSERT INTO postings SELECT id, ?, ?, ? FROM terms WHERE term = ?",
-            ((segment_id, df, entries, term) for term, (df, entries) in segment.postings.items()),
-        )
+                        *(int(file.source_lines), len(chunks), at, file.language, file.name),
+                    ),
+                )
+                document_ids.append(int(cursor.lastrowid or 0))
+                db.executemany(
+                    "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    _chunk_rows(chunk_id, document_ids[-1], chunks),
+                )
+                chunk_id += len(chunks)
+            if chunk_id > first_chunk:
+                self.index.insert_segment(first_chunk, segment)
+            self._set_meta("next_chunk", chunk_id)
+            self._count(chunk_id - first_chunk, segment.total_length)
+        return document_ids
 
     def record_file(self, file: FileRecord, state: DocumentState, reason: str) -> None:
         """Note a file that is not indexed, with the reason. An earlier version must be removed first."""
@@ -321,24 +380,37 @@ class KnowledgeStore:
                 ),
             )
 
-    def remove_document(self, document_id: int, postings_df: Mapping[str, int], total_length: int) -> None:
-        """Take a document out. `postings_df` says in how many of its chunks each term stands, `total_length` their terms."""
+    def remove_document(self, document_id: int, dfs: Mapping[str, int], total_length: int) -> None:
+        """Take a document out. `dfs` says in how many of its chunks each term stands, `total_length` their terms."""
         with immediate(self._connection) as db:
-            chunk_ids = [
-                row[0]
-                for row in db.execute(
-                    "SELECT id FROM chunks WHERE document_id = ? ORDER BY id", (document_id,)
-                )
-            ]
-            if chunk_ids:
-                db.executemany(
-                    "UPDATE terms SET df = df - ? WHERE term = ?",
-                    ((n, term) for term, n in postings_df.items()),
-                )
+            if chunk_ids := self._chunk_ids(document_id):
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
-                self._bury(chunk_ids)
+                self.index.bury(chunk_ids, dfs)
                 self._count(-len(chunk_ids), -total_length)
             db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+
+    def reindex_document(
+        self, document_id: int, file: FileRecord, dfs: Mapping[str, int], segment: EncodedSegment
+    ) -> None:
+        """Give the chunks of a document, which stay as they are, new postings; `dfs` as in `remove_document`."""
+        with immediate(self._connection) as db:
+            if chunk_ids := self._chunk_ids(document_id):
+                first_chunk = int(self._meta("next_chunk", 1))
+                db.execute(
+                    "UPDATE chunks SET id = ? + ordinal WHERE document_id = ?", (first_chunk, document_id)
+                )
+                self.index.bury(chunk_ids, dfs)
+                self.index.insert_segment(first_chunk, segment)
+                self._set_meta("next_chunk", first_chunk + len(chunk_ids))
+            db.execute(
+                "UPDATE documents SET path = ?, size = ?, mtime_ns = ?, name = ? WHERE id = ?",
+                (file.path, file.size, file.mtime_ns, file.name, document_id),
+            )
+            self.note_change()
+
+    def _chunk_ids(self, document_id: int) -> list[int]:
+        rows = self._fetch("SELECT id FROM chunks WHERE document_id = ? ORDER BY id", (document_id,))
+        return [row[0] for row in rows]
 
     def touch_document(self, document_id: int, path: str, size: int, mtime_ns: int) -> None:
         """The file was renamed or its time changed; its content did not."""
@@ -348,112 +420,56 @@ class KnowledgeStore:
                 (path, size, mtime_ns, document_id),
             )
 
-    def chunk_texts(self, document_id: int) -> list[str]:
-        """Heading and text of each chunk of a document, as they were indexed."""
-        rows = self._fetch(
-            "SELECT heading, text FROM chunks WHERE document_id = ? ORDER BY ordinal", (document_id,)
-        )
-        return [indexed_text(row["heading"], row["text"]) for row in rows]
-
-    def _bury(self, chunk_ids: Sequence[int]) -> None:
-        """Tombstone the chunks of one document, which are deleted already; a segment that has nothing left goes whole."""
-        db = self._connection
-        row = db.execute(
-            "SELECT * FROM segments WHERE first_chunk <= ? ORDER BY first_chunk DESC LIMIT 1", (chunk_ids[0],)
-        ).fetchone()
-        first, last = row["first_chunk"], row["first_chunk"] + row["chunk_span"] - 1
-        if db.execute("SELECT 1 FROM chunks WHERE id BETWEEN ? AND ? LIMIT 1", (first, last)).fetchone():
-            db.executemany("INSERT INTO tombstones VALUES (?)", ((chunk_id,) for chunk_id in chunk_ids))
-        else:
-            self._drop_segments([row["id"]])
-            db.execute("DELETE FROM tombstones WHERE chunk_id BETWEEN ? AND ?", (first, last))
-
-    def _drop_segments(self, segment_ids: Sequence[int]) -> None:
-        listed = (json.dumps(list(segment_ids)),)
-        self._connection.execute(f"DELETE FROM postings WHERE segment_id IN {_LISTED}", listed)
-        self._connection.execute(f"DELETE FROM segments WHERE id IN {_LISTED}", listed)
-
-    def _insert_segment(self, level: int, first_chunk: int, chunk_span: int, lengths: bytes) -> int:
-        cursor = self._connection.execute(
-            "INSERT INTO segments (level, first_chunk, chunk_span, lengths) VALUES (?, ?, ?, ?)",
-            (level, first_chunk, chunk_span, lengths),
-        )
-        return int(cursor.lastrowid or 0)
+    def indexed_as(self, document_id: int) -> tuple[FileRecord, str, list[ChunkDraft]]:
+        """What the index was made from: the file, the name it had then, and its chunks. Raises NotFoundError."""
+        rows = self._fetch("SELECT * FROM documents WHERE id = ?", (document_id,))
+        if not rows:
+            raise NotFoundError("This document is no longer in the knowledge base.", "Sync or ask again.")
+        chunks = self._fetch("SELECT * FROM chunks WHERE document_id = ? ORDER BY ordinal", (document_id,))
+        return _file_record(rows[0]), rows[0]["name"], [_chunk_draft(row) for row in chunks]
 
     def _count(self, chunks: int, length: int) -> None:
         self._set_meta("chunk_count", int(self._meta("chunk_count", 0)) + chunks)
         self._set_meta("total_length", int(self._meta("total_length", 0)) + length)
         self._set_meta("revision", int(self._meta("revision", 0)) + 1)
 
-    # --- merging --------------------------------------------------------------------------------------
-
-    def level_to_merge(self, fan_out: int) -> int | None:
-        """The lowest level that holds at least `fan_out` segments."""
-        rows = self._fetch(
-            "SELECT level FROM segments GROUP BY level HAVING count(*) >= ? ORDER BY level LIMIT 1",
-            (fan_out,),
-        )
-        return rows[0]["level"] if rows else None
-
-    def segments(self, level: int | None = None) -> list[Segment]:
-        """Segments in the order of their chunks."""
-        where = "" if level is None else f"WHERE level = {level:d}"
-        rows = self._fetch(f"SELECT * FROM segments {where} ORDER BY first_chunk")
-        return [
-            Segment(row["id"], row["level"], row["first_chunk"], row["chunk_span"], row["lengths"])
-            for row in rows
-        ]
-
-    def postings_of_segments(self, segment_ids: Sequence[int]) -> Iterable[PostingsRow]:
-        """All postings of some segments, by term. Call inside `writing()`."""
-        query = f"SELECT * FROM postings WHERE segment_id IN {_LISTED} ORDER BY term_id, segment_id"
-        for row in self._connection.execute(query, (json.dumps(list(segment_ids)),)):
-            yield PostingsRow(*row)
-
-    def replace_segments(
-        self,
-        old: Sequence[Segment],
-        *,
-        level: int,
-        lengths: bytes,
-        postings: Iterable[tuple[int, int, bytes]],
-    ) -> None:
-        """Put one segment in the place of `old`; `postings` are (term_id, df, entries). Call inside `writing()`."""
-        first = old[0].first_chunk
-        span = old[-1].first_chunk + old[-1].chunk_span - first
-        rows = list(postings)
-        self._drop_segments([segment.id for segment in old])
-        segment_id = self._insert_segment(level, first, span, lengths)
-        self._connection.executemany(
-            "INSERT INTO postings VALUES (?, ?, ?, ?)",
-            ((term_id, segment_id, df, entries) for term_id, df, entries in rows),
-        )
-        self._connection.execute(
-            "DELETE FROM tombstones WHERE chunk_id BETWEEN ? AND ?", (first, first + span - 1)
-        )
-        self._set_meta("revision", int(self._meta("revision", 0)) + 1)
+    def note_change(self) -> None:
+        """The index changed, though not what stands in it. Call inside `writing()`."""
+        self._count(0, 0)
 
     def writing(self) -> AbstractContextManager[object]:
         """One write transaction around several calls."""
         return immediate(self._connection)
 
-    def indexed_documents(self) -> Iterator[tuple[int, list[str]]]:
-        """First chunk number and the searched text of each chunk, for every indexed document, in the order of chunks."""
-        rows = self._connection.execute("SELECT id, document_id, heading, text FROM chunks ORDER BY id")
-        for _, group in groupby(rows, key=lambda row: row["document_id"]):
+    def indexed_documents(self) -> Iterator[tuple[FileRecord, list[ChunkDraft], list[int]]]:
+        """(file, chunks, their numbers) of every indexed document, in the order of its chunks."""
+        rows = self._connection.execute("SELECT * FROM chunks ORDER BY id")
+        for document_id, group in groupby(rows, key=lambda row: int(row["document_id"])):
             first, *rest = group
-            yield first["id"], [indexed_text(row["heading"], row["text"]) for row in (first, *rest)]
+            file = _file_record(self._fetch("SELECT * FROM documents WHERE id = ?", (document_id,))[0])
+            numbers = [first["id"], *(row["id"] for row in rest)]
+            yield file, [_chunk_draft(row) for row in (first, *rest)], numbers
 
-    def empty_index(self) -> None:
-        """Forget terms, postings and segments; documents and chunks stay. Call inside `writing()`."""
-        for table in ("postings", "segments", "terms", "tombstones"):
-            self._connection.execute(f"DELETE FROM {table}")
+    def begin_rebuild(self) -> None:
+        """Forget the index; documents and chunks stay. Call inside `writing()`."""
+        self.index.clear()
+        self._connection.execute("UPDATE documents SET name = ''")
         self._count(-int(self._meta("chunk_count", 0)), -int(self._meta("total_length", 0)))
 
-    def add_segment(self, first_chunk: int, chunk_count: int, segment: SegmentDraft) -> None:
-        """Put the postings of stored chunks in. Call inside `writing()`."""
-        self._insert_postings(first_chunk, chunk_count, segment)
-        self._count(chunk_count, segment.total_length)
+    def stored_chunks(self) -> int:
+        """How many chunks there are, indexed or not."""
+        return int(self._fetch("SELECT count(*) FROM chunks")[0][0])
+
+    def add_segment(
+        self, files: Sequence[FileRecord], chunk_ids: Sequence[int], segment: EncodedSegment
+    ) -> None:
+        """Put the postings of stored chunks in, numbered as given, ascending. Call inside `writing()`."""
+        self.index.insert_segment(chunk_ids[0], segment, chunk_ids)
+        self._connection.executemany(
+            "UPDATE documents SET name = ?, language = ? WHERE path = ?",
+            ((file.name, file.language, file.path) for file in files),
+        )
+        self._count(segment.size, segment.total_length)
 
     # --- reading ----------------------------------------------------------------------------------------
 
@@ -462,36 +478,36 @@ class KnowledgeStore:
         return snapshot(self._connection)
 
     def statistics(self) -> IndexStatistics:
+        rows = self._fetch(
+            "SELECT key, value FROM meta WHERE key IN ('chunk_count', 'total_length', 'revision')"
+        )
+        meta = {row[0]: int(row[1]) for row in rows}
         return IndexStatistics(
-            int(self._meta("chunk_count", 0)),
-            int(self._meta("total_length", 0)),
-            int(self._meta("revision", 0)),
+            meta.get("chunk_count", 0), meta.get("total_length", 0), meta.get("revision", 0)
         )
 
-    def term_dfs(self, terms: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """(term id, df) of the terms that the index holds."""
+    def languages(self) -> tuple[str, ...]:
+        """Languages of the indexed documents, the one with most chunks first."""
         rows = self._fetch(
-            f"SELECT term, id, df FROM terms WHERE term IN {_LISTED} AND df > 0", (json.dumps(list(terms)),)
+            "SELECT language FROM documents WHERE state = 'indexed' GROUP BY language ORDER BY sum(chunk_count) DESC, language"
         )
-        return {row["term"]: (row["id"], row["df"]) for row in rows}
+        return tuple(row[0] for row in rows)
 
-    def postings(self, term_ids: Sequence[int]) -> list[PostingsRow]:
-        """All postings of some terms."""
+    def chunk_terms_of(self, chunk_ids: Sequence[int]) -> dict[int, tuple[str, str, str]]:
+        """(language, heading, text) of some chunks."""
         rows = self._fetch(
-            f"SELECT * FROM postings WHERE term_id IN {_LISTED}", (json.dumps(list(term_ids)),)
+            "SELECT c.id, d.language, c.heading, c.text FROM chunks c JOIN documents d ON d.id = c.document_id"
+            f" WHERE c.id IN {_LISTED}",
+            (json.dumps(list(chunk_ids)),),
         )
-        return [PostingsRow(*row) for row in rows]
-
-    def tombstones(self) -> list[int]:
-        """Numbers of chunks that were removed and still stand in a segment, ascending."""
-        return [row[0] for row in self._fetch("SELECT chunk_id FROM tombstones ORDER BY chunk_id")]
+        return {row[0]: (row[1], row[2] or "", row[3]) for row in rows}
 
     def hits(self, scored: Sequence[tuple[int, float]]) -> list[Hit]:
         """The chunks of (chunk number, score) pairs, in their order, ranks from 1."""
         rows = {
             row["id"]: row
             for row in self._fetch(
-                "SELECT c.*, d.path, d.title, d.content_hash FROM chunks c JOIN documents d ON d.id = c.document_id"
+                "SELECT c.*, d.path, d.title, d.content_hash, d.language FROM chunks c JOIN documents d ON d.id = c.document_id"
                 f" WHERE c.id IN {_LISTED}",
                 (json.dumps([chunk_id for chunk_id, _ in scored]),),
             )
@@ -514,6 +530,7 @@ class KnowledgeStore:
             span=span_of(row),
             text=row["text"],
             content_hash=row["content_hash"],
+            language=row["language"],
         )
 
     # --- status -----------------------------------------------------------------------------------------
@@ -538,6 +555,8 @@ class KnowledgeStore:
                 size_bytes=self.path.stat().st_size,
                 synced_at=str(self._meta("synced_at", "")),
                 documents=tuple(self.documents()) if documents else (),
+                options=self.options(),
+                sources=self.sources(),
             )
 
     def mark_synced(self) -> None:
@@ -584,6 +603,41 @@ _LISTED = "(SELECT value FROM json_each(?))"
 """A list of any length as one parameter: SQLite takes no more than some thousands of `?`."""
 
 
+def _chunk_rows(
+    first_chunk: int, document_id: int, chunks: Sequence[ChunkDraft]
+) -> Iterator[tuple[object, ...]]:
+    for i, chunk in enumerate(chunks):
+        span = chunk.span
+        yield (
+            *(first_chunk + i, document_id, i, chunk.heading, chunk.text),
+            *(span.char_first, span.char_last, span.line_first, span.line_last),
+            *(span.page_first, span.page_last),
+        )
+
+
+def _chunk_draft(row: sqlite3.Row) -> ChunkDraft:
+    return ChunkDraft(row["text"], row["heading"] or "", span_of(row))
+
+
+def _file_record(row: sqlite3.Row) -> FileRecord:
+    return FileRecord(
+        path=row["path"],
+        size=row["size"] or 0,
+        mtime_ns=row["mtime_ns"] or 0,
+        content_hash=row["content_hash"] or "",
+        title=row["title"] or "",
+        media_type=row["media_type"] or "",
+        source_lines=bool(row["source_lines"]),
+        language=row["language"],
+    )
+
+
+def file_stem(path: str) -> str:
+    """The name of a file without folders and without its suffix, whatever system the path came from."""
+    name = re.split(r"[/\\]", path)[-1]
+    return name.rpartition(".")[0] or name
+
+
 def indexed_text(heading: str, text: str) -> str:
     """What of a chunk is searched: its heading path and its text."""
     return f"{heading}\n{text}" if heading else text
@@ -616,6 +670,7 @@ def remove_knowledge_base(folder: Path, name: str) -> None:
         for file in (
             *folder.glob(f"{path.name}.schema-*"),
             *(Path(f"{path}{end}") for end in ("-wal", "-shm", "")),
+            path.with_suffix(".watch"),
         ):
             file.unlink(missing_ok=True)
     except OSError as error:

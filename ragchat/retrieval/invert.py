@@ -1,0 +1,203 @@
+"""Chunks to posting lists: the part of indexing that needs no database and so can run in any process.
+
+Fields are weighed as in BM25F: a term in the heading, the title or the file name counts as so many in the text (Robertson,
+Zaragoza and Taylor, Simple BM25 Extension to Multiple Weighted Fields, CIKM 2004, section 4). Length counts the text and the
+heading alone, since title and name are the same for all chunks of a document.
+"""
+
+from __future__ import annotations
+
+import functools
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragchat.retrieval.analyzer import stop_terms, token_terms, tokens
+from ragchat.retrieval.postings import LARGEST_LENGTH, LARGEST_TF, Postings, spread
+from ragchat.types import ChunkDraft
+
+_MOST_TOKENS_KNOWN = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class FieldWeights:
+    """As how many occurrences in the text one in a field counts; 0 leaves the field out."""
+
+    heading: int = 2
+    title: int = 2
+    name: int = 2
+
+
+FIELD_WEIGHTS = FieldWeights()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFields:
+    """What is searched of a document besides its chunks. `name` is its file name without folders."""
+
+    title: str = ""
+    name: str = ""
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """Posting lists of some chunks, slots counted from 0, and the chunks' lengths in terms (uint16, shape (chunks,))."""
+
+    lengths: NDArray[np.uint16]
+    postings: Postings
+
+    @property
+    def total_length(self) -> int:
+        return int(self.lengths.sum(dtype=np.int64))
+
+
+class _Numbering(dict[str, int]):
+    """Token -> its number, in one language; the terms of token i are term_numbers[begins[i] : begins[i + 1]].
+
+    Numbers are handed out as tokens and terms turn up.
+    """
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.terms: list[str] = []
+        self.is_stop = array("b")
+        self.begins = array("i", (0,))
+        self.term_numbers = array("i")
+        self._number: dict[str, int] = {}
+
+    def __missing__(self, token: str) -> int:
+        number = self[token] = len(self)
+        self.term_numbers.extend(map(self._number_of, token_terms(token, self.language)))
+        self.begins.append(len(self.term_numbers))
+        return number
+
+    def _number_of(self, term: str) -> int:
+        number = self._number.setdefault(term, len(self.terms))
+        if number == len(self.terms):
+            self.terms.append(term)
+            self.is_stop.append(term in stop_terms(self.language))
+        return number
+
+
+@functools.lru_cache(maxsize=8)
+def _numbering(language: str) -> _Numbering:
+    return _Numbering(language)
+
+
+def _known(language: str) -> _Numbering:
+    numbering = _numbering(language)
+    if len(numbering) > _MOST_TOKENS_KNOWN:
+        _numbering.cache_clear()
+        numbering = _numbering(language)
+    return numbering
+
+
+def invert(
+    documents: Iterable[tuple[DocumentFields, Sequence[ChunkDraft]]], weights: FieldWeights = FIELD_WEIGHTS
+) -> Inversion:
+    """The posting lists of the chunks of some documents, in their order."""
+    documents = list(documents)
+    languages = {fields.language for fields, _ in documents}
+    if len(languages) == 1:
+        return _invert_language(documents, weights)
+    parts = [_invert_language([document], weights) for document in documents]
+    return concatenate(parts)
+
+
+def _invert_language(
+    documents: Sequence[tuple[DocumentFields, Sequence[ChunkDraft]]], weights: FieldWeights
+) -> Inversion:
+    numbering = _known(documents[0][0].language if documents else "en")
+    number_of = numbering.__getitem__
+    found, ends, counted = array("i"), array("q", (0,)), array("q")
+    for fields, chunks in documents:
+        shared: list[int] = []
+        for text, weight in ((fields.title, weights.title), (fields.name, weights.name)):
+            if text and weight:
+                shared += list(map(number_of, tokens(text))) * weight
+        for chunk in chunks:
+            found.extend(map(number_of, tokens(chunk.text)))
+            heading = list(map(number_of, tokens(chunk.heading))) if chunk.heading and weights.heading else []
+            found.extend(heading)
+            counted.append(len(found))
+            found.extend(heading * (weights.heading - 1))
+            found.extend(shared)
+            ends.append(len(found))
+    numbers = np.array(found, np.int32)
+    begins = np.array(numbering.begins, np.int64)
+    counts = np.diff(begins)[numbers]
+    term_numbers = np.array(numbering.term_numbers, np.int32)[spread(begins[numbers], counts)]
+    # From places among tokens to places among terms.
+    before = np.append(0, np.cumsum(counts))
+    return _sorted_lists(term_numbers, before[np.array(ends)], before[np.array(counted, np.int64)], numbering)
+
+
+def _sorted_lists(
+    found: NDArray[np.int32], ends: NDArray[np.int64], counted: NDArray[np.int64], numbering: _Numbering
+) -> Inversion:
+    """`found` are term numbers, those of chunk i between ends[i] and ends[i + 1]; before counted[i] stands what its length counts."""
+    is_stop = np.array(numbering.is_stop, bool)
+    topical = np.append(0, np.cumsum(~is_stop[found]))
+    lengths = np.minimum(topical[counted] - topical[ends[:-1]], LARGEST_LENGTH).astype(np.uint16)
+    if not found.size:
+        return Inversion(lengths, _no_postings())
+    present = np.flatnonzero(np.bincount(found, minlength=len(numbering.terms)))
+    names = [numbering.terms[number] for number in present.tolist()]
+    by_name = np.array(sorted(range(len(names)), key=names.__getitem__))
+    rank = np.empty(len(numbering.terms), np.int64)
+    rank[present[by_name]] = np.arange(len(names))
+    keys = rank[found] << 32
+    keys |= np.repeat(np.arange(ends.size - 1), np.diff(ends))
+    keys.sort()
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    tfs = np.minimum(np.diff(first, append=keys.size), LARGEST_TF).astype(np.uint8)
+    term_of = keys[first] >> 32
+    tfs[is_stop[present[by_name]][term_of]] = 1
+    return Inversion(
+        lengths,
+        Postings(
+            terms=[names[i] for i in by_name.tolist()],
+            counts=np.bincount(term_of, minlength=len(names)),
+            slots=(keys[first] & 0xFFFFFFFF).astype(np.int32),
+            tfs=tfs,
+        ),
+    )
+
+
+def _no_postings() -> Postings:
+    return Postings([], np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.uint8))
+
+
+def concatenate(parts: Sequence[Inversion]) -> Inversion:
+    """The posting lists of all chunks of `parts`, one part's slots behind the other's."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.uint16)
+    terms = sorted(set(chain.from_iterable(part.postings.terms for part in parts)))
+    if not terms:
+        return Inversion(lengths, _no_postings())
+    rank = {term: i for i, term in enumerate(terms)}
+    term_of, slots = [], []
+    base = 0
+    for part in parts:
+        ranks = np.fromiter(map(rank.__getitem__, part.postings.terms), np.int32, len(part.postings.terms))
+        term_of.append(np.repeat(ranks, part.postings.counts))
+        slots.append(part.postings.slots + np.int32(base))
+        base += part.lengths.size
+    flat = np.concatenate(term_of)
+    # Parts stand in the order of their slots, so a stable order by term keeps slots ascending within each term.
+    order = np.argsort(flat, kind="stable")
+    return Inversion(
+        lengths,
+        Postings(
+            terms=terms,
+            counts=np.bincount(flat, minlength=len(terms)),
+            slots=np.concatenate(slots)[order],
+            tfs=np.concatenate([part.postings.tfs for part in parts])[order],
+        ),
+    )

@@ -1,0 +1,281 @@
+"""Merging segments: small ones become one larger one, and what was removed falls out.
+
+Segments form levels by their size; `FAN_OUT` neighbours of a level, or a segment that is half dead, are merged. A merge
+reads term by term, a bounded number of lists at a time, and writes in short transactions, so that readers never wait and
+other writers hardly do. Whoever dies in a merge leaves a half-built segment, which the next one clears away.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragchat.retrieval import bm25
+from ragchat.retrieval.postings import (
+    LARGEST_SEGMENT,
+    Bound,
+    LongList,
+    Postings,
+    decode_many,
+    decode_short,
+    encode,
+    gathered,
+    is_long,
+    ranges_in,
+    spread_blocks,
+)
+from ragchat.store.inverted import Segment
+from ragchat.store.knowledge import KnowledgeStore
+
+FAN_OUT = 8
+LARGEST_MERGED = 1 << 20
+"""Slots. Larger segments are left alone, unless half of them is dead."""
+_ROWS_AT_ONCE = 30_000
+_ABANDONED_AFTER_S = 60.0
+_SMALL = 4096
+"""Slots."""
+
+Row = tuple[str, int, int, bytes]
+"""(term, place of the segment among those merged, df, entries)"""
+
+
+def merge_segments(
+    store: KnowledgeStore, *, fan_out: int = FAN_OUT, stop: Callable[[], bool] = lambda: False
+) -> int:
+    """Merge until nothing is left to merge, or `stop` says so; how many merges there were. Raises StorageError."""
+    merges = 0
+    _clear_abandoned(store)
+    while not stop() and (old := _to_merge(store.index.segments(), fan_out)):
+        if not merge(store, old, stop=stop):
+            break
+        merges += 1
+    _sweep(store, stop)
+    return merges
+
+
+def merge_all(store: KnowledgeStore, *, stop: Callable[[], bool] = lambda: False) -> None:
+    """After an index was built as a whole: as few segments as their largest size allows."""
+    segments = store.index.segments()
+    while segments:
+        run = [segments.pop(0)]
+        while segments and sum(s.size for s in run) + segments[0].size <= LARGEST_MERGED:
+            run.append(segments.pop(0))
+        if len(run) > 1 and not merge(store, run, stop=stop):
+            return
+    _sweep(store, stop)
+
+
+def merge(store: KnowledgeStore, old: Sequence[Segment], *, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Merge neighbouring segments; whether it came to its end. What is small is merged in one transaction."""
+    if sum(segment.size for segment in old) > _SMALL:
+        return _merge(store, old, stop)
+    with store.writing():
+        return _merge(store, old, stop) and _sweep(store, stop)
+
+
+def _sweep(store: KnowledgeStore, stop: Callable[[], bool]) -> bool:
+    for segment_id in store.index.garbage():
+        while not stop():
+            with store.writing():
+                if not store.index.sweep(segment_id):
+                    break
+    return True
+
+
+def _clear_abandoned(store: KnowledgeStore) -> None:
+    if lost := store.index.abandoned(_ABANDONED_AFTER_S):
+        with store.writing():
+            store.index.discard(lost)
+
+
+def _level(size: int, fan_out: int) -> int:
+    level = 0
+    while size >= fan_out:
+        size //= fan_out
+        level += 1
+    return level
+
+
+def _to_merge(segments: Sequence[Segment], fan_out: int) -> list[Segment]:
+    """What to merge next: neighbours of the lowest level that has enough, else a segment that is half dead."""
+    levels = [_level(segment.size, fan_out) for segment in segments]
+    for level in sorted(set(levels)):
+        run: list[Segment] = []
+        for segment, own in zip(segments, levels, strict=True):
+            if own <= level and sum(s.size for s in run) + segment.size <= LARGEST_MERGED:
+                run.append(segment)
+            else:
+                if len(run) >= fan_out:
+                    return run
+                run = [segment] if own <= level else []
+        if len(run) >= fan_out:
+            return run
+    return next(([segment] for segment in segments if 2 * segment.dead > segment.size), [])
+
+
+def _merge(store: KnowledgeStore, old: Sequence[Segment], stop: Callable[[], bool]) -> bool:
+    """Whether the merge came to its end."""
+    owner = uuid.uuid4().hex
+    # 1. What is to be merged, as of one moment.
+    with store.writing():
+        if store.index.is_merging() or not set(old) <= set(store.index.segments()):
+            return False
+        lengths, chunk_ids, new_slot, buried = _slots(store, old)
+        removed = store.index.removed_of([segment.id for segment in old])
+        avgdl = float(lengths.mean()) if lengths.size else 1.0
+        bound = Bound(bm25.K1, bm25.B, max(avgdl, 1.0))
+        segment_id = store.index.begin_merge(old, lengths.size, str(bound), owner)
+    # 2. List by list, a transaction for some of them.
+    blocks = 0
+    for rows in _rows(store, old):
+        postings = _merged(store, old, rows, new_slot)
+        lists, contents = encode(postings, lengths, bound, blocks)
+        with store.writing():
+            if stop() or not store.index.touch(segment_id, owner):
+                store.index.discard([segment_id])
+                return False
+            store.index.append_lists(segment_id, lists, contents, blocks)
+        blocks += len(contents)
+    # 3. The swap.
+    first = old[0].first_chunk
+    offsets = None if _has_no_holes(chunk_ids, first) else (chunk_ids - first).astype("<u4").tobytes()
+    with store.writing():
+        if not store.index.touch(segment_id, owner):
+            return False
+        done = store.index.finish_merge(
+            segment_id,
+            old,
+            lengths=lengths.astype("<u2").tobytes(),
+            chunk_ids=offsets,
+            buried=buried.tolist(),
+            removed=removed,
+        )
+        store.note_change()
+    return done
+
+
+def _has_no_holes(chunk_ids: NDArray[np.int64], first: int) -> bool:
+    return bool(chunk_ids.size and chunk_ids[0] == first and chunk_ids[-1] == first + chunk_ids.size - 1)
+
+
+def _slots(
+    store: KnowledgeStore, old: Sequence[Segment]
+) -> tuple[NDArray[np.uint16], NDArray[np.int64], list[NDArray[np.int32]], NDArray[np.int64]]:
+    """(lengths and chunk numbers of what stays, for each old segment the new slot of each slot or -1, dead chunk numbers)."""
+    dead = np.array(store.index.tombstones(), np.int64)
+    lengths, chunk_ids, new_slot, buried = [], [], [], []
+    size = 0
+    for segment in old:
+        own_lengths, own_ids = slot_tables(store, segment)
+        alive = ~np.isin(own_ids, dead, assume_unique=True)
+        slots = np.where(alive, np.cumsum(alive) - 1 + size, -1)
+        new_slot.append(slots.astype(np.int32))
+        lengths.append(own_lengths[alive])
+        chunk_ids.append(own_ids[alive])
+        buried.append(own_ids[~alive])
+        size += int(alive.sum())
+    assert size < LARGEST_SEGMENT
+    return np.concatenate(lengths), np.concatenate(chunk_ids), new_slot, np.concatenate(buried)
+
+
+def slot_tables(store: KnowledgeStore, segment: Segment) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Length in terms and chunk number of each slot of a segment, both of shape (size,)."""
+    lengths, offsets = store.index.segment_chunks(segment.id)
+    if offsets is None:
+        ids = np.arange(segment.first_chunk, segment.first_chunk + segment.size, dtype=np.int64)
+    else:
+        ids = np.frombuffer(offsets, "<u4").astype(np.int64) + segment.first_chunk
+    return np.frombuffer(lengths, "<u2").astype(np.uint16, copy=False), ids
+
+
+def short_entries(store: KnowledgeStore, segment_id: int, entries: bytes) -> bytes:
+    """The entries of a short list, gathered from its blocks where it is spread."""
+    blocks = spread_blocks(entries)
+    return (
+        entries
+        if blocks is None
+        else gathered(entries, store.index.blocks((segment_id, number) for number in blocks))
+    )
+
+
+def _rows(store: KnowledgeStore, old: Sequence[Segment]) -> Iterator[list[Row]]:
+    """All lists of some segments by term, then by segment; every list of a term in the same portion."""
+    limit = max(500, _ROWS_AT_ONCE // len(old))
+    waiting: list[list[tuple[str, int, bytes]]] = [[] for _ in old]
+    exhausted = [False] * len(old)
+    after = [""] * len(old)
+    while True:
+        for i, segment in enumerate(old):
+            if not waiting[i] and not exhausted[i]:
+                waiting[i] = store.index.lists_after(segment.id, after[i], limit)
+                exhausted[i] = len(waiting[i]) < limit
+                if waiting[i]:
+                    after[i] = waiting[i][-1][0]
+        # Up to the last term that every segment with more to come has shown.
+        ends = [rows[-1][0] for rows, over in zip(waiting, exhausted, strict=True) if rows and not over]
+        end = min(ends, default=None)
+        portion: list[Row] = []
+        for i, rows in enumerate(waiting):
+            ready = rows if end is None else [row for row in rows if row[0] <= end]
+            portion += [(term, i, df, entries) for term, df, entries in ready]
+            waiting[i] = rows[len(ready) :]
+        if not portion:
+            return
+        portion.sort(key=lambda row: row[:2])
+        yield portion
+
+
+def _merged(
+    store: KnowledgeStore, old: Sequence[Segment], rows: Sequence[Row], new_slot: Sequence[NDArray[np.int32]]
+) -> Postings:
+    """The postings of some rows in new slots, the dead left out."""
+    dfs = np.fromiter((row[2] for row in rows), np.int64, len(rows))
+    long = [i for i, row in enumerate(rows) if is_long(row[3])]
+    starts = np.cumsum(dfs) - dfs
+    slots, tfs = np.empty(int(dfs.sum()), np.int32), np.empty(int(dfs.sum()), np.uint8)
+    short = np.ones(len(rows), bool)
+    short[long] = False
+    if short.any():
+        of = np.repeat(short, dfs)
+        entries = [short_entries(store, old[row[1]].id, row[3]) for row in rows if not is_long(row[3])]
+        slots[of], tfs[of] = decode_many(entries, dfs[short])
+    for i in long:
+        here = slice(int(starts[i]), int(starts[i] + dfs[i]))
+        slots[here], tfs[here] = read_list(store, old[rows[i][1]], rows[i][3], rows[i][2])
+    table = np.concatenate(new_slot)
+    base = np.cumsum([0, *(part.size for part in new_slot)])
+    segment_of = np.fromiter((row[1] for row in rows), np.int64, len(rows))
+    moved = table[slots + np.repeat(base[segment_of], dfs)]
+    names = [row[0] for row in rows]
+    is_new = np.fromiter((a != b for a, b in zip(names, ["", *names], strict=False)), bool, len(names))
+    term_of = np.repeat(np.cumsum(is_new) - 1, dfs)
+    alive = moved >= 0
+    counts = np.bincount(term_of[alive], minlength=int(is_new.sum()))
+    terms = [name for name, new in zip(names, is_new.tolist(), strict=True) if new]
+    held = counts > 0
+    return Postings(
+        terms=terms
+        if held.all()
+        else [term for term, any_ in zip(terms, held.tolist(), strict=True) if any_],
+        counts=counts[held],
+        slots=moved[alive],
+        tfs=tfs[alive],
+    )
+
+
+def read_list(
+    store: KnowledgeStore, segment: Segment, entries: bytes, df: int
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Slots and term frequencies of a list of any form."""
+    if not is_long(entries):
+        return decode_short(short_entries(store, segment.id, entries), df)
+    long_list = LongList(entries, df, segment.size)
+    ranges = np.arange(ranges_in(segment.size))
+    missing = long_list.missing(ranges)
+    contents = store.index.blocks((segment.id, number) for number in missing.tolist())
+    long_list.fill(missing, contents)
+    slots, places = long_list.read(ranges)
+    return slots, long_list.frequencies(places)

@@ -1,0 +1,142 @@
+"""All segments of some knowledge bases laid end to end: one space of slots in which a query is scored.
+
+Each segment begins at a multiple of `RANGE`, so that its ranges are ranges of the whole. Belongs to one state of the databases;
+what does not change (a segment's lengths and chunk numbers) is carried over from one state to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ragchat.retrieval.merge import slot_tables
+from ragchat.retrieval.postings import (
+    CELL_BITS,
+    RANGE_BITS,
+    Bound,
+    LongList,
+    decode_many,
+    decode_short,
+    gathered,
+    is_long,
+    ranges_in,
+    spread_blocks,
+)
+from ragchat.retrieval.topk import LongPart, QueryTerm
+from ragchat.store.inverted import PostingsRow, Segment
+from ragchat.store.knowledge import KnowledgeStore
+
+_FEW = 24
+"""Lists up to so many are decoded one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSegment:
+    """A segment and where its slots begin. `chunk_ids` has shape (size,)."""
+
+    segment: Segment
+    store: int
+    first_slot: int
+    bound: Bound
+    lengths: NDArray[np.uint16]
+    chunk_ids: NDArray[np.int64]
+
+
+class SlotSpace:
+    """The slots of all live segments. `lengths` in terms and `dead` slots are as `topk.best_slots` wants them."""
+
+    def __init__(self, stores: Sequence[KnowledgeStore], earlier: SlotSpace | None = None) -> None:
+        """Reads the segments of `stores`; call inside a snapshot of each."""
+        known = {(p.store, p.segment.id): p for p in earlier.segments} if earlier else {}
+        self.segments: list[PlacedSegment] = []
+        dead: list[NDArray[np.int64]] = []
+        first = 0
+        for number, store in enumerate(stores):
+            buried = np.array(store.index.tombstones(), np.int64)
+            for segment in store.index.segments():
+                old = known.get((number, segment.id))
+                lengths, chunk_ids = (old.lengths, old.chunk_ids) if old else slot_tables(store, segment)
+                placed = PlacedSegment(segment, number, first, Bound.parse(segment.bound), lengths, chunk_ids)
+                self.segments.append(placed)
+                if segment.dead:
+                    at = np.searchsorted(buried, (segment.first_chunk, segment.last_chunk + 1))
+                    dead.append(first + np.searchsorted(chunk_ids, buried[at[0] : at[1]]))
+                first += ranges_in(segment.size) << RANGE_BITS
+        self.lengths = np.zeros(first, np.uint16)
+        for placed in self.segments:
+            self.lengths[placed.first_slot : placed.first_slot + placed.segment.size] = placed.lengths
+        self.dead = np.concatenate(dead) if dead else np.empty(0, np.int64)
+        self._by_id = {(placed.store, placed.segment.id): placed for placed in self.segments}
+        self._firsts = np.array([placed.first_slot for placed in self.segments], np.int64)
+
+    def locate(self, slots: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """(number of the knowledge base, chunk number) of some slots."""
+        owners = np.searchsorted(self._firsts, slots, side="right") - 1
+        found = []
+        for slot, owner in zip(slots.tolist(), owners.tolist(), strict=True):
+            placed = self.segments[owner]
+            found.append((placed.store, int(placed.chunk_ids[slot - placed.first_slot])))
+        return found
+
+    def query_terms(
+        self,
+        weights: Sequence[tuple[str, float]],
+        rows: Sequence[Sequence[PostingsRow]],
+        stores: Sequence[KnowledgeStore],
+        formula: tuple[float, float, float],
+    ) -> list[QueryTerm]:
+        """What each (term, weight) adds; `rows` are their lists in each knowledge base, `formula` (k1, b, avgdl)."""
+        short: dict[str, list[tuple[int, int, bytes]]] = {term: [] for term, _ in weights}
+        longs: dict[str, list[LongPart]] = {term: [] for term, _ in weights}
+        for number, (own, store) in enumerate(zip(rows, stores, strict=True)):
+            pieces = _spread_pieces(own, store)
+            for row in own:
+                if row.term not in short:
+                    continue
+                placed = self._by_id[number, row.segment_id]
+                if is_long(row.entries):
+                    longs[row.term].append(_long_part(row, placed, store, formula))
+                else:
+                    entries = pieces.get((row.segment_id, row.term), row.entries)
+                    short[row.term].append((placed.first_slot, row.df, entries))
+        return [QueryTerm(weight, *_decoded(short[term]), longs[term]) for term, weight in weights]
+
+
+def _spread_pieces(rows: Sequence[PostingsRow], store: KnowledgeStore) -> dict[tuple[int, str], bytes]:
+    """The spread lists among `rows` as short lists."""
+    spread = [(row, blocks) for row in rows if (blocks := spread_blocks(row.entries)) is not None]
+    if not spread:
+        return {}
+    wanted = sorted((row.segment_id, number) for row, blocks in spread for number in blocks)
+    contents = dict(zip(wanted, store.index.blocks(wanted), strict=True))
+    return {
+        (row.segment_id, row.term): gathered(row.entries, [contents[row.segment_id, n] for n in blocks])
+        for row, blocks in spread
+    }
+
+
+def _long_part(
+    row: PostingsRow, placed: PlacedSegment, store: KnowledgeStore, formula: tuple[float, float, float]
+) -> LongPart:
+    return LongPart(
+        LongList(row.entries, row.df, placed.segment.size),
+        placed.first_slot >> CELL_BITS,
+        placed.bound.stretch(*formula),
+        lambda numbers: store.index.blocks((row.segment_id, number) for number in numbers.tolist()),
+    )
+
+
+def _decoded(short: Sequence[tuple[int, int, bytes]]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    if not short:
+        return np.empty(0, np.int64), np.empty(0, np.uint8)
+    if len(short) > _FEW:
+        dfs = np.array([df for _, df, _ in short], np.int64)
+        found, tfs = decode_many([entries for _, _, entries in short], dfs)
+        firsts = np.array([first for first, _, _ in short], np.int64)
+        return found.astype(np.int64) + np.repeat(firsts, dfs), tfs
+    parts = [decode_short(entries, df) for _, df, entries in short]
+    placed = [slots.astype(np.int64) + first for (slots, _), (first, _, _) in zip(parts, short, strict=True)]
+    return np.concatenate(placed), np.concatenate([tfs for _, tfs in parts])

@@ -1,0 +1,67 @@
+"""What a sync has to know of the files that a knowledge base holds: lean rows, for there may be a million of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ragchat.store.database import explained
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.types import is_row
+
+
+class KnownFile(NamedTuple):
+    """A file that is known, indexed or not. `is_hashed`: its content was read once; its size and time are of then."""
+
+    path: str
+    id: int
+    state: str
+    reason: str
+    size: int
+    mtime_ns: int
+    is_hashed: bool
+
+
+_COLUMNS = "path, id, state, ifnull(reason, ''), ifnull(size, 0), ifnull(mtime_ns, 0), ifnull(content_hash, '') <> ''"
+
+
+def known_files(store: KnowledgeStore) -> Iterator[KnownFile]:
+    """Every file, rows of tables left out. Raises StorageError."""
+    for row in _rows(store, f"SELECT {_COLUMNS} FROM documents"):
+        if not is_row(row[0]):
+            yield KnownFile._make(row)
+
+
+def known_files_below(store: KnowledgeStore, places: Iterable[str]) -> Iterator[KnownFile]:
+    """The files at or below some paths, none of which is below another. Raises StorageError."""
+    after_separator = chr(ord(os.sep) + 1)
+    for place in places:
+        top = place.rstrip(os.sep)
+        yield from map(
+            KnownFile._make,
+            _rows(
+                store,
+                f"SELECT {_COLUMNS} FROM documents WHERE path = ? OR (path > ? AND path < ?)",
+                (place, top + os.sep, top + after_separator),
+            ),
+        )
+
+
+def content_hashes(store: KnowledgeStore, document_ids: Sequence[int]) -> dict[int, str]:
+    """SHA-256 in hex of what some documents were read from. Raises StorageError."""
+    rows = _rows(
+        store,
+        "SELECT id, content_hash FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(document_ids)),),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _rows(store: KnowledgeStore, sql: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+    """Rows as they come, as plain tuples: a million of them are not gathered first."""
+    with explained(store.path):
+        cursor = store._connection.cursor()
+        cursor.row_factory = None
+        yield from cursor.execute(sql, parameters)

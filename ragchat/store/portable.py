@@ -1,0 +1,238 @@
+"""A knowledge base as one file to carry: written whole, and taken in only after a look at everything that could do harm.
+
+A foreign file may hold anything: its schema is held against ours before SQLite is asked for data, nothing in it is executed
+(no trigger, view, virtual table, generated column), and its texts must be as clean as ours are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.paths import make_private_dir
+from ragchat.store.database import connect_existing, explained, fetch
+from ragchat.store.knowledge import APPLICATION_ID, LATEST, KnowledgeStore, check_name, migrations
+from ragchat.text import clean, clean_line, human_bytes
+
+_HEADER_BYTES = 100
+_FIRST_PORTABLE = 3
+"""The schema that first wrote our application id."""
+_TEXT_COLUMNS = (
+    ("documents", ("path", "reason", "title", "media_type", "content_hash", "language", "name")),
+    ("chunks", ("heading", "text")),
+    ("roots", ("path",)),
+    ("sources", ("kind", "path", "label", "query", "key", "note")),
+    ("meta", ("key", "value")),
+)
+
+
+def export_knowledge_base(store: KnowledgeStore, target: Path) -> int:
+    """Write the knowledge base into `target`, one file without a log; its size in bytes. It gets its name when it is whole.
+
+    Raises UsageError when `target` exists, StorageError.
+    """
+    if target.exists():
+        raise UsageError(f"{target} exists already.", "Choose another name.")
+    with explained(target):
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        os.close(descriptor)
+        unfinished = Path(name)
+        try:
+            with contextlib.closing(connect_existing(store.path, synchronous="NORMAL")) as connection:
+                connection.execute("VACUUM INTO ?", (name,))
+            with contextlib.closing(sqlite3.connect(unfinished)) as copy:
+                copy.execute("PRAGMA journal_mode = DELETE")
+            _settle(unfinished)
+            _give_name(unfinished, target)
+            return target.stat().st_size
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def import_knowledge_base(folder: Path, file: Path, name: str) -> KnowledgeStore:
+    """Copy a knowledge base from `file` into `folder` as `name` and open it.
+
+    Raises NotFoundError, UsageError for a name that is taken, StorageError that says what is wrong with the file.
+    """
+    check_name(name)
+    target = folder / f"{name}.db"
+    if target.exists():
+        raise UsageError(f"There is a knowledge base {name!r} already.", "Choose another with --name.")
+    _check_header(
+        file, oldest=_FIRST_PORTABLE, remedy="Open it with this ragchat where it was made, and export it."
+    )
+    make_private_dir(folder)
+    _check_space(file, folder)
+    with explained(target):
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".import", dir=folder)
+        unfinished = Path(temporary)
+        try:
+            with open(file, "rb") as source, open(descriptor, "wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+            _check_header(unfinished, oldest=_FIRST_PORTABLE)
+            with contextlib.closing(_open_untrusted(unfinished)) as connection:
+                _check_schema(connection, file)
+                _check_content(connection, file)
+            _settle(unfinished)
+            _give_name(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    return KnowledgeStore.open(folder, name)
+
+
+def open_foreign(file: Path) -> KnowledgeStore:
+    """Somebody else's knowledge base where it lies, for searching alone: nothing is written, not even beside it.
+
+    Raises NotFoundError, StorageError, also for one of an older ragchat, which would have to be changed first.
+    """
+    _check_header(file, oldest=LATEST, remedy="`ragchat kb import` takes it over and renews it.")
+    with explained(file):
+        connection = _open_untrusted(file)
+        try:
+            _check_schema(connection, file)
+        except BaseException:
+            connection.close()
+            raise
+    store = KnowledgeStore(connection, file)
+    store.name = clean_line(file.stem, limit=64)
+    return store
+
+
+def _give_name(unfinished: Path, target: Path) -> None:
+    try:
+        os.link(unfinished, target)  # never overwrites, unlike a rename
+    except FileExistsError:
+        raise UsageError(f"{target} exists already.", "Choose another name.") from None
+    except OSError:  # a file system without hard links
+        unfinished.rename(target)
+
+
+def _settle(path: Path) -> None:
+    """Wait until the file is on the disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- a file that nobody vouches for ---------------------------------------------------------------------
+
+
+def _check_header(file: Path, *, oldest: int, remedy: str = "") -> None:
+    """Kind and version of a file by its first bytes, before SQLite opens it."""
+    if not file.is_file():
+        raise NotFoundError(f"{file} does not exist.", "Check the path.")
+    with explained(file), open(file, "rb") as opened:
+        header = opened.read(_HEADER_BYTES)
+    version, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
+    if (
+        not header.startswith(b"SQLite format 3\0")
+        or len(header) < _HEADER_BYTES
+        or application != APPLICATION_ID
+    ):
+        raise StorageError(f"{file} is no knowledge base of ragchat.", "`ragchat kb export` writes one.")
+    if version > LATEST:
+        raise StorageError(
+            f"{file} was written by a newer ragchat (schema {version}, this one knows {LATEST}).",
+            "Update ragchat.",
+        )
+    if version < oldest:
+        raise StorageError(f"{file} was written by an older ragchat (schema {version}).", remedy)
+    log = file.with_name(f"{file.name}-wal")
+    if log.is_file() and log.stat().st_size:
+        raise StorageError(
+            f"{file} is in use: a part of it is still in its log.", "Use `ragchat kb export` to copy it."
+        )
+
+
+def _check_space(file: Path, folder: Path) -> None:
+    size, free = file.stat().st_size, shutil.disk_usage(folder).free
+    if size * 1.1 > free:
+        raise StorageError(
+            f"{file} needs {human_bytes(size)}, and {human_bytes(free)} are free in {folder}.",
+            "Free some space.",
+        )
+
+
+def _open_untrusted(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def _check_schema(connection: sqlite3.Connection, file: Path) -> None:
+    """Tables and columns must be ours and nothing else may be there. Raises StorageError."""
+    for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema"):
+        if kind not in ("table", "index") or "VIRTUAL TABLE" in (sql or "").upper():
+            raise StorageError(
+                f"{file} holds a {kind} {clean_line(name)!r}, which no ragchat makes.", "Do not trust it."
+            )
+    found, ours = _columns(connection), _own_columns()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    unknown = found.keys() - ours.keys()
+    wrong = [name for name in found.keys() & ours.keys() if version == LATEST and found[name] != ours[name]]
+    missing = ours.keys() - found.keys() if version == LATEST else set()
+    if odd := sorted(unknown) + sorted(wrong) + sorted(missing):
+        raise StorageError(
+            f"{file} does not hold the tables of a knowledge base ({clean_line(', '.join(odd), limit=200)}).",
+            "Do not trust it.",
+        )
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """The columns of each table; one that is computed shows as such."""
+    names = [
+        row[0]
+        for row in connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        )
+    ]
+    return {
+        name: [
+            row["name"] if not row["hidden"] else f"{row['name']} (computed)"
+            for row in connection.execute("SELECT name, hidden FROM pragma_table_xinfo(?)", (name,))
+        ]
+        for name in names
+    }
+
+
+def _own_columns() -> dict[str, list[str]]:
+    import sqlite_utils
+
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.row_factory = sqlite3.Row
+        migrations().apply(sqlite_utils.Database(connection))
+        return _columns(connection)
+
+
+def _check_content(connection: sqlite3.Connection, file: Path) -> None:
+    """Every page is sound, every text clean. Raises StorageError."""
+    found = fetch(connection, "PRAGMA quick_check(1)")[0][0]
+    if found != "ok":
+        raise StorageError(f"{file} is damaged: {clean_line(str(found), limit=200)}.", "Export it again.")
+    for table, columns in _TEXT_COLUMNS:
+        for text in _texts(connection, table, columns):
+            if clean(text) != text:
+                raise StorageError(
+                    f"{file} holds control characters in {table}, which no ragchat writes.",
+                    "Do not trust it.",
+                )
+
+
+def _texts(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[str]:
+    have = {row["name"] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
+    listed = ", ".join(column for column in columns if column in have)
+    for row in connection.execute(f"SELECT {listed} FROM {table}"):
+        yield from (value for value in row if isinstance(value, str))

@@ -1,0 +1,138 @@
+"""Care for the file of a knowledge base: is it sound, what was deleted is gone from it, it gets another name.
+
+Each works on the file with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.store.database import connect_existing, explained, fetch
+from ragchat.store.knowledge import check_name
+from ragchat.store.watchlock import lock_file, watching
+
+_INVARIANTS = (
+    (
+        "chunks belong to no document",
+        "SELECT count(*) FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)",
+    ),
+    (
+        "documents have another number of chunks than they say",
+        "SELECT count(*) FROM documents d WHERE coalesce(chunk_count, 0)"
+        " <> (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)",
+    ),
+    (
+        "documents that are not indexed have chunks",
+        "SELECT count(*) FROM documents WHERE state <> 'indexed' AND coalesce(chunk_count, 0) > 0",
+    ),
+    (
+        "chunks are not counted, or counted without being there",
+        "SELECT abs((SELECT count(*) FROM chunks) - coalesce((SELECT value FROM meta WHERE key = 'chunk_count'), 0))",
+    ),
+    (
+        "chunk numbers may be given twice",
+        "SELECT count(*) FROM chunks WHERE id >= coalesce((SELECT value FROM meta WHERE key = 'next_chunk'), 1)",
+    ),
+    (
+        "segments overlap",
+        "SELECT count(*) FROM segments a JOIN segments b ON a.id < b.id AND a.state = 'live' AND b.state = 'live'"
+        " AND a.first_chunk <= b.last_chunk AND b.first_chunk <= a.last_chunk",
+    ),
+    (
+        "chunks are in no segment, or a segment holds chunks that are not there",
+        "SELECT abs((SELECT coalesce(sum(size - dead), 0) FROM segments WHERE state = 'live') - (SELECT count(*) FROM chunks))",
+    ),
+    (
+        "segments count their removed chunks wrongly",
+        "SELECT count(*) FROM segments s WHERE state = 'live' AND dead"
+        " <> (SELECT count(*) FROM tombstones WHERE chunk_id BETWEEN s.first_chunk AND s.last_chunk)",
+    ),
+    (
+        "removed chunks are still there",
+        "SELECT count(*) FROM tombstones WHERE chunk_id IN (SELECT id FROM chunks)",
+    ),
+    (
+        "segments have no table of their chunks",
+        "SELECT count(*) FROM segments WHERE state = 'live' AND id NOT IN (SELECT segment_id FROM segment_chunks)",
+    ),
+)
+"""(what is wrong, a query that counts it)."""
+
+
+def problems(path: Path, *, thorough: bool = False) -> list[str]:
+    """What is wrong with the file of a knowledge base, as sentences; none when it is sound.
+
+    SQLite's quick check, or with `thorough` its full one, and the counts that must agree. Raises StorageError when nothing can
+    be read at all.
+    """
+    with contextlib.closing(connect_existing(path, synchronous="NORMAL")) as connection:
+        pragma = "integrity_check" if thorough else "quick_check"
+        found = [str(row[0]) for row in fetch(connection, f"PRAGMA {pragma}(20)")]
+        if found != ["ok"]:
+            return [f"SQLite: {sentence}" for sentence in found]
+        counted = ((sentence, fetch(connection, query)[0][0]) for sentence, query in _INVARIANTS)
+        return [f"{count:,} {sentence}" for sentence, count in counted if count]
+
+
+def wipe_deleted(path: Path) -> None:
+    """Leave nothing of what was deleted in the files of a knowledge base: it is written anew, its log emptied, backups removed.
+
+    Raises StorageError, also when another process still reads an older state, which the log must then keep.
+    """
+    with contextlib.closing(connect_existing(path, synchronous="NORMAL")) as connection, explained(path):
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("VACUUM")
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StorageError(
+                f"{path} is being read by another process: what was removed is still in its log.",
+                "End the other ragchat and repeat the command.",
+            )
+        for backup in path.parent.glob(f"{path.name}.schema-*"):
+            backup.unlink()
+
+
+def rename_knowledge_base(folder: Path, old: str, new: str) -> None:
+    """Give a knowledge base another name. Nobody else may have it open: their changes would go to a file without a name.
+
+    Raises UsageError for a name that is taken or none, NotFoundError, StorageError.
+    """
+    check_name(new)
+    source, target = folder / f"{old}.db", folder / f"{new}.db"
+    if not source.is_file():
+        raise NotFoundError(f"There is no knowledge base {old!r}.", "`ragchat kb list` shows all.")
+    if target.exists():
+        raise UsageError(f"There is a knowledge base {new!r} already.", "Choose another name.")
+    with watching(source):
+        _fold_log(source)
+        with explained(target):
+            try:
+                os.link(source, target)  # never overwrites, unlike a rename
+            except FileExistsError:
+                raise UsageError(
+                    f"There is a knowledge base {new!r} already.", "Choose another name."
+                ) from None
+            except OSError:  # a file system without hard links
+                source.rename(target)
+            source.unlink(missing_ok=True)
+            for backup in folder.glob(f"{source.name}.schema-*"):
+                backup.rename(backup.with_name(target.name + backup.name.removeprefix(source.name)))
+    lock_file(source).unlink(missing_ok=True)
+
+
+def _fold_log(path: Path) -> None:
+    """Make one file of the database and its log, which only works while nobody else has it open. Raises StorageError."""
+    with contextlib.closing(connect_existing(path, synchronous="NORMAL")) as connection:
+        connection.execute("PRAGMA busy_timeout = 2000")
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        except sqlite3.OperationalError:
+            mode = "wal"
+    if mode != "delete":
+        raise StorageError(
+            f"{path.stem} is open in another ragchat.", "Close the chat or end `kb watch`, and try again."
+        )
