@@ -112,6 +112,9 @@ class KnowledgeSettings(Section, frozen=True):
     ] = 30
     extraction_timeout_s: Annotated[float, Meta(gt=0, description="Longest time for one file")] = 60.0
     extraction_memory_mib: Annotated[int, Meta(ge=256, description="Most memory for one file (Linux)")] = 2048
+    query_timeout_s: Annotated[
+        float, Meta(gt=0, description="Longest time for a query of a database source")
+    ] = 30.0
 
 
 class ChatSettings(Section, frozen=True):

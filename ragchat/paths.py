@@ -82,6 +82,11 @@ class Paths:
         """What the micro-benchmark chose per model and machine."""
         return self.cache_dir / "profiles.json"
 
+    @property
+    def packings_file(self) -> Path:
+        """Which way of packing passages measured best, per model."""
+        return self.data_dir / "packings.json"
+
     def create(self) -> None:
         """Make the folders, readable by their owner only. Raises OSError."""
         for folder in (self.config_dir, self.data_dir, self.state_dir, self.cache_dir, self.kb_dir):

@@ -41,9 +41,20 @@ class ChildSilentError(Exception):
 
 
 class Child:
-    """A running child process. `send` and `receive` may be called from different threads."""
+    """A running child process. `send` and `receive` may be called from different threads.
 
-    def __init__(self, module: str, log: Path, env: Mapping[str, str] | None = None) -> None:
+    Whoever waits for several children gives them one queue: a child puts itself into `arrived` for each frame that `receive`
+    then has at once, and for its end.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        arrived: queue.SimpleQueue[Child] | None = None,
+    ) -> None:
         make_private_dir(log.parent)
         with contextlib.suppress(OSError):
             if log.stat().st_size > _LARGEST_LOG:
@@ -66,6 +77,7 @@ class Child:
         self._stdout: BinaryIO = self._process.stdout  # type: ignore[assignment]
         self._writing = threading.Lock()
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._arrived = arrived
         self._reader = threading.Thread(target=self._read, name=f"{module} reader", daemon=True)
         self._reader.start()
 
@@ -127,11 +139,16 @@ class Child:
     def _read(self) -> None:
         try:
             while (frame := read_frame(self._stdout)) is not None:
-                self._frames.put(frame)
+                self._put(frame)
         except (OSError, ValueError):
             pass  # closed under us, or a torn frame: both are the end
         finally:
-            self._frames.put(None)
+            self._put(None)
+
+    def _put(self, frame: bytes | None) -> None:
+        self._frames.put(frame)
+        if self._arrived is not None:
+            self._arrived.put(self)
 
     def _ending(self) -> str:
         try:

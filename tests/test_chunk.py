@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragchat.ingest.chunk import estimate_tokens, first_heading, plain_heading, split
+from ragchat.ingest.blocks import first_heading, plain_heading
+from ragchat.ingest.chunk import estimate_tokens, split
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.types import ChunkDraft, ExtractedText
 

@@ -211,10 +211,13 @@ def test_no_model_file_is_broken_quietly(home: Home, tmp_path: Path, default_mod
 
 def test_kb_shapes(notes: Home) -> None:
     (row,) = notes.json("kb", "list", "--json")
-    assert keys(row) == ["name", "documents", "chunks", "size_bytes", "synced_at", "roots", "path"]
+    assert keys(row) == ["name", "documents", "chunks", "size_bytes", "synced_at", "roots", "path", "sources"]
     assert (row["name"], row["documents"]) == ("notes", 3)
     status = notes.json("kb", "status", "notes", "--json")
-    assert keys(status) == ["found", "indexed", "skipped", "failed", "chunks", "files"]
+    assert keys(status) == [
+        *("found", "indexed", "skipped", "failed", "chunks", "files"),
+        *("roots", "sources", "options", "size_bytes", "synced_at", "watched_by"),
+    ]
     assert (status["found"], status["indexed"], status["skipped"], status["failed"]) == (5, 3, 1, 1)
     assert len(status["files"]) == 5
     for file in status["files"]:
@@ -224,7 +227,12 @@ def test_kb_shapes(notes: Home) -> None:
     found = notes.json("kb", "search", "zephyr warranty", "--json")
     assert keys(found) == ["query", "hits", "took_s"]
     hit = found["hits"][0]
-    assert keys(hit) == ["rank", "score", "path", "page", "lines", "heading", "text", "evidence"]
+    assert keys(hit) == [
+        *("rank", "score", "path", "page", "lines", "heading", "text", "evidence"),
+        *("kb", "highlights", "content_hash"),
+    ]
+    marked = [hit["evidence"][a:b].lower() for a, b in hit["highlights"]]
+    assert set(marked) == {"zephyr", "warranty"}
     assert (found["query"], hit["rank"], hit["page"]) == ("zephyr warranty", 1, None)
     assert hit["evidence"] in hit["text"]
     first, last = hit["lines"]

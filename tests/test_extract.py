@@ -19,11 +19,13 @@ from pathlib import Path
 import pytest
 
 from ragchat.errors import IngestError, RagchatError
-from ragchat.ingest import extract as extract_module
+from ragchat.ingest import readers as readers_module
 from ragchat.ingest.chunk import split
-from ragchat.ingest.extract import Extractor, hash_file, read_source
-from ragchat.ingest.process import decode
+from ragchat.ingest.extract import Extractor
+from ragchat.ingest.source import hash_file, read_source
+from ragchat.ingest.textfile import decode
 from ragchat.ingest.wire import Reason
+from ragchat.pipes import Child
 from ragchat.text import clean
 from ragchat.types import ExtractedText
 
@@ -570,14 +572,18 @@ def small_extractor(tmp_path: Path, *, timeout_s: float = 30.0, memory_mib: int 
     )
 
 
+def child_of(extractor: Extractor) -> Child:
+    (reader,) = extractor._pool._readers
+    return reader.child
+
+
 @posix_only
 @pytest.mark.hazard
 def test_a_child_that_is_killed_costs_one_file(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("text")
     with small_extractor(tmp_path) as extractor:
         extractor.extract(tmp_path / "a.md")
-        child = extractor._child
-        assert child is not None
+        child = child_of(extractor)
         os.kill(child.pid, signal.SIGSTOP)
         threading.Timer(0.3, os.kill, (child.pid, signal.SIGKILL)).start()
         assert reason_of(lambda: extractor.extract(tmp_path / "a.md")) == Reason.CRASHED
@@ -590,8 +596,7 @@ def test_a_child_that_hangs_is_ended(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("text")
     with small_extractor(tmp_path, timeout_s=0.5) as extractor:
         extractor.extract(tmp_path / "a.md")
-        child = extractor._child
-        assert child is not None
+        child = child_of(extractor)
         os.kill(child.pid, signal.SIGSTOP)
         start = time.perf_counter()
         assert reason_of(lambda: extractor.extract(tmp_path / "a.md")) == Reason.TIMEOUT
@@ -614,16 +619,15 @@ def test_memory_is_limited(tmp_path: Path) -> None:
 
 
 def test_children_are_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract_module, "_FILES_PER_CHILD", 2)
+    monkeypatch.setattr(readers_module, "_FILES_PER_CHILD", 2)
     (tmp_path / "a.md").write_text("text")
     pids = []
     with small_extractor(tmp_path) as extractor:
         for _ in range(4):
             extractor.extract(tmp_path / "a.md")
-            assert extractor._child is not None
-            pids.append(extractor._child.pid)
+            pids.append(child_of(extractor).pid)
     assert pids[0] == pids[1] != pids[2] == pids[3]
-    assert extractor._child is None
+    assert extractor._pool._readers == []
 
 
 def test_a_child_that_cannot_start_is_no_file_s_fault(
@@ -632,7 +636,7 @@ def test_a_child_that_cannot_start_is_no_file_s_fault(
     monkeypatch.setenv("RAGCHAT_EXTRACTION_MEMORY_MIB", "many")
     (tmp_path / "a.md").write_text("text")
     extractor = small_extractor(tmp_path)
-    extractor._memory_mib = "none"  # type: ignore[assignment]
+    extractor._pool._memory_mib = "none"  # type: ignore[assignment]
     with extractor, pytest.raises(RagchatError, match="does not start") as caught:
         extractor.extract(tmp_path / "a.md")
     assert not isinstance(caught.value, IngestError)
@@ -641,6 +645,6 @@ def test_a_child_that_cannot_start_is_no_file_s_fault(
 def test_the_parent_never_imports_kreuzberg() -> None:
     import subprocess
 
-    code = "import sys, ragchat.ingest.extract, ragchat.ingest.scan, ragchat.ingest.chunk; print('kreuzberg' in sys.modules)"
+    code = "import sys, ragchat.ingest.sync, ragchat.ingest.extract, ragchat.ingest.chunk; print('kreuzberg' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -178,6 +179,29 @@ def test_what_came_before_the_end_is_still_read(start) -> None:
     assert [child.receive(20), child.receive(20)] == [b"one", b"two"]
     with pytest.raises(ChildGoneError):
         child.receive(20)
+
+
+def test_who_waits_for_several_is_told_which_has_something(start, tmp_path: Path) -> None:
+    start().kill()  # so that the module lies where it is found
+    arrived: queue.SimpleQueue[Child] = queue.SimpleQueue()
+    python_path = os.pathsep.join((str(tmp_path / "place"), str(pipes.PACKAGE.parent)))
+    log = tmp_path / "logs" / "several.log"
+    first, second = (Child("the_child", log, {"PYTHONPATH": python_path}, arrived=arrived) for _ in range(2))
+    try:
+        second.send(b"echo two")
+        assert arrived.get(timeout=20) is second
+        assert second.receive(0) == b"two", "at once"
+        first.send(b"echo one")
+        assert arrived.get(timeout=20) is first
+        assert first.receive(0) == b"one"
+        second.send(b"exit 3")
+        assert arrived.get(timeout=20) is second
+        with pytest.raises(ChildGoneError):
+            second.receive(0)
+        assert arrived.empty()
+    finally:
+        first.kill()
+        second.kill()
 
 
 def test_a_silent_child_is_told_apart_from_one_that_is_gone(start) -> None:

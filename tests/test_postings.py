@@ -161,10 +161,12 @@ def test_frequencies_and_lengths_beyond_their_fields_are_clipped() -> None:
 
 @given(
     st.lists(
-        st.lists(st.sampled_from("amber birch cedar delta ember".split()), max_size=9), min_size=1, max_size=6
+        st.lists(st.sampled_from(["amber", "birch", "cedar", "delta", "ember"]), max_size=9),
+        min_size=1,
+        max_size=6,
     )
 )
-def test_parts_put_together_are_the_whole(texts: list[list[str]]) -> None:  # noqa: SIM905
+def test_parts_put_together_are_the_whole(texts: list[list[str]]) -> None:
     documents = [(DocumentFields(), [chunk(" ".join(words))]) for words in texts]
     whole, parts = invert(documents), concatenate([invert([document]) for document in documents])
     assert whole.lengths.tolist() == parts.lengths.tolist()

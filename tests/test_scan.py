@@ -9,29 +9,34 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ragchat.errors import UsageError
 from ragchat.ingest.formats import Kind, kind_of, looks_binary, suffix_of
-from ragchat.ingest.scan import FoundFile, Skip, scan
+from ragchat.ingest.scan import FoundFile, Scanner, ScanRules, Skip
 
 MIB = 1 << 20
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX file system")
 
 
-def found(*roots: Path, exclude: tuple[str, ...] = (), max_file_bytes: int = MIB) -> list[FoundFile]:
-    files = list(scan(roots, max_file_bytes=max_file_bytes, exclude=exclude))
-    paths = [file.path for file in files]
+def found(*roots: Path, max_file_bytes: int = MIB, **rules: Any) -> list[FoundFile]:
+    return once(Scanner(roots, ScanRules(max_file_bytes, **rules)).everything())
+
+
+def once(files: Iterable[FoundFile]) -> list[FoundFile]:
+    listed = list(files)
+    paths = [file.path for file in listed]
     assert len(paths) == len(set(paths)), "each file once"
-    return files
+    return listed
 
 
-def reasons(root: Path, **options: object) -> dict[str, str]:
+def reasons(root: Path, **rules: Any) -> dict[str, str]:
     real = Path(os.path.realpath(root))
-    return {file.path.relative_to(real).as_posix(): file.reason for file in found(root, **options)}  # type: ignore[arg-type]
+    return {Path(file.path).relative_to(real).as_posix(): file.reason for file in found(root, **rules)}
 
 
 def write(root: Path, *names: str, content: bytes = b"some text\n") -> None:
@@ -142,7 +147,7 @@ def test_roots_overlap_and_are_wanted_even_if_hidden(tmp_path: Path) -> None:
         tmp_path / ".single.md",
         tmp_path,
     ]
-    indexed = sorted(file.path.name for file in found(*roots) if not file.reason)
+    indexed = sorted(Path(file.path).name for file in found(*roots) if not file.reason)
     assert indexed == [".single.md", "a.md", "b.md", "c.md", "d.md", "n.md"]
 
 

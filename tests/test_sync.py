@@ -12,21 +12,26 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ragchat.errors import IngestError, NotFoundError, UsageError
+from ragchat.errors import NotFoundError, UsageError
 from ragchat.ingest import sync as sync_module
-from ragchat.ingest.extract import Extractor
-from ragchat.ingest.scan import FoundFile, Skip, scan
+from ragchat.ingest import writer as writer_module
+from ragchat.ingest.readers import ReaderPool
+from ragchat.ingest.scan import FoundFile, Scanner, Skip
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress, status, sync
-from ragchat.ingest.wire import Reason
+from ragchat.ingest.wire import Failed, Reason, WireInversion
 from ragchat.paths import Paths
-from ragchat.retrieval import analyzer, index
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval import index
+from ragchat.retrieval.invert import Inversion
+from ragchat.retrieval.search import Ranking, Searcher
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken, Document
 
@@ -57,13 +62,13 @@ def options(paths: Paths) -> IngestOptions:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were parsed."""
     names: list[str] = []
-    really = Extractor.extract
+    really = ReaderPool.submit
 
-    def extract(self: Extractor, path: Path) -> object:
-        names.append(path.name)
-        return really(self, path)
+    def submit(self: ReaderPool[Any], what: Any, request: Any, size: int) -> None:
+        names.append(Path(what.file.path).name)
+        really(self, what, request, size)
 
-    monkeypatch.setattr(Extractor, "extract", extract)
+    monkeypatch.setattr(ReaderPool, "submit", submit)
     return names
 
 
@@ -75,9 +80,9 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def run(
-    store: KnowledgeStore, options: IngestOptions, *add: Path, cancel: CancelToken | None = None
+    store: KnowledgeStore, options: IngestOptions, *add: Path, cancel: CancelToken | None = None, **more: Any
 ) -> SyncFinished:
-    *_, last = sync(store, options, cancel=cancel or CancelToken(), add=add)
+    *_, last = sync(store, options, cancel=cancel or CancelToken(), add=add, **more)
     assert isinstance(last, SyncFinished)
     check_sums(store)
     return last
@@ -94,33 +99,29 @@ def states(store: KnowledgeStore) -> dict[str, str]:
 
 
 def finds(store: KnowledgeStore, word: str) -> list[str]:
-    return [Path(hit.path).name for hit in Searcher([store]).search(word, 10).hits]
+    ranking = Ranking(drop_near_duplicates=False)
+    return [Path(hit.path).name for hit in Searcher([store]).search(word, 10, ranking=ranking).hits]
 
 
 def check_whole(store: KnowledgeStore) -> None:
-    """The index says of each document what its chunks say."""
+    """The file is sound, no document is cut short, and the index says of each document what its chunks say."""
     with closing(sqlite3.connect(store.path)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        for document_id, count in db.execute("SELECT id, chunk_count FROM documents").fetchall():
-            (rows,) = db.execute(
-                "SELECT count(*) FROM chunks WHERE document_id = ?", (document_id,)
-            ).fetchone()
-            assert rows == count
-        counted = dict(
-            db.execute(
-                "SELECT term, (SELECT coalesce(sum(p.df), 0) FROM postings p WHERE p.term_id = terms.id) FROM terms"
-            )
-        )
-        stored = dict(db.execute("SELECT term, df FROM terms"))
-        (orphans,) = db.execute(
-            "SELECT count(*) FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)"
-        ).fetchone()
-        (dead,) = db.execute("SELECT count(*) FROM tombstones").fetchone()
+        short = "SELECT path FROM documents d WHERE chunk_count <> (SELECT count(*) FROM chunks WHERE document_id = d.id)"
+        assert db.execute(short).fetchall() == []
+        orphans = "SELECT id FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)"
+        assert db.execute(orphans).fetchall() == []
         (chunks,) = db.execute("SELECT count(*) FROM chunks").fetchone()
-    assert orphans == 0
-    assert store.statistics().chunk_count == chunks
-    if not dead:
-        assert counted == stored
+        terms = [row[0] for row in db.execute("SELECT DISTINCT term FROM postings")]
+    segments = store.index.segments()
+    assert (
+        sum(segment.size - segment.dead for segment in segments) == chunks == store.statistics().chunk_count
+    )
+    dfs: Counter[str] = Counter()
+    for file, drafts, _ in store.indexed_documents():
+        made = index.analyse([(file, drafts)])
+        dfs.update(dict(zip(made.postings.terms, made.postings.counts.tolist(), strict=True)))
+    assert store.index.dfs(terms) == dfs
 
 
 # --- changes ----------------------------------------------------------------------------------------------
@@ -212,22 +213,21 @@ def test_an_unreadable_file_is_tried_again_though_nothing_of_it_changed(
     docs: Path, store: KnowledgeStore, options: IngestOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Permissions change neither size nor mtime. (Root may read everything, hence no chmod here.)"""
-    really = sync_module.hash_file
+    really = ReaderPool.results
 
-    def refuse(path: Path) -> tuple[str, int, int]:
-        if Path(path).name == "a.md":
-            raise IngestError(Reason.NO_PERMISSION)
-        return really(path)
+    def refuse(self: ReaderPool[Any], timeout_s: float) -> Iterator[tuple[Any, Any]]:
+        for task, result in really(self, timeout_s):
+            yield task, Failed(Reason.NO_PERMISSION) if task.file.path.endswith("a.md") else result
 
     with monkeypatch.context() as patch:
-        patch.setattr(sync_module, "hash_file", refuse)
+        patch.setattr(ReaderPool, "results", refuse)
         assert run(store, options, docs).status.failed == 1
         assert states(store)["a.md"] == Reason.NO_PERMISSION
         assert run(store, options).status.failed == 1
     finished = run(store, options)
     assert (finished.status.failed, finished.status.indexed) == (0, 3)
     with monkeypatch.context() as patch:
-        patch.setattr(sync_module, "hash_file", refuse)
+        patch.setattr(ReaderPool, "results", refuse)
         write(docs, "a.md", "The aardvark changed.\n")
         assert run(store, options).status.failed == 1
     assert finds(store, "aardvark") == [], "what it says now is not known"
@@ -323,14 +323,14 @@ def test_a_folder_that_cannot_be_opened_keeps_its_documents(
     """(Root may open everything, hence no chmod here.)"""
     run(store, options, docs)
 
-    def scan_without_sub(*args: object, **kwargs: object) -> Iterator[FoundFile]:
-        for file in scan(*args, **kwargs):  # type: ignore[arg-type]
-            if file.path.parent.name != "sub":
-                yield file
-        yield FoundFile(docs / "sub", 0, 0, Skip.NO_PERMISSION)
+    really = Scanner.everything
+
+    def scan_without_sub(self: Scanner) -> Iterator[FoundFile]:
+        yield from (file for file in really(self) if Path(file.path).parent.name != "sub")
+        yield FoundFile(str(docs / "sub"), 0, 0, Skip.NO_PERMISSION)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sync_module, "scan", scan_without_sub)
+        patch.setattr(Scanner, "everything", scan_without_sub)
         for _ in range(3):
             assert run(store, options).removed == 0
             assert finds(store, "cormorant") == ["c.md"]
@@ -475,19 +475,31 @@ def test_two_syncs_at_once(
     assert run(store, options).unchanged == 60
 
 
+def analyse_as_before(patch: pytest.MonkeyPatch) -> None:
+    really = writer_module._inversion
+
+    def older(inversion: WireInversion) -> Inversion:
+        found = really(inversion)
+        return replace(
+            found, postings=replace(found.postings, terms=[f"old{term}" for term in found.postings.terms])
+        )
+
+    patch.setattr(index, "VERSION", "older")
+    patch.setattr(writer_module, "_inversion", older)
+
+
 def test_an_index_of_another_analysis_is_built_anew(
     docs: Path, store: KnowledgeStore, options: IngestOptions, read: list[str], paths: Paths
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analyzer, "VERSION", "older")
-        patch.setattr(index, "terms", lambda text: [f"old{word}" for word in text.lower().split()])
+        analyse_as_before(patch)
         run(store, options, docs)
     assert store.analyzer_version() == "older"
     assert finds(store, "aardvark") == []
     read.clear()
     finished = run(store, options)
     assert finished.status.indexed == 3
-    assert store.analyzer_version() == analyzer.VERSION
+    assert store.analyzer_version() == index.VERSION
     assert sorted(finds(store, "aardvarks diving")) == ["a.md", "c.md"]
     assert run(store, options).unchanged == 3
 
@@ -496,59 +508,92 @@ def test_an_index_built_anew_scores_as_a_fresh_one(
     docs: Path, store: KnowledgeStore, options: IngestOptions, paths: Paths
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(analyzer, "VERSION", "older")
-        patch.setattr(index, "terms", lambda text: [f"old{word}" for word in text.lower().split()])
+        analyse_as_before(patch)
         run(store, options, docs)
     run(store, options)
     with KnowledgeStore.create(paths.kb_dir, "fresh") as fresh:
         run(fresh, options, docs)
         assert store.statistics().total_length == fresh.statistics().total_length
         names = ["the", "aardvark", "sleep", "dive", "oldsleeps.", "oldthe", "alpha"]
-        assert {n: df for n, (_, df) in store.term_dfs(names).items()} == {
-            n: df for n, (_, df) in fresh.term_dfs(names).items()
-        }
+        assert store.index.dfs(names) == fresh.index.dfs(names) != {}
+    check_whole(store)
 
 
 @posix_only
 @pytest.mark.hazard
 def test_killed_while_indexing(tmp_path: Path, paths: Paths, options: IngestOptions) -> None:
+    number, rounds = 600, 30
     folder = tmp_path / "many"
-    many(folder, 300)
-    expected = None
+    many(folder, number)
+    with KnowledgeStore.create(paths.kb_dir, "fresh") as store:
+        run(store, options, folder)
+        expected = contents(store)
     chance = random.Random(7)
-    env = {**os.environ, "RAGCHAT_HOME": str(tmp_path / "home")}
     cut_short = 0
-    for round_number in range(8):
+    for round_number in range(rounds):
         name = f"kb{round_number}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "ragchat", "kb", "add", name, str(folder)],
-            env=env,
-            stderr=subprocess.DEVNULL,
+            [
+                sys.executable,
+                "-c",
+                SYNC_IN_SMALL_BATCHES,
+                str(paths.kb_dir),
+                name,
+                str(options.log),
+                str(folder),
+            ]
         )
         # Wherever it is then.
         database = paths.kb_dir / f"{name}.db"
         deadline = time.monotonic() + 30
-        enough = chance.randint(1, 250)
+        enough = chance.randint(0, number * 9 // 10)
         while time.monotonic() < deadline and process.poll() is None and indexed_in(database) < enough:
             time.sleep(0.002)
+        time.sleep(chance.random() * 0.05)
         acknowledged = indexed_in(database)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with KnowledgeStore.open(paths.kb_dir, name) as store:
+        with KnowledgeStore.create(paths.kb_dir, name) as store:
             check_whole(store)
             documents = [d for d in store.documents() if d.state == "indexed"]
             assert len(documents) >= acknowledged, "what was committed is there"
-            cut_short += len(documents) < 300
-            for document in documents:
+            cut_short += len(documents) < number
+            for document in documents[::40]:
                 assert finds(store, word_of(number_of(document))) == [Path(document.path).name]
-            finished = run(store, options)
-            assert (finished.status.found, finished.status.indexed) == (300, 300)
-            assert finished.unchanged >= len(documents)
+            finished = run(store, options, folder)
+            assert (finished.status.found, finished.status.indexed) == (number, number)
+            assert finished.unchanged == len(documents), "what was committed is not read again"
             check_whole(store)
-            found = (store.statistics().chunk_count, store.statistics().total_length)
-            expected = expected or found
-            assert found == expected
-    assert cut_short >= 4, "most of the kills must come in the middle"
+            assert contents(store) == expected
+    assert cut_short >= rounds // 2, "most of the kills must come in the middle"
+
+
+SYNC_IN_SMALL_BATCHES = """
+import sys
+from pathlib import Path
+from ragchat.ingest import writer
+from ragchat.ingest.sync import IngestOptions, sync
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.types import CancelToken
+
+writer._LONGEST_S = writer._LONGEST_LATER_S = 0.03
+folder, name, log, docs = sys.argv[1:]
+with KnowledgeStore.create(Path(folder), name) as store:
+    for _ in sync(store, IngestOptions(log=Path(log)), cancel=CancelToken(), add=[Path(docs)]):
+        pass
+"""
+
+
+def contents(store: KnowledgeStore) -> tuple[object, ...]:
+    """What does not depend on the order in which documents came in."""
+    with closing(sqlite3.connect(store.path)) as db:
+        chunks = db.execute(
+            "SELECT d.path, c.ordinal, c.heading, c.text, d.language, d.content_hash FROM chunks c"
+            " JOIN documents d ON d.id = c.document_id ORDER BY 1, 2"
+        ).fetchall()
+        terms = [row[0] for row in db.execute("SELECT DISTINCT term FROM postings")]
+    statistics = store.statistics()
+    return chunks, store.index.dfs(terms), statistics.chunk_count, statistics.total_length
 
 
 def number_of(document: Document) -> int:

@@ -155,7 +155,7 @@ def test_a_missing_file_and_a_newer_index_are_said(stage: Stage) -> None:
         stage.services, replace(citation, hit=replace(citation.hit, content_hash="old"))
     )
     assert any("not there any more" in note for note in opened.notes)
-    assert any("indexed again" in note for note in opened.notes)
+    assert any("changed since this was cited" in note for note in opened.notes)
 
 
 async def test_the_editor_opens_at_the_evidence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from ragchat.errors import ModelFileError
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import ending
 from ragchat.tui.app import RagchatApp
-from ragchat.tui.screens.add_documents import AddDocuments, complete_path, suggested_name
+from ragchat.tui.paths import complete_path, suggested_name
+from ragchat.tui.screens.add_documents import AddDocuments
 from ragchat.tui.screens.choose import KnowledgePicker, ModelPicker
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.screens.help import HelpScreen, bound_keys, key_groups

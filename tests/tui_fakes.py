@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
+import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,7 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
-from ragchat.ingest.sync import SyncFinished, SyncProgress
+from ragchat.ingest.forget import forget
+from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
+from ragchat.retrieval import index
+from ragchat.session.attachment import Attachment, names_of, read, stored_question
 from ragchat.session.chat import ChatSession
 from ragchat.session.events import (
     AnswerFinished,
@@ -29,7 +33,7 @@ from ragchat.session.events import (
     SessionEvent,
 )
 from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import FileRecord, KnowledgeStore, SegmentDraft
+from ragchat.store.knowledge import FileRecord, KnowledgeStore, remove_knowledge_base
 from ragchat.tui.services import ModelChoice, SelectableModel, Services
 from ragchat.types import (
     CancelToken,
@@ -70,6 +74,8 @@ class Script:
     delay_s: float = 0.0
     questions: list[str] = field(default_factory=list)
     asked_of: list[tuple[str, ...]] = field(default_factory=list)
+    files: list[tuple[Attachment, ...]] = field(default_factory=list)
+    pinned: list[tuple[Hit, ...]] = field(default_factory=list)
 
     def release(self) -> None:
         self.gate.set()
@@ -82,14 +88,24 @@ class ScriptedSession:
         self._store, self._names, self._script = store, tuple(names), script
 
     def ask(
-        self, conversation_id: int, question: str, *, attachment: str = "", cancel: CancelToken
+        self,
+        conversation_id: int,
+        question: str,
+        *,
+        attachment: str = "",
+        files: Sequence[Attachment] = (),
+        pinned: Sequence[Hit] = (),
+        cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
         script, store = self._script, self._store
         script.questions.append(question)
         script.asked_of.append(self._names)
+        script.files.append(tuple(files))
+        script.pinned.append(tuple(pinned))
         if script.fail_before:
             raise script.fail_before
-        asked = store.add_user_message(conversation_id, question)
+        content = stored_question(question, attachment, names_of(files, pinned))
+        asked = store.add_user_message(conversation_id, content)
         answer = store.begin_answer(conversation_id)
         yield MessageStored(conversation_id, asked.id, answer.id)
         citations = script.citations if self._names else ()
@@ -228,6 +244,10 @@ class Stage:
     choices: list[ModelChoice] = field(default_factory=list)
     pull_gate: threading.Event = field(default_factory=threading.Event)
     sync_gate: threading.Event = field(default_factory=threading.Event)
+    read_gate: threading.Event = field(default_factory=threading.Event)
+    watched: tuple[str, ...] = ()
+    watching: list[str] = field(default_factory=list)
+    watch_changes: queue.Queue[Path] = field(default_factory=queue.Queue)
 
     def chats(self) -> contextlib.closing[ChatStore]:
         return contextlib.closing(self.services.open_chats())
@@ -250,6 +270,7 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         stage.choices = [replace(choice, installed=False) for choice in stage.choices]
     stage.pull_gate.set()
     stage.sync_gate.set()
+    stage.read_gate.set()
 
     def names() -> tuple[str, ...]:
         mine = tuple(sorted(path.stem for path in kb_dir.glob("*.db") if path.stem != "manual"))
@@ -281,6 +302,28 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
                 add_document(store, path, path.read_text("utf-8", "replace"))
             yield SyncFinished(store.status(), 0, 0, 0.5, cancel.cancelled)
 
+    def watch(name: str, cancel: CancelToken) -> Iterator[object]:
+        stage.watching.append(name)
+        with KnowledgeStore.open(kb_dir, name) as store:
+            yield SyncFinished(store.status(), 0, 0, 0.0, False)
+            while not cancel.cancelled:
+                with contextlib.suppress(queue.Empty):
+                    path = stage.watch_changes.get(timeout=0.01)
+                    add_document(store, path, path.read_text("utf-8"))
+                    yield SyncFinished(store.status(), 0, 0, 0.0, False)
+        stage.watching.remove(name)
+
+    def set_watched(names: tuple[str, ...]) -> None:
+        stage.watched = names
+
+    def forget_document(name: str, path: str) -> None:
+        with KnowledgeStore.open(kb_dir, name) as store:
+            forget(store, path)
+
+    def read_attachment(path: Path) -> Attachment:
+        stage.read_gate.wait(WAIT_S)
+        return read(path, IngestOptions(folder / "extraction.log"))
+
     def pull(name: str, report: Callable[[int, int, float, float | None], None], cancel: CancelToken) -> Path:
         stage.pulls.append(name)
         for percent in range(0, 101, 5):
@@ -311,6 +354,13 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         knowledge_bases=statuses,
         open_knowledge_base=lambda name: KnowledgeStore.open(kb_dir, name),
         sync=sync,
+        watch=watch,
+        watched=lambda: stage.watched,
+        set_watched=set_watched,
+        sync_at_start=False,
+        forget=forget_document,
+        remove_knowledge_base=lambda name: remove_knowledge_base(kb_dir, name),
+        read_attachment=read_attachment,
         models=lambda: stage.choices,
         pull_model=pull,
         editor="",
@@ -398,7 +448,7 @@ PRESSURE = GUIDE[GUIDE.index("The boiler wants") : GUIDE.index("Afterwards, in p
 
 
 def add_document(store: KnowledgeStore, path: Path, text: str, *, source_lines: bool = True) -> int:
-    """Write a document of one chunk per paragraph; it cannot be searched, only read."""
+    """Write a document of one chunk per paragraph."""
     chunks, position, line = [], 0, 1
     for part in text.split("\n\n"):
         if part:
@@ -414,7 +464,7 @@ def add_document(store: KnowledgeStore, path: Path, text: str, *, source_lines: 
         content_hash="abc",
         source_lines=source_lines,
     )
-    return store.write_document(record, chunks, SegmentDraft(b"\x05\x00" * len(chunks), 5 * len(chunks), {}))
+    return index.write_document(store, record, chunks)
 
 
 def make_citation(

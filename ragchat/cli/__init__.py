@@ -15,8 +15,12 @@ from ragchat.text import clean_line
 _COMMANDS = {
     "chat": ("ragchat.cli.chat", "Open the chat (also what plain `ragchat` does)."),
     "ask": ("ragchat.cli.ask", "Answer one question on standard output."),
-    "kb": ("ragchat.cli.kb", "Knowledge bases: add, sync, search, list, status, remove."),
+    "kb": (
+        "ragchat.cli.kb",
+        "Knowledge bases: add, sync, watch, search, list, status, settings, check, export and more.",
+    ),
     "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
+    "eval": ("ragchat.cli.eval", "Measure what serves you best: how passages are packed."),
     "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
     "config": ("ragchat.cli.config", "Settings: show, path, set."),
     "doctor": ("ragchat.cli.doctor", "Look for what is wrong and say what to do."),

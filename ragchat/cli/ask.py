@@ -6,8 +6,10 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +30,7 @@ from ragchat.types import CancelToken, LoadProgress, PrefillProgress, TextDelta
 
 if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
+    from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession, Preview
     from ragchat.session.events import AnswerFinished, QueryUsed
 
@@ -37,7 +40,15 @@ FIRST_BYTE_S = 5.0
 
 @click.command()
 @click.argument("question", required=False, default="")
-@click.argument("attach", required=False, default="", metavar="[-]", type=click.Choice(["", "-"]))
+@click.argument("wait", required=False, default="", metavar="[-]", type=click.Choice(["", "-"]))
+@click.option(
+    "--attach",
+    "attached",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file to ask about without indexing it, of any kind that `kb add` reads; may be repeated.",
+)
 @click.option("--kb", "names", multiple=True, metavar="NAME", help="Knowledge base to ask; may be repeated.")
 @click.option("--model", "model_name", default="", metavar="NAME", help="Model to ask, by name or path.")
 @click.option(
@@ -66,7 +77,8 @@ FIRST_BYTE_S = 5.0
 def ask(
     context: Context,
     question: str,
-    attach: str,
+    wait: str,
+    attached: tuple[Path, ...],
     names: tuple[str, ...],
     model_name: str,
     strict: bool | None,
@@ -83,9 +95,10 @@ def ask(
     """Answer QUESTION from your documents, with citations.
 
     Text piped into standard input is attached to the question; a `-` after QUESTION waits for it, however long it takes. With
-    `-` as QUESTION it is the question. The answer goes to standard output, everything else to standard error.
+    `-` as QUESTION it is the question. Of a file that is attached those passages go in that speak to the question. The answer
+    goes to standard output, everything else to standard error.
     """
-    asked, attachment = _inputs(question, batch=batch, wait=attach == "-")
+    asked, attachment = _inputs(question, batch=batch, wait=wait == "-")
     if no_rag and (names or strict):
         raise UsageError(f"{'--kb' if names else '--strict'} and --no-rag exclude each other.")
     chosen = () if no_rag else tuple(dict.fromkeys(names)) or build.default_knowledge_bases(context)
@@ -93,11 +106,12 @@ def ask(
         build.sampling(context), temperature=temperature, seed=seed, max_tokens=max_tokens
     )
     options = build.ask_options(context, k=k or 0, strict=strict, sampled=sampled)
-    if options.strict and not (chosen or no_rag):
+    if options.strict and not (chosen or no_rag or attached):
         raise NothingFoundError(
             "There are no documents to answer from.", "`ragchat kb add NAME FOLDER` indexes them."
         )
     context.paths.create()
+    files = _read(context, attached)
     with ExitStack() as stack:
         model = build.model(context, model_name)
         stack.callback(model.close)
@@ -112,7 +126,7 @@ def ask(
             failed = 0
             for row in read_batch(batch):
                 try:
-                    answer = _run(session, model, chosen, row.question)
+                    answer = _run(session, model, chosen, row.question, files=files)
                 except (PromptTooLongError, InferenceDiedError) as error:  # the next question may do better
                     failed += 1
                     data({"id": row.id, "question": row.question, "error": str(error)})
@@ -124,12 +138,20 @@ def ask(
                 raise ModelError(f"{failed} questions could not be answered; their lines say why.")
             return
         if dry_run:
-            _show_prompt(session.preview(asked, attachment=attachment, cancel=CancelToken()), as_json=as_json)
+            preview = session.preview(asked, attachment=attachment, files=files, cancel=CancelToken())
+            _show_prompt(preview, as_json=as_json)
             return
         conversation = session.start(asked, knowledge_bases=chosen) if chats else 0
         live = not as_json and sys.stdout.isatty()
         answer = _run(
-            session, model, chosen, asked, attachment=attachment, conversation=conversation, live=live
+            session,
+            model,
+            chosen,
+            asked,
+            attachment=attachment,
+            files=files,
+            conversation=conversation,
+            live=live,
         )
         if as_json:
             data(answer.as_json(), indent=2)
@@ -137,7 +159,7 @@ def ask(
             _show(answer, live=live)
         if answer.finished.finish_reason == "cancelled":
             raise CancelledError("Stopped; the answer so far is kept." if conversation else "Stopped.")
-        if options.strict and chosen and not answer.finished.from_documents and not attachment:
+        if options.strict and chosen and not answer.finished.from_documents and not (attachment or files):
             raise NothingFoundError(
                 "Nothing in the documents matches the question.", "Ask in other words, or without --strict."
             )
@@ -191,6 +213,7 @@ def _run(
     question: str,
     *,
     attachment: str = "",
+    files: Sequence[Attachment] = (),
     conversation: int = 0,
     live: bool = False,
 ) -> _Answer:
@@ -198,7 +221,7 @@ def _run(
 
     used, finished = None, None
     with _Progress() as progress, cancel_on_interrupt() as cancel:
-        for event in session.ask(conversation, question, attachment=attachment, cancel=cancel):
+        for event in session.ask(conversation, question, attachment=attachment, files=files, cancel=cancel):
             match event:
                 case QueryUsed():
                     used = event
@@ -244,6 +267,15 @@ class _Progress:
         if self._shown:
             click.echo("\r" + " " * self._shown + "\r", nl=False, err=True)
             self._shown = 0
+
+
+def _read(context: Context, paths: Sequence[Path]) -> list[Attachment]:
+    """The files of `--attach`. Raises NotFoundError, IngestError."""
+    if not paths:
+        return []
+    from ragchat.session.attachment import read
+
+    return [read(path, build.ingest_options(context)) for path in dict.fromkeys(paths)]
 
 
 def _inputs(question: str, *, batch: str | None, wait: bool) -> tuple[str, str]:

@@ -95,6 +95,7 @@ def ask_options(
 ) -> AskOptions:
     """How questions are answered; arguments that are given win over the settings."""
     from ragchat.session.chat import AskOptions
+    from ragchat.session.packing import read_choices
 
     retrieval, chat = context.settings.retrieval, context.settings.chat
     return AskOptions(
@@ -105,6 +106,7 @@ def ask_options(
         min_match=retrieval.min_match,
         strict=chat.strict if strict is None else strict,
         instructions=chat.system_prompt,
+        packings=read_choices(context.paths.packings_file),
     )
 
 
@@ -120,6 +122,7 @@ def ingest_options(context: Context) -> IngestOptions:
         overlap_tokens=settings.overlap_tokens,
         timeout_s=settings.extraction_timeout_s,
         memory_mib=settings.extraction_memory_mib,
+        query_timeout_s=settings.query_timeout_s,
     )
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ragchat.cli import build
-from ragchat.cli.batch import read_batch
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
-from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError, UsageError
+from ragchat.cli.context import Context, data, note, pass_context
+from ragchat.cli.kb_files import check, export, forget, import_, rename
+from ragchat.cli.kb_search import search
+from ragchat.cli.kb_sync import add_table, run_sync
+from ragchat.cli.kb_watch import describe, settings, watch
+from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
-from ragchat.text import clean_line, human_bytes, human_seconds
-
-if TYPE_CHECKING:
-    from ragchat.ingest.sync import SyncFinished
-    from ragchat.retrieval.search import Searcher, SearchResult
-    from ragchat.types import Hit
+from ragchat.store.watchlock import watcher
+from ragchat.text import clean_line, human_bytes
 
 
 @click.group()
@@ -27,30 +27,101 @@ def kb() -> None:
 
 @kb.command()
 @click.argument("name")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH…")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH…")
+@click.option(
+    "--sqlite",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A database: the rows of --query become documents.",
+)
+@click.option(
+    "--query", default="", metavar="SELECT…", help="What to read of the database; it is only ever read."
+)
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A CSV or TSV file with a header: its rows become documents.",
+)
+@click.option(
+    "--key",
+    default="",
+    metavar="COLUMN",
+    help="The column whose value names a row, so that it is known again.",
+)
+@click.option(
+    "--label", default="", metavar="NAME", help="How the query is called; without it the table after FROM."
+)
 @pass_context
-def add(context: Context, name: str, paths: tuple[Path, ...]) -> None:
-    """Add files and folders to the knowledge base NAME, which is made when new, and index them."""
+def add(
+    context: Context,
+    name: str,
+    paths: tuple[Path, ...],
+    sqlite: Path | None,
+    query: str,
+    csv: Path | None,
+    key: str,
+    label: str,
+) -> None:
+    """Add files and folders, or the rows of a table, to the knowledge base NAME, which is made when new, and index them.
+
+    The same command again brings them up to date, and so do `kb sync` and `kb watch`: only changed rows are indexed anew.
+    """
     check_name(name)
+    if not paths and not sqlite and not csv:
+        raise UsageError(
+            "There is nothing to add.", "Give a PATH, --sqlite FILE --query SELECT…, or --csv FILE."
+        )
+    if (query or label) and not sqlite:
+        raise UsageError("--query and --label belong to --sqlite.")
+    if key and bool(sqlite) == bool(csv):
+        raise UsageError("--key belongs to one --sqlite or --csv.")
     for path in paths:
         if not path.exists():
             raise NotFoundError(f"{clean_line(str(path))} does not exist.", "Check the path.")
     context.paths.create()
-    with KnowledgeStore.create(context.paths.kb_dir, name) as store:
-        _sync(context, store, paths)
+    made = not (context.paths.kb_dir / f"{name}.db").exists()
+    try:
+        with KnowledgeStore.create(context.paths.kb_dir, name) as store:
+            if csv:
+                add_table(context, store, "csv", csv, query="", key=key, label="")
+            if sqlite:
+                add_table(context, store, "sqlite", sqlite, query=query, key=key, label=label)
+            if paths:
+                _remember(store, paths)
+                run_sync(context, store, paths)
+    except (UsageError, NotFoundError):
+        if made and not _holds_anything(context, name):
+            remove_knowledge_base(context.paths.kb_dir, name)
+        raise
+
+
+def _remember(store: KnowledgeStore, paths: tuple[Path, ...]) -> None:
+    if store.options().forgotten:
+        from ragchat.ingest.forget import remember
+
+        remember(store, [os.path.realpath(path) for path in paths])
+
+
+def _holds_anything(context: Context, name: str) -> bool:
+    with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+        return bool(store.roots() or store.sources() or store.documents())
 
 
 @kb.command()
 @click.argument("names", nargs=-1, metavar="[NAME]…")
+@click.option(
+    "--prune", is_flag=True, help="Also take out what lay in folders that are empty or missing now."
+)
 @pass_context
-def sync(context: Context, names: tuple[str, ...]) -> None:
-    """Bring knowledge bases up to date with their files (all of them without NAME)."""
+def sync(context: Context, names: tuple[str, ...], prune: bool) -> None:
+    """Bring knowledge bases up to date with their files and tables (all of them without NAME)."""
     chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
     if not chosen:
         note("There is no knowledge base yet: ragchat kb add NAME FOLDER makes one.")
     for name in chosen:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-            _sync(context, store, ())
+            run_sync(context, store, prune=prune)
 
 
 @kb.command("list")
@@ -75,6 +146,7 @@ def list_(context: Context, as_json: bool) -> None:
                 "synced_at": status.synced_at,
                 "roots": list(status.roots),
                 "path": status.path,
+                "sources": [source.prefix.rstrip("#") for source in status.sources],
             }
         )
     if as_json:
@@ -87,46 +159,8 @@ def list_(context: Context, as_json: bool) -> None:
     for row in rows:
         click.echo(
             f"{row['name']:{width}}  {row['documents']:>7,} documents  {row['chunks']:>9,} chunks"
-            f"  {human_bytes(row['size_bytes']):>10}  {clean_line(', '.join(row['roots']))}"
+            f"  {human_bytes(row['size_bytes']):>10}  {clean_line(', '.join(row['roots'] + row['sources']))}"
         )
-
-
-@kb.command()
-@click.argument("query", required=False, default="")
-@click.option(
-    "--kb", "names", multiple=True, metavar="NAME", help="Knowledge base to search; may be repeated."
-)
-@click.option("-k", type=click.IntRange(1, 1000), help="Number of hits.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option(
-    "--batch",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE.jsonl",
-    help='One {"id", "question"} a line in, JSON lines out.',
-)
-@pass_context
-def search(
-    context: Context, query: str, names: tuple[str, ...], k: int | None, as_json: bool, batch: str | None
-) -> None:
-    """Search without a model: the passages that speak to QUERY, best first."""
-    from ragchat.retrieval.search import Searcher
-
-    if bool(query.strip()) == bool(batch):
-        raise UsageError("Give a query, or --batch with a file of them.")
-    chosen = tuple(dict.fromkeys(names)) or build.default_knowledge_bases(context)
-    if not chosen:
-        raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
-    hits = k or context.settings.retrieval.k
-    with build.knowledge_bases(context, chosen) as stores:
-        searcher = Searcher(stores)
-        if batch:
-            for row in read_batch(batch):
-                found = _search_json(searcher, row.question, hits)
-                data({"id": row.id, **found})
-        elif as_json:
-            data(_search_json(searcher, query, hits), indent=2)
-        else:
-            _show_hits(searcher.search(query, hits))
 
 
 @kb.command()
@@ -135,11 +169,18 @@ def search(
 @click.option("--all", "show_all", is_flag=True, help="List indexed files, too.")
 @pass_context
 def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
-    """Every file of NAME: indexed, skipped or failed and why, changed or missing since the last sync."""
+    """Every file of NAME: indexed, skipped or failed and why, changed or missing since the last sync.
+
+    \b
+    --json: {"found", "indexed", "skipped", "failed", "chunks", "files": [{"path", "state", "reason"}],
+    "roots", "sources": [{"kind", "path", "label", "query", "key", "synced_at", "note"}],
+    "options" (as in `kb settings --json`), "size_bytes", "synced_at", "watched_by": process or null}
+    """
     from ragchat.ingest.sync import status as compare
 
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         found = compare(store)
+        watched_by = watcher(store.path)
     if as_json:
         data(
             {
@@ -149,6 +190,12 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
                 "failed": found.failed,
                 "chunks": found.chunks,
                 "files": [{"path": d.path, "state": d.state, "reason": d.reason} for d in found.documents],
+                "roots": list(found.roots),
+                "sources": [asdict(source) for source in found.sources],
+                "options": asdict(found.options),
+                "size_bytes": found.size_bytes,
+                "synced_at": found.synced_at,
+                "watched_by": watched_by,
             },
             indent=2,
         )
@@ -161,6 +208,14 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
     click.echo(
         f"  {found.chunks:,} chunks, {human_bytes(found.size_bytes)}, synced {found.synced_at or 'never to the end'}"
     )
+    for line in describe(found.options):
+        click.echo(line)
+    for source in found.sources:
+        key = f"by {source.key!r}" if source.key else "by their content"
+        trouble = f"; {source.note}" if source.note else ""
+        click.echo("  " + clean_line(f"rows {key} from {source.prefix.rstrip('#')}{trouble}"))
+    if watched_by is not None:
+        click.echo(f"  watched by process {watched_by}")
     if changed or found.missing:
         click.echo(
             f"  since then {changed:,} changed and {found.missing:,} gone: ragchat kb sync {found.name}"
@@ -188,99 +243,5 @@ def remove(context: Context, name: str, yes: bool) -> None:
     note(f"Removed {name}.")
 
 
-def _sync(context: Context, store: KnowledgeStore, paths: tuple[Path, ...]) -> None:
-    from ragchat.ingest.sync import SyncFinished, SyncProgress
-    from ragchat.ingest.sync import sync as bring_up_to_date
-
-    finished = None
-    with cancel_on_interrupt() as cancel, _bar(store.name) as update:
-        for event in bring_up_to_date(store, build.ingest_options(context), cancel=cancel, add=paths):
-            match event:
-                case SyncProgress():
-                    update(event)
-                case SyncFinished():
-                    finished = event
-    assert finished
-    _report(finished)
-    if finished.cancelled:
-        raise CancelledError("Stopped; what was indexed is kept.", f"`ragchat kb sync {store.name}` goes on.")
-
-
-class _bar:  # noqa: N801  used like a function
-    """A progress bar on standard error when that is a terminal."""
-
-    def __init__(self, name: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._name = name
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not interactive(),
-        )
-        self._task = self._progress.add_task(f"{name}: looking for files", total=None, rate="")
-
-    def __enter__(self) -> Any:
-        self._progress.start()
-        return self._update
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _update(self, event: Any) -> None:
-        doing = f"{self._name}: {'indexing' if event.total else 'looking for files'}"
-        rate = f"{event.files_per_s:.0f} files/s" if event.files_per_s else ""
-        self._progress.update(
-            self._task, description=doing, completed=event.done, total=event.total or None, rate=rate
-        )
-
-
-def _report(finished: SyncFinished) -> None:
-    status = finished.status
-    note(
-        f"{status.name}: found {status.found:,} = indexed {status.indexed:,} + skipped {status.skipped:,}"
-        f" + failed {status.failed:,}; {finished.unchanged:,} unchanged, {finished.removed:,} removed; {status.chunks:,} chunks,"
-        f" {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
-    )
-    if status.skipped + status.failed:
-        note(f"  ragchat kb status {status.name} says why files were skipped or failed.")
-
-
-def _search_json(searcher: Searcher, query: str, k: int) -> dict[str, Any]:
-    result = searcher.search(query, k)
-    return {
-        "query": query,
-        "hits": [_hit_json(hit) for hit in result.hits],
-        "took_s": round(result.took_s, 6),
-    }
-
-
-def _hit_json(hit: Hit) -> dict[str, Any]:
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "path": hit.path,
-        "page": hit.span.page_first,
-        "lines": [hit.span.line_first, hit.span.line_last],
-        "heading": hit.heading,
-        "text": hit.text,
-        "evidence": hit.evidence,
-    }
-
-
-def _show_hits(result: SearchResult) -> None:
-    if not result.hits:
-        note("Nothing found.")
-    for hit in result.hits:
-        heading = f"  {hit.heading}" if hit.heading else ""
-        click.echo(
-            click.style(f"{hit.rank}. {clean_line(hit.path)} ({hit.place})", bold=True) + clean_line(heading)
-        )
-        click.echo(f"   {clean_line(hit.evidence or hit.text, limit=400)}")
-    note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms")
+for command in (search, watch, settings, rename, forget, check, export, import_):
+    kb.add_command(command)

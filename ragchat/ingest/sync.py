@@ -1,34 +1,39 @@
 """Bringing a knowledge base up to date with its files: what is new or changed is read, what is gone leaves the index.
 
-A file is looked at by size and time, read only when they changed, and read by a parser only when its content changed. One
-transaction per file: a sync that is stopped at any moment keeps what it has done, and the next one goes on. A root that cannot
-be reached (an unmounted disk) keeps its documents.
+A file is looked at by size and time, read only when they changed, and read by a parser only when its content changed. Several
+processes read (`ingest.readers`), one writes (`ingest.writer`): a sync that is stopped at any moment keeps what it has
+committed, and the next one goes on. What lay on a disk that is not mounted stays.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ragchat.errors import IngestError, NotFoundError, UsageError
-from ragchat.ingest.chunk import first_heading, split
-from ragchat.ingest.extract import Extractor, hash_file
-from ragchat.ingest.scan import FoundFile, Skip, scan
-from ragchat.ingest.wire import Reason
-from ragchat.retrieval import analyzer, index
+from ragchat.errors import IngestError, NotFoundError, StorageError, UsageError
+from ragchat.ingest.compare import Comparison, Moves
+from ragchat.ingest.readers import ReaderPool, default_readers
+from ragchat.ingest.rows import RowsFinished, sync_rows
+from ragchat.ingest.scan import FoundFile, ScanRules, Skip
+from ragchat.ingest.source import hash_file, stored_path
+from ragchat.ingest.wire import Extracted, Failed, FileState, Read, ReadRequest, Reason
+from ragchat.ingest.writer import BatchWriter, record_of
+from ragchat.retrieval import index
+from ragchat.store.files import KnownFile
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.text import clean_line
-from ragchat.types import CancelToken, Document, KnowledgeBaseStatus
+from ragchat.types import CancelToken, Document, DocumentState, KnowledgeBaseStatus, is_row
 
 _SAY_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """Limits and sizes; see the settings in section [knowledge]."""
+    """Limits and sizes; see the settings in section [knowledge]. `readers` is how many processes read; 0: one per core."""
 
     log: Path
     max_file_bytes: int = 50 * 1024 * 1024
@@ -37,6 +42,8 @@ class IngestOptions:
     overlap_tokens: int = 30
     timeout_s: float = 60.0
     memory_mib: int = 2048
+    query_timeout_s: float = 30.0
+    readers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,73 +62,64 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class SyncFinished:
-    """What is in the knowledge base now. `removed` documents left it, `unchanged` files were not read."""
+    """What is in the knowledge base now. `removed` documents of files left it, `unchanged` files were not read.
+
+    `notes` are sentences for the person, such as on documents that were kept although their files are not there.
+    """
 
     status: KnowledgeBaseStatus
     removed: int
     unchanged: int
     seconds: float
     cancelled: bool
+    notes: tuple[str, ...] = ()
+
+
+SyncEvent = SyncProgress | RowsFinished | SyncFinished
 
 
 def sync(
-    store: KnowledgeStore, options: IngestOptions, *, cancel: CancelToken, add: Sequence[Path] = ()
-) -> Iterator[SyncProgress | SyncFinished]:
+    store: KnowledgeStore,
+    options: IngestOptions,
+    *,
+    cancel: CancelToken,
+    add: Sequence[Path] = (),
+    only: Collection[Path] | None = None,
+    prune: bool = False,
+) -> Iterator[SyncEvent]:
     """Bring `store` up to date with its roots, after adding the files and folders of `add` to them.
 
+    `only` looks at just these paths: files or folders, there or gone, and tables whose file is among them; paths under no root
+    are passed over. `prune` also takes out what lay in roots that are empty or missing now, which is kept otherwise.
     Raises NotFoundError for a path of `add` that does not exist, UsageError for one whose name is no text, StorageError.
-    Ends with SyncFinished unless it raises.
+    Ends with SyncFinished unless it raises; each table gives a RowsFinished before.
     """
     started = time.monotonic()
-    new_roots = [Path(os.path.realpath(path)) for path in add]
-    for path in new_roots:
-        shown = clean_line(_stored_path(path))
-        if not path.exists():
-            raise NotFoundError(f"{shown} does not exist.", "Check the path.")
-        if _stored_path(path) != str(path):
-            raise UsageError(f"The name {shown} is not readable text.", "Rename it.")
-    if new_roots:
-        store.add_roots(new_roots)
-    tally = _Tally(started)
-    found: list[FoundFile] = []
-    for file in scan(store.roots(), max_file_bytes=options.max_file_bytes, exclude=options.exclude):
-        found.append(file)
+    _add_roots(store, add)
+    rules = _rules(store, options)
+    options = replace(options, max_file_bytes=rules.max_file_bytes)
+    tally = _Tally()
+    comparison = Comparison()
+    for met, path in enumerate(comparison.look(store, rules, only, prune=prune), 1):
         if tally.is_time():
-            yield tally.progress(len(found), 0, file.path)
+            yield tally.progress(met, 0, path)
         if cancel.cancelled:
             break
-    complete = not cancel.cancelled
-    known = {document.path: document for document in store.documents()}
-    if store.analyzer_version() not in ("", analyzer.VERSION):
-        index.rebuild(store)
-    store.set_analyzer_version(analyzer.VERSION)
-    gone = _gone(known, found) if complete else {}
-    with Extractor(
-        options.log,
-        timeout_s=options.timeout_s,
-        memory_mib=options.memory_mib,
-        max_file_bytes=options.max_file_bytes,
-    ) as extractor:
-        writer = _Writer(store, extractor, options, gone)
-        for number, file in enumerate(found):
-            if cancel.cancelled:
-                break
-            tally.count(writer.bring_in(file, known.get(_stored_path(file.path))))
-            if tally.is_time() or number + 1 == len(found):
-                yield tally.progress(number + 1, len(found), file.path)
-    if not cancel.cancelled:
-        for document in list(gone.values()):
-            index.remove_document(store, document.id)
-            tally.removed += 1
-        index.merge_segments(store)
-        store.mark_synced()
-    store.checkpoint()
+    else:
+        index.ensure_current(store)
+        yield from _bring_in(store, options, comparison, tally, cancel)
+    yield from _sync_tables(store, options, only, cancel)
+    if only is None:
+        if not cancel.cancelled:
+            store.mark_synced()
+        store.checkpoint()
     yield SyncFinished(
         status=store.status(),
         removed=tally.removed,
         unchanged=tally.unchanged,
         seconds=time.monotonic() - started,
         cancelled=cancel.cancelled,
+        notes=tuple(comparison.notes),
     )
 
 
@@ -136,8 +134,8 @@ def status(store: KnowledgeStore) -> KnowledgeBaseStatus:
 
 
 def _held_against_disk(document: Document) -> Document:
-    if document.reason == Skip.UNREADABLE_NAME:
-        return document  # what is stored is not the name that the disk knows
+    if is_row(document.path) or document.reason == Skip.UNREADABLE_NAME:
+        return document  # no file, or what is stored is not the name that the disk knows
     try:
         stat = os.lstat(document.path)
     except OSError:
@@ -147,96 +145,171 @@ def _held_against_disk(document: Document) -> Document:
     return document
 
 
-def _gone(known: dict[str, Document], found: Sequence[FoundFile]) -> dict[str, Document]:
-    """Known documents that are not there any more, by path, except those in folders that cannot be reached."""
-    seen = {_stored_path(file.path) for file in found}
-    unreachable = tuple(
-        _stored_path(file.path) + os.sep
-        for file in found
-        if file.reason in (Skip.MISSING, Skip.NO_PERMISSION, Skip.UNREADABLE)
+# --- steps of a sync --------------------------------------------------------------------------------------
+
+
+def _add_roots(store: KnowledgeStore, add: Sequence[Path]) -> None:
+    new_roots = [Path(os.path.realpath(path)) for path in add]
+    for path in new_roots:
+        stored = stored_path(str(path))
+        if not path.exists():
+            raise NotFoundError(f"{clean_line(stored)} does not exist.", "Check the path.")
+        if stored != str(path):
+            raise UsageError(f"The name {clean_line(stored)} is not readable text.", "Rename it.")
+    if new_roots:
+        store.add_roots(new_roots)
+
+
+def _rules(store: KnowledgeStore, options: IngestOptions) -> ScanRules:
+    """What the settings and the knowledge base itself say."""
+    own = store.options()
+    return ScanRules(
+        max_file_bytes=options.max_file_bytes if own.max_file_bytes is None else own.max_file_bytes,
+        include=own.include,
+        exclude=(*options.exclude, *own.exclude),
+        follow_links=own.follow_links,
+        forgotten=own.forgotten,
     )
-    return {
-        path: document
-        for path, document in known.items()
-        if path not in seen and not path.startswith(unreachable)
-    }
 
 
-def _stored_path(path: Path) -> str:
-    """A path as it is stored: its text, or, where its bytes are no text, those bytes spelled out."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def _bring_in(
+    store: KnowledgeStore, options: IngestOptions, comparison: Comparison, tally: _Tally, cancel: CancelToken
+) -> Iterator[SyncProgress]:
+    """Read what changed, take out what is gone."""
+    tally.count_unchanged(comparison.unchanged)
+    writer = BatchWriter(store, lambda: cancel.cancelled)
+    pool: ReaderPool[_Task] = ReaderPool(
+        options.log,
+        readers=options.readers or default_readers(),
+        timeout_s=options.timeout_s,
+        memory_mib=options.memory_mib,
+    )
+    path, said = "", 0
+    try:
+        with pool:
+            moves = Moves(store, comparison.gone)
+            for path in _read_changed(comparison.changed, pool, writer, options, moves, tally):
+                if tally.done > said and tally.is_time():
+                    said = tally.done
+                    yield tally.progress(said, comparison.found, path)
+                if cancel.cancelled:
+                    break
+        for file in comparison.gone.values():
+            if cancel.cancelled:
+                break
+            writer.remove(file.id)
+            writer.flush_if_due()
+            tally.removed += 1
+    except StorageError:
+        raise  # what could not be committed now is read again by the next sync
+    except BaseException:
+        writer.flush()  # Ctrl-C, or nobody is listening any more
+        raise
+    writer.flush()
+    if tally.done > said:
+        yield tally.progress(tally.done, comparison.found, path)
 
 
-class _Writer:
-    """Brings one file at a time into the store."""
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A file that is being read."""
 
-    def __init__(
-        self, store: KnowledgeStore, extractor: Extractor, options: IngestOptions, gone: dict[str, Document]
-    ) -> None:
-        self._store, self._extractor, self._options = store, extractor, options
-        self._gone = gone
-        self._gone_by_hash = {
-            document.content_hash: document for document in gone.values() if document.content_hash
-        }
+    file: FoundFile
+    known: KnownFile | None
 
-    def bring_in(self, file: FoundFile, known: Document | None) -> str:
-        """What became of the file: "indexed", "skipped", "failed", or "unchanged" in front of one of them."""
-        record = FileRecord(_stored_path(file.path), file.size, file.mtime_ns)
-        if file.reason:
-            if known and (known.state, known.reason) == ("skipped", file.reason):
-                return "unchanged skipped"
-            self._note(record, "skipped", file.reason)
-            return "skipped"
-        # Without a hash its content was never read: it was ignored, or could not be opened, and now it may.
-        same = known and known.content_hash and (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
-        if known and same:
-            return f"unchanged {known.state}"
-        try:
-            content_hash, size, mtime_ns = hash_file(file.path)
-            record = replace(record, content_hash=content_hash, size=size, mtime_ns=mtime_ns)
-            if self._is_content_known(record, known):
-                return "unchanged indexed"
-            self._index(record)
-        except IngestError as error:
-            state = "skipped" if str(error) in _NOTHING_TO_READ else "failed"
-            self._note(record, state, str(error))
-            return state
-        index.merge_segments(self._store)
+
+def _read_changed(
+    changed: Sequence[tuple[FoundFile, KnownFile | None]],
+    pool: ReaderPool[_Task],
+    writer: BatchWriter,
+    options: IngestOptions,
+    moves: Moves,
+    tally: _Tally,
+) -> Iterator[str]:
+    """Bring every changed file in; yields a path whenever somebody may want to look: when one is done, or time has passed."""
+    waiting = iter(changed)
+    upcoming = next(waiting, None)
+    while upcoming or not pool.idle:
+        while upcoming and pool.has_room(upcoming[0].size):
+            file, known = upcoming
+            outcome = _without_reading(file, known, moves, writer)
+            if outcome is None:
+                pool.submit(_Task(file, known), _request(file, options), file.size)
+            else:
+                tally.count(outcome)
+                writer.flush_if_due()
+                yield file.path
+            upcoming = next(waiting, None)
+        if pool.idle:
+            continue
+        path = ""
+        for task, result in pool.results(min(_SAY_EVERY_S, writer.due_in_s)):
+            path = task.file.path
+            tally.count(_take(task, result, writer))
+            writer.flush_if_due()
+            yield path
+        writer.flush_if_due()
+        yield path
+
+
+def _request(file: FoundFile, options: IngestOptions) -> ReadRequest:
+    path = os.fsencode(file.path)
+    return ReadRequest(path, options.max_file_bytes, options.chunk_tokens, options.overlap_tokens)
+
+
+def _without_reading(
+    file: FoundFile, known: KnownFile | None, moves: Moves, writer: BatchWriter
+) -> str | None:
+    """What became of a file that no parser has to see, as `_Tally.count` wants it; None for others."""
+    record = FileRecord(stored_path(file.path), file.size, file.mtime_ns)
+    if file.reason:
+        writer.note(record, "skipped", file.reason)
+        return "skipped"
+    if known is None:
+        may_be_old = moves.is_possible(record.path, file.size)
+    else:
+        may_be_old = known.state == "indexed" and known.size == file.size
+    if not may_be_old:
+        return None
+    try:
+        content_hash, size, mtime_ns = hash_file(file.path)
+    except IngestError as error:
+        return _give_up(record, str(error), writer)
+    same = moves.find(known, record.path, size, content_hash)
+    if same is None:
+        return None
+    writer.touch(same, replace(record, size=size, mtime_ns=mtime_ns))
+    return "unchanged indexed"
+
+
+def _take(task: _Task, result: Extracted | Read | Failed, writer: BatchWriter) -> str:
+    """Hand the result of a file to the writer; what became of the file."""
+    record = FileRecord(stored_path(task.file.path), task.file.size, task.file.mtime_ns)
+    if isinstance(result, Read):
+        writer.put(record_of(record, result), result)
         return "indexed"
+    assert isinstance(result, Failed)
+    state = result.file
+    if not state.content_hash and result.reason in (Reason.CRASHED, Reason.TIMEOUT, Reason.TOO_MUCH_MEMORY):
+        state = _hashed(task.file.path)
+    if state.content_hash:
+        record = replace(record, size=state.size, mtime_ns=state.mtime_ns, content_hash=state.content_hash)
+    return _give_up(record, result.reason, writer)
 
-    def _is_content_known(self, record: FileRecord, known: Document | None) -> bool:
-        """The file was touched or renamed: its document is kept."""
-        if known and known.state == "indexed" and known.content_hash == record.content_hash:
-            self._store.touch_document(known.id, record.path, record.size, record.mtime_ns)
-            return True
-        moved = self._gone_by_hash.get(record.content_hash)
-        if (
-            moved
-            and not known
-            and moved.state == "indexed"
-            and Path(moved.path).suffix == Path(record.path).suffix
-        ):
-            self._store.touch_document(moved.id, record.path, record.size, record.mtime_ns)
-            del self._gone[moved.path], self._gone_by_hash[record.content_hash]
-            return True
-        return False
 
-    def _index(self, record: FileRecord) -> None:
-        text = self._extractor.extract(Path(record.path))
-        chunks = split(
-            text, chunk_tokens=self._options.chunk_tokens, overlap_tokens=self._options.overlap_tokens
-        )
-        if not chunks:
-            raise IngestError(Reason.NO_TEXT)
-        title = clean_line(text.title or first_heading(text.text, text.media_type), limit=200)
-        record = replace(record, title=title, media_type=text.media_type, source_lines=text.source_lines)
-        index.write_document(self._store, record, chunks)
+def _hashed(path: str) -> FileState:
+    """What a file holds that ended the process that read it, so that it is not read again until it changes."""
+    try:
+        content_hash, size, mtime_ns = hash_file(path)
+    except IngestError:
+        return FileState()
+    return FileState(size, mtime_ns, content_hash)
 
-    def _note(self, record: FileRecord, state: str, reason: str) -> None:
-        with self._store.writing():
-            if earlier := self._store.document_at(record.path):
-                index.remove_document(self._store, earlier.id)
-            self._store.record_file(record, "skipped" if state == "skipped" else "failed", reason)
+
+def _give_up(record: FileRecord, reason: str, writer: BatchWriter) -> DocumentState:
+    state: DocumentState = "skipped" if reason in _NOTHING_TO_READ else "failed"
+    writer.note(record, state, reason)
+    return state
 
 
 _NOTHING_TO_READ = frozenset(
@@ -250,25 +323,50 @@ _NOTHING_TO_READ = frozenset(
         Reason.TOO_LARGE,
     )
 )
-"""Reasons of the extractor that are no failure: there is nothing to read."""
+"""Reasons of the reading process that are no failure: there is nothing to read."""
+
+
+def _sync_tables(
+    store: KnowledgeStore,
+    options: IngestOptions,
+    only: Collection[Path] | None,
+    cancel: CancelToken,
+) -> Iterator[SyncProgress | RowsFinished]:
+    """Bring the rows of tables up to date, those whose file is among or below `only`."""
+    for source in store.sources():
+        path = Path(source.path)
+        if cancel.cancelled:
+            return
+        if only is not None and not any(path.is_relative_to(place) for place in only):
+            continue
+        yield from sync_rows(store, source, options, cancel=cancel)
 
 
 class _Tally:
     """Counts and the clock of one sync."""
 
-    def __init__(self, started: float) -> None:
-        self._started, self._said = started, 0.0
+    def __init__(self) -> None:
+        self._said = 0.0
         self.unchanged = self.removed = 0
-        self._states = {"indexed": 0, "skipped": 0, "failed": 0}
+        self._states: Counter[str] = Counter()
         self._read, self._reading_since = 0, 0.0
 
+    @property
+    def done(self) -> int:
+        return self._states.total()
+
+    def count_unchanged(self, states: Counter[str]) -> None:
+        self._states += states
+        self.unchanged += states.total()
+        self._reading_since = time.monotonic()
+
     def count(self, outcome: str) -> None:
+        """`outcome` is "indexed", "skipped", "failed", or "unchanged" in front of one of them."""
         unchanged, _, state = outcome.rpartition(" ")
         self._states[state] += 1
         if unchanged:
             self.unchanged += 1
         else:
-            self._reading_since = self._reading_since or time.monotonic()
             self._read += 1
 
     def is_time(self) -> bool:
@@ -278,15 +376,14 @@ class _Tally:
         self._said = now
         return True
 
-    def progress(self, done: int, total: int, path: Path) -> SyncProgress:
-        passed = time.monotonic() - (self._reading_since or time.monotonic())
+    def progress(self, done: int, total: int, path: str) -> SyncProgress:
+        passed = time.monotonic() - self._reading_since
         rate = self._read / passed if passed > 0 else 0.0
         eta_s = (total - done) / rate if rate and self._read >= 5 and total else None
-        shown = clean_line(os.fsencode(path).decode("utf-8", "replace"))
         return SyncProgress(
             done=done,
             total=total,
-            path=shown,
+            path=clean_line(os.fsencode(path).decode("utf-8", "replace")),
             indexed=self._states["indexed"],
             skipped=self._states["skipped"],
             failed=self._states["failed"],

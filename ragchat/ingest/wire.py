@@ -1,4 +1,4 @@
-"""The frames between `ingest.extract` (parent) and `ingest.process` (child), and the closed list of reasons.
+"""The frames between the reader pool (parent) and `ingest.process` (child), and the closed list of reasons.
 
 MessagePack through msgspec. No behaviour, no I/O.
 """
@@ -11,6 +11,8 @@ import msgspec
 
 MEMORY_VARIABLE = "RAGCHAT_EXTRACTION_MEMORY_MIB"
 """Environment variable that tells the child how much address space it may have."""
+LONGEST_TITLE = 200
+"""Characters."""
 
 
 class Reason(StrEnum):
@@ -41,10 +43,22 @@ class Reason(StrEnum):
 
 
 class ExtractRequest(msgspec.Struct, frozen=True, tag=True):
-    """Read this file. `path` is the file system's own bytes; sizes in bytes."""
+    """The text of this file. `path` is the file system's own bytes; sizes in bytes."""
 
     path: bytes
     max_file_bytes: int
+
+
+class ReadRequest(msgspec.Struct, frozen=True, tag=True):
+    """This file ready for the index; sizes of chunks in estimated tokens, as for `chunk.split`."""
+
+    path: bytes
+    max_file_bytes: int
+    chunk_tokens: int
+    overlap_tokens: int
+
+
+Request = ExtractRequest | ReadRequest
 
 
 class Extracted(msgspec.Struct, frozen=True, tag=True):
@@ -58,14 +72,58 @@ class Extracted(msgspec.Struct, frozen=True, tag=True):
     note: str = ""
 
 
+class FileState(msgspec.Struct, frozen=True):
+    """What the bytes were that the child read: size in bytes, time in ns, SHA-256 in hex ('' when they could not be read)."""
+
+    size: int = 0
+    mtime_ns: int = 0
+    content_hash: str = ""
+
+
+class WireChunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A `types.ChunkDraft`, its span spelled out."""
+
+    text: str
+    heading: str
+    char_first: int
+    char_last: int
+    line_first: int
+    line_last: int
+    page_first: int | None
+    page_last: int | None
+
+
+class WireInversion(msgspec.Struct, frozen=True, array_like=True):
+    """A `retrieval.invert.Inversion`: numbers as the bytes of uint16, int64, int32 and uint8, in the order of this machine."""
+
+    lengths: bytes
+    terms: list[str]
+    counts: bytes
+    slots: bytes
+    tfs: bytes
+
+
+class Read(msgspec.Struct, frozen=True, tag=True):
+    """A file ready for the index; it has at least one chunk."""
+
+    file: FileState
+    title: str
+    media_type: str
+    source_lines: bool
+    language: str
+    chunks: list[WireChunk]
+    inversion: WireInversion
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """It could not be read, for this reason."""
 
     reason: Reason
+    file: FileState = FileState()
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The child's first frame: it has started and waits for a request."""
 
 
-Reply = Extracted | Failed
+Reply = Extracted | Read | Failed | Ready

@@ -47,8 +47,16 @@ def similarity(first: str, second: str) -> float:
 
 @functools.lru_cache(maxsize=32768)
 def _trigrams(term: str) -> tuple[int, int]:
-    """(trigrams of a term as a set of bits, how many bits), the beginning marked; (0, 0) where they say nothing."""
-    if len(term) < SHORTEST or not term[0].isalpha() or is_gram(term) or any(c.isdigit() for c in term):
+    """(trigrams of a term as a set of bits, how many bits), the beginning marked; (0, 0) where they say nothing.
+
+    Terms with an asterisk are beginnings of words, which stand beside the word itself.
+    """
+    if (
+        len(term) < SHORTEST
+        or not term[0].isalpha()
+        or is_gram(term)
+        or any(c in "*" or c.isdigit() for c in term)
+    ):
         return 0, 0
     marked = "^" + term
     mask = 0

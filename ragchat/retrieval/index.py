@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 from ragchat.retrieval import analyzer, bm25, merge
@@ -26,6 +27,8 @@ from ragchat.types import ChunkDraft
 
 VERSION = f"{analyzer.VERSION}/{FIELD_WEIGHTS.heading}.{FIELD_WEIGHTS.title}.{FIELD_WEIGHTS.name}/2"
 """Of everything that decides what stands in the lists; stored with an index."""
+_DETECTED_FROM = 8
+"""Chunks at the beginning of a document that tell its language."""
 _BATCH_CHUNKS = 4096
 """Analysed at once by one process."""
 _SEGMENT_CHUNKS = 1 << 15
@@ -132,7 +135,10 @@ def is_current(store: KnowledgeStore) -> bool:
 
 
 def rebuild(store: KnowledgeStore, progress: Callable[[int], None] = lambda chunks: None) -> None:
-    """Analyse every stored chunk anew, in one transaction: until its end the old index is searched. `progress` gets chunks done."""
+    """Analyse every stored chunk anew, in one transaction: until its end the old index is searched.
+
+    `progress` gets the number of chunks done.
+    """
     with store.writing():
         count = store.stored_chunks()
         store.begin_rebuild()
@@ -141,7 +147,8 @@ def rebuild(store: KnowledgeStore, progress: Callable[[int], None] = lambda chun
         def stored() -> Iterator[DocumentChunks]:
             for file, chunks, chunk_ids in store.indexed_documents():
                 numbers.append(chunk_ids)
-                yield file, chunks
+                text = "\n".join(chunk.text for chunk in chunks[:_DETECTED_FROM])
+                yield replace(file, language=analyzer.detect(text) or "en"), chunks
 
         done = 0
         for batch, inversion in _analysed_batches(stored(), workers=0 if count < _WORTH_PROCESSES else None):
@@ -159,7 +166,10 @@ def build(
     workers: int | None = None,
     progress: Callable[[int], None] = lambda chunks: None,
 ) -> int:
-    """Index many new documents; how many chunks. Each transaction holds whole documents. `workers`: None for all cores, 0 for none."""
+    """Index many new documents; how many chunks. Each transaction holds whole documents.
+
+    `workers` are processes that analyse: None for all cores, 0 for none.
+    """
     ensure_current(store)
     done = 0
     for batch, inversion in _analysed_batches(documents, workers=workers):

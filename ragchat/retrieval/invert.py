@@ -20,6 +20,7 @@ from ragchat.retrieval.analyzer import stop_terms, token_terms, tokens
 from ragchat.retrieval.postings import LARGEST_LENGTH, LARGEST_TF, Postings, spread
 from ragchat.types import ChunkDraft
 
+_NONE = array("i", (0,))
 _MOST_TOKENS_KNOWN = 300_000
 
 
@@ -129,9 +130,12 @@ def _invert_language(
             found.extend(shared)
             ends.append(len(found))
     numbers = np.array(found, np.int32)
-    begins = np.array(numbering.begins, np.int64)
-    counts = np.diff(begins)[numbers]
-    term_numbers = np.array(numbering.term_numbers, np.int32)[spread(begins[numbers], counts)]
+    # Views, not copies: what is known of the language may be much larger than what is analysed here.
+    begins = np.frombuffer(numbering.begins, np.int32)
+    counts = (begins[numbers + 1] - begins[numbers]).astype(np.int64)
+    term_numbers = np.frombuffer(numbering.term_numbers or _NONE, np.int32)[
+        spread(begins[numbers].astype(np.int64), counts)
+    ]
     # From places among tokens to places among terms.
     before = np.append(0, np.cumsum(counts))
     return _sorted_lists(term_numbers, before[np.array(ends)], before[np.array(counted, np.int64)], numbering)
@@ -140,18 +144,21 @@ def _invert_language(
 def _sorted_lists(
     found: NDArray[np.int32], ends: NDArray[np.int64], counted: NDArray[np.int64], numbering: _Numbering
 ) -> Inversion:
-    """`found` are term numbers, those of chunk i between ends[i] and ends[i + 1]; before counted[i] stands what its length counts."""
-    is_stop = np.array(numbering.is_stop, bool)
+    """`found` are term numbers, those of chunk i between ends[i] and ends[i + 1].
+
+    What its length counts stands before counted[i].
+    """
+    is_stop = np.frombuffer(numbering.is_stop or _NONE, np.bool_)
     topical = np.append(0, np.cumsum(~is_stop[found]))
     lengths = np.minimum(topical[counted] - topical[ends[:-1]], LARGEST_LENGTH).astype(np.uint16)
     if not found.size:
         return Inversion(lengths, _no_postings())
-    present = np.flatnonzero(np.bincount(found, minlength=len(numbering.terms)))
+    present, place = _distinct(found, len(numbering.terms))
     names = [numbering.terms[number] for number in present.tolist()]
     by_name = np.array(sorted(range(len(names)), key=names.__getitem__))
-    rank = np.empty(len(numbering.terms), np.int64)
-    rank[present[by_name]] = np.arange(len(names))
-    keys = rank[found] << 32
+    rank = np.empty(len(names), np.int64)
+    rank[by_name] = np.arange(len(names))
+    keys = rank[place] << 32
     keys |= np.repeat(np.arange(ends.size - 1), np.diff(ends))
     keys.sort()
     first = np.flatnonzero(np.diff(keys, prepend=-1))
@@ -167,6 +174,16 @@ def _sorted_lists(
             tfs=tfs,
         ),
     )
+
+
+def _distinct(found: NDArray[np.int32], known: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """(the numbers that occur, ascending; the place of each number among them). `known` numbers there are at most."""
+    if found.size * 8 < known:
+        return np.unique(found, return_inverse=True)
+    present = np.flatnonzero(np.bincount(found, minlength=known))
+    place = np.empty(known, np.int32)
+    place[present] = np.arange(present.size)
+    return present, place[found]
 
 
 def _no_postings() -> Postings:

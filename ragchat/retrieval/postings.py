@@ -1,14 +1,14 @@
 """The bytes of posting lists: which slots of a segment hold a term, and how often.
 
-A slot is the place of a chunk in its segment, counted from 0. Slots fall into ranges of 256, and these into cells of 32, for which
-long lists hold upper bounds. Three forms:
+A slot is the place of a chunk in its segment, counted from 0. Slots fall into ranges of 256, and these into cells of 32, for
+which long lists hold upper bounds. Three forms:
 
     short list   byte 0: width of a gap in bytes (1, 2 or 3; 0: patched), plus 8 when every term frequency is 1
-                 gaps: the first slot, then differences, little endian; patched: low bytes, then a bit for each that has a high byte
+                 gaps: the first slot, then differences, little endian; patched: low bytes, then a bit for each with a high byte
                  frequencies: two bits each, 0 to 2 for one to three, 3 for more; left out when every one is 1
                  the high bytes of patched gaps, then uint8 for each frequency above three
-    spread list  byte 0 as above plus 64, uint32: number of its first block in the segment, uint16: how many blocks; these hold the
-                 rest of what would be a short list, cut into pieces, since a page has room for small rows only
+    spread list  byte 0 as above plus 64, uint32: number of its first block in the segment, uint16: how many blocks; these hold
+                 the rest of what would be a short list, cut into pieces, since a page has room for small rows only
     long list    byte 0: 128, plus 16 when counts are uint16
                  uint32: number of its first block in the segment, float32: highest saturation in the list
                  for each range: postings in it (uint8 or uint16)

@@ -53,9 +53,9 @@ DEFAULT = Ranking()
 class SearchResult:
     """Hits, best first.
 
-    `match` is the share of the query's weight (idf) that the best covered hit holds, `confidence` how sure it is that the documents
-    speak of what was asked for, both 0 to 1 (`match` 0 when no evidence was wanted). `unknown` are terms of the query that stand
-    in no document; `hidden` candidates were left out as near-duplicates of a hit.
+    `match` is the share of the query's weight (idf) that the best covered hit holds, `confidence` how sure it is that the
+    documents speak of what was asked for, both 0 to 1 (`match` 0 when no evidence was wanted). `unknown` are terms of the query
+    that stand in no document; `hidden` candidates were left out as near-duplicates of a hit.
     """
 
     hits: tuple[Hit, ...]

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
 from ragchat.retrieval.search import Searcher, SearchResult
-from ragchat.session import citations, prompt, query
+from ragchat.session import attachment as attached
+from ragchat.session import citations, packing, prompt, query
+from ragchat.session.attachment import Attachment
 from ragchat.session.events import (
     AnswerFinished,
     HitsFound,
@@ -31,6 +33,7 @@ from ragchat.types import (
     FinishReason,
     Generation,
     GenerationFinished,
+    Hit,
     Message,
     MessageState,
     ModelInfo,
@@ -46,6 +49,8 @@ NO_ROOM = (
     "What your documents say about this did not fit beside the question, so this answer is not from them."
 )
 DECLINED = "Your documents hold nothing that answers this question."
+SURE = 0.3
+"""Confidence from which the documents are taken to speak of what was asked for."""
 SAVE_EVERY_S = 0.5
 LONGEST_TITLE = 60
 
@@ -64,6 +69,7 @@ class AskOptions:
     min_match: float = 0.4
     strict: bool = False
     instructions: str = ""
+    packings: Mapping[str, packing.Packing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,20 @@ class Preview:
     found: HitsFound
     prompt: prompt.PackedPrompt
     rendered: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question and what goes with it."""
+
+    question: str
+    text: str
+    files: tuple[Attachment, ...]
+    pinned: tuple[Hit, ...]
+
+    @property
+    def brings_text(self) -> bool:
+        return bool(self.text or self.files or self.pinned)
 
 
 class ChatSession:
@@ -98,18 +118,28 @@ class ChatSession:
         return self._chats.create_conversation(title, knowledge_bases=knowledge_bases).id
 
     def ask(
-        self, conversation_id: int, question: str, *, attachment: str = "", cancel: CancelToken
+        self,
+        conversation_id: int,
+        question: str,
+        *,
+        attachment: str = "",
+        files: Sequence[Attachment] = (),
+        pinned: Sequence[Hit] = (),
+        cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
-        """Answer a question in a conversation. Events as `session.events` lists them. Raises RagchatError."""
-        question, attachment = clean(question).strip(), clean(attachment)
-        if not question:
+        """Answer a question in a conversation. Events as `session.events` lists them. Raises RagchatError.
+
+        `attachment` is text without a name, `files` are cited by theirs; with `pinned` passages no others are looked for.
+        """
+        asked = _Asked(clean(question).strip(), clean(attachment), tuple(files), tuple(pinned))
+        if not asked.question:
             raise UsageError("There is no question.", "Type one.")
-        record = _Record(self._chats, conversation_id, cites=bool(self._searcher))
+        record = _Record(self._chats, conversation_id, cites=bool(self._searcher or files or pinned))
         earlier = record.earlier()
-        stored = record.begin(question, attachment)
+        stored = record.begin(asked)
         try:
             yield stored
-            yield from self._answer(record, question, attachment, earlier, cancel)
+            yield from self._answer(record, asked, earlier, cancel)
         except CancelledError:
             yield record.finish("cancelled", (), Timings(), 0, from_documents=False)
         except RagchatError as error:
@@ -119,31 +149,38 @@ class ChatSession:
             record.fail("", state="interrupted")
             raise
 
-    def preview(self, question: str, *, attachment: str = "", cancel: CancelToken) -> Preview:
+    def preview(
+        self,
+        question: str,
+        *,
+        attachment: str = "",
+        files: Sequence[Attachment] = (),
+        pinned: Sequence[Hit] = (),
+        cancel: CancelToken,
+    ) -> Preview:
         """The prompt that `ask` would send for a first question; nothing is stored or generated. Raises RagchatError."""
-        question, attachment = clean(question).strip(), clean(attachment)
-        if not question:
+        asked = _Asked(clean(question).strip(), clean(attachment), tuple(files), tuple(pinned))
+        if not asked.question:
             raise UsageError("There is no question.", "Type one.")
-        used, found = self._retrieve(question, [])
+        used, found = self._retrieve(asked, [])
         for _ in self._model.load(cancel):
             pass
-        packed = self._pack(question, attachment, (), found)
+        packed = self._pack(asked, (), found)
         return Preview(used, found, packed, self._model.render_prompt(packed.messages))
 
     def _answer(
         self,
         record: _Record,
-        question: str,
-        attachment: str,
+        asked: _Asked,
         earlier: Sequence[StoredMessage],
         cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
         started = time.perf_counter()
-        used, found = self._retrieve(question, [m.content for m in earlier if m.role == "user"])
+        used, found = self._retrieve(asked, [m.content for m in earlier if m.role == "user"])
         yield used
         yield found
         has_documents = bool(self._searcher)
-        if has_documents and self._options.strict and not found.relevant and not attachment:
+        if has_documents and self._options.strict and not found.relevant and not asked.brings_text:
             record.say(DECLINED)
             yield TextDelta(DECLINED)
             yield record.finish("stop", (), Timings(retrieval_s=found.retrieval_s), 0, from_documents=False)
@@ -153,13 +190,13 @@ class ChatSession:
         loaded = time.perf_counter() - loading
         info = self._model.info
         assert info
-        packed = self._pack(question, attachment, _turns(earlier), found)
+        packed = self._pack(asked, _turns(earlier), found)
         sampling = self._options.sampling
         if sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         record.plan(self._generation(info, used, packed, sampling, found), packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
-        if has_documents and not packed.citations and not attachment:
+        if has_documents and not packed.citations and not asked.brings_text:
             if found.relevant and self._options.strict:
                 raise PromptTooLongError(
                     "Your documents speak to this question, but no passage fits beside it into the context of"
@@ -196,34 +233,54 @@ class ChatSession:
                         from_documents=bool(packed.citations),
                     )
 
-    def _retrieve(self, question: str, earlier: Sequence[str]) -> tuple[QueryUsed, HitsFound]:
-        built = query.build(question, earlier)
+    def _retrieve(self, asked: _Asked, earlier: Sequence[str]) -> tuple[QueryUsed, HitsFound]:
+        languages = self._searcher.languages() if self._searcher else ("en",)
+        built = query.build(asked.question, earlier, languages)
         result = SearchResult((), 0.0, 0.0)
-        if self._searcher:
+        if self._searcher and not asked.pinned:
             result = self._searcher.search(
                 built.text, self._options.k, weights=built.weights, follow_up=bool(built.topic)
             )
-        relevant = bool(result.hits) and result.match >= self._options.min_match
+        # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
+        relevant = bool(result.hits) and (
+            result.match >= self._options.min_match or result.confidence >= SURE
+        )
+        hits = asked.pinned or result.hits
         return QueryUsed(built.text, built.topic, self._names), HitsFound(
-            result.hits, relevant, result.took_s
+            hits, relevant or bool(asked.pinned), result.took_s
         )
 
-    def _pack(
-        self, question: str, attachment: str, history: Sequence[Message], found: HitsFound
-    ) -> prompt.PackedPrompt:
+    def _pack(self, asked: _Asked, history: Sequence[Message], found: HitsFound) -> prompt.PackedPrompt:
         info = self._model.info
         assert info
-        return prompt.pack(
+        hits = found.hits if found.relevant and not asked.pinned else ()
+        way = packing.for_model(info, self._options.packings, passages=self._options.passages)
+        brought = attached.prepare(
+            asked.question,
+            text=asked.text,
+            files=asked.files,
+            pinned=asked.pinned,
+            first_number=min(len(hits), way.passages) + 1,
+            n_ctx=info.n_ctx,
+            share=self._options.passage_share,
+            count=self._model.count_tokens,
+        )
+        packed = prompt.pack(
             self._model,
-            question,
+            asked.question,
             n_ctx=info.n_ctx,
             history=history,
-            hits=found.hits if found.relevant else (),
-            passages=self._options.passages or prompt.passages_for(info.n_params),
+            hits=hits,
+            packing=way,
             passage_share=self._options.passage_share,
             answer_tokens=self._options.sampling.max_tokens,
             instructions=self._options.instructions,
-            attachment=attachment,
+            attachment=brought.text,
+        )
+        return replace(
+            packed,
+            citations=(*packed.citations, *brought.citations),
+            left_out=(*packed.left_out, *brought.left_out),
         )
 
     def _generation(
@@ -261,13 +318,14 @@ class _Record:
     def earlier(self) -> list[StoredMessage]:
         return self._chats.messages(self._conversation_id) if self._chats else []
 
-    def begin(self, question: str, attachment: str) -> MessageStored:
+    def begin(self, asked: _Asked) -> MessageStored:
         if not self._chats:
             return MessageStored(0, 0, 0)
-        content = f"{question}\n\n{attachment}" if attachment else question
-        asked = self._chats.add_user_message(self._conversation_id, content)
+        names = attached.names_of(asked.files, asked.pinned)
+        content = attached.stored_question(asked.question, asked.text, names)
+        question = self._chats.add_user_message(self._conversation_id, content)
         self._answer_id = self._chats.begin_answer(self._conversation_id).id
-        return MessageStored(self._conversation_id, asked.id, self._answer_id)
+        return MessageStored(self._conversation_id, question.id, self._answer_id)
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
         if self._chats:

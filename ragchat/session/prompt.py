@@ -2,21 +2,20 @@
 
 Instructions and question are always in; then the newest exchange; then passages in the order of their rank, up to their share
 of the context; older turns have what is left. The prompt and the room for the answer never exceed n_ctx, and what did not fit
-is said.
+is said. How hits become passages is up to `session.packing`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragchat.errors import PromptTooLongError
 from ragchat.session.events import PromptPart
-from ragchat.text import clean_line
+from ragchat.session.packing import Packing, Passage, for_size, pack_hits, render
 from ragchat.types import ChatModel, Citation, Hit, Message
 
-REVISION = "4"
+REVISION = "5"
 """Changes with every wording below; evaluation keys its runs by it."""
 
 INSTRUCTIONS = (
@@ -27,7 +26,24 @@ PLAIN_INSTRUCTIONS = (
     "You are a helpful assistant. Answer briefly and truthfully. Say so when you do not know."
 )
 
-_HEADING_MARK = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
+WORDINGS = {
+    "careful": INSTRUCTIONS,
+    "short": (
+        "Answer the question in one short sentence, with the words of the passages. End it with the number of the passage, like"
+        " [1]. If the passages do not hold the answer, say so."
+    ),
+}
+"""Instructions by the name that a `Packing` gives as its wording."""
+_EXAMPLE = (
+    Message(
+        "user",
+        "[1] The Harrow bridge crosses the river Lenn. It was built by Ada Pell in 1871 and has nine arches of red stone.\n\n"
+        "Question: Who built the Harrow bridge?",
+    ),
+    Message("assistant", "Ada Pell built the Harrow bridge [1]."),
+)
+"""Invented, so that it helps with no question of anybody's."""
+
 SMALLEST_ANSWER = 64
 """Tokens that must be left for the answer."""
 
@@ -48,11 +64,8 @@ class PackedPrompt:
 
 
 def passages_for(n_params: int) -> int:
-    """How many passages a model of this size is given. 0.1 B is measured, the rest a judgement (decision 7)."""
-    for limit, passages in ((0.4e9, 1), (1.2e9, 2), (3e9, 3)):
-        if n_params < limit:
-            return passages
-    return 5
+    """How many passages a model of this size is given where nobody measured it."""
+    return for_size(n_params).passages
 
 
 def pack(
@@ -62,15 +75,19 @@ def pack(
     n_ctx: int,
     history: Sequence[Message] = (),
     hits: Sequence[Hit] = (),
-    passages: int,
     passage_share: float,
     answer_tokens: int,
+    passages: int = 0,
+    packing: Packing | None = None,
     instructions: str = "",
     attachment: str = "",
 ) -> PackedPrompt:
-    """Fit everything into n_ctx. `answer_tokens` is the longest answer wished for (0: no limit). Raises PromptTooLongError."""
-    wanted = list(hits[:passages])
-    system = _system(instructions, with_passages=bool(wanted))
+    """Fit everything into n_ctx. `answer_tokens` is the longest answer wished for (0: no limit). Raises PromptTooLongError.
+
+    Without a `packing` the first `passages` hits are packed whole.
+    """
+    packing = packing or Packing(max(1, passages))
+    system = _system(instructions, packing, with_passages=bool(hits))
     base = model.count_prompt([system, Message("user", _ask(question, [], attachment))])
     reserve = max(SMALLEST_ANSWER, min(answer_tokens or n_ctx, n_ctx // 4))
     if base + SMALLEST_ANSWER > n_ctx:
@@ -80,75 +97,69 @@ def pack(
             "Shorten it, or raise model.n_ctx.",
         )
     room = max(0, n_ctx - base - reserve)
-    sizes = model.count_tokens([_passage(n, hit) for n, hit in enumerate(wanted, 1)]) if wanted else []
-    passage_room = min(room, int(n_ctx * passage_share))
     newest = _newest_turns(model, history[-2:], room)
     spoken = sum(model.count_tokens([turn.content for turn in newest])) if newest else 0
-    chosen = _fitting(sizes, min(passage_room, room - spoken))
-    turns = _newest_turns(model, history, room - sum(sizes[:chosen]))
+    example = _EXAMPLE if packing.example and hits else ()
+    shown = (
+        model.count_prompt([system, *example, Message("user", _ask(question, [], attachment))]) - base
+        if example
+        else 0
+    )
+    if shown > (room - spoken) // 2:  # a passage is worth more than an example
+        example, shown = (), 0
+    room -= shown
+    passage_room = max(0, min(room - spoken, int(n_ctx * passage_share)))
+    found, sizes, missing = pack_hits(model.count_tokens, question, hits, packing, room=passage_room)
+    turns = _newest_turns(model, history, room - sum(sizes))
+    dropped = 0
     while True:
-        system = _system(instructions, with_passages=bool(chosen))
-        user = Message("user", _ask(question, wanted[:chosen], attachment))
-        messages = (system, *turns, user)
+        system = _system(instructions, packing, with_passages=bool(found))
+        example = example if found else ()
+        numbered = found[::-1] if packing.order == "best_last" else found
+        user = Message("user", _ask(question, numbered, attachment))
+        messages = (system, *example, *turns, user)
         total = model.count_prompt(messages)
-        if total + reserve <= n_ctx or (not turns and not chosen):
+        if total + reserve <= n_ctx or (not turns and not found):
             break
         # Counts of parts do not add up exactly to the count of the whole: what matters least gives way.
-        if len(turns) > 2 or (turns and not chosen):
+        if len(turns) > 2 or (turns and not found):
             turns = turns[2:]
         else:
-            chosen -= 1
+            found, sizes, dropped = found[:-1], sizes[:-1], dropped + 1
     left_out = []
-    if chosen < len(wanted):
+    if missing + dropped:
         left_out.append(
-            f"{len(wanted) - chosen} of {len(wanted)} passages did not fit into the context of {n_ctx} tokens."
+            f"{missing + dropped} of {missing + dropped + len(found)} passages did not fit into the context of {n_ctx} tokens."
         )
     if len(turns) < len(history):
         left_out.append(
             f"The {len(history) - len(turns)} oldest messages of this chat did not fit into the context of {n_ctx} tokens."
         )
+    sizes = sizes[::-1] if packing.order == "best_last" else sizes
     return PackedPrompt(
         messages=messages,
-        parts=_parts(model, system, turns, question, attachment, sizes[:chosen], total),
+        parts=_parts(model, (system, *example), turns, question, attachment, sizes, total),
         prompt_tokens=total,
         n_ctx=n_ctx,
-        citations=tuple(
-            Citation(n, hit, hit.evidence or hit.text) for n, hit in enumerate(wanted[:chosen], 1)
-        ),
+        citations=tuple(Citation(n, passage.hit, passage.quote) for n, passage in enumerate(numbered, 1)),
         left_out=tuple(left_out),
     )
 
 
-def _system(instructions: str, *, with_passages: bool) -> Message:
-    return Message("system", instructions or (INSTRUCTIONS if with_passages else PLAIN_INSTRUCTIONS))
+def _system(instructions: str, packing: Packing, *, with_passages: bool) -> Message:
+    return Message(
+        "system", instructions or (WORDINGS[packing.wording] if with_passages else PLAIN_INSTRUCTIONS)
+    )
 
 
-def _ask(question: str, hits: Sequence[Hit], attachment: str) -> str:
+def _ask(question: str, passages: Sequence[Passage], attachment: str) -> str:
     parts = []
     if attachment:
         parts.append(f"Attached text:\n{attachment.strip()}")
-    if hits:
-        parts.append("\n\n".join(_passage(n, hit) for n, hit in enumerate(hits, 1)))
+    if passages:
+        parts.append("\n\n".join(render(n, passage) for n, passage in enumerate(passages, 1)))
     parts.append(f"Question: {question.strip()}" if parts else question.strip())
     return "\n\n".join(parts)
-
-
-def _passage(n: int, hit: Hit) -> str:
-    """A passage under its number. Small models answer with what looks like a label, so there is only the heading, as a line."""
-    text = _HEADING_MARK.sub("", hit.text.strip())
-    heading = clean_line(hit.heading, limit=160)
-    below = heading.rpartition(" > ")[2] if heading else ""
-    return f"[{n}] {text}" if not below or text.startswith(below) else f"[{n}] {heading}\n{text}"
-
-
-def _fitting(sizes: Sequence[int], room: int) -> int:
-    """How many of the first `sizes` fit into `room`."""
-    total = 0
-    for number, size in enumerate(sizes):
-        total += size + 2
-        if total > room:
-            return number
-    return len(sizes)
 
 
 def _newest_turns(model: ChatModel, history: Sequence[Message], room: int) -> tuple[Message, ...]:
@@ -170,18 +181,22 @@ def _newest_turns(model: ChatModel, history: Sequence[Message], room: int) -> tu
 
 def _parts(
     model: ChatModel,
-    system: Message,
+    opening: Sequence[Message],
     turns: Sequence[Message],
     question: str,
     attachment: str,
     passage_sizes: Sequence[int],
     total: int,
 ) -> tuple[PromptPart, ...]:
-    instructions, asked, attached, *earlier = model.count_tokens(
-        [system.content, question, attachment, *(turn.content for turn in turns)]
+    """What the prompt is made of; `opening` are the instructions and the worked example."""
+    system, *example = opening
+    instructions, asked, attached, *rest = model.count_tokens(
+        [system.content, question, attachment, *(message.content for message in (*example, *turns))]
     )
+    shown, earlier = rest[: len(example)], rest[len(example) :]
     named = [
         PromptPart("instructions", instructions),
+        PromptPart("worked example", sum(shown)),
         PromptPart("history", sum(earlier)),
         PromptPart("attached text", attached if attachment else 0),
         *(PromptPart(f"passage {n}", size) for n, size in enumerate(passage_sizes, 1)),

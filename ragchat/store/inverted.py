@@ -143,7 +143,7 @@ class InvertedTables:
             " CROSS JOIN removed r ON r.segment_id = s.id AND r.term = j.value WHERE s.state = 'live' GROUP BY r.term",
             (json.dumps(list(terms)),),
         )
-        return {term: df for term, df in rows}
+        return {row[0]: row[1] for row in rows}
 
     def blocks(self, wanted: Iterable[tuple[int, int]]) -> list[bytes]:
         """What stands in some blocks, given by (segment, number), which must ascend."""
@@ -174,7 +174,7 @@ class InvertedTables:
             f"SELECT term, sum(df) FROM removed WHERE segment_id IN {_LISTED} GROUP BY term",
             (json.dumps(list(segment_ids)),),
         )
-        return {term: df for term, df in rows}
+        return {row[0]: row[1] for row in rows}
 
     # --- writing whole segments -----------------------------------------------------------------------
 

@@ -11,13 +11,14 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.paths import make_private_dir
 from ragchat.store.database import connect_existing, explained, fetch
 from ragchat.store.knowledge import APPLICATION_ID, LATEST, KnowledgeStore, check_name, migrations
+from ragchat.store.upkeep import disagreements
 from ragchat.text import clean, clean_line, human_bytes
 
 _HEADER_BYTES = 100
@@ -55,8 +56,10 @@ def export_knowledge_base(store: KnowledgeStore, target: Path) -> int:
             unfinished.unlink(missing_ok=True)
 
 
-def import_knowledge_base(folder: Path, file: Path, name: str) -> KnowledgeStore:
-    """Copy a knowledge base from `file` into `folder` as `name` and open it.
+def import_knowledge_base(
+    folder: Path, file: Path, name: str, *, verify: Callable[[KnowledgeStore], list[str]] = lambda store: []
+) -> KnowledgeStore:
+    """Copy a knowledge base from `file` into `folder` as `name` and open it; `verify` says what is wrong with it beyond that.
 
     Raises NotFoundError, UsageError for a name that is taken, StorageError that says what is wrong with the file.
     """
@@ -79,6 +82,8 @@ def import_knowledge_base(folder: Path, file: Path, name: str) -> KnowledgeStore
             with contextlib.closing(_open_untrusted(unfinished)) as connection:
                 _check_schema(connection, file)
                 _check_content(connection, file)
+                if wrong := verify(KnowledgeStore(connection, unfinished)):
+                    raise StorageError(f"{file}: {wrong[0]}", "Export it again, or do not trust it.")
             _settle(unfinished)
             _give_name(unfinished, target)
         finally:
@@ -96,6 +101,7 @@ def open_foreign(file: Path) -> KnowledgeStore:
         connection = _open_untrusted(file)
         try:
             _check_schema(connection, file)
+            _check_values(connection, file, thorough=False)
         except BaseException:
             connection.close()
             raise
@@ -191,6 +197,30 @@ def _check_schema(connection: sqlite3.Connection, file: Path) -> None:
         )
 
 
+def _check_values(connection: sqlite3.Connection, file: Path, *, thorough: bool) -> None:
+    """The counts are numbers and agree; `thorough`: every value has the type of its column. Raises StorageError."""
+    numbers = "('next_chunk', 'chunk_count', 'total_length', 'revision')"
+    if fetch(connection, f"SELECT 1 FROM meta WHERE key IN {numbers} AND typeof(value) <> 'integer'"):
+        raise StorageError(f"{file}: its counts are no numbers.", "Do not trust it.")
+    if wrong := disagreements(connection):
+        raise StorageError(f"{file}: {wrong[0]}.", "Export it again, or do not trust it.")
+    try:
+        KnowledgeStore(connection, file).options()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StorageError(f"{file}: its settings cannot be read.", "Do not trust it.") from error
+    for table in _columns(connection) if thorough else ():
+        for row in connection.execute("SELECT name, upper(type) AS type FROM pragma_table_info(?)", (table,)):
+            if (kind := row["type"]) in ("INTEGER", "TEXT", "BLOB", "REAL"):
+                kinds = ("real", "integer") if kind == "REAL" else (kind.lower(), kind.lower())
+                query = (
+                    f'SELECT 1 FROM "{table}" WHERE typeof("{row["name"]}") NOT IN (?, ?, \'null\') LIMIT 1'
+                )
+                if fetch(connection, query, kinds):
+                    raise StorageError(
+                        f"{file}: {table}.{row['name']} holds what is no {kind}.", "Do not trust it."
+                    )
+
+
 def _columns(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """The columns of each table; one that is computed shows as such."""
     names = [
@@ -222,6 +252,8 @@ def _check_content(connection: sqlite3.Connection, file: Path) -> None:
     found = fetch(connection, "PRAGMA quick_check(1)")[0][0]
     if found != "ok":
         raise StorageError(f"{file} is damaged: {clean_line(str(found), limit=200)}.", "Export it again.")
+    if fetch(connection, "PRAGMA user_version")[0][0] == LATEST:
+        _check_values(connection, file, thorough=True)
     for table, columns in _TEXT_COLUMNS:
         for text in _texts(connection, table, columns):
             if clean(text) != text:

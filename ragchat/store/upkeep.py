@@ -56,6 +56,11 @@ _INVARIANTS = (
         "SELECT count(*) FROM tombstones WHERE chunk_id IN (SELECT id FROM chunks)",
     ),
     (
+        "segments have a table of another size than their own",
+        "SELECT count(*) FROM segments s JOIN segment_chunks c ON c.segment_id = s.id WHERE s.state = 'live'"
+        " AND (length(c.lengths) <> 2 * s.size OR coalesce(length(c.chunk_ids), 4 * s.size) <> 4 * s.size)",
+    ),
+    (
         "segments have no table of their chunks",
         "SELECT count(*) FROM segments WHERE state = 'live' AND id NOT IN (SELECT segment_id FROM segment_chunks)",
     ),
@@ -74,8 +79,13 @@ def problems(path: Path, *, thorough: bool = False) -> list[str]:
         found = [str(row[0]) for row in fetch(connection, f"PRAGMA {pragma}(20)")]
         if found != ["ok"]:
             return [f"SQLite: {sentence}" for sentence in found]
-        counted = ((sentence, fetch(connection, query)[0][0]) for sentence, query in _INVARIANTS)
-        return [f"{count:,} {sentence}" for sentence, count in counted if count]
+        return disagreements(connection)
+
+
+def disagreements(connection: sqlite3.Connection) -> list[str]:
+    """Counts that must agree and do not, as sentences. Raises StorageError."""
+    counted = ((sentence, fetch(connection, query)[0][0]) for sentence, query in _INVARIANTS)
+    return [f"{count:,} {sentence}" for sentence, count in counted if count]
 
 
 def wipe_deleted(path: Path) -> None:

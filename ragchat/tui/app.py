@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import reactive
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from ragchat.errors import RagchatError
 from ragchat.text import clean
@@ -91,6 +91,8 @@ class RagchatApp(App[None]):
             self.call_from_thread(self._take_model, services.model.selected, services.model.suspicion())
             statuses, default = services.knowledge_bases(), services.default_knowledge_bases()
             self.chat.post_message(messages.KnowledgeBasesListed(statuses, default))
+            own = [name for name in default if name != MANUAL]
+            self.call_from_thread(self.chat.upkeep.begin, statuses, own)
 
         tasks.reporting(self.services, "looking around", self.post_message, look)
 
@@ -225,18 +227,9 @@ class RagchatApp(App[None]):
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="sync", description="index documents")
     def _sync(self, name: str, paths: list[Path], cancel: CancelToken) -> None:
-        tasks.sync(self.services, name, paths, cancel, self.post_message)
-        self._list_knowledge()
-
-    def _list_knowledge(self) -> None:
-        def listing() -> None:
-            services = self.services
-            listed = messages.KnowledgeBasesListed(
-                services.knowledge_bases(), services.default_knowledge_bases()
-            )
-            self.chat.post_message(listed)
-
-        tasks.reporting(self.services, "listing the knowledge bases", self.post_message, listing)
+        with self.chat.upkeep.alone(name):
+            tasks.sync(self.services, name, paths, cancel, self.post_message)
+        self.chat.list_knowledge()
 
     @on(messages.SyncAdvanced)
     def _show_sync(self, event: messages.SyncAdvanced) -> None:
@@ -277,7 +270,8 @@ class RagchatApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("choose_model", "add_documents"):
-            return bool(self.screen_stack) and self.screen is self.chat
+            whole = not isinstance(self.screen, ModalScreen) if self.screen_stack else False
+            return whole and (self.screen is self.chat or action == "add_documents")
         return True
 
     # --- help, palette, editor, trouble -------------------------------------------------------------
@@ -301,6 +295,16 @@ class RagchatApp(App[None]):
                 chat.action_choose_knowledge,
             )
             yield SystemCommand("Add documents", "Index a folder or a file", self.action_add_documents)
+            yield SystemCommand("Search documents", "As you type, without a model", chat.action_search)
+            yield SystemCommand(
+                "Files and knowledge bases",
+                "What is indexed and what is not, sync, watch, remove",
+                chat.action_knowledge_bases,
+            )
+            yield SystemCommand("Attach a file", "To the next question only", chat.action_attach)
+            yield SystemCommand(
+                "Take off what is attached", "The next question goes alone", chat.pane.attachments.take
+            )
             yield SystemCommand("Chats", "Show or hide the list of chats", chat.action_toggle_list)
             yield SystemCommand("Sources", "Show or hide the sources", chat.action_toggle_sources)
         yield SystemCommand("Help", "All keys", self.action_help)
@@ -346,6 +350,7 @@ class RagchatApp(App[None]):
         self._load_cancel.cancel()
         for job in self.jobs.values():
             job.cancel.cancel()
+        self.chat.upkeep.stop()
         self.chat.pane.stop()
         self.chat.pane.hold_typed()
         with contextlib.suppress(RagchatError, OSError):

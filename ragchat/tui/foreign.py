@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from ragchat.text import clean, clean_line
@@ -30,6 +31,16 @@ def shown_line(text: str, style: str = "", *, limit: int = 0) -> Content:
 def file_name(path: str) -> str:
     """The last part of a path, cleaned."""
     return clean_line(PurePath(path).name or path) or "(no name)"
+
+
+def cut_front(line: str, cells: int) -> str:
+    """The end of a line, where paths differ, in at most so many cells."""
+    if cell_len(line) <= cells:
+        return line
+    kept = line
+    while kept and cell_len(kept) > cells - 1:
+        kept = kept[max(1, cell_len(kept) - cells + 1) // 2 or 1 :]
+    return f"…{kept}"
 
 
 def locate(text: str, passage: str, *, near: int = 0) -> tuple[int, int] | None:

@@ -6,21 +6,32 @@ Only the buffer of text is shared between threads; every other attribute is the 
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from ragchat.text import StreamCleaner
 from ragchat.types import CancelToken, Citation
+
+if TYPE_CHECKING:
+    from ragchat.tui.widgets.attachments import Chip
 
 
 class LiveAnswer:
     """`conversation_id` 0: the chat is not stored yet. `visit` is the stay at the screen that the question came from."""
 
     def __init__(
-        self, conversation_id: int, question: str, *, knowledge_bases: tuple[str, ...] | None, visit: int
+        self,
+        conversation_id: int,
+        question: str,
+        *,
+        knowledge_bases: tuple[str, ...] | None,
+        visit: int,
+        chips: tuple[Chip, ...] = (),
     ) -> None:
         self.conversation_id = conversation_id
         self.question = question
         self.knowledge_bases = knowledge_bases
         self.visit = visit
+        self.chips = chips
         self.cancel = CancelToken()
         self.question_id = 0
         self.answer_id = 0

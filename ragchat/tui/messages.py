@@ -9,8 +9,10 @@ from textual.message import Message
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ragchat.session.attachment import Attachment
     from ragchat.session.events import SessionEvent
     from ragchat.tui.live import LiveAnswer
+    from ragchat.tui.searching import Found, Preview
     from ragchat.tui.services import ModelChoice
     from ragchat.tui.tasks import ChatPage, OpenedDocument
     from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo
@@ -184,6 +186,65 @@ class SyncEnded(Message):
         self.sentence = sentence
         self.remedy = remedy
         self.cancelled = cancelled
+
+
+class SearchFinished(Message):
+    """What the newest query found, or an older one that was overtaken."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__()
+        self.found = found
+
+
+class PreviewRead(Message):
+    def __init__(self, preview: Preview) -> None:
+        super().__init__()
+        self.preview = preview
+
+
+class AttachmentRead(Message):
+    """A file that was to be attached was read, or (`attachment` None) could not be, as `sentence` says."""
+
+    def __init__(
+        self, path: Path, attachment: Attachment | None, sentence: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self.attachment = attachment
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class KnowledgeBaseRead(Message):
+    """One knowledge base with all its files, held against the disk; `languages` those of its documents."""
+
+    def __init__(self, status: KnowledgeBaseStatus, languages: tuple[str, ...]) -> None:
+        super().__init__()
+        self.status = status
+        self.languages = languages
+
+
+class UpkeepAdvanced(Message):
+    """What the quiet work behind the chat did: knowledge bases were brought up to date, or are being watched.
+
+    `changed`: what `name` holds is not what it was; `sentence` says it in short, or is empty.
+    """
+
+    def __init__(self, name: str, sentence: str = "", *, changed: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.sentence = sentence
+        self.changed = changed
+
+
+class WatchEnded(Message):
+    """A knowledge base is no longer watched; `sentence` says why, unless the person wanted it so."""
+
+    def __init__(self, name: str, sentence: str = "", remedy: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self.sentence = sentence
+        self.remedy = remedy
 
 
 class DocumentOpened(Message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -24,6 +25,19 @@ _ENDINGS = {
 def count(number: int, noun: str) -> str:
     """`1 document`, `2 documents`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def ago(at: str, now: datetime | None = None) -> str:
+    """How long ago a stored time was, as a person would say it; for one that is empty, that it never was."""
+    try:
+        then = datetime.fromisoformat(at)
+    except ValueError:
+        return "never to the end"
+    passed = max(0.0, ((now or datetime.now(UTC)) - then).total_seconds())
+    for unit, seconds in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if passed >= seconds:
+            return f"{count(int(passed // seconds), unit)} ago"
+    return "just now"
 
 
 def progress_sentence(said: SessionEvent) -> str:

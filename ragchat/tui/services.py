@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 from ragchat.types import CancelToken, ChatModel, KnowledgeBaseStatus
 
 if TYPE_CHECKING:  # the screen paints before any of these is needed
+    from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
+    from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
@@ -61,8 +63,21 @@ class Services:
     knowledge_bases: Callable[[], list[KnowledgeBaseStatus]]
     """All of them, with counts; those that cannot be opened are left out."""
     open_knowledge_base: Callable[[str], KnowledgeStore]
-    sync: Callable[[str, Sequence[Path], CancelToken], Iterator[SyncProgress | SyncFinished]]
+    sync: Callable[[str, Sequence[Path], CancelToken], Iterator[SyncProgress | RowsFinished | SyncFinished]]
     """Add these files and folders to the knowledge base (made when new) and bring it up to date."""
+    watch: Callable[[str, CancelToken], Iterator[object]]
+    """Keep a knowledge base up to date until it is cancelled; a SyncFinished after each change."""
+    watched: Callable[[], tuple[str, ...]]
+    """The knowledge bases that the person wants watched."""
+    set_watched: Callable[[tuple[str, ...]], object]
+    """Keep that choice."""
+    sync_at_start: bool
+    forget: Callable[[str, str], object]
+    """Take a document out of the knowledge base of this name for good, by its path."""
+    remove_knowledge_base: Callable[[str], object]
+    """Delete the index; the documents stay."""
+    read_attachment: Callable[[Path], Attachment]
+    """Read a file that goes with one question."""
     models: Callable[[], list[ModelChoice]]
     pull_model: Callable[[str, Callable[[int, int, float, float | None], None], CancelToken], Path]
     """Fetch a model; the callback gets bytes done, bytes in all, bytes per second, seconds left."""

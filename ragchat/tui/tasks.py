@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragchat.errors import CancelledError, NotFoundError, RagchatError
+from ragchat.errors import CancelledError, IngestError, NotFoundError, RagchatError
 from ragchat.session.events import MessageStored
 from ragchat.text import clean, clean_line, human_seconds
 from ragchat.tui import messages
 from ragchat.tui.foreign import evidence_in, file_name, locate
 from ragchat.tui.sentences import count
-from ragchat.types import CancelToken, TextDelta
+from ragchat.types import CancelToken, Citation, Hit, Span, TextDelta, is_row
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ragchat.store.chats import ChatStore
     from ragchat.tui.live import LiveAnswer
     from ragchat.tui.services import Services
-    from ragchat.types import Citation, Conversation, Document, StoredMessage
+    from ragchat.types import Conversation, Document, StoredMessage
 
 Post = Callable[["Message"], object]
 PAGE = 24
@@ -60,7 +60,8 @@ class ChatPage:
 class OpenedDocument:
     """A document's text and where the passage and its evidence stand in it; `notes` are sentences for the person.
 
-    `document` None: it is no longer in the index, and the text is the passage itself.
+    `document` None: it is no longer in the index, and the text is the passage itself. `quote` is what the citation stood on,
+    when it is not in the text any more.
     """
 
     citation: Citation
@@ -69,6 +70,7 @@ class OpenedDocument:
     passage: tuple[int, int] | None
     evidence: tuple[int, int] | None
     notes: tuple[str, ...]
+    quote: str = ""
 
 
 @contextlib.contextmanager
@@ -156,7 +158,13 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
                 with services.open_session(
                     store, services.default_knowledge_bases() if names is None else names
                 ) as session:
-                    for event in session.ask(conversation_id, live.question, cancel=live.cancel):
+                    for event in session.ask(
+                        conversation_id,
+                        live.question,
+                        files=[chip.attachment for chip in live.chips if chip.attachment],
+                        pinned=[chip.hit for chip in live.chips if chip.hit],
+                        cancel=live.cancel,
+                    ):
                         match event:
                             case TextDelta(text):
                                 if live.append(text):
@@ -180,6 +188,16 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
         post(messages.AnswerFailed(live, sentence, "Ask again; what you typed is kept.", cancelled=False))
     finally:
         post(messages.AnswerEnded(live))
+
+
+def read_attachment(services: Services, path: Path, post: Post) -> None:
+    """Read a file that goes with the next question."""
+    try:
+        post(messages.AttachmentRead(path, services.read_attachment(path)))
+    except RagchatError as error:
+        post(messages.AttachmentRead(path, None, str(error), error.remedy))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(messages.AttachmentRead(path, None, record_unexpected(services, "reading the file")))
 
 
 # --- models and knowledge bases -------------------------------------------------------------------------
@@ -223,7 +241,7 @@ def pull_model(services: Services, name: str, cancel: CancelToken, post: Post) -
 
 def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, post: Post) -> None:
     """Add files and folders to a knowledge base and bring it up to date."""
-    from ragchat.ingest.sync import SyncFinished
+    from ragchat.ingest.sync import SyncFinished, SyncProgress
 
     try:
         for event in services.sync(name, paths, cancel):
@@ -234,7 +252,7 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
                     f" ({human_seconds(event.seconds)})" + ("; stopped before the end." if stopped else ".")
                 )
                 post(messages.SyncEnded(name, status, sentence, cancelled=stopped))
-            else:
+            elif isinstance(event, SyncProgress):
                 post(
                     messages.SyncAdvanced(
                         name, event.done, event.total, event.path, event.files_per_s, event.eta_s
@@ -246,6 +264,32 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
         post(messages.SyncEnded(name, None, str(error), error.remedy))
     except Exception:  # noqa: BLE001 - the boundary of a worker
         post(messages.SyncEnded(name, None, record_unexpected(services, "indexing")))
+
+
+def read_knowledge_base(services: Services, name: str) -> messages.KnowledgeBaseRead:
+    """A knowledge base with all its files, held against the disk. Raises RagchatError."""
+    from ragchat.ingest.sync import status
+
+    with contextlib.closing(services.open_knowledge_base(name)) as store:
+        return messages.KnowledgeBaseRead(status(store), store.languages())
+
+
+def whole_document(name: str, document: Document) -> Citation:
+    """A document as something that the viewer can open: at its beginning, nothing marked."""
+    hit = Hit(
+        rank=1,
+        score=0.0,
+        knowledge_base=name,
+        chunk_id=0,
+        document_id=document.id,
+        path=document.path,
+        title=document.title,
+        heading="",
+        span=Span(0, 0, 1, 1),
+        text="",
+        content_hash=document.content_hash,
+    )
+    return Citation(0, hit, "")
 
 
 # --- documents ------------------------------------------------------------------------------------------
@@ -269,30 +313,51 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
             "This document is no longer in the index." if isinstance(error, NotFoundError) else str(error)
         )
         note = f"{reason} This is the passage as it was cited."
+        if not hit.knowledge_base:
+            note = "This was attached to the question; it is the passage as it was cited."
+        notes: tuple[str, ...] = (note, CHANGED) if _has_changed(hit) else (note,)
         return OpenedDocument(
-            citation, None, passage, (0, len(passage)), evidence_in(passage, citation), (note,)
+            citation, None, passage, (0, len(passage)), evidence_in(passage, citation), notes
         )
+    if not hit.text:  # the document as a whole
+        return OpenedDocument(citation, document, text, None, None, _file_notes(document))
     located = locate(text, clean(hit.text), near=hit.span.char_first)
-    notes = _document_notes(document, citation, located is not None)
+    quote = ""
+    notes = _file_notes(document)
+    if document.content_hash != hit.content_hash:
+        notes = (*notes, CHANGED)
+    if located is None:
+        notes = (*notes, "What was cited is not in this text any more; it was:")
+        quote = clean(citation.quote or hit.evidence or hit.text).strip()
     evidence = None
     if located and (inside := evidence_in(text[located[0] : located[1]], citation)):
         evidence = (located[0] + inside[0], located[0] + inside[1])
-    return OpenedDocument(citation, document, text, located, evidence, notes)
+    return OpenedDocument(citation, document, text, located, evidence, notes, quote)
 
 
-def _document_notes(document: Document, citation: Citation, located: bool) -> tuple[str, ...]:
-    notes = []
+CHANGED = "The document has changed since this was cited."
+
+
+def _file_notes(document: Document) -> tuple[str, ...]:
+    if is_row(document.path):
+        return ()
     try:
         stat = Path(document.path).stat()
-        if (stat.st_size, stat.st_mtime_ns) != (document.size, document.mtime_ns):
-            notes.append("The file has changed since it was indexed.")
     except OSError:
-        notes.append("The file is not there any more; this is its text as it was indexed.")
-    if not located:
-        notes.append("The cited passage is not in this text any more.")
-    elif document.content_hash != citation.hit.content_hash:
-        notes.append("The document was indexed again after this answer.")
-    return tuple(notes)
+        return ("The file is not there any more; this is its text as it was indexed.",)
+    if (stat.st_size, stat.st_mtime_ns) != (document.size, document.mtime_ns):
+        return ("The file has changed since it was indexed.",)
+    return ()
+
+
+def _has_changed(hit: Hit) -> bool:
+    """Whether the file that a passage is from is there and holds something else now."""
+    from ragchat.ingest.source import hash_file
+
+    try:
+        return hash_file(hit.path)[0] != hit.content_hash
+    except IngestError:
+        return False
 
 
 def edit_target(services: Services, opened: OpenedDocument) -> messages.EditTargetReady:

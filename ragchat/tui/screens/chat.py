@@ -20,6 +20,7 @@ from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.foreign import citation_text
 from ragchat.tui.state import UsageState
+from ragchat.tui.upkeep import Upkeep
 from ragchat.tui.widgets.chat_list import ChatList
 from ragchat.tui.widgets.conversation import ConversationPane
 from ragchat.tui.widgets.message import AnswerView
@@ -30,8 +31,9 @@ from ragchat.tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from ragchat.store.chats import ChatStore
+    from ragchat.tui.screens.search import SearchScreen
     from ragchat.tui.services import Services
-    from ragchat.types import Citation, Conversation
+    from ragchat.types import Citation, Conversation, Hit
 
 LIST_FROM, SOURCES_FROM, HINTS_FROM = 80, 100, 12
 """Columns from which a panel stands beside the conversation, and rows from which the key hints are shown."""
@@ -47,6 +49,7 @@ WELCOME = Content.assemble(
             ("F2", "choose a model"),
             ("F3", "choose which documents are asked"),
             ("F4", "add documents: a folder or a file of yours"),
+            ("^f", "search them, without a model"),
             ("F1", "all keys"),
         )
         for part in (
@@ -71,6 +74,9 @@ class ChatScreen(Screen[None]):
         Binding("ctrl+b", "toggle_list", "Chats", id="panel.chats", priority=True),
         Binding("f6,ctrl+s", "toggle_sources", "Sources", id="panel.sources", priority=True),
         Binding("f3,ctrl+k", "choose_knowledge", "Documents", id="chat.knowledge", priority=True),
+        Binding("ctrl+f", "search", "Search", id="chat.search", priority=True),
+        Binding("f5", "knowledge_bases", "Files", id="chat.knowledge_bases", priority=True),
+        Binding("ctrl+t", "attach", "Attach", id="chat.attach", priority=True),
         Binding(
             "pageup", "scroll_transcript(-1)", "Scroll up", id="transcript.page_up", priority=True, show=False
         ),
@@ -103,18 +109,22 @@ class ChatScreen(Screen[None]):
         self._knowledge_names: list[str] | None = None
         self._has_chats: bool | None = None
         self._surveyed = False
+        self._searched = ""
+        self.upkeep = Upkeep(services)
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
             yield ChatList()
             yield ConversationPane(self._services, Static(WELCOME, id="empty"))
             yield SourcesPanel()
+        yield self.upkeep
         yield StatusBar()
         yield KeyHints()
 
     def on_mount(self) -> None:
         self.watch(self.app, "model_state", self._show_model)
         self.watch(self.app, "jobs", self._show_jobs)
+        self.watch(self.upkeep, "watching", self._show_watching)
         self.query_one(Prompt).focus()
         self._start()
 
@@ -388,20 +398,69 @@ class ChatScreen(Screen[None]):
         self._show_knowledge()
         self._survey()
 
+    @work(thread=True, exit_on_error=False, group="knowledge", description="list the knowledge bases")
+    def list_knowledge(self) -> None:
+        """Look again what there is."""
+
+        def listing() -> None:
+            services = self._services
+            statuses, default = services.knowledge_bases(), services.default_knowledge_bases()
+            self.post_message(messages.KnowledgeBasesListed(statuses, default))
+
+        tasks.reporting(self._services, "listing the knowledge bases", self.post_message, listing)
+
+    @on(messages.UpkeepAdvanced)
+    def _kept_up(self, event: messages.UpkeepAdvanced) -> None:
+        if event.sentence:
+            self.notify(event.sentence, timeout=4, markup=False)
+        if event.changed:
+            self.list_knowledge()
+
+    def _show_watching(self, names: frozenset[str]) -> None:
+        self.query_one(StatusBar).watching = bool(names)
+
     def _show_knowledge(self) -> None:
-        names = self.pane.knowledge_bases
-        names = self._default_knowledge if names is None else names
-        self.query_one(StatusBar).knowledge = ", ".join(names) or "no documents"
+        self.query_one(StatusBar).knowledge = ", ".join(self.asked_knowledge) or "no documents"
 
     def action_choose_knowledge(self) -> None:
         if self.app.screen is not self:
             return
         from ragchat.tui.screens.choose import KnowledgePicker
 
+        self.app.push_screen(KnowledgePicker(self.asked_knowledge), self.use_knowledge)
+
+    @property
+    def asked_knowledge(self) -> tuple[str, ...]:
+        """The knowledge bases that the next question goes to."""
         names = self.pane.knowledge_bases
-        self.app.push_screen(
-            KnowledgePicker(self._default_knowledge if names is None else names), self.use_knowledge
-        )
+        return self._default_knowledge if names is None else names
+
+    def action_search(self) -> None:
+        if self.app.screen is not self:
+            return
+        from ragchat.tui.screens.search import SearchScreen
+
+        screen = SearchScreen(self._services, self.asked_knowledge, query=self._searched)
+
+        def left(hit: Hit | None) -> None:
+            self._searched = screen.last_query
+            if hit is not None:
+                self.pane.pin(hit)
+
+        self.app.push_screen(screen, left)
+
+    def on_search_screen_knowledge_chosen(self, event: SearchScreen.KnowledgeChosen) -> None:
+        self.use_knowledge(event.names)
+
+    def action_knowledge_bases(self) -> None:
+        if self.app.screen is self:
+            from ragchat.tui.screens.knowledge import KnowledgeScreen
+
+            self.app.push_screen(KnowledgeScreen(self._services, self.upkeep))
+
+    def action_attach(self) -> None:
+        self.pane.prompt.focus()
+        self.pane.prompt.begin_attaching()
 
     def use_knowledge(self, names: tuple[str, ...] | None) -> None:
         """Ask these from the next question on; None: nothing was chosen."""

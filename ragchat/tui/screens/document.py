@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
+from ragchat.tui.foreign import shown
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.status_bar import KeyHints
@@ -58,6 +59,7 @@ class DocumentScreen(Screen[None]):
         )
         yield Static(origin, id="origin")
         yield Static(Content(""), id="notes")
+        yield Static(Content(""), id="quote")
         yield DocumentText()
         search = Line(placeholder="Search")
         search.display = False
@@ -68,6 +70,7 @@ class DocumentScreen(Screen[None]):
         text = self.query_one(DocumentText)
         text.loading = True
         self.query_one("#notes").display = False
+        self.query_one("#quote").display = False
         self._read()
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="document", description="read a document")
@@ -86,6 +89,9 @@ class DocumentScreen(Screen[None]):
         numbered = opened.document is not None and opened.document.source_lines
         text.load(opened.text, passage=opened.passage, evidence=opened.evidence, numbered=numbered)
         self._say(*opened.notes)
+        quote = self.query_one("#quote", Static)
+        quote.update(shown(f"“{opened.quote}”"))
+        quote.display = bool(opened.quote)
 
     @on(messages.TroubleReported)
     def _failed(self, event: messages.TroubleReported) -> None:

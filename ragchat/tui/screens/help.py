@@ -25,8 +25,11 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     from ragchat.tui.screens.choose import KnowledgePicker, ModelPicker, Picker
     from ragchat.tui.screens.dialog import Dialog
     from ragchat.tui.screens.document import DocumentScreen
+    from ragchat.tui.screens.knowledge import KnowledgeScreen
     from ragchat.tui.screens.link import LinkScreen
+    from ragchat.tui.screens.search import SearchScreen
     from ragchat.tui.widgets.chat_list import ChatList
+    from ragchat.tui.widgets.file_list import FileList
     from ragchat.tui.widgets.prompt import Prompt
     from ragchat.tui.widgets.sources import SourcesPanel
     from ragchat.tui.widgets.transcript import Transcript
@@ -37,7 +40,9 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("Answers (Tab from the prompt)", [Transcript]),
         ("Sources", [SourcesPanel]),
         ("Chats", [ChatList]),
+        ("Search (Ctrl+F)", [SearchScreen]),
         ("Document", [DocumentScreen]),
+        ("Files (F5)", [KnowledgeScreen, FileList]),
         ("Lists and windows", [Dialog, Picker, ModelPicker, KnowledgePicker, AddDocuments]),
         ("A link", [LinkScreen]),
     ]

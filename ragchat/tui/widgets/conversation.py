@@ -5,6 +5,7 @@ One answer runs at a time. It belongs to its own chat and goes on when the perso
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -15,18 +16,20 @@ from textual.widget import Widget
 from textual.widgets import TextArea
 
 from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
+from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer
 from ragchat.tui.sentences import answer_footer, progress_sentence
+from ragchat.tui.widgets.attachments import AttachmentBar, Chip
 from ragchat.tui.widgets.message import AnswerView, MessageView, NoticeView, QuestionView
-from ragchat.tui.widgets.prompt import Prompt
+from ragchat.tui.widgets.prompt import Prompt, attach_command
 from ragchat.tui.widgets.transcript import Transcript
 from ragchat.types import LoadProgress
 
 if TYPE_CHECKING:
     from ragchat.tui.services import Services
-    from ragchat.types import Conversation, Timings
+    from ragchat.types import Conversation, Hit, Timings
 
 DRAFT_DELAY_S = 0.4
 
@@ -70,11 +73,13 @@ class ConversationPane(Vertical):
         self.visit = 0
         self._opening = True
         self._asked_early = False
+        self._sends_when_read = False
         self.live: LiveAnswer | None = None
         self.drafts = Drafts(services)
 
     def compose(self) -> ComposeResult:
         yield Transcript(self._empty)
+        yield AttachmentBar()
         yield Prompt()
 
     def on_mount(self) -> None:
@@ -87,6 +92,10 @@ class ConversationPane(Vertical):
     @property
     def prompt(self) -> Prompt:
         return self.query_one(Prompt)
+
+    @property
+    def attachments(self) -> AttachmentBar:
+        return self.query_one(AttachmentBar)
 
     # --- opening ------------------------------------------------------------------------------------
 
@@ -186,23 +195,83 @@ class ConversationPane(Vertical):
         event.stop()
         if self._opening:
             self._asked_early = True
+        elif command := attach_command(event.text):
+            self._attach_file(*command)
         elif event.text.strip() and self.live is not None:
             self.notify("One answer at a time: Esc stops the running one. Your text is kept.", markup=False)
+        elif event.text.strip() and not self.attachments.ready:
+            self._sends_when_read = True
+            self.notify("The file is still being read; then this is sent.", timeout=3, markup=False)
         elif event.text.strip():
             self.prompt.put("")
             await self._send(event.text)
+
+    # --- what goes with the next question -----------------------------------------------------------
+
+    def _attach_file(self, typed: str, question: str) -> None:
+        if not typed:
+            self.notify("Say which file: /attach PATH; Tab completes it.", timeout=4, markup=False)
+            return
+        self.prompt.put(question)
+        path = Path(typed).expanduser().absolute()
+        self.attachments.add(Chip(path))
+        self._read_attachment(path)
+
+    def pin(self, hit: Hit) -> None:
+        """The next question is about this passage."""
+        self.attachments.add(Chip(Path(hit.path), hit=hit))
+        self.prompt.focus()
+
+    # Not exclusive: several files may be attached one after the other.
+    @work(thread=True, exit_on_error=False, group="attach", description="read a file to attach")
+    def _read_attachment(self, path: Path) -> None:
+        tasks.read_attachment(self._services, path, self.post_message)
+
+    @on(messages.AttachmentRead)
+    def _attachment_read(self, event: messages.AttachmentRead) -> None:
+        event.stop()
+        bar = self.attachments
+        if all(chip.path != event.path for chip in bar.chips):
+            return  # it was taken off meanwhile
+        bar.settle(event.path, event.attachment)
+        if event.attachment is None:
+            self._sends_when_read = False
+            self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
+        elif self._sends_when_read and bar.ready:
+            self._sends_when_read = False
+            self.prompt.action_submit()
+
+    @on(Prompt.LeftBehind)
+    def _take_off(self, event: Prompt.LeftBehind) -> None:
+        event.stop()
+        self.attachments.remove_last()
+
+    @on(Prompt.CompletionsFound)
+    def _show_offers(self, event: Prompt.CompletionsFound) -> None:
+        event.stop()
+        self.notify(clean_line("   ".join(event.offers), limit=400), timeout=4, markup=False)
 
     async def _send(self, text: str) -> None:
         question = text.strip()
         if not question or self.live is not None:
             self.prompt.put(self.prompt.text + text)
             return
+        chips = self.attachments.take()
         self.live = LiveAnswer(
-            self.conversation_id, question, knowledge_bases=self.knowledge_bases, visit=self.visit
+            self.conversation_id,
+            question,
+            knowledge_bases=self.knowledge_bases,
+            visit=self.visit,
+            chips=chips,
         )
         self.prompt.remember(question)
         model = self._services.model.selected
-        await self.transcript.add(QuestionView(question), AnswerView("", model=model, streaming=True))
+        shown = question
+        if chips:
+            from ragchat.session.attachment import stored_question
+
+            shown = stored_question(question, "", [chip.label for chip in chips])
+        await self.transcript.add(QuestionView(shown), AnswerView("", model=model, streaming=True))
         self._show_live_progress(self.live)
         self.post_message(self.Busy(self.live))
         self._write(self.live)
@@ -328,6 +397,8 @@ class ConversationPane(Vertical):
                 await self.transcript.add(NoticeView(event.sentence, event.remedy))
             if not self.prompt.text:
                 self.prompt.put(live.question)
+            for chip in live.chips:
+                self.attachments.add(chip)
         else:
             self.drafts.hold(live.conversation_id, live.question)
             self._save_drafts()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import ClassVar
 
@@ -20,6 +21,9 @@ from textual.strip import Strip
 from ragchat.tui.messages import RowsWrapped
 from ragchat.tui.wrapping import TAB, Rows, wrap_rows
 
+_AT_ONCE = 100_000
+"""Characters that are laid out without a thread."""
+
 
 class DocumentText(ScrollView, can_focus=True):
     """Offsets are characters of `text`. Later marks lie over earlier ones."""
@@ -28,6 +32,7 @@ class DocumentText(ScrollView, can_focus=True):
         "document--passage",
         "document--evidence",
         "document--match",
+        "document--word",
         "document--gutter",
     }
 
@@ -43,14 +48,24 @@ class DocumentText(ScrollView, can_focus=True):
         self._pattern: re.Pattern[str] | None = None
         self._wanted = 0
         self._at: int | None = None
+        self._centred = False
 
     def load(
-        self, text: str, *, passage: tuple[int, int] | None, evidence: tuple[int, int] | None, numbered: bool
+        self,
+        text: str,
+        *,
+        passage: tuple[int, int] | None,
+        evidence: tuple[int, int] | None,
+        numbered: bool,
+        words: Iterable[tuple[int, int]] = (),
     ) -> None:
-        """Show `text` from the evidence on. `numbered`: its lines have numbers worth showing."""
+        """Show `text` from the evidence on. `numbered`: its lines have numbers worth showing. `words` stand out in it."""
         self.text, self._numbered = text, numbered
         self._marks = [(*span, name) for span, name in ((passage, "passage"), (evidence, "evidence")) if span]
+        self._marks += [(*span, "word") for span in words]
         self._at = (evidence or passage or (0, 0))[0]
+        self._wanted = 0
+        self.rows = None
         self._lay_out()
 
     # --- layout -------------------------------------------------------------------------------------
@@ -63,7 +78,10 @@ class DocumentText(ScrollView, can_focus=True):
         width = max(8, self.scrollable_content_region.width - self._gutter_width() - 1)
         if self.text and width != self._wanted:
             self._wanted = width
-            self._wrap(self.text, width)
+            if len(self.text) <= _AT_ONCE:
+                self._take_rows(RowsWrapped(wrap_rows(self.text, width), width))
+            else:
+                self._wrap(self.text, width)
 
     def _gutter_width(self) -> int:
         if self.rows is not None and self._numbered:
@@ -85,11 +103,17 @@ class DocumentText(ScrollView, can_focus=True):
         self.rows = event.rows
         self.virtual_size = Size(self.size.width, len(self.rows.starts))
         self.refresh(layout=False)
-        at, self._at = self._at, None
-        if at is not None:
-            self.call_after_refresh(self.go_to, at, centred=first)
+        self._centred = self._centred or first
+        self.call_after_refresh(self._arrive)
         if first:
             self.post_message(self.Ready())
+
+    def _arrive(self) -> None:
+        # The scrollbar may have come between, and with it another layout: only now is the place reached.
+        at, self._at = self._at, None
+        centred, self._centred = self._centred, False
+        if at is not None:
+            self.go_to(at, centred=centred)
 
     def on_resize(self, event: events.Resize) -> None:
         self._lay_out()

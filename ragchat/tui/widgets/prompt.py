@@ -10,6 +10,18 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from ragchat.text import clean
+from ragchat.tui.paths import complete_path
+
+ATTACH = "/attach"
+
+
+def attach_command(text: str) -> tuple[str, str] | None:
+    """(path, the question that stands below) when the text begins with `/attach`, None otherwise."""
+    first, _, rest = text.partition("\n")
+    word, blank, path = first.partition(" ")
+    if word != ATTACH or not (blank or not rest):
+        return None
+    return path.strip(), rest
 
 
 class Prompt(TextArea):
@@ -26,6 +38,16 @@ class Prompt(TextArea):
             key_display="^j",
         ),
     ]
+
+    class LeftBehind(Message):
+        """Backspace was pressed where nothing is left to delete."""
+
+    class CompletionsFound(Message):
+        """What the path after `/attach` may go on with."""
+
+        def __init__(self, offers: list[str]) -> None:
+            super().__init__()
+            self.offers = offers
 
     class Submitted(Message):
         """Enter was pressed; the text stays until `clear` is called."""
@@ -65,6 +87,33 @@ class Prompt(TextArea):
     def action_new_line(self) -> None:
         self.call_later(lambda: self._replace_via_keyboard("\n", *self.selection))
 
+    def action_delete_left(self) -> None:
+        if not self.text:
+            self.post_message(self.LeftBehind())
+        super().action_delete_left()
+
+    def begin_attaching(self) -> None:
+        """Put `/attach ` before what has been typed, the cursor behind it."""
+        if attach_command(self.text) is None:
+            typed = f"\n{self.text}" if self.text else ""
+            self.load_text(f"{ATTACH} {typed}")
+        self.move_cursor((0, len(self.document.get_line(0))))
+
+    def _complete(self) -> bool:
+        """Complete the path of `/attach`; False where there is none to complete."""
+        line = self.document.get_line(0)
+        command = attach_command(self.text)
+        if command is None or self.cursor_location[0] != 0:
+            return False
+        completed, offers = complete_path(command[0])
+        if completed != command[0]:
+            begun = f"{ATTACH} {completed}"
+            self.replace(begun, (0, 0), (0, len(line)))
+            self.move_cursor((0, len(begun)))
+        if offers:
+            self.post_message(self.CompletionsFound(offers))
+        return True
+
     def action_cursor_up(self, select: bool = False) -> None:
         at_top = self.wrapped_document.location_to_offset(self.cursor_location).y == 0
         if select or not at_top or not self._walk(+1):
@@ -94,6 +143,9 @@ class Prompt(TextArea):
             event.stop()
             event.prevent_default()
             self.action_new_line()
+        elif event.key == "tab" and self._complete():
+            event.stop()
+            event.prevent_default()
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()

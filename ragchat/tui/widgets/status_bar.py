@@ -17,6 +17,7 @@ class StatusBar(Widget):
     model: reactive[ModelState] = reactive(ModelState())
     knowledge: reactive[str] = reactive("")
     usage: reactive[UsageState] = reactive(UsageState())
+    watching: reactive[bool] = reactive(False)
     jobs: reactive[tuple[JobState, ...]] = reactive(())
     answering: reactive[str] = reactive("")
     """What is being written, and where, and how to stop it; empty: nothing."""
@@ -27,6 +28,8 @@ class StatusBar(Widget):
             model_content(self.model, limit=max(12, width // 3)),
             Content(clean_line(self.knowledge, limit=max(10, width // 3))),
         ]
+        if self.watching:
+            left.append(Content.styled("watching", "$foreground 62%"))
         left += [Content.styled(job.short, "$text-accent") for job in self.jobs]
         if self.answering:
             left.append(Content.styled(clean_line(self.answering, limit=44), "$text-accent"))

@@ -1,0 +1,240 @@
+"""What each part of the ranking is worth: nDCG@10 with each part alone, all together, and all but one; beside the peers.
+
+    python benchmarks/ablation.py DIR [DIR…] [--limit N] [--no-peers]
+
+DIR holds corpus/*.txt and questions.jsonl (question, relevant file names). Units are whole documents, in ragchat's own
+index; the rows "chunks" cut them as ragchat really does, a document taking the place of its best chunk. Peers (bm25s and
+rank_bm25 with terms stemmed in the set's language, FTS5) get the best of several settings on each set, chosen on the very
+questions that are measured: an advantage that ragchat does not have. Factors of ragchat were chosen on the even questions of some
+sets, so the second figure of each row, over the odd questions alone, is the fairer one. Ends with one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragchat.evaluation.retrieval_metrics import ndcg_at
+from ragchat.ingest.chunk import split
+from ragchat.retrieval.analyzer import detect
+from ragchat.retrieval.index import fields_of, write_analysed
+from ragchat.retrieval.invert import FIELD_WEIGHTS, FieldWeights, invert
+from ragchat.retrieval.search import DEFAULT, PLAIN, Ranking, Searcher
+from ragchat.store.knowledge import FileRecord, KnowledgeStore
+from ragchat.types import ChunkDraft, ExtractedText, Span
+
+Ranker = Callable[[str], list[str]]
+Question = dict[str, Any]
+Row = dict[str, list[float]]
+"""Of each set: nDCG@10 of each question."""
+
+NO_FIELDS = FieldWeights(heading=1, title=0, name=0)
+PARTS = ("proximity", "forms", "agreement", "feedback")
+ALL = replace(PLAIN, **dict.fromkeys(PARTS, True))
+K1_B = ((1.5, 0.75), (1.2, 0.75), (1.5, 0.6), (0.9, 0.4), (2.0, 0.75))
+_SNOWBALL = {"en": "english", "de": "german", "fr": "french", "es": "spanish", "ru": "russian", "it": "italian", "ar": "arabic",
+             "pt": "portuguese", "nl": "dutch", "sv": "swedish", "da": "danish", "fi": "finnish", "tr": "turkish",
+             "el": "greek", "ro": "romanian", "hi": "hindi", "hu": "hungarian"}  # fmt: skip
+
+
+def settings() -> Iterator[tuple[str, FieldWeights, bool, Ranking]]:
+    """(name of the row, fields, cut into chunks?, ranking)"""
+    yield "plain BM25, text alone", NO_FIELDS, False, PLAIN
+    yield "BM25 with fields", FIELD_WEIGHTS, False, PLAIN
+    for part in PARTS:
+        yield f"  + {part}", FIELD_WEIGHTS, False, replace(PLAIN, **{part: True})
+    yield "all", FIELD_WEIGHTS, False, ALL
+    for part in PARTS:
+        yield f"  - {part}", FIELD_WEIGHTS, False, replace(ALL, **{part: False})
+    yield "  - fields", NO_FIELDS, False, ALL
+    yield "as shipped", FIELD_WEIGHTS, False, DEFAULT
+    yield "chunks, BM25", FIELD_WEIGHTS, True, PLAIN
+    yield "chunks, as shipped", FIELD_WEIGHTS, True, DEFAULT
+    yield (
+        "  ± near-duplicates",
+        FIELD_WEIGHTS,
+        True,
+        replace(DEFAULT, drop_near_duplicates=not DEFAULT.drop_near_duplicates),
+    )
+    yield (
+        "  ± at most 3 per document",
+        FIELD_WEIGHTS,
+        True,
+        replace(DEFAULT, most_per_document=0 if DEFAULT.most_per_document else 3),
+    )
+
+
+def ours(folder: Path, documents: dict[str, str], fields: FieldWeights, *, cut: bool) -> Searcher:
+    """A searcher over an index of its own."""
+    store = KnowledgeStore.create(folder, f"{fields.title}-{fields.name}-{'chunks' if cut else 'whole'}")
+    records = []
+    for name, text in documents.items():
+        extracted = ExtractedText(text=text, media_type="text/plain", source_lines=True)
+        span = Span(0, len(text), 1, text.count("\n") + 1)
+        chunks = split(extracted) if cut else [ChunkDraft(text, "", span)]
+        records.append((FileRecord(name, len(text), 0, language=detect(text) or "en"), chunks))
+    write_analysed(store, records, invert([(fields_of(file), chunks) for file, chunks in records], fields))
+    return Searcher([store])
+
+
+def ranker(searcher: Searcher, ranking: Ranking, *, cut: bool) -> Ranker:
+    """Documents in the order of their best chunk."""
+
+    def rank(question: str) -> list[str]:
+        hits = searcher.search(question, 50 if cut else 10, with_evidence=False, ranking=ranking).hits
+        return list(dict.fromkeys(hit.path for hit in hits))[:10]
+
+    return rank
+
+
+# --- peers ----------------------------------------------------------------------------------------------
+
+
+def terms_for_peers(texts: list[str], language: str) -> list[list[str]]:
+    """Uni- and bigrams of Chinese and Japanese, trigrams of Thai, stems of whatever PyStemmer knows, words of the rest."""
+    if language in ("zh", "ja"):
+        return [[c for i in range(len(t)) for c in (t[i], t[i : i + 2])] for t in map(_squeezed, texts)]
+    if language in ("th", "lo", "km", "my"):
+        return [[t[i : i + 3] for i in range(len(t) - 2)] for t in map(_squeezed, texts)]
+    import bm25s
+    import Stemmer
+
+    stemmer = Stemmer.Stemmer(_SNOWBALL[language]) if language in _SNOWBALL else None
+    stopwords = language if language in ("en", "de", "fr", "es", "it", "pt", "nl", "ru", "sv") else None
+    stems: list[list[str]] = bm25s.tokenize(
+        texts, stopwords=stopwords, stemmer=stemmer, return_ids=False, show_progress=False
+    )
+    return stems
+
+
+def _squeezed(text: str) -> str:
+    return "".join(re.findall(r"\w+", text.lower()))
+
+
+def best_of_bm25s(documents: dict[str, str], questions: list[Question], language: str) -> list[float]:
+    import bm25s
+
+    names, corpus = list(documents), terms_for_peers(list(documents.values()), language)
+    queries = terms_for_peers([q["question"] for q in questions], language)
+    tried = []
+    for k1, b in K1_B:
+        retriever = bm25s.BM25(k1=k1, b=b)
+        retriever.index(corpus, show_progress=False)
+        tried.append(
+            [
+                _ndcg(names, retriever.get_scores(t) if t else [], q)
+                for t, q in zip(queries, questions, strict=True)
+            ]
+        )
+    return max(tried, key=np.mean)
+
+
+def best_of_rank_bm25(documents: dict[str, str], questions: list[Question], language: str) -> list[float]:
+    from rank_bm25 import BM25Okapi, BM25Plus
+
+    names, texts = list(documents), list(documents.values())
+    corpus = terms_for_peers(texts, language)
+    queries = terms_for_peers([q["question"] for q in questions], language)
+    tried = []
+    for kind, k1, b in ((BM25Okapi, 1.5, 0.75), (BM25Plus, 1.5, 0.75), (BM25Okapi, 1.2, 0.75)):
+        retriever = kind(corpus, k1=k1, b=b)
+        tried.append(
+            [_ndcg(names, retriever.get_scores(t), q) for t, q in zip(queries, questions, strict=True)]
+        )
+    plain = BM25Okapi([text.lower().split() for text in texts])
+    tried.append([_ndcg(names, plain.get_scores(q["question"].lower().split()), q) for q in questions])
+    return max(tried, key=np.mean)
+
+
+def best_of_fts5(documents: dict[str, str], questions: list[Question]) -> list[float]:
+    tried = []
+    for tokenizer, width in (("porter unicode61", 0), ("unicode61", 0), ("trigram", 3)):
+        database = sqlite3.connect(":memory:")
+        database.execute(f"CREATE VIRTUAL TABLE d USING fts5(name UNINDEXED, text, tokenize = '{tokenizer}')")
+        database.executemany("INSERT INTO d VALUES (?, ?)", documents.items())
+        found = []
+        for q in questions:
+            words = re.findall(r"\w+", q["question"])
+            if width:
+                words = [w[i : i + width] for w in words for i in range(len(w) - width + 1)]
+            asked = " OR ".join(f'"{word}"' for word in words)
+            rows = (
+                database.execute("SELECT name FROM d WHERE d MATCH ? ORDER BY rank LIMIT 10", (asked,))
+                if asked
+                else ()
+            )
+            found.append(ndcg_at(10, [name for (name,) in rows], set(q["relevant"])))
+        tried.append(found)
+        database.close()
+    return max(tried, key=np.mean)
+
+
+def _ndcg(names: list[str], scores: object, question: Question) -> float:
+    array = np.asarray(scores)
+    first = [names[i] for i in np.argsort(-array, kind="stable")[:10] if array[i] > 0]
+    return ndcg_at(10, first, set(question["relevant"]))
+
+
+# --- the table ------------------------------------------------------------------------------------------
+
+
+def measure(directory: Path, limit: int, *, peers: bool) -> Iterator[tuple[str, list[float]]]:
+    """(name of the row, nDCG@10 of each question) on one set."""
+    documents = {p.name: p.read_text("utf-8") for p in sorted((directory / "corpus").glob("*.txt"))}
+    lines = (directory / "questions.jsonl").read_text("utf-8").splitlines()
+    questions = [json.loads(line) for line in lines if line][: limit or None]
+    with tempfile.TemporaryDirectory() as folder:
+        searchers: dict[tuple[FieldWeights, bool], Searcher] = {}
+        for name, fields, cut, ranking in settings():
+            if (fields, cut) not in searchers:
+                searchers[fields, cut] = ours(Path(folder), documents, fields, cut=cut)
+            rank = ranker(searchers[fields, cut], ranking, cut=cut)
+            yield name, [ndcg_at(10, rank(q["question"]), set(q["relevant"])) for q in questions]
+    if peers:
+        language = Counter(detect(text) for text in documents.values()).most_common(1)[0][0]
+        yield "bm25s, best setting", best_of_bm25s(documents, questions, language)
+        yield "FTS5, best setting", best_of_fts5(documents, questions)
+        yield "rank_bm25, best setting", best_of_rank_bm25(documents, questions, language)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--limit", type=int, default=0, help="only the first N questions")
+    parser.add_argument("--no-peers", action="store_true")
+    arguments = parser.parse_args()
+    rows: dict[str, Row] = {}
+    for directory in arguments.dirs:
+        for name, found in measure(directory, arguments.limit, peers=not arguments.no_peers):
+            rows.setdefault(name, {})[directory.name] = found
+        print(f"measured {directory.name}", flush=True)
+    sets = [directory.name for directory in arguments.dirs]
+    widths = [max(13, len(name)) for name in sets]
+    header = "".join(f"{name:>{width + 2}}" for name, width in zip(sets, widths, strict=True))
+    print(f"\nnDCG@10, all questions / odd ones alone\n{'':28}{header}{'mean':>15}")
+    report = {}
+    for label, row in rows.items():
+        both = [(float(np.mean(row[name])), float(np.mean(row[name][1::2] or row[name]))) for name in sets]
+        both.append((float(np.mean([a for a, _ in both])), float(np.mean([o for _, o in both]))))
+        cells = (f"{a:.4f}/{o:.4f}" for a, o in both)
+        print(f"{label:28}" + "".join(f"{c:>{w + 2}}" for c, w in zip(cells, [*widths, 13], strict=True)))
+        report[label.strip()] = {
+            n: [round(a, 4), round(o, 4)] for n, (a, o) in zip([*sets, "mean"], both, strict=True)
+        }
+    print(json.dumps({"benchmark": "ablation", "measure": "ndcg@10 [all, odd]", "rows": report}))
+
+
+if __name__ == "__main__":
+    main()

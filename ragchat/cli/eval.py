@@ -1,0 +1,168 @@
+"""`ragchat eval`: measure what serves you best on questions with known answers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragchat.cli import build
+from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.errors import CancelledError, StorageError, UsageError
+from ragchat.text import clean_line, human_seconds
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.packing_trial import Result, Way
+    from ragchat.types import ModelInfo
+
+
+@click.group()
+def eval() -> None:
+    """Measure, on questions with known answers, what serves you best."""
+
+
+@eval.command()
+@click.argument("set_dir", type=click.Path(path_type=Path), metavar="SET_DIR")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Questions, evenly spread over the set.",
+)
+@click.option("--model", "model_name", default="", metavar="NAME", help="Model to measure, by name or path.")
+@click.option(
+    "--way", "names", multiple=True, metavar="NAME", help="Only this way of packing; may be repeated."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.jsonl",
+    help="Where the answers are kept.",
+)
+@click.option("--no-store", is_flag=True, help="Choose nothing: only show the figures.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def packing(
+    context: Context,
+    set_dir: Path,
+    limit: int,
+    model_name: str,
+    names: tuple[str, ...],
+    out: Path | None,
+    no_store: bool,
+    as_json: bool,
+) -> None:
+    """Find out how much of your documents this model is best given, and in what form.
+
+    SET_DIR holds questions.jsonl ({"question", "answers", "relevant"} a line) and corpus/*.txt. The model answers every question
+    with each way of packing; the best is used from then on for this model. Ctrl-C keeps the answers; the same command goes on.
+    """
+    from ragchat.evaluation.packing_trial import WAYS, best
+    from ragchat.session.packing import write_choice
+
+    ways = tuple(way for way in WAYS if not names or way.name in names)
+    if unknown := set(names) - {way.name for way in WAYS}:
+        known = "; ".join(way.name for way in WAYS)
+        raise UsageError(
+            f"There is no way of packing called {clean_line(min(unknown))}.", f"There are: {known}."
+        )
+    info, found = measure(context, set_dir, ways, limit=limit, model_name=model_name, out=out)
+    chosen = best(found)
+    if as_json:
+        data(report(info, found), indent=2)
+    else:
+        click.echo(table(found))
+    if chosen and not no_store:
+        try:
+            write_choice(context.paths.packings_file, info, chosen.way.packing)
+        except OSError as error:
+            raise StorageError(f"The choice cannot be kept: {error}.") from error
+        note(f"{info.name} is given “{chosen.way.name}” from now on.")
+
+
+def measure(
+    context: Context, set_dir: Path, ways: Sequence[Way], *, limit: int, model_name: str, out: Path | None
+) -> tuple[ModelInfo, list[Result]]:
+    """Run the trial, going on where an earlier one stopped. Raises RagchatError."""
+    from ragchat.evaluation import packing_trial, question_sets
+    from ragchat.retrieval.search import Searcher
+
+    found = question_sets.read(set_dir)
+    judged = tuple(q for q in found.questions if packing_trial.right_paragraph(q, found))
+    if not judged:
+        raise UsageError(
+            f"No question in {set_dir} has an answer that stands in one of its relevant documents."
+        )
+    asked = question_sets.spread(judged, limit)
+    context.paths.create()
+    with ExitStack() as stack:
+        model = build.model(context, model_name)
+        stack.callback(model.close)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        store = stack.enter_context(question_sets.build_knowledge_base(scratch, found))
+        cancel = stack.enter_context(cancel_on_interrupt())
+        for _ in model.load(cancel):
+            pass
+        info = model.info
+        assert info
+        file = out or context.paths.data_dir / "trials" / f"{found.name}-{Path(info.path).stem}.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        note(
+            f"{len(asked)} questions, {len(ways)} ways of packing, {info.name}; answers are kept in {clean_line(str(file))}"
+        )
+        live = interactive()
+        try:
+            for step in packing_trial.run(model, Searcher([store]), found, asked, ways, file, cancel=cancel):
+                left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
+                if live:
+                    click.echo(f"\r{step.done} of {step.total} answers{left}".ljust(60), nl=False, err=True)
+                elif step.done % 100 == 0:
+                    note(f"{step.done} of {step.total} answers{left}")
+        except CancelledError as error:
+            raise CancelledError(
+                "Stopped; the answers so far are kept, and the same command goes on."
+            ) from error
+        finally:
+            if live:
+                click.echo(err=True)
+        known = {question.id for question in asked}
+        rows = [row for row in packing_trial.answers(file) if row.question in known]
+        return info, packing_trial.results(rows, ways)
+
+
+def report(info: ModelInfo, found: Sequence[Result]) -> dict[str, Any]:
+    """The figures for scripts: shares, means, and each way's share of the right paragraph's right answers."""
+    right = next((result.contains for result in found if result.way.right), 0.0)
+    return {
+        "model": info.name,
+        "questions": found[0].questions if found else 0,
+        "ways": {
+            result.way.name: {
+                "contains": round(result.contains, 4),
+                "standard_error": round(result.error, 4),
+                "f1": round(result.f1, 4),
+                "in_context": round(result.in_context, 4),
+                "prompt_tokens": round(result.prompt_tokens, 1),
+                "seconds": round(result.seconds, 3),
+                "of_right_paragraph": round(result.contains / right, 4) if right else None,
+            }
+            for result in found
+        },
+    }
+
+
+def table(found: Sequence[Result]) -> str:
+    """The same for a person."""
+    if not found:
+        return "No question has been answered in every way yet."
+    lines = [f"{'':34}{'right':>7}{'±':>6}{'F1':>7}{'in context':>12}{'tokens':>8}{'seconds':>9}"]
+    lines += [
+        f"{r.way.name:34}{r.contains:>7.3f}{r.error:>6.3f}{r.f1:>7.3f}{r.in_context:>12.3f}{r.prompt_tokens:>8.0f}{r.seconds:>9.2f}"
+        for r in found
+    ]
+    return "\n".join(lines)

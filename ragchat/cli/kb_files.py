@@ -1,0 +1,205 @@
+"""`ragchat kb rename, forget, check, export, import`: care for the files of knowledge bases."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ragchat import config
+from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError
+from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
+from ragchat.text import clean_line, human_bytes
+from ragchat.types import CancelToken
+
+
+@click.command()
+@click.argument("name")
+@click.argument("new_name")
+@pass_context
+def rename(context: Context, name: str, new_name: str) -> None:
+    """Give the knowledge base NAME the name NEW_NAME. Chats and settings that use it follow."""
+    from ragchat.store.upkeep import rename_knowledge_base
+
+    rename_knowledge_base(context.paths.kb_dir, name, new_name)
+    note(f"{name} is {new_name} now.")
+    if chats := _rename_in_chats(context, name, new_name):
+        note(f"{chats:,} chats that use it follow.")
+    if name in (chosen := context.settings.chat.knowledge_bases):
+        names = ",".join(new_name if one == name else one for one in chosen)
+        config.set_value(context.paths.settings_file, "chat.knowledge_bases", names)
+        note("The setting chat.knowledge_bases follows.")
+
+
+def _rename_in_chats(context: Context, old: str, new: str) -> int:
+    """How many chats named it. The prompts and citations of old answers keep the name that was true then."""
+    from ragchat.store.chats import ChatStore
+
+    if not context.paths.chat_database.exists():
+        return 0
+    store = ChatStore(context.paths.chat_database)
+    try:
+        using = [c for c in store.conversations(limit=1_000_000) if old in (c.knowledge_bases or ())]
+        for conversation in using:
+            names = [new if one == old else one for one in conversation.knowledge_bases or ()]
+            store.set_knowledge_bases(conversation.id, names)
+    finally:
+        store.close()
+    return len(using)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("path")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_context
+def forget(context: Context, name: str, path: str, yes: bool) -> None:
+    """Take PATH out of NAME for good: a file, a folder, a row or a table, and its text from the file on the disk.
+
+    It stays out at the next sync; `kb add` brings it back. The file itself is not touched. Answers in chats keep what they
+    quoted from it; delete those chats, too, if that matters.
+    """
+    from ragchat.ingest.forget import forget as forget_path
+
+    with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+        if not yes:
+            click.confirm(
+                f"Forget {clean_line(path)} in {name}? (The file itself stays.)", abort=True, err=True
+            )
+        gone = forget_path(store, path)
+    note(f"Forgotten: {gone.documents:,} documents. Nothing of their text is left in {name}.")
+    for copy in gone.copies[:20]:
+        note(f"  The same content is still there as {clean_line(copy)}.")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@click.option(
+    "--read-data",
+    is_flag=True,
+    help="Read everything: each text against the index, each file against its hash.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON array.")
+@pass_context
+def check(context: Context, names: tuple[str, ...], read_data: bool, as_json: bool) -> None:
+    """Whether knowledge bases are sound (all of them without NAME). Exit code 6 when one is not.
+
+    \b
+    --json: [{"name", "sound", "problems": [sentence], "notes": [sentence]}]
+    """
+    chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
+    reports: list[dict[str, Any]] = []
+    with cancel_on_interrupt() as cancel:
+        for name in chosen:
+            report = _check_one(context, name, read_data, cancel)
+            reports.append(report)
+            if not as_json:
+                _show_check(report)
+            if cancel.cancelled:
+                raise CancelledError("Stopped; nothing was changed.")
+    if as_json:
+        data(reports, indent=2)
+    if unsound := [report["name"] for report in reports if not report["sound"]]:
+        raise StorageError(
+            f"Not sound: {', '.join(unsound)}.",
+            "Remove it and add its folders again; the documents themselves are not affected.",
+        )
+
+
+def _check_one(context: Context, name: str, read_data: bool, cancel: CancelToken) -> dict[str, Any]:
+    from ragchat.store.upkeep import problems
+
+    notes: list[str] = []
+    path = context.paths.kb_dir / f"{name}.db"
+    try:
+        with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+            found = problems(path, thorough=read_data)
+            if read_data and not found:
+                found, notes = _read_everything(store, cancel)
+    except NotFoundError:
+        raise
+    except RagchatError as error:
+        found = [str(error)]
+    return {"name": name, "sound": not found, "problems": found, "notes": notes}
+
+
+def _read_everything(store: KnowledgeStore, cancel: CancelToken) -> tuple[list[str], list[str]]:
+    """(problems, notes) of texts against the index and of files against their hashes."""
+    from ragchat.ingest.audit import audit_files
+    from ragchat.retrieval.check import wrong_segments
+    from ragchat.retrieval.index import is_current
+
+    found = wrong_segments(store, stop=lambda: cancel.cancelled)
+    notes = [] if is_current(store) else ["The index is of an older ragchat; the next sync builds it anew."]
+    files = audit_files(store, stop=lambda: cancel.cancelled)
+    found += [f"{clean_line(path)} changed, and its size and time did not." for path in files.altered]
+    if files.outdated:
+        notes.append(f"{len(files.outdated):,} files changed since the last sync.")
+    if files.missing:
+        notes.append(f"{len(files.missing):,} files are gone since the last sync.")
+    return found, notes
+
+
+def _show_check(report: dict[str, Any]) -> None:
+    click.echo(f"{report['name']}: {'sound' if report['sound'] else 'NOT sound'}")
+    for sentence in (*report["problems"], *report["notes"]):
+        click.echo(f"  {clean_line(sentence)}")
+
+
+@click.command()
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.ragkb")
+@pass_context
+def export(context: Context, name: str, file: Path) -> None:
+    """Write NAME into one file, to be carried to another machine: its texts, its index and its settings."""
+    from ragchat.store.portable import export_knowledge_base
+
+    with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+        size = export_knowledge_base(store, file)
+        roots = store.roots()
+    note(f"{clean_line(str(file))}: {human_bytes(size)}. It holds the text of all documents of {name}.")
+    if roots:
+        note(f"  and the names of their folders: {clean_line(', '.join(map(str, roots)), limit=200)}")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.ragkb")
+@click.option("--name", help="Its name here; without it that of the file.")
+@pass_context
+def import_(context: Context, file: Path, name: str | None) -> None:
+    """Take a knowledge base in from FILE, which was written by `kb export`, after a look at what it holds."""
+    from ragchat.retrieval import index
+    from ragchat.store.portable import import_knowledge_base
+
+    context.paths.create()
+    with import_knowledge_base(
+        context.paths.kb_dir, file, name or file.stem, verify=_index_problems
+    ) as store:
+        if store.analyzer_version() != index.VERSION:
+            note("Its index is of another ragchat and is built anew.")
+            index.rebuild(store)
+        status = store.status()
+    note(
+        f"{status.name}: {status.indexed:,} documents, {status.chunks:,} chunks, {human_bytes(status.size_bytes)}."
+    )
+    if places := [*status.roots, *(source.path for source in status.sources)]:
+        here = [place for place in places if Path(place).exists()]
+        note(f"  It was made from {clean_line(', '.join(places), limit=200)}.")
+        note(
+            f"  Of these, a sync here reads {clean_line(', '.join(here), limit=200)}."
+            if here
+            else "  None of these is on this machine: its documents stay as they are."
+        )
+
+
+def _index_problems(store: KnowledgeStore) -> list[str]:
+    """What is wrong with the index of a foreign file, which may hold anything: every list is read and compared."""
+    from ragchat.retrieval.check import wrong_segments
+
+    try:
+        return wrong_segments(store)
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error):
+        return ["Its index cannot be read."]

@@ -1,0 +1,249 @@
+"""`ragchat kb watch` and `kb settings`: what a knowledge base takes in, and keeping it fresh."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ragchat.cli import build
+from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.cli.kb_sync import report_rows
+from ragchat.errors import NotFoundError
+from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
+from ragchat.text import clean_line, human_bytes, human_seconds
+from ragchat.types import CancelToken, KnowledgeBaseOptions
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@click.option("--json", "as_json", is_flag=True, help="A JSON line for each event on standard output.")
+@click.option(
+    "--poll", is_flag=True, help="Look for changes every second instead of being told by the system."
+)
+@pass_context
+def watch(context: Context, names: tuple[str, ...], as_json: bool, poll: bool) -> None:
+    """Keep knowledge bases up to date while it runs (all of them without NAME): changes are found a moment later.
+
+    Ctrl-C ends it.
+
+    \b
+    --json: {"kb", "event": "started" | "changed" | "synced" | "rows" | "problem", …}; "synced" has
+    "indexed", "skipped", "failed", "removed", "chunks", "seconds".
+    """
+    chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
+    if not chosen:
+        raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
+    events: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
+    with cancel_on_interrupt() as cancel:
+        threads = [
+            threading.Thread(
+                target=_watch_one, args=(context, name, poll, cancel, events), name=f"watch {name}"
+            )
+            for name in dict.fromkeys(chosen)
+        ]
+        for thread in threads:
+            thread.start()
+        failure = _report(threads, events, cancel, as_json)
+    if failure:
+        raise failure
+    note("No longer watching.")
+
+
+def _watch_one(
+    context: Context,
+    name: str,
+    poll: bool,
+    cancel: CancelToken,
+    events: queue.SimpleQueue[tuple[str, object]],
+) -> None:
+    """Watch one knowledge base in this thread; whatever happens goes into `events`."""
+    from ragchat.ingest.watch import watch as watched
+
+    try:
+        for event in watched(
+            lambda: KnowledgeStore.open(context.paths.kb_dir, name),
+            build.ingest_options(context),
+            cancel=cancel,
+            ignore=(context.paths.data_dir, context.paths.state_dir, context.paths.cache_dir),
+            polling=True if poll else None,
+        ):
+            events.put((name, event))
+    except Exception as error:  # noqa: BLE001  the boundary of the thread; the command raises it
+        events.put((name, error))
+
+
+def _report(
+    threads: list[threading.Thread],
+    events: queue.SimpleQueue[tuple[str, object]],
+    cancel: CancelToken,
+    as_json: bool,
+) -> Exception | None:
+    """Show events until all threads have ended; what ended one of them early ends all."""
+    failure: Exception | None = None
+    while any(thread.is_alive() for thread in threads) or not events.empty():
+        try:
+            name, event = events.get(timeout=0.2)
+        except queue.Empty:
+            continue
+        if isinstance(event, Exception):
+            failure = failure or event
+            cancel.cancel()
+        elif as_json:
+            if line := _json(name, event):
+                data(line)
+        else:
+            _show(name, event)
+    return failure
+
+
+def _json(name: str, event: object) -> dict[str, Any]:
+    from ragchat.ingest.rows import RowsFinished
+    from ragchat.ingest.sync import SyncFinished
+    from ragchat.ingest.watch import ChangesSeen, WatchProblem, WatchStarted
+
+    match event:
+        case WatchStarted():
+            return {"kb": name, "event": "started", **asdict(event)}
+        case ChangesSeen():
+            return {"kb": name, "event": "changed", "paths": event.paths}
+        case WatchProblem():
+            return {"kb": name, "event": "problem", "sentence": event.sentence, "remedy": event.remedy}
+        case RowsFinished():
+            counts = {"found": event.found, "indexed": event.indexed, "removed": event.removed}
+            return {
+                "kb": name,
+                "event": "rows",
+                "source": event.source.prefix,
+                **counts,
+                "note": event.source.note,
+            }
+        case SyncFinished():
+            status = event.status
+            counts = {"indexed": status.indexed, "skipped": status.skipped, "failed": status.failed}
+            rest = {"removed": event.removed, "chunks": status.chunks, "seconds": round(event.seconds, 3)}
+            return {"kb": name, "event": "synced", **counts, **rest}
+    return {}
+
+
+def _show(name: str, event: object) -> None:
+    from ragchat.ingest.rows import RowsFinished
+    from ragchat.ingest.sync import SyncFinished
+    from ragchat.ingest.watch import ChangesSeen, WatchProblem, WatchStarted
+
+    match event:
+        case WatchStarted():
+            note(f"{name}: watching {clean_line(', '.join(event.roots), limit=200)}. Ctrl-C ends it.")
+            if event.note:
+                note(f"  {event.note}")
+        case ChangesSeen():
+            note(f"{name}: {event.paths:,} changed")
+        case WatchProblem():
+            note(f"{name}: {clean_line(event.sentence)} {clean_line(event.remedy)}")
+        case RowsFinished() if event.failed or event.indexed or event.removed:
+            report_rows(name, event)
+        case SyncFinished():
+            status = event.status
+            note(
+                f"{name}: {status.indexed:,} documents, {status.chunks:,} chunks, {event.removed:,} removed,"
+                f" {human_seconds(event.seconds)}"
+            )
+            for sentence in event.notes:
+                note(f"  {sentence}")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Take in only what matches; '' takes everything again.",
+)
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Leave out what matches; '' leaves nothing out."
+)
+@click.option(
+    "--max-file-mb",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="Skip larger files; 0: as the settings say.",
+)
+@click.option(
+    "--follow-links/--no-follow-links", default=None, help="Whether links to files and folders are followed."
+)
+@click.option("--remember", multiple=True, metavar="PATH", help="Let in again what was forgotten.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def settings(
+    context: Context,
+    name: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    max_file_mb: float | None,
+    follow_links: bool | None,
+    remember: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show what a sync of NAME takes in, or change it. Patterns are written as in .gitignore.
+
+    \b
+    --json: {"include": [], "exclude": [], "max_file_bytes": number or null, "follow_links", "forgotten": []}
+    """
+    from ragchat.ingest.ignore import compile_patterns
+
+    with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+        before = store.options()
+        after = _changed(before, include, exclude, max_file_mb, follow_links, remember)
+        compile_patterns((*after.include, *after.exclude), strict=True)  # raises on what is no pattern
+        if after != before:
+            store.set_options(after)
+    if as_json:
+        data(asdict(after), indent=2)
+    else:
+        for line in describe(after):
+            click.echo(line)
+    if after != before:
+        note(f"ragchat kb sync {name} applies it.")
+
+
+def _changed(
+    options: KnowledgeBaseOptions,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    max_file_mb: float | None,
+    follow_links: bool | None,
+    remember: tuple[str, ...],
+) -> KnowledgeBaseOptions:
+    if include:
+        options = replace(options, include=tuple(pattern for pattern in include if pattern))
+    if exclude:
+        options = replace(options, exclude=tuple(pattern for pattern in exclude if pattern))
+    if max_file_mb is not None:
+        options = replace(options, max_file_bytes=int(max_file_mb * 1024 * 1024) or None)
+    if follow_links is not None:
+        options = replace(options, follow_links=follow_links)
+    for path in remember:
+        spellings = {path, str(Path(path).resolve())}
+        if not spellings & set(options.forgotten):
+            raise NotFoundError(
+                f"{clean_line(path)} was not forgotten.", "`ragchat kb settings NAME` lists what was."
+            )
+        options = replace(options, forgotten=tuple(p for p in options.forgotten if p not in spellings))
+    return options
+
+
+def describe(options: KnowledgeBaseOptions) -> list[str]:
+    """The settings of a knowledge base, one a line, for a person."""
+    size = human_bytes(options.max_file_bytes) if options.max_file_bytes else "as knowledge.max_file_mib says"
+    return [
+        f"  takes in      {clean_line(', '.join(options.include)) or 'everything'}",
+        f"  leaves out    {clean_line(', '.join(options.exclude)) or 'nothing more'}",
+        f"  largest file  {size}",
+        f"  links         {'followed' if options.follow_links else 'not followed'}",
+        *(f"  forgotten     {clean_line(path)}" for path in options.forgotten),
+    ]

@@ -1,0 +1,54 @@
+"""Whether a text holds an expected answer, and how much of it. One function per measure, each for one question.
+
+`f1` is SQuAD's (Rajpurkar et al., 2016): words in lower case without punctuation and English articles. Scripts that put no
+spaces between words count by character, as MLQA does (Lewis et al., 2020).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import regex
+
+_ARTICLES = frozenset(("a", "an", "the"))
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*"
+_WORDS = regex.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})[\p{{L}}\p{{M}}\p{{N}}])+")
+_PUNCTUATION = regex.compile(r"[\p{P}\p{S}]+")
+
+
+def holds(text: str, answers: Sequence[str]) -> bool:
+    """Whether one of the answers stands in `text` letter for letter, but for case and white space."""
+    plain = _plain(text)
+    return any(_plain(answer) in plain for answer in answers)
+
+
+def contains(said: str, answers: Sequence[str]) -> bool:
+    """Whether the words of one of the answers stand in what was said, whole and in a row; articles do not matter."""
+    words = f" {' '.join(_words(said))} "
+    return any(f" {' '.join(found)} " in words for answer in answers if (found := _words(answer)))
+
+
+def f1(said: str, answers: Sequence[str]) -> float:
+    """Harmonic mean of precision and recall of the words, against the answer that fits best. 0 without answers."""
+    return max((_f1(_words(_squeezed(said)), _words(_squeezed(answer))) for answer in answers), default=0.0)
+
+
+def _f1(said: list[str], answer: list[str]) -> float:
+    if not said or not answer:
+        return float(said == answer)
+    shared = sum((Counter(said) & Counter(answer)).values())
+    return 2 * shared / (len(said) + len(answer))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _squeezed(text: str) -> str:
+    """Without punctuation and what stood around it joined, as SQuAD's script does it."""
+    return _PUNCTUATION.sub("", text)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in _WORDS.findall(text.casefold()) if word not in _ARTICLES]

@@ -1,0 +1,241 @@
+"""Which way of packing serves a model: the same questions answered by the model with each, greedy, and what came of it.
+
+The right paragraph alone is one of the ways: what the model could reach if retrieval and packing were perfect. Ways take turns
+at each question, so that a part of a run compares them as fairly as the whole. Every answer is appended to a file at once; a
+run that was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from ragchat.errors import CancelledError, StorageError, UsageError
+from ragchat.evaluation.answer_metrics import contains, f1, holds
+from ragchat.evaluation.question_sets import Question, QuestionSet
+from ragchat.ingest.chunk import estimate_tokens, split
+from ragchat.retrieval.search import Searcher
+from ragchat.session import prompt
+from ragchat.session.packing import Packing, model_key
+from ragchat.types import CancelToken, ChatModel, ExtractedText, Hit, ModelInfo, Sampling, Span, TextDelta
+
+ANSWER_TOKENS = 48
+"""Longest answer. Questions of such sets are answered in a sentence."""
+HITS = 16
+_SHARE = 0.75
+"""Most of the context that passages take."""
+_LONGEST_PARAGRAPH = 500
+"""Tokens, estimated. Of a longer document, its chunk with the answer is the right paragraph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of packing by name. `right`: instead of what was found, the paragraph with the answer alone."""
+
+    name: str
+    packing: Packing
+    right: bool = False
+
+
+RIGHT = Way("right paragraph", Packing(), right=True)
+WAYS = (
+    RIGHT,
+    Way("1 chunk", Packing(1)),
+    Way("1 chunk, example", Packing(1, example=True)),
+    Way("1 chunk, short", Packing(1, wording="short")),
+    Way("2 chunks", Packing(2)),
+    Way("3 chunks", Packing(3)),
+    Way("3 chunks, best last", Packing(3, order="best_last")),
+    Way("5 chunks", Packing(5)),
+    Way("evidence, 1 passage, 128 tokens", Packing(1, "evidence", budget=128)),
+    Way("evidence, 3 passages", Packing(3, "evidence", budget=384)),
+    Way("evidence, 256 tokens", Packing(8, "evidence", budget=256)),
+    Way("evidence, 1000 tokens", Packing(12, "evidence", budget=1000)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer. `in_context`: the expected one stood in the prompt's passages."""
+
+    way: str
+    question: str
+    said: str
+    contains: bool
+    f1: float
+    in_context: bool
+    prompt_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialProgress:
+    """`done` of `total` answers are there, `eta_s` until the rest is (None while unknown)."""
+
+    done: int
+    total: int
+    eta_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One way over the questions that every way has answered. Shares and means; `error` is the standard error of `contains`."""
+
+    way: Way
+    questions: int
+    contains: float
+    error: float
+    f1: float
+    in_context: float
+    prompt_tokens: float
+    seconds: float
+
+
+def run(
+    model: ChatModel,
+    searcher: Searcher,
+    found: QuestionSet,
+    asked: Sequence[Question],
+    ways: Sequence[Way],
+    file: Path,
+    *,
+    cancel: CancelToken,
+) -> Iterator[TrialProgress]:
+    """Answer what `file` does not hold yet. The model is loaded. Raises CancelledError, ModelError, StorageError, UsageError."""
+    info = model.info
+    assert info
+    done = {(row.way, row.question) for row in answers(file, _header(info, found.name))}
+    todo = [(question, way) for question in asked for way in ways if (way.name, question.id) not in done]
+    total = len(asked) * len(ways)
+    started = time.monotonic()
+    hits: tuple[Hit, ...] = ()
+    last = None
+    yield TrialProgress(total - len(todo), total, None)
+    try:
+        with file.open("a", encoding="utf-8") as out:
+            if out.tell() == 0:
+                out.write(json.dumps(_header(info, found.name)) + "\n")
+            for number, (question, way) in enumerate(todo, 1):
+                if question is not last:
+                    hits, last = searcher.search(question.text, HITS, with_evidence=False).hits, question
+                paragraph = right_paragraph(question, found) if way.right else None
+                given = (paragraph,) if paragraph else () if way.right else hits
+                out.write(
+                    json.dumps(asdict(_answer(model, info, question, way, given, cancel)), ensure_ascii=False)
+                    + "\n"
+                )
+                out.flush()
+                each = (time.monotonic() - started) / number
+                yield TrialProgress(total - len(todo) + number, total, each * (len(todo) - number))
+    except OSError as error:
+        raise StorageError(f"The answers cannot be written to {file}: {error}.") from error
+
+
+def answers(file: Path, header: dict[str, object] | None = None) -> list[Answered]:
+    """The answers in a file; a last line that was cut off is left out. Raises UsageError when it is of another run."""
+    if not file.exists():
+        return []
+    try:
+        data = file.read_bytes()
+        if not data.endswith(b"\n"):  # killed while writing: the rest of that line must not meet the next one
+            data = data[: data.rfind(b"\n") + 1]
+            file.write_bytes(data)
+        first, *rows = [json.loads(line) for line in data.decode().split("\n") if line] or [header]
+        if header is not None and first != header:
+            raise UsageError(
+                f"{file} holds the answers of another run ({first}).",
+                "Name another file, or remove this one.",
+            )
+        return [Answered(**row) for row in rows]
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{file} does not hold answers: {error}", "Name another file.") from error
+
+
+def results(rows: Sequence[Answered], ways: Sequence[Way]) -> list[Result]:
+    """Each way over the questions that all of them have answered, in the order of `ways`; empty without such a question."""
+    by_way = {way.name: {row.question: row for row in rows if row.way == way.name} for way in ways}
+    shared = set.intersection(*(set(own) for own in by_way.values())) if by_way else set()
+    found = []
+    for way in ways:
+        own = [row for question, row in by_way[way.name].items() if question in shared]
+        if not own:
+            continue
+        right = [float(row.contains) for row in own]
+        found.append(
+            Result(
+                way,
+                len(own),
+                fmean(right),
+                stdev(right) / len(own) ** 0.5 if len(own) > 1 else 0.0,
+                fmean(row.f1 for row in own),
+                fmean(row.in_context for row in own),
+                fmean(row.prompt_tokens for row in own),
+                fmean(row.seconds for row in own),
+            )
+        )
+    return found
+
+
+def best(found: Sequence[Result]) -> Result | None:
+    """The way with most right answers; of equals the better F1, then the shorter prompt. Never the right paragraph."""
+    able = [result for result in found if not result.way.right]
+    return max(able, key=lambda r: (r.contains, r.f1, -r.prompt_tokens), default=None)
+
+
+def _header(info: ModelInfo, name: str) -> dict[str, object]:
+    return {"set": name, "model": model_key(info), "prompt": prompt.REVISION, "max_tokens": ANSWER_TOKENS}
+
+
+def _answer(
+    model: ChatModel, info: ModelInfo, question: Question, way: Way, hits: Sequence[Hit], cancel: CancelToken
+) -> Answered:
+    started = time.monotonic()
+    packed = prompt.pack(
+        model,
+        question.text,
+        n_ctx=info.n_ctx,
+        hits=hits,
+        passage_share=_SHARE,
+        answer_tokens=ANSWER_TOKENS,
+        packing=way.packing,
+    )
+    greedy = Sampling(temperature=0, repeat_penalty=1.0, max_tokens=ANSWER_TOKENS, seed=0)
+    said = "".join(
+        event.text
+        for event in model.generate(packed.messages, greedy, cancel=cancel)
+        if isinstance(event, TextDelta)
+    )
+    if cancel.cancelled:  # half an answer is none
+        raise CancelledError("Stopped; the answers before this one are kept.")
+    passages = packed.messages[-1].content.rpartition("Question: ")[0]
+    return Answered(
+        way.name,
+        question.id,
+        said,
+        contains(said, question.answers),
+        round(f1(said, question.answers), 4),
+        holds(passages, question.answers),
+        packed.prompt_tokens,
+        round(time.monotonic() - started, 3),
+    )
+
+
+def right_paragraph(question: Question, found: QuestionSet) -> Hit | None:
+    """The document with the answer, or of a long one its first chunk that holds it; None when there is none to be judged by."""
+    for name in question.relevant:
+        text = found.documents.get(name, "")
+        pieces = [text]
+        if estimate_tokens(text) > _LONGEST_PARAGRAPH:
+            pieces = [
+                chunk.text
+                for chunk in split(ExtractedText(text=text, media_type="text/plain", source_lines=True))
+            ]
+        for piece in pieces:
+            if holds(piece, question.answers):
+                span = Span(0, len(piece), 1, piece.count("\n") + 1)
+                return Hit(1, 1.0, "set", 0, 0, name, "", "", span, piece, "")
+    return None

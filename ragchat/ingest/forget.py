@@ -1,0 +1,116 @@
+"""Forgetting: a file, a folder, a row or a table leaves the knowledge base for good, its text the file on the disk.
+
+Removing a document, as a sync does, only takes it out of the answers; its bytes lie in the file until they are written over. Here
+the index loses the terms as well, the file is written anew, and what was forgotten stays out until it is added again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ragchat.errors import NotFoundError, UsageError
+from ragchat.ingest.rows import remove_source
+from ragchat.retrieval import index, merge
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.store.upkeep import wipe_deleted
+from ragchat.text import clean_line
+from ragchat.types import Document, RowSource, is_row
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What left. `copies` are documents that stay although they hold the very same content."""
+
+    documents: int
+    sources: int
+    copies: tuple[str, ...]
+
+
+def forget(store: KnowledgeStore, target: str) -> Forgotten:
+    """Take out the file or folder `target`, or the row or table of that document path, and every trace of its text.
+
+    The documents go in one transaction; a second one builds what held their terms anew, and then the file is written anew.
+    Stopped in between, the same command goes on. Raises NotFoundError when nothing of that name was ever known, StorageError.
+    """
+    path = target if is_row(target) else os.path.realpath(target)
+    sources = _sources(store, path)
+    documents = _documents(store, path)
+    repeated = store.options().is_forgotten(path)
+    if not documents and not sources and not repeated:
+        raise NotFoundError(
+            f"{clean_line(target)} is not in {store.name}.",
+            f"`ragchat kb status {store.name} --all` lists what is.",
+        )
+    copies = _copies(store, documents)
+    with store.writing():
+        removed = sum(remove_source(store, source) for source in sources)
+        for document in documents:
+            if store.document_at(document.path):
+                index.remove_document(store, document.id)
+                removed += 1
+        _stay_out(store, path, is_source=bool(sources))
+    purge(store)
+    wipe_deleted(store.path)
+    return Forgotten(removed, len(sources), copies)
+
+
+def purge(store: KnowledgeStore) -> None:
+    """Leave the terms of removed chunks in no segment: those that hold any are merged without them. Raises StorageError."""
+    for segment in store.index.segments():
+        if segment.dead:
+            merge.merge(store, [segment])
+    if store.index.is_merging() or any(segment.dead for segment in store.index.segments()):
+        index.rebuild(store)  # another merge is under way, or was left half done, and holds them still
+    index.merge_segments(store)
+
+
+def remember(store: KnowledgeStore, paths: Collection[str]) -> None:
+    """These, forgotten before, may come in again. Raises UsageError for one that lies in a folder that was forgotten."""
+    options = store.options()
+    forgotten = [gone for gone in options.forgotten if gone not in set(paths)]
+    left = replace(options, forgotten=tuple(forgotten))
+    for path in paths:
+        if left.is_forgotten(path):
+            folder = next(gone for gone in forgotten if path.startswith(gone))
+            raise UsageError(
+                f"{clean_line(path)} lies in {clean_line(folder)}, which was forgotten.",
+                f"`ragchat kb settings {store.name} --remember {clean_line(folder)}` lets it in again.",
+            )
+    if left != options:
+        store.set_options(left)
+
+
+def _sources(store: KnowledgeStore, path: str) -> list[RowSource]:
+    """The tables that `path` names: by their prefix, with or without the #, or by their file."""
+    return [source for source in store.sources() if path in (source.prefix, source.prefix[:-1], source.path)]
+
+
+def _documents(store: KnowledgeStore, path: str) -> list[Document]:
+    one = store.document_at(path)
+    return ([one] if one else []) + store.documents_below(path.rstrip(os.sep) + os.sep)
+
+
+def _copies(store: KnowledgeStore, documents: Sequence[Document]) -> tuple[str, ...]:
+    """Paths of documents that stay and hold the same content as one of `documents`."""
+    hashes = {document.content_hash for document in documents if document.content_hash}
+    going = {document.path for document in documents}
+    if not hashes:
+        return ()
+    return tuple(d.path for d in store.documents() if d.content_hash in hashes and d.path not in going)
+
+
+def _stay_out(store: KnowledgeStore, path: str, *, is_source: bool) -> None:
+    """A root that is forgotten is no root any more; anything else is noted, so that no sync brings it back."""
+    below = [
+        root
+        for root in store.roots()
+        if str(root) == path or str(root).startswith(path.rstrip(os.sep) + os.sep)
+    ]
+    store.remove_roots(below)
+    inside = any(Path(path).is_relative_to(root) for root in store.roots())
+    options = store.options()
+    if (inside or (is_row(path) and not is_source)) and path not in options.forgotten:
+        store.set_options(replace(options, forgotten=(*options.forgotten, path)))

@@ -1,0 +1,249 @@
+"""How hits become the passages of a prompt, within a budget of tokens, and which way of packing a model is given.
+
+Two forms: whole chunks, or evidence: the pieces of more hits that are likeliest to hold the answer, in the order of the
+document, with "…" where something between them was left out. Chunks that stand beside each other in a document are joined, and
+what stands in several of them is packed once. Which way serves a model is measured (`ragchat eval packing`) and kept in a file;
+where nobody measured, its size decides. It writes no prompt: that is `session.prompt`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ragchat.paths import write_atomically
+from ragchat.retrieval import evidence
+from ragchat.text import clean_line
+from ragchat.types import Hit, ModelInfo, Span
+
+Form = Literal["chunks", "evidence"]
+Order = Literal["best_first", "best_last"]
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+_HEADING_MARK = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
+GAP = " … "
+"""Between pieces of a passage that do not stand beside each other in the document."""
+_WIDEST_SEAM = 8
+"""Characters of white space between two chunks that are still joined."""
+_ROUNDING = 1
+"""Tokens that a piece may cost beyond its own count, since a tokeniser joins what stands together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """A way to pack. At most `passages` of them, within `budget` tokens (0: whatever the context leaves).
+
+    `example`: a worked example stands before the conversation. `wording` names instructions of `session.prompt`.
+    """
+
+    passages: int = 1
+    form: Form = "chunks"
+    order: Order = "best_first"
+    budget: int = 0
+    example: bool = False
+    wording: str = "careful"
+
+    def __post_init__(self) -> None:
+        if self.passages < 1 or self.budget < 0:
+            raise ValueError(f"a packing of {self.passages} passages in {self.budget} tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What stands under one number. `hit` covers the joined chunks, `text` is what of it is packed, `quote` its best sentence."""
+
+    hit: Hit
+    text: str
+    quote: str
+
+
+# --- which packing ----------------------------------------------------------------------------------------
+
+
+def for_size(n_params: int) -> Packing:
+    """The packing for a model of this size that nobody measured. 0.1 B is measured, the rest a judgement (decision 7)."""
+    for limit, passages in ((0.4e9, 1), (1.2e9, 2), (3e9, 3)):
+        if n_params < limit:
+            return Packing(passages)
+    return Packing(5)
+
+
+def for_model(info: ModelInfo, choices: Mapping[str, Packing], *, passages: int = 0) -> Packing:
+    """The packing that was measured best for this model file, else the one for its size. `passages` above 0 wins over both."""
+    chosen = choices.get(model_key(info)) or for_size(info.n_params)
+    return replace(chosen, passages=passages) if passages else chosen
+
+
+def model_key(info: ModelInfo) -> str:
+    """The same for a copy of the file, another for another quantisation."""
+    return f"{Path(info.path).name}:{info.size_bytes}"
+
+
+def read_choices(path: Path) -> dict[str, Packing]:
+    """What was measured best, by `model_key`; empty when there is no such file or it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Packing])
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def write_choice(path: Path, info: ModelInfo, chosen: Packing) -> None:
+    """Keep the packing for a model. Raises OSError."""
+    choices = {**read_choices(path), model_key(info): chosen}
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(choices), indent=1))
+
+
+# --- packing ----------------------------------------------------------------------------------------------
+
+
+def pack_hits(
+    count: CountTokens, question: str, hits: Sequence[Hit], packing: Packing, *, room: int
+) -> tuple[list[Passage], list[int], int]:
+    """Passages, best first, that fit into `room` tokens as `render` writes them; their sizes; how many more were wanted."""
+    room = min(room, packing.budget or room)
+    if packing.form == "evidence":
+        passages = _evidence(count, question, hits, packing.passages, room)
+        return (
+            passages,
+            count([render(9, p) for p in passages]) if passages else [],
+            int(bool(hits) and not passages),
+        )
+    wanted = [Passage(hit, hit.text, hit.evidence or hit.text) for hit in join(hits[: packing.passages])]
+    sizes = count([render(n, passage) for n, passage in enumerate(wanted, 1)]) if wanted else []
+    fitting = _fitting(sizes, room)
+    return wanted[:fitting], sizes[:fitting], len(wanted) - fitting
+
+
+def render(n: int, passage: Passage) -> str:
+    """A passage under its number. Small models answer with what looks like a label, so there is only the heading, as a line."""
+    text = _HEADING_MARK.sub("", passage.text.strip())
+    heading = clean_line(passage.hit.heading, limit=160)
+    below = heading.rpartition(" > ")[2] if heading else ""
+    return f"[{n}] {text}" if not below or text.startswith(below) else f"[{n}] {heading}\n{text}"
+
+
+def join(hits: Sequence[Hit]) -> list[Hit]:
+    """Hits in their order, those that overlap or stand side by side in a document as one in the place of the best of them."""
+    places = {(hit.knowledge_base, hit.chunk_id): number for number, hit in enumerate(hits)}
+
+    def document(hit: Hit) -> tuple[str, int]:
+        return hit.knowledge_base, hit.document_id
+
+    def place(hit: Hit) -> int:
+        return places[hit.knowledge_base, hit.chunk_id]
+
+    joined: list[Hit] = []
+    in_text = sorted(hits, key=lambda hit: (*document(hit), hit.span.char_first, hit.span.char_last))
+    for _, own in groupby(in_text, key=document):
+        run: list[Hit] = []
+        last_chunk = 0
+        for hit in own:
+            whole = _append(run[-1], hit, follows=hit.chunk_id == last_chunk + 1) if run else None
+            if whole:
+                best = min(run.pop(), hit, key=place)
+                run.append(replace(best, heading=whole.heading, span=whole.span, text=whole.text))
+            else:
+                run.append(hit)
+            last_chunk = hit.chunk_id
+        joined += run
+    return sorted(joined, key=place)
+
+
+def _append(before: Hit, hit: Hit, *, follows: bool) -> Hit | None:
+    """`before` with what `hit` adds to it, or None when text is missing between them.
+
+    `follows`: there is no chunk between them, so that only white space can be.
+    """
+    a, b = before.span, hit.span
+    seam = b.char_first - a.char_last
+    overlap = max(0, min(-seam, b.char_last - b.char_first))
+    inside = b.char_first - a.char_first
+    if (seam > 0 and not follows) or seam > _WIDEST_SEAM:
+        return None
+    if overlap and before.text[inside : inside + overlap] != hit.text[:overlap]:
+        return None
+    lines = max(0, min(seam, b.line_first - a.line_last))
+    span = Span(
+        a.char_first,
+        max(a.char_last, b.char_last),
+        a.line_first,
+        max(a.line_last, b.line_last),
+        a.page_first,
+        a.page_last if b.page_last is None else max(a.page_last or 0, b.page_last),
+    )
+    return replace(
+        before,
+        span=span,
+        text=before.text + "\n" * lines + " " * (max(0, seam) - lines) + hit.text[overlap:],
+    )
+
+
+def _evidence(count: CountTokens, question: str, hits: Sequence[Hit], most: int, room: int) -> list[Passage]:
+    """Pieces by weight for their price until `room` is full; at most `most` hits get a passage."""
+    whole = join(hits)
+    pieces = evidence.weigh(question, whole)
+    if not pieces:
+        return []
+    texts = [whole[piece.hit].text[piece.first : piece.last] for piece in pieces]
+    counts = count([*texts, *(render(9, Passage(hit, "", "")) + "\n\n" for hit in whole), GAP])
+    cost = [size + _ROUNDING for size in counts[: len(pieces)]]
+    opening, gap = counts[len(pieces) : -1], counts[-1]
+    # Between weight alone (best whole sentences) and weight for its price (many short ones).
+    order = sorted(range(len(pieces)), key=lambda i: (-pieces[i].weight / cost[i] ** 0.5, i))
+    taken: set[int] = set()
+    opened: set[int] = set()
+    said: set[str] = set()
+    used = 0
+    for i in order:
+        hit, plain = pieces[i].hit, " ".join(texts[i].split()).casefold()
+        if plain in said or (hit not in opened and len(opened) >= most):
+            continue
+        price = cost[i] + (gap if hit in opened and not {i - 1, i + 1} & taken else 0)
+        price += opening[hit] if hit not in opened else 0
+        if used + price <= room:
+            used += price
+            taken.add(i)
+            opened.add(hit)
+            said.add(plain)
+    while taken:
+        passages = list(_passages(whole, pieces, taken))
+        if sum(size + 2 for size in count([render(9, passage) for passage in passages])) <= room:
+            return passages
+        taken.remove(next(i for i in reversed(order) if i in taken))
+    return []
+
+
+def _passages(hits: Sequence[Hit], pieces: Sequence[evidence.Piece], taken: set[int]) -> Iterator[Passage]:
+    """The taken pieces of each hit in the order of the text; those that stand side by side as the text has them."""
+    for number, hit in enumerate(hits):
+        own = [i for i in sorted(taken) if pieces[i].hit == number]
+        if not own:
+            continue
+        runs: list[tuple[int, int]] = []
+        for i in own:
+            beside = bool(runs) and i - 1 in taken
+            runs[-1:] = (
+                [(runs[-1][0], pieces[i].last)] if beside else [*runs[-1:], (pieces[i].first, pieces[i].last)]
+            )
+        best = pieces[max(own, key=lambda i: (pieces[i].weight, -i))]
+        yield Passage(
+            hit,
+            GAP.join(hit.text[first:last].strip() for first, last in runs),
+            hit.text[best.first : best.last],
+        )
+
+
+def _fitting(sizes: Sequence[int], room: int) -> int:
+    """How many of the first `sizes` fit into `room`."""
+    total = 0
+    for number, size in enumerate(sizes):
+        total += size + 2
+        if total > room:
+            return number
+    return len(sizes)

@@ -1,0 +1,173 @@
+"""What the search screen's worker does: search as the person types, show a hit in its document. No widget is touched here.
+
+One thread, one set of connections, always the newest wish. A last word that is still being typed stands for the words of the
+index that begin with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragchat.errors import RagchatError
+from ragchat.text import clean
+from ragchat.tui import messages, tasks
+from ragchat.tui.foreign import locate
+from ragchat.tui.newest import Newest
+from ragchat.types import Hit
+
+if TYPE_CHECKING:
+    from textual.message import Message
+
+    from ragchat.retrieval.search import Searcher
+    from ragchat.store.knowledge import KnowledgeStore
+    from ragchat.tui.services import Services
+
+Spans = tuple[tuple[int, int], ...]
+
+HITS = 20
+_COMPLETIONS = 2
+"""More would bring in rare words, which weigh more than the one that is meant."""
+_SHORTEST_BEGINNING = 3
+_CANDIDATES = 400
+"""Terms of a segment that are looked at for the most frequent ones."""
+_WINDOW = 30_000
+"""Characters of a document shown before and behind a hit; the viewer shows all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHit:
+    """A hit with its evidence cleaned; `matches` are the words of the query in it."""
+
+    hit: Hit
+    evidence: str
+    matches: Spans
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found. `unknown` are the words of it that stand in no document; `marked` is what to mark in a text."""
+
+    query: str
+    hits: tuple[ShownHit, ...]
+    unknown: tuple[str, ...]
+    took_s: float
+    marked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A hit in the text around it. Spans count in `text`."""
+
+    hit: Hit
+    text: str
+    passage: tuple[int, int] | None
+    evidence: tuple[int, int] | None
+    matches: Spans
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewWish:
+    """Show this hit, and in it the words of `marked`."""
+
+    hit: Hit
+    marked: str
+
+
+SearchWish = str | PreviewWish
+
+
+def serve(
+    services: Services,
+    names: Sequence[str],
+    wishes: Newest[SearchWish],
+    post: Callable[[Message], object],
+) -> None:
+    """Grant wishes until there are no more."""
+    from ragchat.retrieval.search import Searcher
+
+    def work() -> None:
+        with contextlib.ExitStack() as stack:
+            stores = {
+                name: stack.enter_context(contextlib.closing(services.open_knowledge_base(name)))
+                for name in names
+            }
+            searcher = Searcher(list(stores.values()))
+            while (wish := wishes.take()) is not None:
+                try:
+                    if isinstance(wish, str):
+                        post(messages.SearchFinished(search(searcher, list(stores.values()), wish)))
+                    else:
+                        post(messages.PreviewRead(preview(stores[wish.hit.knowledge_base], wish)))
+                except RagchatError as error:
+                    post(messages.TroubleReported(str(error), error.remedy))
+
+    tasks.reporting(services, "searching", post, work)
+
+
+def search(searcher: Searcher, stores: Sequence[KnowledgeStore], query: str) -> Found:
+    """The best hits for what has been typed so far. Raises StorageError."""
+    from ragchat.retrieval import analyzer
+    from ragchat.retrieval.highlight import matches
+
+    result = searcher.search(query, HITS)
+    languages = dict.fromkeys(code for store in stores for code in store.languages()) or {"en": None}
+    asked = frozenset(analyzer.query_terms(query, tuple(languages)))
+    words = [
+        (token, {term for code in languages for term in analyzer.token_terms(token, code)})
+        for token in analyzer.tokens(query)
+    ]
+    unknown = [token for token, its in words if (its & asked) and (its & asked) <= set(result.unknown)]
+    took_s = result.took_s
+    typing = unknown[-1] if unknown and query.endswith(unknown[-1]) else ""
+    completions = complete(stores, typing.casefold()) if len(typing) >= _SHORTEST_BEGINNING else []
+    if completions:
+        result = searcher.search(query, HITS, weights=dict.fromkeys(completions, 0.5))
+        took_s += result.took_s
+        unknown.pop()
+    marked = " ".join([query, *completions])
+    shown = []
+    for hit in result.hits:
+        evidence = " ".join(clean(hit.evidence or hit.text).split())
+        shown.append(ShownHit(hit, evidence, tuple(matches(evidence, marked, tuple(languages)))))
+    return Found(query, tuple(shown), tuple(dict.fromkeys(unknown)), took_s, marked)
+
+
+def complete(stores: Sequence[KnowledgeStore], beginning: str) -> list[str]:
+    """Terms of the index that begin so, those of most chunks first."""
+    dfs: dict[str, int] = {}
+    for store in stores:
+        with store.reading():
+            for segment in store.index.segments():
+                for term, df, _ in store.index.lists_after(segment.id, beginning, _CANDIDATES):
+                    if not term.startswith(beginning):
+                        break
+                    dfs[term] = dfs.get(term, 0) + df
+    return sorted(dfs, key=lambda term: (-dfs[term], term))[:_COMPLETIONS]
+
+
+def preview(store: KnowledgeStore, wish: PreviewWish) -> Preview:
+    """The hit in its document; alone when that has changed meanwhile. Raises StorageError."""
+    from ragchat.retrieval.highlight import matches
+
+    hit = wish.hit
+    whole = store.document_text(hit.document_id)
+    near = min(hit.span.char_first, len(whole))
+    first = whole.rfind("\n", 0, max(0, near - _WINDOW)) + 1 if near > _WINDOW else 0
+    text = clean(whole[first : hit.span.char_last + _WINDOW])
+    passage = locate(text, clean(hit.text), near=near - first)
+    if passage is None:
+        text = clean(hit.text)
+        passage = (0, len(text))
+    inside = text[passage[0] : passage[1]]
+    evidence = locate(inside, clean(hit.evidence)) if hit.evidence else None
+    languages = store.languages() or ("en",)
+    return Preview(
+        hit,
+        text,
+        passage,
+        (passage[0] + evidence[0], passage[0] + evidence[1]) if evidence else None,
+        tuple((passage[0] + a, passage[0] + b) for a, b in matches(inside, wish.marked, languages)),
+    )
