@@ -112,6 +112,12 @@ class KnowledgeSettings(Section, frozen=True):
     ] = 30
     extraction_timeout_s: Annotated[float, Meta(gt=0, description="Longest time for one file")] = 60.0
     extraction_memory_mib: Annotated[int, Meta(ge=256, description="Most memory for one file (Linux)")] = 2048
+    sync_at_start: Annotated[
+        bool, Meta(description="Bring what a chat asks up to date behind it when the screen opens")
+    ] = True
+    watch: Annotated[
+        tuple[str, ...], Meta(description="Knowledge bases that the screen watches; `w` in its list switches")
+    ] = ()
     query_timeout_s: Annotated[
         float, Meta(gt=0, description="Longest time for a query of a database source")
     ] = 30.0

@@ -208,7 +208,7 @@ async def test_a_watch_that_cannot_be_is_said(stage: Stage) -> None:
     def refuse(name: str, cancel: CancelToken) -> Iterator[object]:
         if name:
             raise RagchatError("Another ragchat watches papers already.")
-        yield
+        yield name
 
     stage.services = replace(stage.services, watch=refuse)
     async with running(stage) as (app, pilot):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ragchat import config
 from ragchat.cli import build
 from ragchat.cli.context import Context, pass_context
 from ragchat.errors import RagchatError
-from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names
+from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.text import clean, clean_line
 from ragchat.types import CancelToken, KnowledgeBaseStatus
 
 if TYPE_CHECKING:
+    from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
+    from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession
     from ragchat.store.chats import ChatStore
     from ragchat.tui.services import ModelChoice, Services
@@ -54,12 +59,32 @@ def make_services(context: Context, model_name: str) -> Services:
     def open_session(chats: ChatStore, names: Sequence[str]) -> AbstractContextManager[ChatSession]:
         return build.chat_session(context, chats, model, names, build.ask_options(context))
 
-    def sync(name: str, add: Sequence[Path], cancel: CancelToken) -> Iterator[SyncProgress | SyncFinished]:
+    def sync(
+        name: str, add: Sequence[Path], cancel: CancelToken
+    ) -> Iterator[SyncProgress | RowsFinished | SyncFinished]:
         from ragchat.ingest.sync import sync as bring_up_to_date
 
         check_name(name)
         with KnowledgeStore.create(paths.kb_dir, name) as store:
             yield from bring_up_to_date(store, build.ingest_options(context), cancel=cancel, add=add)
+
+    def watch(name: str, cancel: CancelToken) -> Iterator[object]:
+        from ragchat.ingest.watch import watch as keep_up_to_date
+
+        open_store = partial(KnowledgeStore.open, paths.kb_dir, name)
+        own = (paths.data_dir, paths.state_dir, paths.cache_dir)
+        return keep_up_to_date(open_store, build.ingest_options(context), cancel=cancel, ignore=own)
+
+    def forget(name: str, path: str) -> None:
+        from ragchat.ingest.forget import forget as forget_document
+
+        with KnowledgeStore.open(paths.kb_dir, name) as store:
+            forget_document(store, path)
+
+    def read_attachment(path: Path) -> Attachment:
+        from ragchat.session.attachment import read
+
+        return read(path, build.ingest_options(context))
 
     def pull_model(
         name: str, progress: Callable[[int, int, float, float | None], None], cancel: CancelToken
@@ -75,6 +100,13 @@ def make_services(context: Context, model_name: str) -> Services:
         knowledge_bases=lambda: _statuses(paths.kb_dir),
         open_knowledge_base=lambda name: KnowledgeStore.open(paths.kb_dir, name),
         sync=sync,
+        watch=watch,
+        watched=lambda: config.load(paths.settings_file, os.environ).knowledge.watch,
+        set_watched=lambda names: config.set_value(paths.settings_file, "knowledge.watch", ",".join(names)),
+        sync_at_start=context.settings.knowledge.sync_at_start,
+        forget=forget,
+        remove_knowledge_base=lambda name: remove_knowledge_base(paths.kb_dir, name),
+        read_attachment=read_attachment,
         models=lambda: _choices(context),
         pull_model=pull_model,
         editor=ui.editor,

@@ -2,7 +2,8 @@
 
 Every term has, for each cell of 32 slots, an upper bound of what it can add there. Cells are scored from the highest sum of
 bounds downwards; once the k-th best score exceeds what any other cell can reach, the rest is left alone. Exact: the same slots
-and the same scores, to the last bit, as adding up everything, since each score is added up in the order of the query's terms either way.
+and the same scores, to the last bit, as adding up everything, since each score is added up in the order of the query's terms
+either way.
 
 Ding and Suel, Faster Top-k Document Retrieval Using Block-Max Indexes (SIGIR 2011); Mallia, Suel and Tonellotto, Faster Learned
 Sparse Retrieval with Block-Max Pruning (SIGIR 2024). Vectorised over cells here, because numpy's price is per call.
