@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
+from ragchat.retrieval.proximity import is_gram
+
 NEIGHBOURS = 5
 
 FEEDBACK_TEXTS = 10
@@ -74,6 +76,8 @@ def expand(
     them, so scores compare with those of the query alone. `weights`: how often each term is asked for. `top`: (score, terms
     without stop words), best first. `idf` is asked once, for at most 100 terms.
     """
+    if any(is_gram(term) for term in weights):
+        return None  # n-grams from other texts are pieces of words: on Thai they lost what elsewhere is gained
     texts = [(score, terms) for score, terms in top[:FEEDBACK_TEXTS] if terms]
     if len(texts) < FEEDBACK_TEXTS or texts[-1][0] < FLAT * texts[0][0]:
         return None

@@ -34,7 +34,7 @@ class Ranking:
     proximity: bool = True
     forms: bool = True
     agreement: bool = True
-    feedback: bool = False
+    feedback: bool = True
     most_per_document: int = 0
     drop_near_duplicates: bool = True
     exhaustive: bool = False

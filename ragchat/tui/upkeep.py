@@ -158,7 +158,8 @@ class Upkeep(Widget):
     @work(thread=True, exit_on_error=False, group="upkeep", description="a quick sync behind the chat")
     def _sync_quietly(self, statuses: Sequence[KnowledgeBaseStatus]) -> None:
         for status in statuses:
-            if not self._start_cancel.cancelled and any(Path(root).exists() for root in status.roots):
+            places = (*status.roots, *(source.path for source in status.sources))
+            if not self._start_cancel.cancelled and any(Path(place).exists() for place in places):
                 tasks.reporting(
                     self._services,
                     f"bringing {status.name} up to date",
