@@ -83,7 +83,8 @@ def ours(folder: Path, documents: dict[str, str], fields: FieldWeights, *, cut: 
         span = Span(0, len(text), 1, text.count("\n") + 1)
         chunks = split(extracted) if cut else [ChunkDraft(text, "", span)]
         records.append((FileRecord(name, len(text), 0, language=detect(text) or "en"), chunks))
-    write_analysed(store, records, invert([(fields_of(file), chunks) for file, chunks in records], fields))
+    texts = [(fields_of(file), [(c.heading, c.text) for c in chunks]) for file, chunks in records]
+    write_analysed(store, records, invert(texts, fields))
     return Searcher([store])
 
 

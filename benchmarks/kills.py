@@ -57,7 +57,9 @@ def child(folder: Path, seed: int) -> None:
             index.remove_document(store, document.id)
             say(f"removed {path}")
         else:
-            batch = [(FileRecord(f"/{seed}-{n}-{i}.", 1, 1), chunks(rng)) for i in range(rng.choice([1, 1, 8]))]
+            batch = [
+                (FileRecord(f"/{seed}-{n}-{i}.", 1, 1), chunks(rng)) for i in range(rng.choice([1, 1, 8]))
+            ]
             listed = ",".join(f"{file.path}={len(made)}" for file, made in batch)
             say(f"writing {listed}")
             index.write_documents(store, batch)
@@ -93,7 +95,9 @@ def follow(expected: dict[str, int], lines: list[str]) -> tuple[dict[str, int], 
     return done, also
 
 
-def problems(folder: Path, allowed: list[dict[str, int]], rng: random.Random) -> tuple[list[str], dict[str, int]]:
+def problems(
+    folder: Path, allowed: list[dict[str, int]], rng: random.Random
+) -> tuple[list[str], dict[str, int]]:
     """What is wrong, and the documents with their chunks as they are."""
     found: list[str] = []
     with KnowledgeStore.open(folder, "a") as store:
@@ -117,7 +121,10 @@ def problems(folder: Path, allowed: list[dict[str, int]], rng: random.Random) ->
         for _ in range(5):
             query = " ".join(rng.sample(WORDS, 3))
             pruned, whole = (
-                [(hit.chunk_id, hit.score) for hit in searcher.search(query, 10, with_evidence=False, ranking=r).hits]
+                [
+                    (hit.chunk_id, hit.score)
+                    for hit in searcher.search(query, 10, with_evidence=False, ranking=r).hits
+                ]
                 for r in (PLAIN, replace(PLAIN, exhaustive=True))
             )
             if pruned != whole:
@@ -157,7 +164,9 @@ def run(rounds: int, seed: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
@@ -165,7 +174,9 @@ def main() -> None:
     if arguments.child:
         child(arguments.child, arguments.seed)
     report = run(arguments.rounds, arguments.seed)
-    print(f"{report['kills']} kills, {report['in_a_merge']} of them in a merge, {report['steps']} steps before them:")
+    print(
+        f"{report['kills']} kills, {report['in_a_merge']} of them in a merge, {report['steps']} steps before them:"
+    )
     print("\n".join(report["problems"]) or "nothing was lost")  # type: ignore[arg-type]
     print(json.dumps(report))
 

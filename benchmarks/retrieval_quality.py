@@ -108,7 +108,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             engines: dict[str, Callable[[], Ranker]] = {
                 "ragchat, whole documents": lambda f=folder, d=documents: ours(Path(f), d, cut=False),
-                "the same, BM25 alone": lambda f=folder, d=documents: ours(Path(f), d, cut=False, ranking=PLAIN),
+                "the same, BM25 alone": lambda f=folder, d=documents: ours(
+                    Path(f), d, cut=False, ranking=PLAIN
+                ),
                 "ragchat, chunks": lambda f=folder, d=documents: ours(Path(f), d, cut=True),
                 "bm25s, stemmed": lambda d=documents: bm25s_stemmed(d),
                 "rank_bm25, lower().split()": lambda d=documents: rank_bm25_plain(d),

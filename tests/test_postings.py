@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ragchat.retrieval import bm25, postings
 from ragchat.retrieval.invert import DocumentFields, concatenate, invert
 from ragchat.retrieval.postings import CELL_BITS, RANGE_BITS, Bound, LongList, Postings
-from ragchat.types import ChunkDraft, Span
 
 BOUND = Bound(1.5, 0.6, 20.0)
 
@@ -125,8 +124,8 @@ def test_a_list_takes_no_more_bytes_than_it_needs(slots: list[int], tfs: list[in
     assert (len(entries), blocks) == (size, [])
 
 
-def chunk(text: str, heading: str = "") -> ChunkDraft:
-    return ChunkDraft(text, heading, Span(0, len(text), 1, 1))
+def chunk(text: str, heading: str = "") -> tuple[str, str]:
+    return heading, text
 
 
 def test_a_segment_holds_each_term_of_each_chunk() -> None:

@@ -77,10 +77,9 @@ class Ragchat:
         return merge_segments(self._store)
 
     def _search_options(self) -> dict[str, Any]:
-        from ragchat.retrieval.search import Ranking
+        from ragchat.retrieval.search import PLAIN
 
-        plain = Ranking(feedback=False, proximity=False, most_per_document=0, drop_near_duplicates=False)
-        return {"ranking": plain, "with_evidence": False}
+        return {"ranking": PLAIN, "with_evidence": False}
 
 
 class RagchatAsItSearches(Ragchat):

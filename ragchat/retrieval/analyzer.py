@@ -58,6 +58,7 @@ _CAMEL = regex.compile(
     rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|{_CASELESS}+|(?:\p{{N}}\p{{M}}*)+|\p{{M}}+"
 )
 _HAS_CAMEL = regex.compile(r"\p{Ll}\p{M}*\p{Lu}|\p{L}\p{M}*\p{N}|\p{N}\p{M}*\p{L}")
+_NAME_MARK = re.compile(r"[_.:@#+\\\d]|/.*/", re.DOTALL)
 _SECTION = re.compile(r"[/\\@:#]+")
 
 
@@ -96,17 +97,23 @@ def _units(token: str, language: str) -> list[tuple[str, str]]:
     parts = _PART.findall(folding.elided(token, language)) or [token]  # an emoji is its own part
     units: list[tuple[str, str]] = []
     for part in parts:
-        # The whole is stemmed as well: whoever types it in lower case types a plain word.
-        units.extend(_word(part, language))
-        pieces = _CAMEL.findall(part[:_LONGEST_CACHED]) if _HAS_CAMEL.search(part) else ()
-        if 1 < len(pieces) <= _MOST_PIECES:
-            for piece in pieces:
-                units.extend(_word(piece, language))
+        units += _part(part, language) if len(part) <= LONGEST_TERM else _part.__wrapped__(part, language)
     if len(parts) > 1:
         units.extend((whole, whole[:LONGEST_TERM]) for whole in _wholes(token))
         if len(parts) == 2 and "-".join(parts) == token and token.replace("-", "").isalpha():
             joined = folding.lowered("".join(parts), language)  # e-mail is email
             units.extend((joined, stem[:LONGEST_TERM]) for stem in _stems(joined, language))
+    return units
+
+
+@functools.lru_cache(maxsize=65536)
+def _part(part: str, language: str) -> list[tuple[str, str]]:
+    """The units of a part and of its pieces ("getName"). Remembered: identifiers are many, what they are made of is not."""
+    units = _word(part, language)  # stemmed as a whole as well: whoever types it in lower case types a plain word
+    pieces = _CAMEL.findall(part[:_LONGEST_CACHED]) if _HAS_CAMEL.search(part) else ()
+    if 1 < len(pieces) <= _MOST_PIECES:
+        for piece in pieces:
+            units += _word(piece, language)
     return units
 
 
@@ -149,11 +156,7 @@ def _wholes(token: str) -> Iterator[str]:
 
 def _is_identifier(token: str) -> bool:
     """Whether a token with connectors is a name rather than words that happen to be joined ("well-known", "and/or")."""
-    if "'" in token or "’" in token:
-        return False
-    if any(mark in token for mark in "_.:@#+\\") or token.count("/") > 1:
-        return True
-    return any(character.isdigit() for character in token)
+    return "'" not in token and "’" not in token and _NAME_MARK.search(token) is not None
 
 
 @functools.cache

@@ -77,7 +77,9 @@ def expand(
     without stop words), best first. `idf` is asked once, for at most 100 terms.
     """
     if any(is_gram(term) for term in weights):
-        return None  # n-grams from other texts are pieces of words: on Thai they lost what elsewhere is gained
+        return (
+            None  # n-grams from other texts are pieces of words: on Thai they lost what elsewhere is gained
+        )
     texts = [(score, terms) for score, terms in top[:FEEDBACK_TEXTS] if terms]
     if len(texts) < FEEDBACK_TEXTS or texts[-1][0] < FLAT * texts[0][0]:
         return None

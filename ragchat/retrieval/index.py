@@ -17,6 +17,7 @@ from ragchat.retrieval.invert import (
     FIELD_WEIGHTS,
     DocumentFields,
     Inversion,
+    Texts,
     concatenate,
     invert,
 )
@@ -48,7 +49,7 @@ def fields_of(file: FileRecord) -> DocumentFields:
 
 def analyse(documents: Sequence[DocumentChunks]) -> Inversion:
     """The posting lists of some documents; made in any process, stored by `write_analysed`."""
-    return invert([(fields_of(file), chunks) for file, chunks in documents])
+    return invert(_texts(documents))
 
 
 def write_document(store: KnowledgeStore, file: FileRecord, chunks: Sequence[ChunkDraft]) -> int:
@@ -113,7 +114,7 @@ def rename_document(store: KnowledgeStore, document_id: int, path: str, size: in
 def _counted(store: KnowledgeStore, document_id: int) -> tuple[dict[str, int], int]:
     """(in how many chunks of a document each term stands, length of them all), as they were indexed."""
     file, name, chunks = store.indexed_as(document_id)
-    made = invert([(DocumentFields(file.title, name, file.language), chunks)])
+    made = invert([(DocumentFields(file.title, name, file.language), [(c.heading, c.text) for c in chunks])])
     dfs = dict(zip(made.postings.terms, made.postings.counts.tolist(), strict=True))
     return dfs, made.total_length
 
@@ -230,7 +231,7 @@ def _analysed(
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         waiting: deque[tuple[list[DocumentChunks], Future[Inversion]]] = deque()
         for batch in batches:
-            waiting.append((batch, pool.submit(invert, _plain(batch))))
+            waiting.append((batch, pool.submit(invert, _texts(batch))))
             if len(waiting) >= 2 * count:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -238,5 +239,5 @@ def _analysed(
             yield first, future.result()
 
 
-def _plain(batch: Sequence[DocumentChunks]) -> list[tuple[DocumentFields, Sequence[ChunkDraft]]]:
-    return [(fields_of(file), chunks) for file, chunks in batch]
+def _texts(batch: Sequence[DocumentChunks]) -> list[Texts]:
+    return [(fields_of(file), [(chunk.heading, chunk.text) for chunk in chunks]) for file, chunks in batch]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from ragchat.retrieval.analyzer import stop_terms, token_terms, tokens
 from ragchat.retrieval.postings import LARGEST_LENGTH, LARGEST_TF, Postings, spread
-from ragchat.types import ChunkDraft
 
 _NONE = array("i", (0,))
 _MOST_TOKENS_KNOWN = 300_000
@@ -98,9 +97,11 @@ def _known(language: str) -> _Numbering:
     return numbering
 
 
-def invert(
-    documents: Iterable[tuple[DocumentFields, Sequence[ChunkDraft]]], weights: FieldWeights = FIELD_WEIGHTS
-) -> Inversion:
+Texts = tuple[DocumentFields, Sequence[tuple[str, str]]]
+"""A document as it is analysed: its fields, and (heading, text) of each chunk. Plain, since it is sent to other processes."""
+
+
+def invert(documents: Iterable[Texts], weights: FieldWeights = FIELD_WEIGHTS) -> Inversion:
     """The posting lists of the chunks of some documents, in their order."""
     documents = list(documents)
     languages = {fields.language for fields, _ in documents}
@@ -110,9 +111,7 @@ def invert(
     return concatenate(parts)
 
 
-def _invert_language(
-    documents: Sequence[tuple[DocumentFields, Sequence[ChunkDraft]]], weights: FieldWeights
-) -> Inversion:
+def _invert_language(documents: Sequence[Texts], weights: FieldWeights) -> Inversion:
     numbering = _known(documents[0][0].language if documents else "en")
     number_of = numbering.__getitem__
     found, ends, counted = array("i"), array("q", (0,)), array("q")
@@ -121,9 +120,9 @@ def _invert_language(
         for text, weight in ((fields.title, weights.title), (fields.name, weights.name)):
             if text and weight:
                 shared += list(map(number_of, tokens(text))) * weight
-        for chunk in chunks:
-            found.extend(map(number_of, tokens(chunk.text)))
-            heading = list(map(number_of, tokens(chunk.heading))) if chunk.heading and weights.heading else []
+        for heading_text, text in chunks:
+            found.extend(map(number_of, tokens(text)))
+            heading = list(map(number_of, tokens(heading_text))) if heading_text and weights.heading else []
             found.extend(heading)
             counted.append(len(found))
             found.extend(heading * (weights.heading - 1))

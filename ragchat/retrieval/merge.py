@@ -7,8 +7,11 @@ other writers hardly do. Whoever dies in a merge leaves a half-built segment, wh
 
 from __future__ import annotations
 
+import operator
 import uuid
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,8 @@ from numpy.typing import NDArray
 from ragchat.retrieval import bm25
 from ragchat.retrieval.postings import (
     LARGEST_SEGMENT,
+    LONG_FLAG,
+    SPREAD,
     Bound,
     LongList,
     Postings,
@@ -219,12 +224,12 @@ def _rows(store: KnowledgeStore, old: Sequence[Segment]) -> Iterator[list[Row]]:
         end = min(ends, default=None)
         portion: list[Row] = []
         for i, rows in enumerate(waiting):
-            ready = rows if end is None else [row for row in rows if row[0] <= end]
+            ready = rows if end is None else rows[: bisect_right(rows, end, key=operator.itemgetter(0))]
             portion += [(term, i, df, entries) for term, df, entries in ready]
             waiting[i] = rows[len(ready) :]
         if not portion:
             return
-        portion.sort(key=lambda row: row[:2])
+        portion.sort(key=operator.itemgetter(0))  # stable: each segment's rows came in the order of segments
         yield portion
 
 
@@ -232,35 +237,33 @@ def _merged(
     store: KnowledgeStore, old: Sequence[Segment], rows: Sequence[Row], new_slot: Sequence[NDArray[np.int32]]
 ) -> Postings:
     """The postings of some rows in new slots, the dead left out."""
-    dfs = np.fromiter((row[2] for row in rows), np.int64, len(rows))
-    long = [i for i, row in enumerate(rows) if is_long(row[3])]
-    starts = np.cumsum(dfs) - dfs
+    names, places, counts, entries = map(list, zip(*rows, strict=True))
+    dfs = np.array(counts, np.int64)
+    flags = np.fromiter((entry[0] for entry in entries), np.uint8, len(entries))
+    for i in np.flatnonzero((flags >= SPREAD) & (flags < LONG_FLAG)).tolist():
+        entries[i] = short_entries(store, old[places[i]].id, entries[i])
+    long = flags >= LONG_FLAG
     slots, tfs = np.empty(int(dfs.sum()), np.int32), np.empty(int(dfs.sum()), np.uint8)
-    short = np.ones(len(rows), bool)
-    short[long] = False
-    if short.any():
-        of = np.repeat(short, dfs)
-        entries = [short_entries(store, old[row[1]].id, row[3]) for row in rows if not is_long(row[3])]
-        slots[of], tfs[of] = decode_many(entries, dfs[short])
-    for i in long:
+    starts = np.cumsum(dfs) - dfs
+    if not long.all():
+        of = np.repeat(~long, dfs)
+        short = [entries[i] for i in np.flatnonzero(~long).tolist()] if long.any() else entries
+        slots[of], tfs[of] = decode_many(short, dfs[~long])
+    for i in np.flatnonzero(long).tolist():
         here = slice(int(starts[i]), int(starts[i] + dfs[i]))
-        slots[here], tfs[here] = read_list(store, old[rows[i][1]], rows[i][3], rows[i][2])
+        slots[here], tfs[here] = read_list(store, old[places[i]], entries[i], counts[i])
     table = np.concatenate(new_slot)
     base = np.cumsum([0, *(part.size for part in new_slot)])
-    segment_of = np.fromiter((row[1] for row in rows), np.int64, len(rows))
-    moved = table[slots + np.repeat(base[segment_of], dfs)]
-    names = [row[0] for row in rows]
-    is_new = np.fromiter((a != b for a, b in zip(names, ["", *names], strict=False)), bool, len(names))
+    moved = table[slots + np.repeat(base[np.array(places)], dfs)]
+    is_new = np.fromiter(map(operator.ne, names, ["", *names[:-1]]), bool, len(names))
     term_of = np.repeat(np.cumsum(is_new) - 1, dfs)
     alive = moved >= 0
-    counts = np.bincount(term_of[alive], minlength=int(is_new.sum()))
-    terms = [name for name, new in zip(names, is_new.tolist(), strict=True) if new]
-    held = counts > 0
+    held_by = np.bincount(term_of[alive], minlength=int(is_new.sum()))
+    terms = list(compress(names, is_new.tolist()))
+    held = held_by > 0
     return Postings(
-        terms=terms
-        if held.all()
-        else [term for term, any_ in zip(terms, held.tolist(), strict=True) if any_],
-        counts=counts[held],
+        terms=terms if held.all() else list(compress(terms, held.tolist())),
+        counts=held_by[held],
         slots=moved[alive],
         tfs=tfs[alive],
     )

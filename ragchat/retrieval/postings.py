@@ -50,7 +50,7 @@ LARGEST_LENGTH = 65535
 LARGEST_SEGMENT = 1 << 24
 """Slots: what three bytes can tell apart."""
 
-_ONES, _WIDE, _SPREAD, _LONG = 8, 16, 64, 128
+_ONES, _WIDE, SPREAD, LONG_FLAG = 8, 16, 64, 128
 _HEADER = struct.Struct("<BIf")
 _SPREAD_HEADER = struct.Struct("<BIH")
 
@@ -126,7 +126,7 @@ def ranges_in(size: int) -> int:
 
 
 def is_long(entries: bytes) -> bool:
-    return entries[0] >= _LONG
+    return entries[0] >= LONG_FLAG
 
 
 def _spread_out(entries: bytes, first_block: int) -> tuple[bytes, list[bytes]]:
@@ -134,12 +134,12 @@ def _spread_out(entries: bytes, first_block: int) -> tuple[bytes, list[bytes]]:
     if len(entries) <= _LONGEST_INLINE:
         return entries, []
     pieces = [entries[i : i + PIECE] for i in range(1, len(entries), PIECE)]
-    return _SPREAD_HEADER.pack(entries[0] | _SPREAD, first_block, len(pieces)), pieces
+    return _SPREAD_HEADER.pack(entries[0] | SPREAD, first_block, len(pieces)), pieces
 
 
 def spread_blocks(entries: bytes) -> range | None:
     """The blocks of a spread list; None when it is none."""
-    if entries[0] >= _LONG or not entries[0] & _SPREAD:
+    if entries[0] >= LONG_FLAG or not entries[0] & SPREAD:
         return None
     _, first, count = _SPREAD_HEADER.unpack(entries)
     return range(first, first + count)
@@ -147,10 +147,11 @@ def spread_blocks(entries: bytes) -> range | None:
 
 def gathered(entries: bytes, contents: Sequence[bytes]) -> bytes:
     """A spread list as a short list, given what stands in its blocks."""
-    return b"".join((_FLAG[entries[0] & ~_SPREAD], *contents))
+    return b"".join((_FLAG[entries[0] & ~SPREAD], *contents))
 
 
 def _encode_short(postings: Postings, starts: NDArray[np.int64]) -> list[bytes]:
+    """All lists as short lists. They are put together in one buffer, from which each is cut: numpy's price is per call."""
     counts = postings.counts
     gaps = np.diff(postings.slots, prepend=np.int32(0))
     gaps[starts] = postings.slots[starts]
@@ -159,70 +160,57 @@ def _encode_short(postings: Postings, starts: NDArray[np.int64]) -> list[bytes]:
     high = gaps > 255
     highs = np.add.reduceat(high, starts, dtype=np.int64)
     widths[(widths == 2) & (counts + (counts + 7) // 8 + highs < 2 * counts)] = 0
-    ones = np.maximum.reduceat(postings.tfs, starts) == 1
-    # What all lists of one width hold stands in one buffer, from which each list is cut.
-    of_posting = np.repeat(widths, counts)
-    raw = gaps.astype("<u4").view(np.uint8).reshape(-1, 4)
-    buffers = {width: raw[of_posting == width, : max(1, width)].tobytes() for width in range(4)}
     patched = widths == 0
-    is_patched = of_posting == 0
-    masks, mask_ends = _packed_bits(high[is_patched], counts[patched])
-    high_bytes = raw[is_patched & high, 1].tobytes()
-    packed = _Frequencies.pack(postings.tfs[np.repeat(~ones, counts)], counts[~ones])
-    at = [0, 0, 0, 0]
-    mask_at = high_at = tf_at = more_at = patched_number = tf_number = 0
-    entries: list[bytes] = []
-    for count, width, n_high, one in zip(
-        counts.tolist(), widths.tolist(), highs.tolist(), ones.tolist(), strict=True
-    ):
-        first = at[width]
-        at[width] = last = first + count * max(1, width)
-        parts = [_FLAG[width | (_ONES if one else 0)], buffers[width][first:last]]
-        tail = b""
-        if not width:
-            parts.append(masks[mask_at : mask_ends[patched_number]])
-            mask_at = mask_ends[patched_number]
-            tail = high_bytes[high_at : high_at + n_high]
-            high_at += n_high
-            patched_number += 1
-        if not one:
-            parts.append(packed.codes[tf_at : packed.code_ends[tf_number]])
-            tail += packed.more[more_at : packed.more_ends[tf_number]]
-            tf_at, more_at = packed.code_ends[tf_number], packed.more_ends[tf_number]
-            tf_number += 1
-        entries.append(b"".join(parts) + tail)
-    return entries
-
-
-def _packed_bits(bits: NDArray[np.bool_], counts: NDArray[np.int64]) -> tuple[bytes, list[int]]:
-    """Bits of lists one behind the other, each list padded to whole bytes; and where each list ends."""
-    sizes = (counts + 7) // 8
+    coded = np.maximum.reduceat(postings.tfs, starts) > 1
+    more = np.add.reduceat(postings.tfs > 3, starts, dtype=np.int64)
+    # 1. Where each part of each list stands.
+    gap_bytes = counts * np.maximum(widths, 1)
+    mask_bytes = np.where(patched, (counts + 7) // 8, 0)
+    code_bytes = np.where(coded, (counts + 3) // 4, 0)
+    high_bytes = np.where(patched, highs, 0)
+    sizes = 1 + gap_bytes + mask_bytes + code_bytes + high_bytes + more
     ends = np.cumsum(sizes)
+    begins = ends - sizes
+    masks_at = begins + 1 + gap_bytes
+    codes_at = masks_at + mask_bytes
+    highs_at = codes_at + code_bytes
+    # 2. The parts.
+    buffer = np.empty(int(ends[-1]), np.uint8)
+    buffer[begins] = widths + np.where(coded, 0, _ONES)
+    raw = gaps.astype("<u4").view(np.uint8).reshape(-1, 4)
+    of_posting = np.repeat(widths, counts)
+    for width in range(4):
+        of = widths == width
+        if of.any():
+            own = raw[of_posting == width, : max(1, width)]
+            buffer[spread(begins[of] + 1, gap_bytes[of])] = own.ravel()
+    is_patched = of_posting == 0
+    buffer[spread(masks_at[patched], mask_bytes[patched])] = _packed_bits(high[is_patched], counts[patched])
+    buffer[spread(highs_at[patched], high_bytes[patched])] = raw[is_patched & high, 1]
+    of_coded = postings.tfs[np.repeat(coded, counts)]
+    buffer[spread(codes_at[coded], code_bytes[coded])] = _packed_codes(of_coded, counts[coded])
+    buffer[spread(highs_at + high_bytes, more)] = postings.tfs[postings.tfs > 3]
+    # 3. The lists.
+    whole = buffer.tobytes()
+    return [whole[i:j] for i, j in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+
+def _packed_bits(bits: NDArray[np.bool_], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Bits of lists one behind the other, each list padded to whole bytes."""
+    sizes = (counts + 7) // 8
     padded = np.zeros(8 * int(sizes.sum()), bool)
-    padded[spread(8 * (ends - sizes), counts)] = bits
-    return np.packbits(padded, bitorder="little").tobytes(), ends.tolist()
+    padded[spread(8 * (np.cumsum(sizes) - sizes), counts)] = bits
+    return np.packbits(padded, bitorder="little")
 
 
-@dataclass(frozen=True, slots=True)
-class _Frequencies:
-    """Term frequencies of lists: two-bit `codes`, and `more` for those above three; each with where each list ends, in bytes."""
-
-    codes: bytes
-    code_ends: list[int]
-    more: bytes
-    more_ends: list[int]
-
-    @classmethod
-    def pack(cls, tfs: Frequencies, counts: NDArray[np.int64]) -> _Frequencies:
-        sizes = (counts + 3) // 4
-        ends = np.cumsum(sizes)
-        padded = np.zeros(4 * int(sizes.sum()), np.uint8)
-        padded[spread(4 * (ends - sizes), counts)] = np.minimum(tfs, 4) - 1
-        four = padded.reshape(-1, 4)
-        codes = four[:, 0] | four[:, 1] << 2 | four[:, 2] << 4 | four[:, 3] << 6
-        large = tfs > 3
-        before = np.append(0, np.cumsum(large))
-        return cls(codes.tobytes(), ends.tolist(), tfs[large].tobytes(), before[np.cumsum(counts)].tolist())
+def _packed_codes(tfs: Frequencies, counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Two bits for each frequency of lists one behind the other, each list padded to whole bytes."""
+    sizes = (counts + 3) // 4
+    padded = np.zeros(4 * int(sizes.sum()), np.uint8)
+    padded[spread(4 * (np.cumsum(sizes) - sizes), counts)] = np.minimum(tfs, 4) - 1
+    four = padded.reshape(-1, 4)
+    codes = (four[:, 0] | four[:, 1] << 2 | four[:, 2] << 4 | four[:, 3] << 6).astype(np.uint8)
+    return codes
 
 
 _SHIFTS = np.array([0, 2, 4, 6], np.uint8)
@@ -257,7 +245,7 @@ def _encode_long(
     highest = np.maximum.reduceat(saturation, first)
     levels[cells[first]] = np.minimum(np.ceil(highest.astype(np.float64) / float(peak) * 15), 15)
     head = (
-        _HEADER.pack(_LONG | (_WIDE if wide else 0), first_block, peak)
+        _HEADER.pack(LONG_FLAG | (_WIDE if wide else 0), first_block, peak)
         + counts.astype("<u2" if wide else "u1").tobytes()
         + (levels[::2] | levels[1::2] << 4).tobytes()
     )
@@ -269,9 +257,9 @@ def _encode_long(
 
 
 def _encode_block(low: NDArray[np.uint8], tfs: Frequencies) -> bytes:
-    packed = _Frequencies.pack(tfs, np.array([tfs.size]))
-    places = np.flatnonzero(tfs > 3).astype("<u2")
-    return low.tobytes() + packed.codes + places.tobytes() + packed.more
+    codes = _packed_codes(tfs, np.array([tfs.size]))
+    places = np.flatnonzero(tfs > 3)
+    return low.tobytes() + codes.tobytes() + places.astype("<u2").tobytes() + tfs[places].tobytes()
 
 
 def decode_short(entries: bytes, df: int) -> tuple[Slots, Frequencies]:

@@ -44,7 +44,7 @@ class Ranking:
         return self.proximity or self.forms or self.agreement
 
 
-PLAIN = Ranking(proximity=False, forms=False, agreement=False, drop_near_duplicates=False)
+PLAIN = Ranking(proximity=False, forms=False, agreement=False, feedback=False, drop_near_duplicates=False)
 """BM25 alone."""
 DEFAULT = Ranking()
 

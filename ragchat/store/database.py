@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,13 +70,26 @@ def _open(name: str, synchronous: str, page_bytes: int = 0) -> sqlite3.Connectio
             connection.execute(f"PRAGMA page_size = {page_bytes:d}")
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # A file that is not a database fails here, not at the first question.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _patiently(connection, "PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Run what needs the file to itself: SQLite does not wait for that by itself when several begin at once."""
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.02)
 
 
 def _can_write(folder: Path) -> bool:
