@@ -172,3 +172,49 @@ def test_parts_put_together_are_the_whole(texts: list[list[str]]) -> None:
     assert whole.postings.terms == parts.postings.terms
     for name in ("counts", "slots", "tfs"):
         assert getattr(whole.postings, name).tolist() == getattr(parts.postings, name).tolist()
+
+
+def test_threads_that_analyse_at_once_do_not_mix_their_words() -> None:
+    """A watch for each of several knowledge bases runs in a thread of its own."""
+    import threading
+
+    def words(seed: int) -> list[str]:
+        rng = np.random.default_rng(seed)
+        return [" ".join(f"w{n}" for n in rng.integers(0, 4000, 40)) for _ in range(40)]
+
+    def made(seed: int) -> tuple[list[str], list[int]]:
+        postings_ = invert([(DocumentFields(), [chunk(text) for text in words(seed)])]).postings
+        return postings_.terms, postings_.slots.tolist()
+
+    expected = {seed: made(seed) for seed in range(12)}
+    found: dict[int, object] = {}
+
+    def work(seed: int) -> None:
+        found[seed] = made(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def test_an_analysis_that_was_interrupted_leaves_no_false_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ragchat.retrieval import invert as module
+
+    text = "amber birch cedar"
+    expected = invert([(DocumentFields(), [chunk(f"{text} delta")])]).postings.terms
+    module._PER_THREAD.numberings.clear()
+    calls = iter(range(100))
+
+    def failing(token: str, language: str) -> tuple[str, ...]:
+        if next(calls) == 1:
+            raise MemoryError
+        return (token,)
+
+    monkeypatch.setattr(module, "token_terms", failing)
+    with pytest.raises(MemoryError):
+        invert([(DocumentFields(), [chunk(text)])])
+    monkeypatch.undo()
+    assert invert([(DocumentFields(), [chunk(f"{text} delta")])]).postings.terms == expected

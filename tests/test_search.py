@@ -234,3 +234,34 @@ def test_knowledge_bases_of_one_name_in_two_folders_are_kept_apart(tmp_path: Pat
             return [hit.score for hit in Searcher([x, y]).search("lamp", 9).hits]
 
     assert scores("same", "same") == scores("one", "other")
+
+
+def test_an_index_of_another_version_is_searched_and_said_to_be(store: KnowledgeStore) -> None:
+    put(store, "a", "lamp")
+    assert Searcher([store]).search("lamp", 3).outdated == ()
+    store.set_analyzer_version("of old")
+    result = Searcher([store]).search("lamp", 3)
+    assert (len(result.hits), result.outdated) == (1, (store.name,))
+    put(store, "b", "oil")  # whoever writes builds it anew
+    assert Searcher([store]).search("lamp", 3).outdated == ()
+
+
+def test_a_count_of_dead_chunks_that_no_list_has_is_no_error(store: KnowledgeStore) -> None:
+    put(store, "a", "lamp", "oil")
+    put(store, "b", "lamp")
+    index.merge_segments(store, fan_out=2)
+    take_out(store, "b")
+    (segment,) = store.index.segments()
+    store._connection.execute("INSERT INTO removed VALUES (?, 'ghost', 1)", (segment.id,))
+    assert [hit.path for hit in Searcher([store]).search("ghost lamp", 3).hits] == ["a"]
+    assert Searcher([store]).search("ghost", 3).hits == ()
+
+
+def test_near_duplicates_are_left_out_and_counted(store: KnowledgeStore) -> None:
+    text = "The lamp burns oil that was pressed from olives in the month of May."
+    put(store, "original", text)
+    put(store, "copy", text)
+    put(store, "other", "The lamp of the lighthouse burns gas.")
+    result = Searcher([store]).search("lamp oil olives", 5)
+    assert ([hit.path for hit in result.hits], result.hidden) == (["original", "other"], 1)
+    assert len(Searcher([store]).search("lamp oil olives", 5, ranking=PLAIN).hits) == 3

@@ -107,6 +107,7 @@ def sync(
             break
     else:
         index.ensure_current(store)
+        index.merge_segments(store, stop=lambda: cancel.cancelled)  # what a killed process left, too
         yield from _bring_in(store, options, comparison, tally, cancel)
     yield from _sync_tables(store, options, only, cancel)
     if only is None:

@@ -109,7 +109,9 @@ def _units(token: str, language: str) -> list[tuple[str, str]]:
 @functools.lru_cache(maxsize=65536)
 def _part(part: str, language: str) -> list[tuple[str, str]]:
     """The units of a part and of its pieces ("getName"). Remembered: identifiers are many, what they are made of is not."""
-    units = _word(part, language)  # stemmed as a whole as well: whoever types it in lower case types a plain word
+    units = _word(
+        part, language
+    )  # stemmed as a whole as well: whoever types it in lower case types a plain word
     pieces = _CAMEL.findall(part[:_LONGEST_CACHED]) if _HAS_CAMEL.search(part) else ()
     if 1 < len(pieces) <= _MOST_PIECES:
         for piece in pieces:

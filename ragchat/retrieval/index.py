@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 
 from ragchat.retrieval import analyzer, bm25, merge
 from ragchat.retrieval.invert import (
@@ -121,12 +119,15 @@ def _counted(store: KnowledgeStore, document_id: int) -> tuple[dict[str, int], i
 
 def ensure_current(store: KnowledgeStore) -> bool:
     """Build the index anew when another version of the analysis made it; whether that was so."""
-    version = store.analyzer_version()
-    if version == VERSION:
+    if store.analyzer_version() == VERSION:
         return False
-    if version:
-        rebuild(store)
-    store.set_analyzer_version(VERSION)
+    with store.writing():
+        version = store.analyzer_version()
+        if version == VERSION:  # another process was faster
+            return False
+        if version:
+            rebuild(store)
+        store.set_analyzer_version(VERSION)
     return bool(version)
 
 
@@ -227,6 +228,9 @@ def _analysed(
     if workers == 0:
         yield from ((batch, analyse(batch)) for batch in batches)
         return
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing import get_context
+
     count = workers or min(_MOST_PROCESSES, os.cpu_count() or 1)
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         waiting: deque[tuple[list[DocumentChunks], Future[Inversion]]] = deque()

@@ -7,7 +7,7 @@ heading alone, since title and name are the same for all chunks of a document.
 
 from __future__ import annotations
 
-import functools
+import threading
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ragchat.retrieval.analyzer import stop_terms, token_terms, tokens
 from ragchat.retrieval.postings import LARGEST_LENGTH, LARGEST_TF, Postings, spread
 
 _NONE = array("i", (0,))
-_MOST_TOKENS_KNOWN = 300_000
+_MOST_TOKENS_KNOWN = 150_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,13 @@ class _Numbering(dict[str, int]):
         self._number: dict[str, int] = {}
 
     def __missing__(self, token: str) -> int:
-        number = self[token] = len(self)
-        self.term_numbers.extend(map(self._number_of, token_terms(token, self.language)))
+        numbers = [self._number_of(term) for term in token_terms(token, self.language)]
+        number = len(self)
+        # What an interrupted call left behind goes; the token is known when everything about it is.
+        del self.term_numbers[self.begins[number] :], self.begins[number + 1 :]
+        self.term_numbers.extend(numbers)
         self.begins.append(len(self.term_numbers))
+        self[token] = number
         return number
 
     def _number_of(self, term: str) -> int:
@@ -84,17 +88,21 @@ class _Numbering(dict[str, int]):
         return number
 
 
-@functools.lru_cache(maxsize=8)
-def _numbering(language: str) -> _Numbering:
-    return _Numbering(language)
+class _PerThread(threading.local):
+    """A numbering grows while it is used, so no two threads share one."""
+
+    def __init__(self) -> None:
+        self.numberings: dict[str, _Numbering] = {}
+
+
+_PER_THREAD = _PerThread()
 
 
 def _known(language: str) -> _Numbering:
-    numbering = _numbering(language)
-    if len(numbering) > _MOST_TOKENS_KNOWN:
-        _numbering.cache_clear()
-        numbering = _numbering(language)
-    return numbering
+    numberings = _PER_THREAD.numberings
+    if sum(map(len, numberings.values())) > _MOST_TOKENS_KNOWN:
+        numberings.clear()
+    return numberings.setdefault(language, _Numbering(language))
 
 
 Texts = tuple[DocumentFields, Sequence[tuple[str, str]]]

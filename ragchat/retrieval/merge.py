@@ -7,15 +7,18 @@ other writers hardly do. Whoever dies in a merge leaves a half-built segment, wh
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ragchat.errors import RagchatError
 from ragchat.retrieval import bm25
 from ragchat.retrieval.postings import (
     LARGEST_SEGMENT,
@@ -39,6 +42,9 @@ FAN_OUT = 8
 LARGEST_MERGED = 1 << 20
 """Slots. Larger segments are left alone, unless half of them is dead."""
 _ROWS_AT_ONCE = 30_000
+_POSTINGS_AT_ONCE = 500_000
+_MOST_MERGED = 256
+"""Segments; more of them wait for the next merge."""
 _ABANDONED_AFTER_S = 60.0
 _SMALL = 4096
 """Slots."""
@@ -78,16 +84,22 @@ def merge(store: KnowledgeStore, old: Sequence[Segment], *, stop: Callable[[], b
     if sum(segment.size for segment in old) > _SMALL:
         return _merge(store, old, stop)
     with store.writing():
-        return _merge(store, old, stop) and _sweep(store, stop)
+        done = _merge(store, old, stop)
+        for segment in old if done else ():
+            while store.index.sweep(segment.id):
+                pass
+        return done
 
 
-def _sweep(store: KnowledgeStore, stop: Callable[[], bool]) -> bool:
+def _sweep(store: KnowledgeStore, stop: Callable[[], bool]) -> None:
+    """Delete the lists of segments that are gone, some at a time; not while somebody merges, who may still read them."""
+    if store.index.is_merging():
+        return
     for segment_id in store.index.garbage():
         while not stop():
             with store.writing():
                 if not store.index.sweep(segment_id):
                     break
-    return True
 
 
 def _clear_abandoned(store: KnowledgeStore) -> None:
@@ -109,54 +121,92 @@ def _to_merge(segments: Sequence[Segment], fan_out: int) -> list[Segment]:
     levels = [_level(segment.size, fan_out) for segment in segments]
     for level in sorted(set(levels)):
         run: list[Segment] = []
+        size = 0
         for segment, own in zip(segments, levels, strict=True):
-            if own <= level and sum(s.size for s in run) + segment.size <= LARGEST_MERGED:
+            if own <= level and size + segment.size <= LARGEST_MERGED and len(run) < _MOST_MERGED:
                 run.append(segment)
-            else:
-                if len(run) >= fan_out:
-                    return run
-                run = [segment] if own <= level else []
+                size += segment.size
+                continue
+            if len(run) >= fan_out:
+                return run
+            run, size = ([segment], segment.size) if own <= level else ([], 0)
         if len(run) >= fan_out:
             return run
     return next(([segment] for segment in segments if 2 * segment.dead > segment.size), [])
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A merge as of the moment it began: what stays, with its new slots, and what is left out."""
+
+    segment_id: int
+    owner: str
+    old: Sequence[Segment]
+    bound: Bound
+    lengths: NDArray[np.uint16]
+    chunk_ids: NDArray[np.int64]
+    new_slot: Sequence[NDArray[np.int32]]
+    buried: NDArray[np.int64]
+    removed: Mapping[str, int]
+
+
 def _merge(store: KnowledgeStore, old: Sequence[Segment], stop: Callable[[], bool]) -> bool:
     """Whether the merge came to its end."""
+    plan = _begin(store, old)
+    if plan is None:
+        return False
+    try:
+        return _write(store, plan, stop) and _swap(store, plan)
+    except BaseException:
+        with contextlib.suppress(RagchatError), store.writing():
+            store.index.discard([plan.segment_id])
+        raise
+
+
+def _begin(store: KnowledgeStore, old: Sequence[Segment]) -> _Plan | None:
+    """What is to be merged, as of one moment; None when somebody else merges or was faster."""
     owner = uuid.uuid4().hex
-    # 1. What is to be merged, as of one moment.
     with store.writing():
         if store.index.is_merging() or not set(old) <= set(store.index.segments()):
-            return False
+            return None
         lengths, chunk_ids, new_slot, buried = _slots(store, old)
         removed = store.index.removed_of([segment.id for segment in old])
-        avgdl = float(lengths.mean()) if lengths.size else 1.0
-        bound = Bound(bm25.K1, bm25.B, max(avgdl, 1.0))
+        bound = Bound(bm25.K1, bm25.B, max(float(lengths.mean()) if lengths.size else 1.0, 1.0))
         segment_id = store.index.begin_merge(old, lengths.size, str(bound), owner)
-    # 2. List by list, a transaction for some of them.
+    return _Plan(segment_id, owner, old, bound, lengths, chunk_ids, new_slot, buried, removed)
+
+
+def _write(store: KnowledgeStore, plan: _Plan, stop: Callable[[], bool]) -> bool:
+    """List by list, a transaction for some of them; whether it came to its end."""
     blocks = 0
-    for rows in _rows(store, old):
-        postings = _merged(store, old, rows, new_slot)
-        lists, contents = encode(postings, lengths, bound, blocks)
+    for rows in _rows(store, plan.old):
+        postings = _merged(store, plan.old, rows, plan.new_slot)
+        lists, contents = encode(postings, plan.lengths, plan.bound, blocks)
         with store.writing():
-            if stop() or not store.index.touch(segment_id, owner):
-                store.index.discard([segment_id])
+            if stop() or not store.index.touch(plan.segment_id, plan.owner):
+                store.index.discard([plan.segment_id])
                 return False
-            store.index.append_lists(segment_id, lists, contents, blocks)
+            store.index.append_lists(plan.segment_id, lists, contents, blocks)
         blocks += len(contents)
-    # 3. The swap.
-    first = old[0].first_chunk
-    offsets = None if _has_no_holes(chunk_ids, first) else (chunk_ids - first).astype("<u4").tobytes()
+    return True
+
+
+def _swap(store: KnowledgeStore, plan: _Plan) -> bool:
+    """Put the merged segment in the place of the old ones, in one transaction."""
+    first = plan.old[0].first_chunk
+    offsets = None
+    if not _has_no_holes(plan.chunk_ids, first):
+        offsets = (plan.chunk_ids - first).astype("<u4").tobytes()
     with store.writing():
-        if not store.index.touch(segment_id, owner):
+        if not store.index.touch(plan.segment_id, plan.owner):
             return False
         done = store.index.finish_merge(
-            segment_id,
-            old,
-            lengths=lengths.astype("<u2").tobytes(),
+            plan.segment_id,
+            plan.old,
+            lengths=plan.lengths.astype("<u2").tobytes(),
             chunk_ids=offsets,
-            buried=buried.tolist(),
-            removed=removed,
+            buried=plan.buried.tolist(),
+            removed=plan.removed,
         )
         store.note_change()
     return done
@@ -170,12 +220,13 @@ def _slots(
     store: KnowledgeStore, old: Sequence[Segment]
 ) -> tuple[NDArray[np.uint16], NDArray[np.int64], list[NDArray[np.int32]], NDArray[np.int64]]:
     """(lengths and chunk numbers of what stays, for each old segment the new slot of each slot or -1, dead chunk numbers)."""
-    dead = np.array(store.index.tombstones(), np.int64)
     lengths, chunk_ids, new_slot, buried = [], [], [], []
     size = 0
     for segment in old:
         own_lengths, own_ids = slot_tables(store, segment)
-        alive = ~np.isin(own_ids, dead, assume_unique=True)
+        alive = np.ones(segment.size, bool)
+        if segment.dead:
+            alive[np.searchsorted(own_ids, store.index.tombstones(segment))] = False
         slots = np.where(alive, np.cumsum(alive) - 1 + size, -1)
         new_slot.append(slots.astype(np.int32))
         lengths.append(own_lengths[alive])
@@ -230,7 +281,20 @@ def _rows(store: KnowledgeStore, old: Sequence[Segment]) -> Iterator[list[Row]]:
         if not portion:
             return
         portion.sort(key=operator.itemgetter(0))  # stable: each segment's rows came in the order of segments
-        yield portion
+        yield from _bounded(portion)
+
+
+def _bounded(rows: list[Row]) -> Iterator[list[Row]]:
+    """The rows in portions of not too many postings; every list of a term in the same one."""
+    part: list[Row] = []
+    postings = 0
+    for row in rows:
+        if postings > _POSTINGS_AT_ONCE and row[0] != part[-1][0]:
+            yield part
+            part, postings = [], 0
+        part.append(row)
+        postings += row[2]
+    yield part
 
 
 def _merged(

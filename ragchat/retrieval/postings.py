@@ -209,8 +209,7 @@ def _packed_codes(tfs: Frequencies, counts: NDArray[np.int64]) -> NDArray[np.uin
     padded = np.zeros(4 * int(sizes.sum()), np.uint8)
     padded[spread(4 * (np.cumsum(sizes) - sizes), counts)] = np.minimum(tfs, 4) - 1
     four = padded.reshape(-1, 4)
-    codes = (four[:, 0] | four[:, 1] << 2 | four[:, 2] << 4 | four[:, 3] << 6).astype(np.uint8)
-    return codes
+    return (four[:, 0] | four[:, 1] << 2 | four[:, 2] << 4 | four[:, 3] << 6).astype(np.uint8)
 
 
 _SHIFTS = np.array([0, 2, 4, 6], np.uint8)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ragchat.retrieval import feedback, forms, proximity
 from ragchat.retrieval.analyzer import stop_terms, token_terms, tokens
@@ -56,23 +57,46 @@ class Analysed:
     written: frozenset[str]
 
 
+class _Words(dict[str, tuple[tuple[str, ...], tuple[str, ...], str]]):
+    """Token -> (its terms that follow each other, without stop words; all its terms; the token in lower case)."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __missing__(self, token: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+        stop = stop_terms(self.language)
+        ordered = tuple(term for term in in_order(token, self.language) if term not in stop)
+        if len(self) >= _MOST_WORDS_KNOWN:
+            self.clear()
+        self[token] = known = (ordered, token_terms(token, self.language), token.lower())
+        return known
+
+
+_MOST_WORDS_KNOWN = 50_000
+
+
+@functools.lru_cache(maxsize=8)
+def _words(language: str) -> _Words:
+    return _Words(language)
+
+
 def analyse(candidate: Candidate) -> Analysed:
     """The terms and words of a candidate."""
-    language = candidate.language
-    stop = stop_terms(language)
-    words, fields = tokens(candidate.text), tokens(candidate.fields)
-    distinct = frozenset((*words, *fields))
+    known = _words(candidate.language)
+    words = tokens(candidate.text)
+    distinct = [known[word] for word in {*words, *tokens(candidate.fields)}]
     return Analysed(
-        [term for word in words for term in in_order(word, language) if term not in stop],
-        frozenset(term for word in distinct for term in token_terms(word, language)),
-        frozenset(word.lower() for word in distinct),
+        list(chain.from_iterable([known[word][0] for word in words])),
+        frozenset(chain.from_iterable([terms for _, terms, _ in distinct])),
+        frozenset([lower for _, _, lower in distinct]),
     )
 
 
-@functools.lru_cache(maxsize=32768)
 def in_order(token: str, language: str) -> tuple[str, ...]:
-    """The terms of a token that follow each other: not its beginning ("haupt*"), nor the whole beside its parts ("thinwing")."""
-    terms = [term for term in token_terms(token, language) if not term.endswith("*")]
+    """The terms of a token that follow each other: not the whole beside its parts ("thin", "wing", not "thinwing")."""
+    terms = token_terms(token, language)
+    if len(terms) < 2:
+        return terms
     return tuple(
         term for term in terms if not any(term != other and term.startswith(other) for other in terms)
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ragchat.retrieval import bm25, diversity, evidence, feedback, rerank
+from ragchat.retrieval import bm25, diversity, evidence, feedback, index, rerank
 from ragchat.retrieval.analyzer import query_terms, terms
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.rerank import Analysed, Candidate
@@ -47,6 +47,7 @@ class Ranking:
 PLAIN = Ranking(proximity=False, forms=False, agreement=False, feedback=False, drop_near_duplicates=False)
 """BM25 alone."""
 DEFAULT = Ranking()
+_MOST_COMPARED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class SearchResult:
     confidence: float = 0.0
     unknown: tuple[str, ...] = ()
     hidden: int = 0
+    outdated: tuple[str, ...] = ()
+    """Knowledge bases that another version of the analysis indexed: a sync builds them anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Searcher:
         self._version: tuple[tuple[int, int], ...] = ()
         self._space: SlotSpace | None = None
         self._languages: tuple[str, ...] = ("en",)
+        self._outdated: tuple[str, ...] = ()
 
     def search(
         self,
@@ -102,6 +106,8 @@ class Searcher:
         """
         started = time.perf_counter()
         with contextlib.ExitStack() as stack:
+            if any(store.is_writing for store in self._stores):
+                stack.callback(self._forget)
             for store in self._stores:
                 stack.enter_context(store.reading())
             self._refresh()
@@ -121,6 +127,7 @@ class Searcher:
             sure,
             tuple(term for term in scored.unknown if term in asked),
             hidden,
+            self._outdated,
         )
 
     def languages(self) -> tuple[str, ...]:
@@ -131,6 +138,10 @@ class Searcher:
             self._refresh()
         return self._languages
 
+    def _forget(self) -> None:
+        """Keep nothing of what was read."""
+        self._space, self._version = None, ()
+
     def _refresh(self) -> None:
         """Take note of what was written since the last search."""
         version = tuple(store.data_version() for store in self._stores)
@@ -138,6 +149,7 @@ class Searcher:
             self._space = SlotSpace(self._stores, self._space)
             held = dict.fromkeys(code for store in self._stores for code in store.languages())
             self._languages = tuple(held) or ("en",)
+            self._outdated = tuple(store.name for store in self._stores if not index.is_current(store))
             self._version = version
 
     def _ranked(
@@ -159,20 +171,18 @@ class Searcher:
         analysed = [rerank.analyse(candidate) for candidate in map(_candidate, hits)]
         if ranking.feedback and (more := self._expanded(wanted, hits, analysed, statistics)):
             places = self._bm25(more, n, ranking, statistics).places
-            known = {
-                (hit.knowledge_base, hit.chunk_id): text for hit, text in zip(hits, analysed, strict=True)
-            }
+            known = {_searched(hit): text for hit, text in zip(hits, analysed, strict=True)}
             hits = self._hits(places)
-            analysed = [
-                known.get((hit.knowledge_base, hit.chunk_id)) or rerank.analyse(_candidate(hit))
-                for hit in hits
-            ]
+            analysed = [known.get(_searched(hit)) or rerank.analyse(_candidate(hit)) for hit in hits]
         hits, analysed = _rescored(query, wanted, scored.idf, hits, analysed, ranking)
+        # Comparing each with each is for the first of them; what follows keeps its order.
+        first = hits[:_MOST_COMPARED]
         order = diversity.thin(
-            [(hit.knowledge_base, hit.document_id) for hit in hits],
-            [text.order for text in analysed] if ranking.drop_near_duplicates else None,
+            [(hit.knowledge_base, hit.path) for hit in first],
+            [text.order for text in analysed[: len(first)]] if ranking.drop_near_duplicates else None,
             most_per_document=ranking.most_per_document,
         )
+        order += range(len(first), len(hits))
         kept = [replace(hits[i], rank=rank) for rank, i in enumerate(order[:k], 1)]
         return kept, len(hits) - len(order), scored
 
@@ -233,7 +243,7 @@ class Searcher:
         if self._space.dead.size:
             for store in self._stores:
                 for term, dead in store.index.removed_dfs(list(wanted)).items():
-                    dfs[term] -= dead
+                    dfs[term] = max(0, dfs.get(term, 0) - dead)
         return dfs
 
     def _hits(self, ranked: Sequence[tuple[int, int, float]]) -> list[Hit]:
@@ -254,12 +264,12 @@ def _total(statistics: Sequence[IndexStatistics]) -> IndexStatistics:
 
 
 def _candidate(hit: Hit) -> Candidate:
-    return Candidate(
-        hit.score,
-        indexed_text(hit.heading, hit.text),
-        f"{hit.title}\n{file_stem(hit.path)}",
-        hit.language,
-    )
+    return Candidate(hit.score, *_searched(hit))
+
+
+def _searched(hit: Hit) -> tuple[str, str, str]:
+    """(text, other fields, language) as they are searched."""
+    return indexed_text(hit.heading, hit.text), f"{hit.title}\n{file_stem(hit.path)}", hit.language
 
 
 def _rescored(

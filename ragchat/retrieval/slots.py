@@ -7,7 +7,7 @@ what does not change (a segment's lengths and chunk numbers) is carried over fro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ _FEW = 24
 
 @dataclass(frozen=True, slots=True)
 class PlacedSegment:
-    """A segment and where its slots begin. `chunk_ids` has shape (size,)."""
+    """A segment and where its slots begin. `chunk_ids` has shape (size,), `dead_slots` count from 0."""
 
     segment: Segment
     store: int
@@ -43,6 +43,7 @@ class PlacedSegment:
     bound: Bound
     lengths: NDArray[np.uint16]
     chunk_ids: NDArray[np.int64]
+    dead_slots: NDArray[np.int64]
 
 
 class SlotSpace:
@@ -55,15 +56,22 @@ class SlotSpace:
         dead: list[NDArray[np.int64]] = []
         first = 0
         for number, store in enumerate(stores):
-            buried = np.array(store.index.tombstones(), np.int64)
             for segment in store.index.segments():
                 old = known.get((number, segment.id))
-                lengths, chunk_ids = (old.lengths, old.chunk_ids) if old else slot_tables(store, segment)
-                placed = PlacedSegment(segment, number, first, Bound.parse(segment.bound), lengths, chunk_ids)
+                # A write that was rolled back frees its number for another segment.
+                same = old and replace(old.segment, dead=segment.dead) == segment
+                lengths, chunk_ids = (
+                    (old.lengths, old.chunk_ids) if old and same else slot_tables(store, segment)
+                )
+                dead_slots = old.dead_slots if old and same and old.segment.dead == segment.dead else None
+                if dead_slots is None:
+                    buried = store.index.tombstones(segment) if segment.dead else []
+                    dead_slots = np.searchsorted(chunk_ids, np.array(buried, np.int64))
+                placed = PlacedSegment(
+                    segment, number, first, Bound.parse(segment.bound), lengths, chunk_ids, dead_slots
+                )
                 self.segments.append(placed)
-                if segment.dead:
-                    at = np.searchsorted(buried, (segment.first_chunk, segment.last_chunk + 1))
-                    dead.append(first + np.searchsorted(chunk_ids, buried[at[0] : at[1]]))
+                dead.append(first + dead_slots)
                 first += ranges_in(segment.size) << RANGE_BITS
         self.lengths = np.zeros(first, np.uint16)
         for placed in self.segments:

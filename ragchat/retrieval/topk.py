@@ -23,7 +23,7 @@ from ragchat.retrieval.postings import CELL, CELL_BITS, RANGE_BITS, LongList
 _FIRST_CELLS = 64
 _GROWTH = 8
 _SLACK = np.float32(1 + 1e-5)
-"""Bounds are added up in float32, in another order than scores."""
+"""Room for what float32 rounds down in the bounds of long lists."""
 
 Scores = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 import time
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,6 +46,7 @@ CREATE TABLE removed (
 TABLES = ("segments", "segment_chunks", "postings", "blocks", "tombstones", "removed")
 _LISTED = "(SELECT value FROM json_each(?))"
 _ROWS_AT_ONCE = 20_000
+_BLOCKS_AT_ONCE = 4_000
 _BLOCK_BITS = 24
 """A block's row number is its segment's number and, in this many low bits, its own number in the segment."""
 
@@ -154,11 +155,15 @@ class InvertedTables:
         )
         return [row[0] for row in rows]
 
-    def tombstones(self) -> list[int]:
-        """Numbers of chunks that were removed and still stand in a segment, ascending."""
-        return [
-            row[0] for row in fetch(self._connection, "SELECT chunk_id FROM tombstones ORDER BY chunk_id")
-        ]
+    def tombstones(self, segment: Segment | None = None) -> list[int]:
+        """Numbers of chunks that were removed and still stand in a segment (in this one), ascending."""
+        first, last = (segment.first_chunk, segment.last_chunk) if segment else (0, (1 << 63) - 1)
+        rows = fetch(
+            self._connection,
+            "SELECT chunk_id FROM tombstones WHERE chunk_id BETWEEN ? AND ? ORDER BY chunk_id",
+            (first, last),
+        )
+        return [row[0] for row in rows]
 
     def lists_after(self, segment_id: int, term: str, limit: int) -> list[tuple[str, int, bytes]]:
         """(term, df, entries) of a segment, by term, those after `term`; `limit` rows at most."""
@@ -184,7 +189,7 @@ class InvertedTables:
         segment_id = self._insert("live", first_chunk, last_chunk, segment.size, segment.bound, "")
         offsets = None
         if last_chunk - first_chunk + 1 != segment.size:
-            offsets = array("I", (chunk_id - first_chunk for chunk_id in chunk_ids)).tobytes()
+            offsets = struct.pack(f"<{len(chunk_ids)}I", *(chunk_id - first_chunk for chunk_id in chunk_ids))
         self._connection.execute(
             "INSERT INTO segment_chunks VALUES (?, ?, ?)", (segment_id, segment.lengths, offsets)
         )
@@ -271,9 +276,12 @@ class InvertedTables:
             return True
         db.execute("DELETE FROM postings WHERE segment_id = ?", (segment_id,))
         first_block = segment_id << _BLOCK_BITS
-        db.execute(
-            "DELETE FROM blocks WHERE id >= ? AND id < ?", (first_block, first_block + (1 << _BLOCK_BITS))
+        gone = db.execute(
+            "DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE id >= ? AND id < ? LIMIT ?)",
+            (first_block, first_block + (1 << _BLOCK_BITS), _BLOCKS_AT_ONCE),
         )
+        if gone.rowcount == _BLOCKS_AT_ONCE:
+            return True
         db.execute("DELETE FROM segment_chunks WHERE segment_id = ?", (segment_id,))
         db.execute("DELETE FROM segments WHERE id = ?", (segment_id,))
         return False
@@ -293,8 +301,8 @@ class InvertedTables:
         """Segments that are being built, but by nobody: not touched for so long."""
         rows = fetch(
             self._connection,
-            "SELECT id FROM segments WHERE state = 'building' AND touched_at < ?",
-            (time.time() - seconds,),
+            "SELECT id FROM segments WHERE state = 'building' AND touched_at NOT BETWEEN ? AND ?",
+            (time.time() - seconds, time.time() + seconds),  # a clock may have been set back
         )
         return [row[0] for row in rows]
 

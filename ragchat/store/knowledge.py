@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.store import inverted
 from ragchat.store.database import (
+    BUSY_TIMEOUT_S,
     connect,
     connect_existing,
     explained,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 LATEST = 3
 APPLICATION_ID = 0x52414743
 """"RAGC" in the header of the file: what it is, whatever its name."""
+_PAGES_GIVEN_BACK = 4096
+"""After merges, to the disk, at the end of each sync."""
 PAGE_BYTES = 16384
 """Several pieces of long posting lists to a page, so that little of it is wasted."""
 _NAME = re.compile(r"[\w][\w.-]{0,63}", re.ASCII)
@@ -477,6 +480,11 @@ class KnowledgeStore:
         """One moment of the database around several reads."""
         return snapshot(self._connection)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a transaction is open on this connection: what is read now may never be committed."""
+        return self._connection.in_transaction
+
     def statistics(self) -> IndexStatistics:
         rows = self._fetch(
             "SELECT key, value FROM meta WHERE key IN ('chunk_count', 'total_length', 'revision')"
@@ -581,7 +589,13 @@ class KnowledgeStore:
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file, so that the file alone can be copied."""
         with explained(self.path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_GIVEN_BACK})").fetchall()
+            # Whoever reads just now keeps the log; that is no reason to wait.
+            self._connection.execute("PRAGMA busy_timeout = 1000")
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
             self._connection.execute("PRAGMA optimize")
 
     def check(self) -> str:
