@@ -3,9 +3,9 @@
     python benchmarks/kills.py [--rounds 200] [--seed 0]
 
 The child says each document that it has written or removed once that is done, and goes on with the same knowledge base in the
-next round. After each kill: SQLite's integrity check, every document that was acknowledged is there with all its chunks and none that
-was removed, every posting list equals what its texts say, document frequencies are exact, pruned search equals exhaustive search.
-Ends with one JSON line.
+next round. After each kill: SQLite's integrity check, every document that was acknowledged is there with all its chunks and none
+that was removed, every posting list equals what its texts say, document frequencies are exact, pruned search equals exhaustive
+search. Ends with one JSON line.
 """
 
 from __future__ import annotations

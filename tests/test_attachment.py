@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -155,6 +157,15 @@ def store(paths: Paths) -> Iterator[KnowledgeStore]:
 
 def finished(events: Sequence[SessionEvent]) -> AnswerFinished:
     return next(event for event in events if isinstance(event, AnswerFinished))
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path, options: IngestOptions) -> None:
+    (tmp_path / "huge.md").touch()
+    os.truncate(tmp_path / "huge.md", 1 << 40)
+    started = time.monotonic()
+    with pytest.raises(IngestError, match="larger than the limit"):
+        read(tmp_path / "huge.md", options)
+    assert time.monotonic() - started < 5
 
 
 def test_an_answer_cites_an_attached_file_by_name_and_place(chats: ChatStore, store: KnowledgeStore) -> None:

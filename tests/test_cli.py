@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -177,6 +178,7 @@ print("HEAVY", [name for name in heavy if name in sys.modules])
         (["ask", "x", "--kb", "nowhere"], 4, "'nowhere'"),
         (["ask", "x", "--model", "nowhere", "--no-rag"], 4, "nowhere"),
         (["ask", "x", "--batch", "nowhere.jsonl"], 2, "nowhere.jsonl"),
+        (["ask", "--batch", "/dev/null", "--dry-run"], 2, "exclude"),
         (["kb", "search", "x"], 4, "no knowledge base"),
         (["kb", "search"], 2, "query"),
         (["kb", "status", "nowhere"], 4, "'nowhere'"),
@@ -586,7 +588,9 @@ def test_ask_json(notes: Home, default_model: Path) -> None:
     assert (answer["question"], answer["query"], answer["adapter"]) == (PUMP, PUMP, None)
     assert (answer["model"], answer["knowledge_bases"]) == (default_model.stem, ["notes"])
     (citation,) = answer["citations"]
-    assert keys(citation) == ["n", "path", "page", "lines", "heading", "quote"]
+    assert keys(citation) == ["n", "path", "page", "lines", "heading", "quote", "content_hash", "kb"]
+    assert citation["content_hash"] == hashlib.sha256(Path(citation["path"]).read_bytes()).hexdigest()
+    assert citation["kb"] == "notes"
     assert f"[{citation['n']}]" in answer["answer"]
     first, last = citation["lines"]
     assert citation["quote"] in "\n".join(Path(citation["path"]).read_text().splitlines()[first - 1 : last])

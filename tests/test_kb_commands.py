@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,19 +18,24 @@ from typing import Any
 
 import pytest
 
+from ragchat.cli import kb_watch
 from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.ingest.audit import audit_files
 from ragchat.ingest.forget import forget, remember
+from ragchat.ingest.process import answer
+from ragchat.ingest.rows import RowsFinished, new_source, sync_rows
 from ragchat.ingest.sync import IngestOptions, sync
+from ragchat.ingest.wire import Read, ReadRequest
+from ragchat.ingest.writer import BatchWriter, record_of
 from ragchat.retrieval.check import wrong_segments
 from ragchat.retrieval.highlight import matches
 from ragchat.retrieval.search import Searcher
 from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import KnowledgeStore
+from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.store.portable import export_knowledge_base, import_knowledge_base, open_foreign
 from ragchat.store.upkeep import problems, rename_knowledge_base
 from ragchat.store.watchlock import watcher, watching
-from ragchat.types import CancelToken
+from ragchat.types import CancelToken, RowSource
 from tests.small_kb import put
 
 CANARY = "quetzalcoatlusnorthropi"
@@ -150,6 +158,125 @@ def test_forget_says_when_a_reader_keeps_the_old_state(store: KnowledgeStore, kb
             forget(store, "/zoo/secret.md")
         reader.execute("ROLLBACK")
     assert Searcher([store]).search(CANARY, 5).hits == ()
+    assert forget(store, "/zoo/secret.md").documents == 0, "the same command goes on"
+    assert holds(kb_dir, CANARY) == []
+    assert store.options().forgotten == ()
+
+
+def test_a_folder_takes_its_tables_and_a_row_only_itself(tmp_path: Path, kb_dir: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "people.csv").write_text(f"name,note\ndocs,is {CANARY}\ndocs/intro,a neighbour\n")
+    (tmp_path / "data2.csv").write_text("name,note\nother,stays\n")
+    options = IngestOptions(log=tmp_path / "log")
+    with KnowledgeStore.create(kb_dir, "zoo") as store:
+        for path in (data / "people.csv", tmp_path / "data2.csv"):
+            source = new_source(store, "csv", path, options=options, cancel=CancelToken())
+            store.put_source(source)
+            list(sync_rows(store, source, options, cancel=CancelToken()))
+        row = f"csv:{data}/people.csv#docs"
+        assert forget(store, row).documents == 1
+        assert store.document_at(f"{row}/intro")
+        bring_in(store, tmp_path / "log")
+        assert store.document_at(row) is None
+        assert store.options().forgotten == (row,)
+        store.set_options(replace(store.options(), forgotten=()))
+        bring_in(store, tmp_path / "log")
+        assert store.document_at(row)
+        assert (forget(store, str(data)).documents, store.options().forgotten) == (2, ())
+        assert [source.path for source in store.sources()] == [str(tmp_path / "data2.csv")]
+        assert [document.path for document in store.documents()] == [f"csv:{tmp_path}/data2.csv#other"]
+    assert holds(kb_dir, CANARY) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_a_root_that_has_become_a_link(tmp_path: Path, kb_dir: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in ("a.md", "b.md"):
+        (docs / name).write_text(f"The {CANARY} of {name}.")
+    with KnowledgeStore.create(kb_dir, "zoo") as store:
+        bring_in(store, tmp_path / "log", docs)
+        docs.rename(tmp_path / "elsewhere")
+        docs.symlink_to(tmp_path / "elsewhere")
+        (docs / "c.md").write_text("Some words.")
+        bring_in(store, tmp_path / "log")
+        assert [Path(d.path).relative_to(tmp_path / "elsewhere").name for d in store.documents()] == [
+            *("a.md", "b.md", "c.md")
+        ]
+        forget(store, str(docs / "a.md"))
+        bring_in(store, tmp_path / "log")
+        assert len(store.documents()) == 2
+        forget(store, str(docs))
+        bring_in(store, tmp_path / "log")
+        assert (store.documents(), store.roots()) == ([], ())
+    assert holds(kb_dir, CANARY) == []
+
+
+def test_what_a_link_led_to_stays_out(tmp_path: Path, kb_dir: Path) -> None:
+    docs, far = tmp_path / "docs", tmp_path / "far"
+    for folder in (docs, far):
+        folder.mkdir()
+    (docs / "a.md").write_text("Near words.")
+    (far / "secret.md").write_text(f"The {CANARY} nests far away.")
+    (docs / "link").symlink_to(far)
+    with KnowledgeStore.create(kb_dir, "zoo") as store:
+        store.set_options(replace(store.options(), follow_links=True))
+        bring_in(store, tmp_path / "log", docs)
+        assert forget(store, str(far / "secret.md")).documents == 1
+        bring_in(store, tmp_path / "log")
+        assert [document.path for document in store.documents() if document.state == "indexed"] == [
+            str(docs / "a.md")
+        ]
+    assert holds(kb_dir, CANARY) == []
+
+
+@pytest.mark.parametrize("is_root", [False, True])
+def test_what_is_forgotten_beside_a_sync_does_not_come_back(
+    tmp_path: Path, kb_dir: Path, is_root: bool
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    secret = docs / "secret.md"
+    secret.write_text("An old version.")
+    (docs / "z.md").write_text("Ordinary words.")
+    with KnowledgeStore.create(kb_dir, "zoo") as store, KnowledgeStore.open(kb_dir, "zoo") as other:
+        bring_in(store, tmp_path / "log", *([secret, docs / "z.md"] if is_root else [docs]))
+        old = store.document_at(str(secret))
+        assert old
+        writer = BatchWriter(store, lambda: False)
+        secret.write_text(f"The {CANARY} nests.")
+        (docs / "z.md").write_text("Other words.")
+        for path in (secret, docs / "z.md"):
+            read = answer(ReadRequest(os.fsencode(path), 1 << 20, 220, 30))
+            assert isinstance(read, Read)
+            writer.put(record_of(FileRecord(str(path), 0, 0), read), read)
+        writer.note(FileRecord(str(secret), 0, 0), "failed", "damaged")
+        writer.remove(old.id)
+        forget(other, str(secret))
+        writer.flush()
+        assert [document.path for document in store.documents()] == [str(docs / "z.md")]
+        assert Searcher([store]).search("other words", 3).hits
+        assert problems(store.path) == wrong_segments(store) == []
+    assert holds(kb_dir, CANARY) == []
+
+
+def test_rows_of_a_table_that_is_forgotten_beside_its_sync_do_not_come_back(
+    tmp_path: Path, kb_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragchat.ingest.rows._BATCH_ROWS", 2)
+    table, options = tmp_path / "t.csv", IngestOptions(log=tmp_path / "log")
+    table.write_text("id,note\n" + "".join(f"{i},{CANARY} {i}\n" for i in range(9)))
+    with KnowledgeStore.create(kb_dir, "zoo") as store, KnowledgeStore.open(kb_dir, "zoo") as other:
+        source = new_source(store, "csv", table, options=options, cancel=CancelToken())
+        store.put_source(source)
+        events = sync_rows(store, source, options, cancel=CancelToken())
+        next(events)
+        assert len(store.documents()) == 2
+        forget(other, str(table))
+        list(events)
+        assert (store.documents(), store.sources()) == ([], ())
+    assert holds(kb_dir, CANARY) == []
 
 
 # --- check ------------------------------------------------------------------------------------------------
@@ -213,6 +340,38 @@ def test_a_damaged_page_is_a_sentence(tmp_path: Path, store: KnowledgeStore) -> 
     done = run(home, "kb", "check", "--read-data", "zoo")
     assert done.returncode == 6
     assert "Not sound: zoo" in done.stderr
+
+
+def test_damaged_lists_are_a_sentence_and_another_version_is_no_damage(tmp_path: Path) -> None:
+    home, docs = tmp_path / "home", tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("Some words.")
+    assert run(home, "kb", "add", "notes", str(docs)).returncode == 0
+    database = home / "data" / "kb" / "notes.db"
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("UPDATE postings SET entries = x'ff'")
+    done = run(home, "kb", "check", "--read-data", "notes")
+    assert done.returncode == 6
+    assert "NOT sound\n  Its index cannot be read." in done.stdout
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("UPDATE meta SET value = 'none' WHERE key = 'analyzer'")
+        connection.execute("DELETE FROM segments")
+    for arguments in (["kb", "check", "notes"], ["kb", "check", "--read-data", "notes"]):
+        done = run(home, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert "next sync builds it anew" in done.stdout
+    assert run(home, "kb", "sync", "notes").returncode == 0
+    assert run(home, "kb", "check", "--read-data", "notes").stdout == "notes: sound\n"
+
+
+def test_a_file_that_grew_is_not_read_to_its_end(tmp_path: Path, kb_dir: Path) -> None:
+    (tmp_path / "a.md").write_text("Some words.")
+    with KnowledgeStore.create(kb_dir, "zoo") as store:
+        bring_in(store, tmp_path / "log", tmp_path / "a.md")
+        os.truncate(tmp_path / "a.md", 1 << 40)
+        started = time.monotonic()
+        assert audit_files(store).outdated == (str(tmp_path / "a.md"),)
+    assert time.monotonic() - started < 5
 
 
 def test_files_are_held_against_their_hashes(tmp_path: Path, kb_dir: Path) -> None:
@@ -289,9 +448,10 @@ def test_somebody_elses_file_is_searched_where_it_lies(store: KnowledgeStore, tm
         ("PRAGMA user_version = 1", "older ragchat"),
         ("UPDATE chunks SET text = 'red ' || char(27) || '[31m' WHERE id = 3", "control characters"),
         (
-            "UPDATE documents SET path = char(27) || ']52;c;aGk=' || char(7) WHERE id = 3",
+            "UPDATE documents SET title = char(27) || ']52;c;aGk=' || char(7) WHERE id = 3",
             "control characters",
         ),
+        ("UPDATE documents SET path = '/zoo/' || char(0) || 'x' WHERE id = 3", "no file can have"),
     ],
 )
 def test_a_hostile_file_is_not_taken(
@@ -304,9 +464,34 @@ def test_a_hostile_file_is_not_taken(
     with pytest.raises(StorageError, match=said):
         import_knowledge_base(tmp_path / "other", target, "evil")
     assert not (tmp_path / "other").exists() or list((tmp_path / "other").iterdir()) == []
-    if "control" not in said:
+    if "control" not in said and "no file" not in said:
         with pytest.raises(StorageError, match=said):
             open_foreign(target)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names that only POSIX allows")
+def test_our_own_export_comes_in_whatever_its_files_are_called(tmp_path: Path, kb_dir: Path) -> None:
+    docs, options = tmp_path / "docs\u200e", IngestOptions(log=tmp_path / "log")
+    docs.mkdir()
+    (docs / "a\u202eb\x1b[31m.md").write_text("Words about okapis.")
+    (docs / "t.db").touch()
+    with closing(sqlite3.connect(docs / "t.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, note)")
+        connection.execute("INSERT INTO t VALUES (1, 'a quagga')")
+    with KnowledgeStore.create(kb_dir, "zoo") as store:
+        store.set_options(replace(store.options(), exclude=("\u200e*.tmp",)))
+        bring_in(store, tmp_path / "log", docs)
+        query = "SELECT id,\r\n note FROM t"
+        source = new_source(
+            store, "sqlite", docs / "t.db", query=query, options=options, cancel=CancelToken()
+        )
+        store.put_source(source)
+        list(sync_rows(store, source, options, cancel=CancelToken()))
+        export_knowledge_base(store, tmp_path / "zoo.ragkb")
+    with import_knowledge_base(tmp_path / "other", tmp_path / "zoo.ragkb", "copy") as copy:
+        assert Searcher([copy]).search("okapis", 1).hits[0].path == str(docs / "a\u202eb\x1b[31m.md")
+        assert copy.sources()[0].query == query
+        assert copy.options().exclude == ("\u200e*.tmp",)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\0" + bytes(200), os.urandom(5000)])
@@ -466,6 +651,12 @@ def test_a_table_from_the_command_line(tmp_path: Path) -> None:
     status = run_json(home, "kb", "status", "shop", "--json")
     assert [source["key"] for source in status["sources"]] == ["sku"]
     assert (status["found"], status["indexed"]) == (2, 2)
+    assert run(home, "kb", "forget", "shop", hit["path"], "--yes").returncode == 0
+    run(home, "kb", "sync")
+    assert run_json(home, "kb", "search", "zephyr", "--json")["hits"] == []
+    assert run(home, "kb", "settings", "shop", "--remember", hit["path"]).returncode == 0
+    run(home, "kb", "sync")
+    assert run_json(home, "kb", "search", "zephyr", "--json")["hits"][0]["path"] == hit["path"]
     assert run(home, "kb", "forget", "shop", f"sqlite:{database}?products", "--yes").returncode == 0
     assert run_json(home, "kb", "status", "shop", "--json")["sources"] == []
     for wrong in (
@@ -516,6 +707,98 @@ def test_settings_are_kept_and_shown(tmp_path: Path) -> None:
     )
     assert run(home, "kb", "settings", "notes", "--include", "!").returncode in (0, 2)
     assert run(home, "kb", "settings", "notes", "--remember", "/nowhere").returncode == 4
+    for number in ("inf", "nan", "1e15", "-1"):
+        assert run(home, "kb", "settings", "notes", "--max-file-mb", number).returncode == 2
+
+
+def test_a_first_add_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (tmp_path / "empty.csv").write_text("\n\n")
+    (tmp_path / "no.db").write_bytes(b"not a database at all, but long enough" * 100)
+    assert run(home, "kb", "add", "fresh", "--csv", str(tmp_path / "empty.csv")).returncode == 7
+    failing = ["--sqlite", str(tmp_path / "no.db"), "--query", "SELECT * FROM t"]
+    assert run(home, "kb", "add", "fresh", *failing).returncode == 7
+    assert run_json(home, "kb", "list", "--json") == []
+    (tmp_path / "good.csv").write_text("id,note\n1,some words\n")
+    done = run(home, "kb", "add", "good", "--csv", str(tmp_path / "good.csv"))
+    assert "id, note" in done.stderr, "a header that is none would show"
+    assert run(home, "kb", "add", "good", *failing).returncode == 7
+    assert len(run_json(home, "kb", "status", "good", "--json")["sources"]) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_first_add_that_is_stopped_at_once_leaves_nothing(tmp_path: Path) -> None:
+    docs, kb_dir = tmp_path / "docs", tmp_path / "home" / "data" / "kb"
+    docs.mkdir()
+    for i in range(2_000):
+        (docs / f"{i}.md").write_text(f"Some words {i}.")
+    adding = subprocess.Popen(
+        [sys.executable, "-m", "ragchat", "kb", "add", "notes", str(docs)],
+        env={**os.environ, "RAGCHAT_HOME": str(tmp_path / "home")},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 30
+    while not (kb_dir / "notes.db").exists() and time.monotonic() < end:
+        time.sleep(0.005)
+    adding.send_signal(signal.SIGINT)
+    _, said = adding.communicate(timeout=30)
+    assert (adding.returncode, "Traceback" in said) == (130, False), said
+    assert list(kb_dir.iterdir()) == []
+
+
+def test_a_table_that_cannot_be_read_is_told_to_scripts() -> None:
+    source = RowSource("csv", "/t.csv", "", note="it is not there")
+    line = kb_watch._json("zoo", RowsFinished(source, failed=True))
+    assert (line["event"], line["failed"], line["note"]) == ("rows", True, "it is not there")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names that are bytes")
+def test_arguments_that_are_no_text(tmp_path: Path) -> None:
+    home, odd = tmp_path / "home", os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.csv")
+    Path(odd).write_text("id,note\n1,words\n")
+    (tmp_path / "a.md").write_text("Some words.")
+    assert run(home, "kb", "add", "notes", str(tmp_path / "a.md")).returncode == 0
+    for arguments in (
+        ["add", "notes", "--csv", odd],
+        ["add", "notes", "--sqlite", odd, "--query", "SELECT 1"],
+        ["add", "notes", "--csv", str(tmp_path / "a.md"), "--key", odd],
+        ["forget", "notes", odd, "--yes"],
+        ["settings", "notes", "--exclude", odd],
+        ["settings", "notes", "--remember", odd],
+        ["export", "notes", odd + "2"],
+    ):
+        done = run(home, "kb", *arguments)
+        assert (done.returncode, "not readable text" in done.stderr) == (2, True), (arguments, done.stderr)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_watching_ends_when_nobody_listens(tmp_path: Path) -> None:
+    home, docs = tmp_path / "home", tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text("Some words.")
+    assert run(home, "kb", "add", "notes", str(docs)).returncode == 0
+    watching_process = subprocess.Popen(
+        [sys.executable, "-m", "ragchat", "kb", "watch", "--json"],
+        env={**os.environ, "RAGCHAT_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert watching_process.stdout
+    try:
+        seen = [json.loads(watching_process.stdout.readline()) for _ in range(2)]
+        assert [event["event"] for event in seen] == ["started", "synced"]
+        assert seen[1]["notes"] == []
+        watching_process.stdout.close()
+        (docs / "b.md").write_text("More words.")
+        watching_process.wait(timeout=20)
+    finally:
+        watching_process.kill()
+        watching_process.wait()
+    assert watcher(home / "data" / "kb" / "notes.db") is None
 
 
 def test_chats_follow_a_rename(tmp_path: Path) -> None:
@@ -524,6 +807,7 @@ def test_chats_follow_a_rename(tmp_path: Path) -> None:
     (docs / "a.md").write_text("Some words.")
     run(home, "kb", "add", "notes", str(docs))
     run(home, "config", "set", "chat.knowledge_bases", "notes,manual")
+    run(home, "config", "set", "knowledge.watch", "notes,other")
     chats = ChatStore(home / "data" / "ragchat.db")
     one = chats.create_conversation("one", knowledge_bases=["notes", "manual"])
     other = chats.create_conversation("other", knowledge_bases=None)
@@ -536,7 +820,9 @@ def test_chats_follow_a_rename(tmp_path: Path) -> None:
     chats.close()
     ids = [getattr(made, "id", made) for made in (one, other)]
     assert [found[number] for number in ids] == [("papers", "manual"), None]
-    assert "papers" in run(home, "config", "show").stdout
+    settings = tomllib.loads((home / "config" / "settings.toml").read_text())
+    assert settings["chat"]["knowledge_bases"] == ["papers", "manual"]
+    assert settings["knowledge"]["watch"] == ["papers", "other"]
 
 
 def test_several_are_searched_as_one_and_a_file_beside_them(tmp_path: Path) -> None:
@@ -556,6 +842,13 @@ def test_several_are_searched_as_one_and_a_file_beside_them(tmp_path: Path) -> N
     ]
     assert [(hit["kb"], hit["score"]) for hit in beside] == [(hit["kb"], hit["score"]) for hit in both]
     assert "[two]" in run(home, "kb", "search", "zephyr pump", "--kb", "one", "--file", str(exported)).stdout
+    same = tmp_path / "one.ragkb"
+    exported.rename(same)
+    apart = run_json(home, "kb", "search", "zephyr pump", "--kb", "one", "--file", str(same), "--json")[
+        "hits"
+    ]
+    assert {hit["kb"] for hit in apart} == {"one", str(same)}
+    same.rename(exported)
     assert run(home, "kb", "import", str(exported)).returncode == 0
     assert run_json(home, "kb", "search", "lamp", "--kb", "two", "--json")["hits"]
     assert run(home, "kb", "check", "--read-data").returncode == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 import time
@@ -16,6 +18,7 @@ from ragchat.ingest import rows
 from ragchat.ingest.rows import RowsFinished, new_source, row_text, sync_rows
 from ragchat.ingest.sync import IngestOptions
 from ragchat.retrieval.search import Searcher
+from ragchat.store import sources
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.store.sources import column_names, read_query
 from ragchat.types import CancelToken, RowSource, is_row
@@ -171,6 +174,37 @@ def test_rows_that_repeat_a_key_are_all_kept_and_it_is_said(
     assert sorted(d.path for d in store.documents()) == [f"csv:{table}#rome", f"csv:{table}#rome~2"]
 
 
+def test_a_key_that_looks_like_a_repeated_one(
+    store: KnowledgeStore, options: IngestOptions, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("key,note\na~2,zero\na,one\na,two\na~2,three\na,four\na~3,five\n")
+    done = add(store, options, path, "csv", key="key")
+    assert (done.found, done.indexed) == (6, 6)
+    assert len({document.path for document in store.documents()}) == 6
+    assert again(store, options, done.source).unchanged == 6
+
+
+def test_a_huge_cell_is_cut(store: KnowledgeStore, options: IngestOptions, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("key,note\na," + "word " * 1_200_000 + "\nb,the zephyr\n")
+    done = add(store, options, path, "csv")
+    assert (done.found, done.indexed, done.columns) == (2, 2, ("key", "note"))
+    assert found(store, "zephyr") == [f"csv:{path}#b"]
+
+
+def test_a_database_that_is_written_to_is_read_again(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(database) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    signatures = iter([(1, 1, 1), (2, 2, 2), (3, 3, 3), (3, 3, 3)])
+    monkeypatch.setattr(sources, "_signature", lambda path: next(signatures))
+    assert sources.best_key(database, QUERY, ["id", "name"]) == "id"
+    signatures = iter((n, n, n) for n in range(100))
+    assert sources.best_key(database, QUERY, ["id", "name"]) == ""
+    assert sources.table_names(database) == []
+
+
 def test_a_column_that_is_not_there(store: KnowledgeStore, options: IngestOptions, database: Path) -> None:
     with pytest.raises(UsageError, match="no column 'sku'") as caught:
         add(store, options, database, key="sku")
@@ -315,6 +349,23 @@ def test_a_source_that_is_away_keeps_its_rows_and_says_so(
     assert len(store.documents()) == 300
     database.with_suffix(".away").rename(database)
     assert again(store, options, done.source).source.note == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links in a circle")
+def test_why_a_source_cannot_be_reached(
+    store: KnowledgeStore, options: IngestOptions, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shut\x1b[31m"
+    folder.mkdir()
+    (folder / "t.csv").write_text("id,note\n1,words\n")
+    source = add(store, options, folder / "t.csv", "csv").source
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(folder)
+    note = again(store, options, source).source.note
+    reason = os.strerror(errno.ELOOP)
+    assert note == f"{tmp_path}/shut/t.csv cannot be reached ({reason}); its rows stay as they were"
+    with pytest.raises(NotFoundError, match="cannot be reached"):
+        add(store, options, folder / "t.csv", "csv")
 
 
 def test_a_damaged_source_keeps_its_rows(

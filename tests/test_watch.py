@@ -25,7 +25,7 @@ from ragchat.ingest.sync import IngestOptions, SyncFinished, sync
 from ragchat.ingest.watch import ChangesSeen, WatchProblem, WatchStarted, coalesce, watch
 from ragchat.retrieval.search import Searcher
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken
+from ragchat.types import CancelToken, KnowledgeBaseOptions
 
 SOON_S = 15.0
 """How long a test waits on a busy machine; what a person waits is measured in benchmarks/freshness.py."""
@@ -359,20 +359,33 @@ def test_coalesce_keeps_few_paths_and_loses_none() -> None:
     assert coalesce([], [root]) == set()
 
 
-def test_a_file_that_always_changes_is_looked_at_less_and_less() -> None:
+@pytest.mark.parametrize(("size", "least", "most"), [(1 << 20, 1, 1.3), ((1 << 20) + 1, 25, 31)])
+def test_a_file_that_always_changes_is_looked_at_less_and_less(
+    tmp_path: Path, size: int, least: float, most: float
+) -> None:
     work = watch_module._Work(whole_at=float("inf"))
-    log, now, taken = Path("/r/app.log"), 0.0, []
-    for _ in range(2_400):  # ten minutes, four writes a second
+    log, now, taken = tmp_path / "app.log", 0.0, []
+    log.touch()
+    os.truncate(log, size)
+    for _ in range(6_000):  # 25 minutes, four writes a second
         work.seen({log}, now)
-        if work.due(now, [Path("/r")]):
+        if work.due(now, [tmp_path]):
             taken.append(now)
         now += 0.25
     gaps = [b - a for a, b in pairwise(taken)]
     assert max(gaps[:4]) < 1, "at first at once"
-    assert 25 <= gaps[-1] <= 31, "in the end every half minute"
+    assert least <= gaps[-1] <= most, "in the end every half minute if it is large, every second if not"
     now += 300
     work.seen({log}, now)
-    assert work.due(now, [Path("/r")]) == {log}, "after a rest at once again"
+    assert work.due(now, [tmp_path]) == {log}, "after a rest at once again"
+
+
+def test_followed_links_are_said_to_be_looked_at_later(tmp_path: Path, docs: Path) -> None:
+    with KnowledgeStore.create(tmp_path / "kb", "zoo") as store:
+        store.set_options(KnowledgeBaseOptions(follow_links=True))
+    with watched(tmp_path / "kb", tmp_path / "log", docs) as running:
+        (started,) = [event for event in running.seen if isinstance(event, WatchStarted)]
+    assert "every 15 minutes" in started.note
 
 
 def test_two_syncs_at_once_do_no_harm(tmp_path: Path, docs: Path) -> None:

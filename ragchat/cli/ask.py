@@ -98,6 +98,8 @@ def ask(
     `-` as QUESTION it is the question. Of a file that is attached those passages go in that speak to the question. The answer
     goes to standard output, everything else to standard error.
     """
+    if batch and dry_run:
+        raise UsageError("--batch and --dry-run exclude each other.", "Give one question with --dry-run.")
     asked, attachment = _inputs(question, batch=batch, wait=wait == "-")
     if no_rag and (names or strict):
         raise UsageError(f"{'--kb' if names else '--strict'} and --no-rag exclude each other.")
@@ -192,6 +194,8 @@ class _Answer:
                     "lines": [citation.hit.span.line_first, citation.hit.span.line_last],
                     "heading": citation.hit.heading,
                     "quote": citation.quote,
+                    "content_hash": citation.hit.content_hash,
+                    "kb": citation.hit.knowledge_base,
                 }
                 for citation in done.citations
                 if citation.used

@@ -62,10 +62,12 @@ def make_services(context: Context, model_name: str) -> Services:
     def sync(
         name: str, add: Sequence[Path], cancel: CancelToken
     ) -> Iterator[SyncProgress | RowsFinished | SyncFinished]:
+        from ragchat.ingest.forget import remember
         from ragchat.ingest.sync import sync as bring_up_to_date
 
         check_name(name)
         with KnowledgeStore.create(paths.kb_dir, name) as store:
+            remember(store, [os.path.realpath(path) for path in add])
             yield from bring_up_to_date(store, build.ingest_options(context), cancel=cancel, add=add)
 
     def watch(name: str, cancel: CancelToken) -> Iterator[object]:

@@ -162,7 +162,7 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
         except RagchatError as error:
             yield Finding(f"kb {name}", False, str(error), error.remedy)
             continue
-        if not found.roots:
+        if not found.roots and not found.sources:
             remedy = f"ragchat kb add {name} FOLDER fills it, ragchat kb remove {name} removes it."
             yield Finding(
                 f"kb {name}", False, f"{found.path} holds nothing, nor where its files lie.", remedy

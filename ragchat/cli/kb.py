@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from ragchat.cli.context import Context, data, note, pass_context
+from ragchat.cli.kb_arguments import readable
 from ragchat.cli.kb_files import check, export, forget, import_, rename
 from ragchat.cli.kb_search import search
 from ragchat.cli.kb_sync import add_table, run_sync
 from ragchat.cli.kb_watch import describe, settings, watch
-from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
+from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.store.watchlock import watcher
 from ragchat.text import clean_line, human_bytes
@@ -31,26 +32,37 @@ def kb() -> None:
 @click.option(
     "--sqlite",
     type=click.Path(path_type=Path),
+    callback=readable,
     metavar="FILE",
     help="A database: the rows of --query become documents.",
 )
 @click.option(
-    "--query", default="", metavar="SELECT…", help="What to read of the database; it is only ever read."
+    "--query",
+    default="",
+    callback=readable,
+    metavar="SELECT…",
+    help="What to read of the database; it is only ever read.",
 )
 @click.option(
     "--csv",
     type=click.Path(path_type=Path),
+    callback=readable,
     metavar="FILE",
     help="A CSV or TSV file with a header: its rows become documents.",
 )
 @click.option(
     "--key",
     default="",
+    callback=readable,
     metavar="COLUMN",
     help="The column whose value names a row, so that it is known again.",
 )
 @click.option(
-    "--label", default="", metavar="NAME", help="How the query is called; without it the table after FROM."
+    "--label",
+    default="",
+    callback=readable,
+    metavar="NAME",
+    help="How the query is called; without it the table after FROM.",
 )
 @pass_context
 def add(
@@ -77,8 +89,7 @@ def add(
     if key and bool(sqlite) == bool(csv):
         raise UsageError("--key belongs to one --sqlite or --csv.")
     for path in paths:
-        if not path.exists():
-            raise NotFoundError(f"{clean_line(str(path))} does not exist.", "Check the path.")
+        _check_path(path)
     context.paths.create()
     made = not (context.paths.kb_dir / f"{name}.db").exists()
     try:
@@ -90,10 +101,25 @@ def add(
             if paths:
                 _remember(store, paths)
                 run_sync(context, store, paths)
-    except (UsageError, NotFoundError):
-        if made and not _holds_anything(context, name):
-            remove_knowledge_base(context.paths.kb_dir, name)
+    except (RagchatError, KeyboardInterrupt) as error:
+        if not made or _holds_anything(context, name):
+            raise
+        remove_knowledge_base(context.paths.kb_dir, name)
+        if isinstance(error, CancelledError):
+            raise CancelledError("Stopped before anything was indexed.") from error
         raise
+
+
+def _check_path(path: Path) -> None:
+    """Raises NotFoundError unless something is there that may be looked at."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"{clean_line(str(path))} does not exist.", "Check the path.") from error
+    except OSError as error:
+        raise NotFoundError(
+            f"{clean_line(str(path))} cannot be reached ({error.strerror}).", "Check the path."
+        ) from error
 
 
 def _remember(store: KnowledgeStore, paths: tuple[Path, ...]) -> None:
@@ -104,8 +130,12 @@ def _remember(store: KnowledgeStore, paths: tuple[Path, ...]) -> None:
 
 
 def _holds_anything(context: Context, name: str) -> bool:
-    with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-        return bool(store.roots() or store.sources() or store.documents())
+    """Whether anything is indexed; what cannot be opened is left to the person."""
+    try:
+        with KnowledgeStore.open(context.paths.kb_dir, name) as store:
+            return store.status().indexed > 0
+    except RagchatError:
+        return True
 
 
 @kb.command()

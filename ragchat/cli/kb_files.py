@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from ragchat import config
 from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.cli.kb_arguments import readable
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
 from ragchat.text import clean_line, human_bytes
@@ -28,10 +30,14 @@ def rename(context: Context, name: str, new_name: str) -> None:
     note(f"{name} is {new_name} now.")
     if chats := _rename_in_chats(context, name, new_name):
         note(f"{chats:,} chats that use it follow.")
-    if name in (chosen := context.settings.chat.knowledge_bases):
-        names = ",".join(new_name if one == name else one for one in chosen)
-        config.set_value(context.paths.settings_file, "chat.knowledge_bases", names)
-        note("The setting chat.knowledge_bases follows.")
+    for setting, chosen in (
+        ("chat.knowledge_bases", context.settings.chat.knowledge_bases),
+        ("knowledge.watch", context.settings.knowledge.watch),
+    ):
+        if name in chosen:
+            names = ",".join(new_name if one == name else one for one in chosen)
+            config.set_value(context.paths.settings_file, setting, names)
+            note(f"The setting {setting} follows.")
 
 
 def _rename_in_chats(context: Context, old: str, new: str) -> int:
@@ -53,14 +59,15 @@ def _rename_in_chats(context: Context, old: str, new: str) -> int:
 
 @click.command()
 @click.argument("name")
-@click.argument("path")
+@click.argument("path", callback=readable)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_context
 def forget(context: Context, name: str, path: str, yes: bool) -> None:
     """Take PATH out of NAME for good: a file, a folder, a row or a table, and its text from the file on the disk.
 
-    It stays out at the next sync; `kb add` brings it back. The file itself is not touched. Answers in chats keep what they
-    quoted from it; delete those chats, too, if that matters.
+    A folder takes the tables along whose file lies in it. It stays out at the next sync; `kb add` brings it back, and a single
+    row `kb settings NAME --remember ROW`. The file itself is not touched. Answers in chats keep what they quoted from it; delete
+    those chats, too, if that matters.
     """
     from ragchat.ingest.forget import forget as forget_path
 
@@ -110,15 +117,20 @@ def check(context: Context, names: tuple[str, ...], read_data: bool, as_json: bo
 
 
 def _check_one(context: Context, name: str, read_data: bool, cancel: CancelToken) -> dict[str, Any]:
+    from ragchat.retrieval.index import is_current
     from ragchat.store.upkeep import problems
 
     notes: list[str] = []
     path = context.paths.kb_dir / f"{name}.db"
     try:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-            found = problems(path, thorough=read_data)
+            current = is_current(store)
+            found = problems(path, thorough=read_data, indexed=current)
+            if not current:
+                notes.append("Its index is of another ragchat; the next sync builds it anew.")
             if read_data and not found:
-                found, notes = _read_everything(store, cancel)
+                found, more = _read_everything(store, cancel)
+                notes += more
     except NotFoundError:
         raise
     except RagchatError as error:
@@ -129,11 +141,9 @@ def _check_one(context: Context, name: str, read_data: bool, cancel: CancelToken
 def _read_everything(store: KnowledgeStore, cancel: CancelToken) -> tuple[list[str], list[str]]:
     """(problems, notes) of texts against the index and of files against their hashes."""
     from ragchat.ingest.audit import audit_files
-    from ragchat.retrieval.check import wrong_segments
-    from ragchat.retrieval.index import is_current
 
-    found = wrong_segments(store, stop=lambda: cancel.cancelled)
-    notes = [] if is_current(store) else ["The index is of an older ragchat; the next sync builds it anew."]
+    found = _index_problems(store, stop=lambda: cancel.cancelled)
+    notes = []
     files = audit_files(store, stop=lambda: cancel.cancelled)
     found += [f"{clean_line(path)} changed, and its size and time did not." for path in files.altered]
     if files.outdated:
@@ -195,11 +205,11 @@ def import_(context: Context, file: Path, name: str | None) -> None:
         )
 
 
-def _index_problems(store: KnowledgeStore) -> list[str]:
-    """What is wrong with the index of a foreign file, which may hold anything: every list is read and compared."""
+def _index_problems(store: KnowledgeStore, *, stop: Callable[[], bool] = lambda: False) -> list[str]:
+    """What is wrong with an index that may hold anything, a damaged or a foreign one: every list is read and compared."""
     from ragchat.retrieval.check import wrong_segments
 
     try:
-        return wrong_segments(store)
+        return wrong_segments(store, stop=stop)
     except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error):
         return ["Its index cannot be read."]

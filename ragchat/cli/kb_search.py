@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,8 @@ def search(
 ) -> None:
     """Search without a model: the passages that speak to QUERY, best first.
 
-    Several knowledge bases are searched as if they were one, so scores compare.
+    Several knowledge bases are searched as if they were one, so scores compare. A --file is called by its name without the
+    suffix, or by its path when another one has that name.
 
     \b
     --json: {"query", "took_s", "hits": [{"rank", "score", "path", "page", "lines", "heading", "text",
@@ -71,13 +73,23 @@ def search(
         if files:
             from ragchat.store.portable import open_foreign
 
-            stores += [stack.enter_context(open_foreign(file)) for file in dict.fromkeys(files)]
+            foreign = {file: stack.enter_context(open_foreign(file)) for file in dict.fromkeys(files)}
+            stores += foreign.values()
+            _tell_apart(stores, foreign)
         try:
             _answer(stores, query, hits, as_json, batch)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
             if not files or isinstance(error, RagchatError):
                 raise
             raise StorageError("A file given with --file is damaged.", "Have it exported again.") from error
+
+
+def _tell_apart(stores: list[KnowledgeStore], foreign: dict[Path, KnowledgeStore]) -> None:
+    """A file that has the name of another knowledge base is named by its path."""
+    often = Counter(store.name for store in stores)
+    for file, store in foreign.items():
+        if often[store.name] > 1:
+            store.name = clean_line(str(file))
 
 
 def _answer(stores: list[KnowledgeStore], query: str, k: int, as_json: bool, batch: str | None) -> None:
@@ -131,7 +143,10 @@ def _show(result: SearchResult, query: str, languages: tuple[str, ...], *, sever
         click.echo(click.style(where, bold=True) + source + heading)
         evidence = clean_line(hit.evidence or hit.text, limit=400)
         click.echo(f"   {highlighted(evidence, query, languages)}")
-    note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms")
+    copies = f", {result.hidden} near-duplicates left out" if result.hidden else ""
+    note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms{copies}")
+    for name in result.outdated:
+        note(f"{clean_line(name)} was indexed by another version of ragchat: `ragchat kb sync` builds its index anew.")
 
 
 def highlighted(text: str, query: str, languages: tuple[str, ...]) -> str:

@@ -62,20 +62,35 @@ def add_table(
             store, kind, path, query=query, key=key, label=label, options=options, cancel=cancel
         )
         _tell_key(source)
-        store.put_source(source)
-        for event in sync_rows(store, source, options, cancel=cancel):
-            match event:
-                case SyncProgress():
-                    update(event)
-                case RowsFinished(failed=True):
-                    raise IngestError(f"{clean_line(source.path)} was not read: {event.source.note}")
-                case RowsFinished():
-                    report_rows(store.name, event)
+        with _kept_if_it_works(store, source):
+            for event in sync_rows(store, source, options, cancel=cancel):
+                match event:
+                    case SyncProgress():
+                        update(event)
+                    case RowsFinished(failed=True):
+                        raise IngestError(f"{clean_line(source.path)} was not read: {event.source.note}")
+                    case RowsFinished():
+                        report_rows(store.name, event)
+                        if kind == "csv":
+                            note(f"  Columns, as its first line names them: {', '.join(event.columns)}")
         store.checkpoint()
         if cancel.cancelled:
             raise CancelledError(
                 "Stopped; what was indexed is kept.", f"`ragchat kb sync {store.name}` goes on."
             )
+
+
+@contextmanager
+def _kept_if_it_works(store: KnowledgeStore, source: RowSource) -> Iterator[None]:
+    """Store a table while its rows are read; a new one that fails before any row was indexed does not stay."""
+    is_new = all(known.prefix != source.prefix for known in store.sources())
+    store.put_source(source)
+    try:
+        yield
+    except BaseException:
+        if is_new and not store.documents_below(source.prefix):
+            store.remove_source(source)
+        raise
 
 
 def _tell_key(source: RowSource) -> None:
@@ -88,14 +103,14 @@ def report_rows(name: str, done: RowsFinished) -> None:
     source = done.source
     what = clean_line(f"{source.label} of {source.path}" if source.label else source.path)
     if done.failed:
-        note(f"{name}: {what} was not read: {source.note}")
+        note(f"{name}: {what} was not read: {clean_line(source.note)}")
         return
     note(
         f"{name}: {what}: {done.found:,} rows = indexed {done.indexed:,} + unchanged {done.unchanged:,}"
         f" + empty or forgotten {done.empty:,}; {done.removed:,} removed"
     )
     if source.note:
-        note(f"  {source.note}")
+        note(f"  {clean_line(source.note)}")
 
 
 @contextmanager
@@ -133,6 +148,6 @@ def _report(finished: SyncFinished) -> None:
         f" {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
     )
     for sentence in finished.notes:
-        note(f"  {sentence}")
+        note(f"  {clean_line(sentence)}")
     if status.skipped + status.failed:
         note(f"  ragchat kb status {status.name} says why files were skipped or failed.")

@@ -12,11 +12,14 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.cli.kb_arguments import readable
 from ragchat.cli.kb_sync import report_rows
-from ragchat.errors import NotFoundError
+from ragchat.errors import NotFoundError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
 from ragchat.text import clean_line, human_bytes, human_seconds
 from ragchat.types import CancelToken, KnowledgeBaseOptions
+
+LARGEST_FILE_MB = 1024 * 1024
 
 
 @click.command()
@@ -33,7 +36,8 @@ def watch(context: Context, names: tuple[str, ...], as_json: bool, poll: bool) -
 
     \b
     --json: {"kb", "event": "started" | "changed" | "synced" | "rows" | "problem", …}; "synced" has
-    "indexed", "skipped", "failed", "removed", "chunks", "seconds".
+    "indexed", "skipped", "failed", "removed", "chunks", "seconds", "notes": [sentence]; "rows" has
+    "source", "found", "indexed", "removed", "note", "failed": true when the table could not be read.
     """
     chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
     if not chosen:
@@ -48,7 +52,12 @@ def watch(context: Context, names: tuple[str, ...], as_json: bool, poll: bool) -
         ]
         for thread in threads:
             thread.start()
-        failure = _report(threads, events, cancel, as_json)
+        try:
+            failure = _report(threads, events, cancel, as_json)
+        finally:  # whoever read us may have gone
+            cancel.cancel()
+            for thread in threads:
+                thread.join()
     if failure:
         raise failure
     note("No longer watching.")
@@ -121,12 +130,13 @@ def _json(name: str, event: object) -> dict[str, Any]:
                 "source": event.source.prefix,
                 **counts,
                 "note": event.source.note,
+                "failed": event.failed,
             }
         case SyncFinished():
             status = event.status
             counts = {"indexed": status.indexed, "skipped": status.skipped, "failed": status.failed}
             rest = {"removed": event.removed, "chunks": status.chunks, "seconds": round(event.seconds, 3)}
-            return {"kb": name, "event": "synced", **counts, **rest}
+            return {"kb": name, "event": "synced", **counts, **rest, "notes": list(event.notes)}
     return {}
 
 
@@ -153,7 +163,7 @@ def _show(name: str, event: object) -> None:
                 f" {human_seconds(event.seconds)}"
             )
             for sentence in event.notes:
-                note(f"  {sentence}")
+                note(f"  {clean_line(sentence)}")
 
 
 @click.command()
@@ -161,11 +171,16 @@ def _show(name: str, event: object) -> None:
 @click.option(
     "--include",
     multiple=True,
+    callback=readable,
     metavar="PATTERN",
     help="Take in only what matches; '' takes everything again.",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave out what matches; '' leaves nothing out."
+    "--exclude",
+    multiple=True,
+    callback=readable,
+    metavar="PATTERN",
+    help="Leave out what matches; '' leaves nothing out.",
 )
 @click.option(
     "--max-file-mb",
@@ -176,7 +191,13 @@ def _show(name: str, event: object) -> None:
 @click.option(
     "--follow-links/--no-follow-links", default=None, help="Whether links to files and folders are followed."
 )
-@click.option("--remember", multiple=True, metavar="PATH", help="Let in again what was forgotten.")
+@click.option(
+    "--remember",
+    multiple=True,
+    callback=readable,
+    metavar="PATH",
+    help="Let in again a file, folder or row that was forgotten.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def settings(
@@ -224,6 +245,8 @@ def _changed(
     if exclude:
         options = replace(options, exclude=tuple(pattern for pattern in exclude if pattern))
     if max_file_mb is not None:
+        if not max_file_mb <= LARGEST_FILE_MB:  # nor for what is no number
+            raise UsageError(f"--max-file-mb is at most {LARGEST_FILE_MB:,}.")
         options = replace(options, max_file_bytes=int(max_file_mb * 1024 * 1024) or None)
     if follow_links is not None:
         options = replace(options, follow_links=follow_links)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -44,6 +45,12 @@ def _judged(
             return
         progress(done, len(documents))
         try:
+            if _size(document.path) not in (
+                None,
+                document.size,
+            ):  # never reads more of a file than was indexed
+                yield document.path, "outdated"
+                continue
             content_hash, size, mtime_ns = hash_file(document.path)
         except IngestError as error:
             yield document.path, "missing" if str(error) == Reason.NOT_FOUND else "outdated"
@@ -51,3 +58,11 @@ def _judged(
         if content_hash != document.content_hash:
             same = (size, mtime_ns) == (document.size, document.mtime_ns)
             yield document.path, "altered" if same else "outdated"
+
+
+def _size(path: str) -> int | None:
+    """In bytes; None when the system does not say, which `hash_file` puts into words."""
+    try:
+        return os.lstat(path).st_size
+    except (OSError, ValueError):
+        return None

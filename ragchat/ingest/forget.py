@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.ingest.rows import remove_source
+from ragchat.ingest.source import stored_path
 from ragchat.retrieval import index, merge
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.store.upkeep import wipe_deleted
 from ragchat.text import clean_line
-from ragchat.types import Document, RowSource, is_row
+from ragchat.types import Document, KnowledgeBaseOptions, RowSource, is_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +32,35 @@ class Forgotten:
 def forget(store: KnowledgeStore, target: str) -> Forgotten:
     """Take out the file or folder `target`, or the row or table of that document path, and every trace of its text.
 
-    The documents go in one transaction; a second one builds what held their terms anew, and then the file is written anew.
-    Stopped in between, the same command goes on. Raises NotFoundError when nothing of that name was ever known, StorageError.
+    A folder takes the tables along whose file lies in it. The documents go in one transaction, in which a sync beside this one
+    (`ingest.writer`, `ingest.rows`) sees what it may no longer write; a second one builds what held their terms anew, and then
+    the file is written anew. Stopped in between, the same command goes on. Raises NotFoundError when nothing of that name was
+    ever known, UsageError when the name is no text, StorageError.
     """
+    if stored_path(target) != target:
+        raise UsageError(f"The name {clean_line(stored_path(target))} is not readable text.", "Rename it.")
     path = target if is_row(target) else os.path.realpath(target)
-    sources = _sources(store, path)
-    documents = _documents(store, path)
-    repeated = store.options().is_forgotten(path)
-    if not documents and not sources and not repeated:
-        raise NotFoundError(
-            f"{clean_line(target)} is not in {store.name}.",
-            f"`ragchat kb status {store.name} --all` lists what is.",
-        )
-    copies = _copies(store, documents)
     with store.writing():
+        sources = _sources(store, path)
+        documents = _documents(store, path)
+        if not documents and not sources and not _is_noted(store, path):
+            raise NotFoundError(
+                f"{clean_line(target)} is not in {store.name}.",
+                f"`ragchat kb status {store.name} --all` lists what is.",
+            )
+        copies = _copies(store, documents)
         removed = sum(remove_source(store, source) for source in sources)
         for document in documents:
             if store.document_at(document.path):
                 index.remove_document(store, document.id)
                 removed += 1
-        _stay_out(store, path, is_source=bool(sources))
+        store.remove_roots(root for root in store.roots() if _holds(path, os.path.realpath(root)))
+        _note(store, path)
     purge(store)
     wipe_deleted(store.path)
+    with store.writing():
+        if not _stays_noted(store, path):
+            store.set_options(_without(store.options(), path))
     return Forgotten(removed, len(sources), copies)
 
 
@@ -74,7 +81,7 @@ def remember(store: KnowledgeStore, paths: Collection[str]) -> None:
     left = replace(options, forgotten=tuple(forgotten))
     for path in paths:
         if left.is_forgotten(path):
-            folder = next(gone for gone in forgotten if path.startswith(gone))
+            folder = next(gone for gone in forgotten if _holds(gone, path))
             raise UsageError(
                 f"{clean_line(path)} lies in {clean_line(folder)}, which was forgotten.",
                 f"`ragchat kb settings {store.name} --remember {clean_line(folder)}` lets it in again.",
@@ -84,13 +91,23 @@ def remember(store: KnowledgeStore, paths: Collection[str]) -> None:
 
 
 def _sources(store: KnowledgeStore, path: str) -> list[RowSource]:
-    """The tables that `path` names: by their prefix, with or without the #, or by their file."""
-    return [source for source in store.sources() if path in (source.prefix, source.prefix[:-1], source.path)]
+    """The tables that `path` names: by their prefix, with or without the #, by their file, or by a folder that holds it."""
+    return [
+        source
+        for source in store.sources()
+        if path in (source.prefix, source.prefix[:-1]) or (not is_row(path) and _holds(path, source.path))
+    ]
 
 
 def _documents(store: KnowledgeStore, path: str) -> list[Document]:
     one = store.document_at(path)
-    return ([one] if one else []) + store.documents_below(path.rstrip(os.sep) + os.sep)
+    below = [] if is_row(path) else store.documents_below(path.rstrip(os.sep) + os.sep)
+    return ([one] if one else []) + below
+
+
+def _holds(folder: str, path: str) -> bool:
+    """Whether `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _copies(store: KnowledgeStore, documents: Sequence[Document]) -> tuple[str, ...]:
@@ -102,15 +119,24 @@ def _copies(store: KnowledgeStore, documents: Sequence[Document]) -> tuple[str, 
     return tuple(d.path for d in store.documents() if d.content_hash in hashes and d.path not in going)
 
 
-def _stay_out(store: KnowledgeStore, path: str, *, is_source: bool) -> None:
-    """A root that is forgotten is no root any more; anything else is noted, so that no sync brings it back."""
-    below = [
-        root
-        for root in store.roots()
-        if str(root) == path or str(root).startswith(path.rstrip(os.sep) + os.sep)
-    ]
-    store.remove_roots(below)
-    inside = any(Path(path).is_relative_to(root) for root in store.roots())
+def _is_noted(store: KnowledgeStore, path: str) -> bool:
     options = store.options()
-    if (inside or (is_row(path) and not is_source)) and path not in options.forgotten:
+    return path in options.forgotten if is_row(path) else options.is_forgotten(path)
+
+
+def _note(store: KnowledgeStore, path: str) -> None:
+    """So that no sync brings it back, and that the same command goes on if this one is stopped."""
+    options = store.options()
+    if path not in options.forgotten:
         store.set_options(replace(options, forgotten=(*options.forgotten, path)))
+
+
+def _stays_noted(store: KnowledgeStore, path: str) -> bool:
+    """Whether a sync would find it again: what lies in a root or may be linked to, and rows, but no table that was removed."""
+    if is_row(path):
+        return any(path.startswith(source.prefix) for source in store.sources())
+    return store.options().follow_links or any(_holds(os.path.realpath(root), path) for root in store.roots())
+
+
+def _without(options: KnowledgeBaseOptions, path: str) -> KnowledgeBaseOptions:
+    return replace(options, forgotten=tuple(gone for gone in options.forgotten if gone != path))

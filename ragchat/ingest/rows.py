@@ -7,11 +7,13 @@ database is free again before the first of them is indexed. The sources themselv
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +25,7 @@ import msgspec
 
 from ragchat.errors import IngestError, NotFoundError, UsageError
 from ragchat.ingest.chunk import split
-from ragchat.ingest.source import read_source
+from ragchat.ingest.source import read_source, stored_path
 from ragchat.retrieval import index
 from ragchat.store.database import now
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
@@ -42,6 +44,7 @@ MOST_ROWS = 2_000_000
 _LONGEST_KEY = 150
 _BATCH_ROWS = 500
 _BATCH_CHARS = 1_000_000
+_LARGEST_C_INT = 2**31 - 1
 _IN_MEMORY = 32 * 1024 * 1024
 """Bytes of changed rows above which they wait on the disk."""
 
@@ -52,7 +55,8 @@ Rows = Iterator[tuple[Value, ...]]
 class RowsFinished:
     """One source was looked at. Invariant: rows found = indexed + unchanged + empty.
 
-    `source.note` says what went wrong or what a person should know; after a failure all counts are 0 and the rows stay.
+    `source.note` says what went wrong or what a person should know; after a failure all counts are 0 and the rows stay. `columns`
+    are the names of the columns.
     """
 
     source: RowSource
@@ -62,6 +66,7 @@ class RowsFinished:
     empty: int = 0
     removed: int = 0
     failed: bool = False
+    columns: tuple[str, ...] = ()
 
 
 class _Row(msgspec.Struct, array_like=True):
@@ -93,8 +98,14 @@ def new_source(
     NotFoundError, UsageError for a query or a column that does not work, IngestError.
     """
     real = Path(os.path.realpath(path))
-    if not real.is_file():
-        raise NotFoundError(f"{clean_line(str(path))} does not exist.", "Check the path.")
+    if stored_path(str(real)) != str(real):
+        raise UsageError(f"The name {clean_line(stored_path(str(real)))} is not readable text.", "Rename it.")
+    try:
+        is_file = stat.S_ISREG(os.stat(real).st_mode)  # noqa: PTH116
+    except OSError as error:
+        raise NotFoundError(f"{clean_line(str(path))} {_unreachable(error)}.", "Check the path.") from error
+    if not is_file:
+        raise NotFoundError(f"{clean_line(str(path))} is no file.", "Check the path.")
     if kind == "sqlite" and not query.strip():
         raise UsageError("A database needs a query.", 'Add --query "SELECT …".')
     known = [source for source in store.sources() if (source.kind, source.path) == (kind, str(real))]
@@ -180,7 +191,8 @@ def _read_csv(path: Path, max_bytes: int) -> tuple[list[str], Rows]:
         text = decode(read_source(path, max_bytes))
     except IngestError as error:
         raise IngestError(f"{path}: {error}.", error.remedy) from error
-    csv.field_size_limit(max(LARGEST_CELL * 4, csv.field_size_limit()))
+    # A cell that is never closed reaches to the end of the file; what is too long of one is cut when it is shown.
+    csv.field_size_limit(min(max(len(text), csv.field_size_limit()), _LARGEST_C_INT))
     head = text[: max(text.find("\n"), 0) or len(text)]
     delimiter = "\t" if path.suffix.lower() in (".tsv", ".tab") else max(",;\t|", key=head.count)
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -237,6 +249,16 @@ def _key_text(value: Value, content_hash: str) -> str:
     return key if exact else f"{key}~{hashlib.sha256(str(value).encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
+def _free_name(key: str, taken: dict[str, int]) -> str:
+    """`key`, or with a number that makes it another: two rows of the same key are two documents. `taken` counts names given."""
+    name = key
+    while name in taken:
+        taken[key] += 1
+        name = f"{key}~{taken[key]}"
+    taken[name] = 1
+    return name
+
+
 @dataclass(slots=True)
 class _Reading:
     """All rows of a source, held against what is indexed: what changed goes to `changed`, `gone` keeps the rest."""
@@ -251,14 +273,15 @@ class _Reading:
     empty: int = 0
     repeated: int = 0
     sample: str = ""
+    columns: tuple[str, ...] = ()
 
     def take(self, columns: Sequence[str], rows: Rows) -> None:
         """Read all rows; may be called again, and then begins anew."""
-        self.gone, self.sample = dict(self.known), ""
+        self.gone, self.sample, self.columns = dict(self.known), "", tuple(columns)
         self.found = self.unchanged = self.empty = self.repeated = 0
         self.changed.seek(0)
         self.changed.truncate()
-        seen: dict[str, int] = {}
+        taken: dict[str, int] = {}
         position = columns.index(_column(self.source.key, columns)) if self.source.key else -1
         for row in rows:
             if self.found == MOST_ROWS:
@@ -272,11 +295,9 @@ class _Reading:
                 continue
             content_hash = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
             key = _key_text(row[position] if 0 <= position < len(row) else None, content_hash)
-            seen[key] = count = seen.get(key, 0) + 1
-            if count > 1:  # two rows of the same key are two documents
-                self.repeated += 1
-                key = f"{key}~{count}"
-            self._sort(_Row(self.source.prefix + key, title, text, content_hash))
+            name = _free_name(key, taken)
+            self.repeated += name != key
+            self._sort(_Row(self.source.prefix + name, title, text, content_hash))
 
     def _sort(self, row: _Row) -> None:
         if row.path in self.forgotten:
@@ -325,15 +346,15 @@ def sync_rows(
         except (IngestError, UsageError, OSError) as error:
             yield RowsFinished(_noted(store, source, _sentence(source, error)), failed=True)
             return
-        indexed = 0
+        indexed, goes_on = 0, True
         for batch in _batches(reading, options, mtime_ns):
-            if cancel.cancelled:
+            goes_on = not cancel.cancelled and _write(store, source, batch)
+            if not goes_on:
                 break
-            index.write_documents(store, batch)
             indexed += len(batch)
             yield _progress(source, reading, indexed, time.monotonic() - started)
         removed = 0
-        if not cancel.cancelled:
+        if goes_on and not cancel.cancelled:
             removed = _remove(store, list(reading.gone.values()))
             source = _noted(store, replace(source, synced_at=now()), reading.note)
     if indexed or removed:
@@ -345,19 +366,49 @@ def sync_rows(
         unchanged=reading.unchanged,
         empty=reading.empty,
         removed=removed,
+        columns=reading.columns,
     )
 
 
 def _sentence(source: RowSource, error: Exception) -> str:
     if isinstance(error, OSError):
-        return f"{source.path} is not there; its rows stay as they were"
+        return f"{clean_line(source.path)} {_unreachable(error)}; its rows stay as they were"
     return clean_line(str(error))
 
 
+def _unreachable(error: OSError) -> str:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "is not there"
+    return f"cannot be reached ({clean_line(error.strerror or str(error))})"
+
+
 def _noted(store: KnowledgeStore, source: RowSource, note: str) -> RowSource:
-    source = replace(source, note=note)
-    store.put_source(source)
-    return source
+    noted = replace(source, note=note)
+    with store.writing():
+        if _is_stored(store, source):
+            store.put_source(noted)
+    return noted
+
+
+def _is_stored(store: KnowledgeStore, source: RowSource) -> bool:
+    """Whether the knowledge base still reads this table: another process may have forgotten it."""
+    return any(
+        (known.prefix, known.query, known.key) == (source.prefix, source.query, source.key)
+        for known in store.sources()
+    )
+
+
+def _write(
+    store: KnowledgeStore, source: RowSource, batch: Sequence[tuple[FileRecord, list[ChunkDraft]]]
+) -> bool:
+    """Index rows, unless they or their table were forgotten since they were read; whether the table still counts."""
+    with store.writing():
+        if not _is_stored(store, source):
+            return False
+        forgotten = frozenset(store.options().forgotten)
+        if kept := [(file, chunks) for file, chunks in batch if file.path not in forgotten]:
+            index.write_documents(store, kept)
+    return True
 
 
 def _batches(
@@ -397,7 +448,8 @@ def _remove(store: KnowledgeStore, gone: Sequence[Document]) -> int:
     for first in range(0, len(gone), _BATCH_ROWS):
         with store.writing():
             for document in gone[first : first + _BATCH_ROWS]:
-                index.remove_document(store, document.id)
+                with contextlib.suppress(NotFoundError):  # another process was faster
+                    index.remove_document(store, document.id)
     return len(gone)
 
 

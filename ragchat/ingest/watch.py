@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,11 +42,12 @@ _NETWORK = frozenset(
 _PASSING = ("-wal", "-shm", "-journal", "~", ".swp", ".part", ".crdownload")
 """Ends of the names of files that come and go beside the real ones."""
 _SKIPPED_FOLDERS = frozenset(("node_modules", "__pycache__"))
+_SMALL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class WatchStarted:
-    """Changes are seen from here on. `note` says why they are looked for instead of being told, and is empty otherwise."""
+    """Changes are seen from here on. `note` says which of them are looked for instead of being told; empty: none."""
 
     roots: tuple[str, ...]
     polling: bool
@@ -106,6 +108,8 @@ _LIMIT_REACHED = (
     "The system watches no more folders (its inotify limit); they are looked at every second instead."
 )
 
+_LINKS_LATER = f"What links lead to outside the folders is looked at every {_WHOLE_AGAIN_S / 60:.0f} minutes."
+
 
 class _BlindError(Exception):
     """The system does not let us see changes; `forbidden`: because a folder may not be read."""
@@ -130,7 +134,10 @@ def _watch_scene(
     for changes in _changes(scene.folders, polling, work.lenient, cancel):
         now = time.monotonic()
         if not started:
-            yield WatchStarted(tuple(map(str, scene.roots)), polling, note or work.note)
+            linked = _LINKS_LATER if store.options().follow_links else ""
+            yield WatchStarted(
+                tuple(map(str, scene.roots)), polling, " ".join(filter(None, (note or work.note, linked)))
+            )
             started = True
         work.seen(_worth_a_look(changes, scene.roots, own), now)
         work.seen(scene.spots.changed(), now)
@@ -344,7 +351,9 @@ def _must_poll(folders: Sequence[Path]) -> tuple[bool, str]:
 
 @dataclass(slots=True)
 class _Work:
-    """What waits to be synced. A file that changes all the time (a log) is taken in less and less often, at least every 30 s."""
+    """What waits to be synced. A file that changes all the time is taken in less and less often: a small one at least every
+    second, a large one (a log), which costs more to read, every 30 s.
+    """
 
     pending: set[Path] = field(default_factory=set)
     whole_at: float = 0.0
@@ -382,7 +391,7 @@ class _Work:
 
     def _earliest(self, path: Path) -> float:
         when, repeats = self._synced.get(path, (0.0, 0))
-        return when + (min(30.0, 2.0 ** (repeats - 4)) if repeats > 4 else 0.0)
+        return when + (min(_longest_delay_s(path), 2.0 ** min(repeats - 4, 10)) if repeats > 4 else 0.0)
 
     def _remember(self, paths: set[Path], now: float) -> None:
         if len(self._synced) > 10_000:
@@ -393,3 +402,12 @@ class _Work:
                 now,
                 repeats + 1 if now - when < 5 + 2 * (self._earliest(path) - when) else 0,
             )
+
+
+def _longest_delay_s(path: Path) -> float:
+    """How long a change to what changes all the time may wait."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return 1.0
+    return 1.0 if stat.S_ISREG(status.st_mode) and status.st_size <= _SMALL_BYTES else 30.0

@@ -1,17 +1,21 @@
 """The one writer of a sync: gathers what is finished and commits it together, never half a document.
 
 A commit costs the same for one document as for a hundred, and a search pays for every segment; so a batch stays open until it
-is large or old enough. What the process had not committed when it died is read again by the next sync.
+is large or old enough. What the process had not committed when it died is read again by the next sync. What another process
+forgot meanwhile is not written.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from ragchat.errors import NotFoundError
 from ragchat.ingest.wire import Read, WireChunk, WireInversion
 from ragchat.retrieval import index
 from ragchat.retrieval.invert import Inversion, concatenate
@@ -36,7 +40,8 @@ class BatchWriter:
     def __init__(self, store: KnowledgeStore, stop_merging: Callable[[], bool]) -> None:
         self._store = store
         self._stop_merging = stop_merging
-        self._steps: list[Callable[[], object]] = []
+        # Each with the path that is known by it, or '' for none.
+        self._steps: list[tuple[str, Callable[[], object]]] = []
         self._documents: list[tuple[FileRecord, list[ChunkDraft]]] = []
         self._inversions: list[Inversion] = []
         self._chars = self._chunks = 0
@@ -60,12 +65,14 @@ class BatchWriter:
                 index.remove_document(self._store, earlier.id)
             self._store.record_file(file, state, reason)
 
-        self._add(step)
+        self._add(file.path, step)
 
     def touch(self, known: KnownFile, file: FileRecord) -> None:
         """The file of a document has another time or path, and the same content."""
 
         def step() -> None:
+            if not self._is_there(known.id):
+                return
             there = self._store.document_at(file.path) if known.path != file.path else None
             if there:  # another sync was faster
                 index.remove_document(self._store, known.id)
@@ -74,11 +81,16 @@ class BatchWriter:
             else:
                 index.rename_document(self._store, known.id, file.path, file.size, file.mtime_ns)
 
-        self._add(step)
+        self._add(file.path, step)
 
     def remove(self, document_id: int) -> None:
         """Take a document out."""
-        self._add(lambda: index.remove_document(self._store, document_id))
+
+        def step() -> None:
+            if self._is_there(document_id):
+                index.remove_document(self._store, document_id)
+
+        self._add("", step)
 
     @property
     def due_in_s(self) -> float:
@@ -98,17 +110,40 @@ class BatchWriter:
         if not (self._steps or self._documents):
             return
         with self._store.writing():
-            for step in self._steps:
-                step()
-            if self._documents:
-                index.write_analysed(self._store, self._documents, concatenate(self._inversions))
+            is_forgotten = self._forgotten()
+            for path, step in self._steps:
+                if not path or not is_forgotten(path):
+                    step()
+            kept = [i for i, (file, _) in enumerate(self._documents) if not is_forgotten(file.path)]
+            if kept:
+                inversion = concatenate([self._inversions[i] for i in kept])
+                index.write_analysed(self._store, [self._documents[i] for i in kept], inversion)
         self._steps, self._documents, self._inversions = [], [], []
         self._chars = self._chunks = 0
         index.merge_segments(self._store, stop=self._stop_merging)
 
-    def _add(self, step: Callable[[], object]) -> None:
+    def _forgotten(self) -> Callable[[str], bool]:
+        """Whether a path was forgotten while this sync ran, itself or with its root. Call inside `writing()`."""
+        options = self._store.options()
+        roots = [
+            os.path.realpath(root).rstrip(os.sep) for root in self._store.roots()
+        ]  # as the scanner sees them
+        beginnings = tuple(root + os.sep for root in roots)
+
+        def is_forgotten(path: str) -> bool:
+            is_inside = options.follow_links or path.startswith(beginnings) or path in roots
+            return not is_inside or options.is_forgotten(path)
+
+        return is_forgotten
+
+    def _is_there(self, document_id: int) -> bool:
+        with contextlib.suppress(NotFoundError):
+            return bool(self._store.document(document_id))
+        return False
+
+    def _add(self, path: str, step: Callable[[], object]) -> None:
         self._open()
-        self._steps.append(step)
+        self._steps.append((path, step))
 
     def _open(self) -> None:
         if not (self._steps or self._documents):

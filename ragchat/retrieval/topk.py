@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragchat.retrieval import bm25
-from ragchat.retrieval.postings import CELL, CELL_BITS, RANGE_BITS, LongList
+from ragchat.retrieval.postings import CELL, CELL_BITS, RANGE_BITS, LongList, spread
 
 _FIRST_CELLS = 64
 _GROWTH = 8
@@ -136,7 +136,8 @@ class _Scorer:
             for part in term.longs:
                 self._add_long(scores, term.weight, part, cells)
         if self._dead.size:
-            scores[self._seen(self._dead)[1]] = 0
+            begin, end = (np.searchsorted(self._dead, (cells + more) << CELL_BITS) for more in (0, 1))
+            scores[self._seen(self._dead[spread(begin, end - begin)])[1]] = 0
         self._place[cells] = -1
         held = np.flatnonzero(scores)
         slots = (cells[held >> CELL_BITS] << CELL_BITS) + (held & (CELL - 1))

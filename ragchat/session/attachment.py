@@ -17,6 +17,7 @@ from ragchat.errors import IngestError, NotFoundError
 from ragchat.ingest.chunk import split
 from ragchat.ingest.extract import Extractor
 from ragchat.ingest.source import hash_file
+from ragchat.ingest.wire import Reason
 from ragchat.retrieval import analyzer, evidence
 from ragchat.session.packing import GAP, Passage, render
 from ragchat.text import clean_line
@@ -67,6 +68,8 @@ def read(path: Path, options: IngestOptions) -> Attachment:
     if real.is_dir():
         raise IngestError(f"{shown} is a folder.", "Attach a file, or index the folder as a knowledge base.")
     try:
+        if real.stat().st_size > options.max_file_bytes:
+            raise IngestError(Reason.TOO_LARGE, "The setting knowledge.max_file_mib allows more.")
         content_hash, _, _ = hash_file(real)
         with Extractor(
             options.log,
@@ -77,6 +80,8 @@ def read(path: Path, options: IngestOptions) -> Attachment:
             content = extractor.extract(real)
     except IngestError as error:
         raise IngestError(f"{shown} cannot be attached: {error}.", error.remedy) from error
+    except OSError as error:
+        raise IngestError(f"{shown} cannot be attached: {error.strerror}.") from error
     if len(content.text) > LARGEST_TEXT:
         raise IngestError(
             f"{shown} holds more than {LARGEST_TEXT // 1024 // 1024} million characters.",

@@ -1,7 +1,8 @@
 """A knowledge base as one file to carry: written whole, and taken in only after a look at everything that could do harm.
 
 A foreign file may hold anything: its schema is held against ours before SQLite is asked for data, nothing in it is executed
-(no trigger, view, virtual table, generated column), and its texts must be as clean as ours are.
+(no trigger, view, virtual table, generated column), and its texts must be as clean as ours are. Names of files and queries are
+no cleaner than ours, either: they are kept as they are and cleaned when they are shown.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ from ragchat.text import clean, clean_line, human_bytes
 _HEADER_BYTES = 100
 _FIRST_PORTABLE = 3
 """The schema that first wrote our application id."""
-_TEXT_COLUMNS = (
-    ("documents", ("path", "reason", "title", "media_type", "content_hash", "language", "name")),
+_CLEAN_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("documents", ("reason", "title", "media_type", "content_hash", "language")),
     ("chunks", ("heading", "text")),
-    ("roots", ("path",)),
-    ("sources", ("kind", "path", "label", "query", "key", "note")),
+    ("sources", ("kind", "label", "key", "note")),
     ("meta", ("key", "value")),
 )
+_VERBATIM_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("documents", ("path", "name")),
+    ("roots", ("path",)),
+    ("sources", ("path", "query")),
+)
+"""Kept as the system or a person wrote them, and cleaned whenever they are shown; as are the patterns among the settings."""
 
 
 def export_knowledge_base(store: KnowledgeStore, target: Path) -> int:
@@ -40,6 +46,8 @@ def export_knowledge_base(store: KnowledgeStore, target: Path) -> int:
     """
     if target.exists():
         raise UsageError(f"{target} exists already.", "Choose another name.")
+    if os.fsencode(target) != str(target).encode("utf-8", "replace"):
+        raise UsageError(f"The name {clean_line(str(target))} is not readable text.", "Choose another name.")
     with explained(target):
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         os.close(descriptor)
@@ -254,7 +262,10 @@ def _check_content(connection: sqlite3.Connection, file: Path) -> None:
         raise StorageError(f"{file} is damaged: {clean_line(str(found), limit=200)}.", "Export it again.")
     if fetch(connection, "PRAGMA user_version")[0][0] == LATEST:
         _check_values(connection, file, thorough=True)
-    for table, columns in _TEXT_COLUMNS:
+    for table, columns in _VERBATIM_COLUMNS:
+        if any("\0" in text for text in _texts(connection, table, columns)):
+            raise StorageError(f"{file} holds names in {table} that no file can have.", "Do not trust it.")
+    for table, columns in _CLEAN_COLUMNS:
         for text in _texts(connection, table, columns):
             if clean(text) != text:
                 raise StorageError(
@@ -266,5 +277,6 @@ def _check_content(connection: sqlite3.Connection, file: Path) -> None:
 def _texts(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[str]:
     have = {row["name"] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
     listed = ", ".join(column for column in columns if column in have)
-    for row in connection.execute(f"SELECT {listed} FROM {table}"):
+    where = " WHERE key <> 'options'" if table == "meta" else ""
+    for row in connection.execute(f"SELECT {listed} FROM {table}{where}"):
         yield from (value for value in row if isinstance(value, str))

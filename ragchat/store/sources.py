@@ -13,11 +13,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ragchat.errors import CancelledError, IngestError, UsageError
 from ragchat.text import clean_line
 from ragchat.types import CancelToken
 
+T = TypeVar("T")
 Value = int | float | str | bytes | None
 LARGEST_VALUE = 64 * 1024 * 1024
 """Bytes of one value above which the query fails."""
@@ -46,16 +48,14 @@ def read_query(
     work or wants more than to read, IngestError when it takes longer than `timeout_s` or the file cannot be read,
     CancelledError.
     """
-    for attempt in range(_ATTEMPTS):
-        try:
-            with _opened(path, timeout_s, cancel) as connection:
-                cursor = _execute(connection, path, query, timeout_s, cancel)
-                columns = column_names(column[0] for column in cursor.description)
-                rows(columns, _fetched(cursor, path, timeout_s, cancel))
-                return
-        except _ChangedError:
-            if attempt + 1 == _ATTEMPTS:
-                raise IngestError(f"{path} changed while it was read.", "Try again.") from None
+
+    def read() -> None:
+        with _opened(path, timeout_s, cancel) as connection:
+            cursor = _execute(connection, path, query, timeout_s, cancel)
+            columns = column_names(column[0] for column in cursor.description)
+            rows(columns, _fetched(cursor, path, timeout_s, cancel))
+
+    _unchanged(path, read)
 
 
 def best_key(path: Path, query: str, columns: Sequence[str]) -> str:
@@ -65,32 +65,43 @@ def best_key(path: Path, query: str, columns: Sequence[str]) -> str:
     from_table = re.search(r"\bfrom\s+[\"'`\[]?([^\s\"'`\],;()]+)", query, re.IGNORECASE)
     if not from_table or re.search(r"\b(join|union|group\s+by)\b", query, re.IGNORECASE):
         return ""
-    with (
-        contextlib.suppress(sqlite3.Error),
-        _opened(path, _BUSY_TIMEOUT_S, CancelToken(), guarded=False) as connection,
-    ):
-        database = sqlite_utils.Database(connection)
-        names = {name.lower(): name for name in database.table_names()}
-        if table := names.get(from_table[1].lower()):
-            keys = database.table(table).pks
-            if len(keys) == 1:
-                return next((column for column in columns if column.lower() == keys[0].lower()), "")
-    return ""
+
+    def read() -> list[str]:
+        with _opened(path, _BUSY_TIMEOUT_S, CancelToken(), guarded=False) as connection:
+            database = sqlite_utils.Database(connection)
+            names = {name.lower(): name for name in database.table_names()}
+            table = names.get(from_table[1].lower())
+            return list(database.table(table).pks) if table else []
+
+    try:
+        keys = _unchanged(path, read)
+    except (sqlite3.Error, IngestError):
+        return ""
+    if len(keys) != 1:
+        return ""
+    return next((column for column in columns if column.lower() == keys[0].lower()), "")
 
 
 def table_names(path: Path) -> list[str]:
     """The tables of a SQLite file, without those that are SQLite's own; none when it cannot be read."""
     import sqlite_utils
 
-    try:
+    def read() -> list[str]:
         with _opened(path, _BUSY_TIMEOUT_S, CancelToken(), guarded=False) as connection:
-            return [
-                name
-                for name in sqlite_utils.Database(connection).table_names()
-                if not name.startswith("sqlite_")
-            ]
+            return list(sqlite_utils.Database(connection).table_names())
+
+    try:
+        return [name for name in _unchanged(path, read) if not name.startswith("sqlite_")]
     except (sqlite3.Error, IngestError):
         return []
+
+
+def _unchanged(path: Path, read: Callable[[], T]) -> T:
+    """What `read` returns, which is repeated when someone writes to the file meanwhile. Raises IngestError if they go on."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(_ChangedError):
+            return read()
+    raise IngestError(f"{path} changed while it was read.", "Try again.")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from ragchat.store.database import connect_existing, explained, fetch
 from ragchat.store.knowledge import check_name
 from ragchat.store.watchlock import lock_file, watching
 
-_INVARIANTS = (
+_OF_DOCUMENTS = (
     (
         "chunks belong to no document",
         "SELECT count(*) FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)",
@@ -29,6 +29,8 @@ _INVARIANTS = (
         "documents that are not indexed have chunks",
         "SELECT count(*) FROM documents WHERE state <> 'indexed' AND coalesce(chunk_count, 0) > 0",
     ),
+)
+_OF_INDEX = (
     (
         "chunks are not counted, or counted without being there",
         "SELECT abs((SELECT count(*) FROM chunks) - coalesce((SELECT value FROM meta WHERE key = 'chunk_count'), 0))",
@@ -68,23 +70,24 @@ _INVARIANTS = (
 """(what is wrong, a query that counts it)."""
 
 
-def problems(path: Path, *, thorough: bool = False) -> list[str]:
+def problems(path: Path, *, thorough: bool = False, indexed: bool = True) -> list[str]:
     """What is wrong with the file of a knowledge base, as sentences; none when it is sound.
 
-    SQLite's quick check, or with `thorough` its full one, and the counts that must agree. Raises StorageError when nothing can
-    be read at all.
+    SQLite's quick check, or with `thorough` its full one, and the counts that must agree; without `indexed` not those of the
+    index, which is about to be built anew. Raises StorageError when nothing can be read at all.
     """
     with contextlib.closing(connect_existing(path, synchronous="NORMAL")) as connection:
         pragma = "integrity_check" if thorough else "quick_check"
         found = [str(row[0]) for row in fetch(connection, f"PRAGMA {pragma}(20)")]
         if found != ["ok"]:
             return [f"SQLite: {sentence}" for sentence in found]
-        return disagreements(connection)
+        return disagreements(connection, indexed=indexed)
 
 
-def disagreements(connection: sqlite3.Connection) -> list[str]:
-    """Counts that must agree and do not, as sentences. Raises StorageError."""
-    counted = ((sentence, fetch(connection, query)[0][0]) for sentence, query in _INVARIANTS)
+def disagreements(connection: sqlite3.Connection, *, indexed: bool = True) -> list[str]:
+    """Counts that must agree and do not, as sentences; without `indexed` not those of the index. Raises StorageError."""
+    queries = (*_OF_DOCUMENTS, *_OF_INDEX) if indexed else _OF_DOCUMENTS
+    counted = ((sentence, fetch(connection, query)[0][0]) for sentence, query in queries)
     return [f"{count:,} {sentence}" for sentence, count in counted if count]
 
 

@@ -350,13 +350,18 @@ def _file_notes(document: Document) -> tuple[str, ...]:
     return ()
 
 
+_LARGEST_COMPARED = 64 * 1024 * 1024
+
+
 def _has_changed(hit: Hit) -> bool:
     """Whether the file that a passage is from is there and holds something else now."""
     from ragchat.ingest.source import hash_file
 
     try:
+        if Path(hit.path).stat().st_size > _LARGEST_COMPARED:
+            return False  # not worth the reading
         return hash_file(hit.path)[0] != hit.content_hash
-    except IngestError:
+    except (IngestError, OSError):
         return False
 
 
