@@ -93,10 +93,8 @@ def analyse(candidate: Candidate) -> Analysed:
 
 
 def in_order(token: str, language: str) -> tuple[str, ...]:
-    """The terms of a token that follow each other: not the whole beside its parts ("thin", "wing", not "thinwing")."""
-    terms = token_terms(token, language)
-    if len(terms) < 2:
-        return terms
+    """The terms of a token that follow each other: not its beginning ("haupt*"), nor the whole beside its parts ("thinwing")."""
+    terms = [term for term in token_terms(token, language) if not term.endswith("*")]
     return tuple(
         term for term in terms if not any(term != other and term.startswith(other) for other in terms)
     )
