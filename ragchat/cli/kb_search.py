@@ -146,7 +146,9 @@ def _show(result: SearchResult, query: str, languages: tuple[str, ...], *, sever
     copies = f", {result.hidden} near-duplicates left out" if result.hidden else ""
     note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms{copies}")
     for name in result.outdated:
-        note(f"{clean_line(name)} was indexed by another version of ragchat: `ragchat kb sync` builds its index anew.")
+        note(
+            f"{clean_line(name)} was indexed by another version of ragchat: `ragchat kb sync` builds its index anew."
+        )
 
 
 def highlighted(text: str, query: str, languages: tuple[str, ...]) -> str:

@@ -361,7 +361,7 @@ def _has_changed(hit: Hit) -> bool:
         if Path(hit.path).stat().st_size > _LARGEST_COMPARED:
             return False  # not worth the reading
         return hash_file(hit.path)[0] != hit.content_hash
-    except (IngestError, OSError):
+    except (IngestError, OSError, ValueError):  # a name with a NUL is no file
         return False
 
 
