@@ -72,8 +72,9 @@ def judge(found: QuestionSet, limit: int) -> list[Judged]:
         for question in question_sets.spread(found.questions, limit):
             hits = searcher.search(question.text, 3, with_evidence=False).hits
             wanted = {term: float(count) for term, count in query_terms(question.text, (language,)).items()}
-            worth = {term: weight * idf(dfs[term], n) for term, weight in wanted.items()}
-            most = reachable(wanted, dfs, n)
+            rarity = {term: idf(dfs[term], n) for term in wanted}
+            worth = {term: weight * rarity[term] for term, weight in wanted.items()}
+            most = reachable(wanted, rarity)
             held = [set(terms(hit.text, language)) for hit in hits]
             shares = [
                 sum(value for term, value in worth.items() if term in own) / most for own in held if most

@@ -160,6 +160,11 @@ def test_a_query_is_analysed_for_every_language_held() -> None:
     assert set(query_terms("Universität Bevölkerung", ("en", "de"))) >= set(terms("Bevölkerung", "de"))
     assert set(query_terms("populations", ("de", "en"))) >= set(terms("population", "en"))
     assert query_terms("photosynthesis", ("en", "de", "fr"))["photosynthesi"] == 1
+    # In the order of the query: scores are added up in it, and shall be the same in every process.
+    assert list(query_terms("parse_http_header Paketkennzeichnungen", ("en", "de"))) == [
+        *("pars", "http", "header", "parse_http_header", "head", "heade*"),
+        *("paketkennzeichnungen", "paketkennzeichn", "paket*"),
+    ]
     assert max(query_terms("Berlin Hamburg", ("en", "de", "fr", "es")).values()) == 1
     assert query_terms("war", ()) == query_terms("war", ("",))
 

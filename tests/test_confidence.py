@@ -34,11 +34,12 @@ def test_nothing_found_is_no_confidence() -> None:
 
 
 def test_a_word_that_no_document_has_is_missed_most() -> None:
-    known = reachable({"pump": 1.0}, {"pump": 3}, 100)
+    worth = {"pump": idf(3, 100), "zebra": idf(0, 100)}
+    known = reachable({"pump": 1.0}, worth)
     assert known == pytest.approx(idf(3, 100))
-    assert reachable({"pump": 1.0, "zebra": 1.0}, {"pump": 3}, 100) > 2 * known
-    assert reachable({}, {}, 100) == 0.0
-    assert math.isclose(reachable({"pump": 0.5}, {"pump": 3}, 100), known / 2)
+    assert reachable({"pump": 1.0, "zebra": 1.0}, worth) > 2 * known
+    assert reachable({}, {}) == 0.0
+    assert math.isclose(reachable({"pump": 0.5}, worth), known / 2)
 
 
 def test_what_the_documents_hold_scores_above_what_they_do_not(tmp_path: Path) -> None:
@@ -53,9 +54,8 @@ def test_what_the_documents_hold_scores_above_what_they_do_not(tmp_path: Path) -
 
         def sure(question: str, words: dict[str, int]) -> float:
             hits = searcher.search(question, 3, with_evidence=False).hits
-            return confidence(
-                hits[0].score if hits else 0.0, reachable(dict.fromkeys(words, 1.0), words, len(texts))
-            )
+            worth = {word: idf(df, len(texts)) for word, df in words.items()}
+            return confidence(hits[0].score if hits else 0.0, reachable(dict.fromkeys(words, 1.0), worth))
 
         answered = sure("green pump hall", {"green": 1, "pump": 4, "hall": 4})
         unknown = sure("zebra pump stripes", {"zebra": 0, "pump": 4, "stripes": 0})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 
 from ragchat.cli import kb_watch
 from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
@@ -25,13 +26,16 @@ from ragchat.ingest.forget import forget, remember
 from ragchat.ingest.process import answer
 from ragchat.ingest.rows import RowsFinished, new_source, sync_rows
 from ragchat.ingest.sync import IngestOptions, sync
+from ragchat.ingest.watch import WatchStarted
 from ragchat.ingest.wire import Read, ReadRequest
 from ragchat.ingest.writer import BatchWriter, record_of
 from ragchat.retrieval.check import wrong_segments
 from ragchat.retrieval.highlight import matches
+from ragchat.retrieval.postings import is_long, ranges_in
 from ragchat.retrieval.search import Searcher
 from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import FileRecord, KnowledgeStore
+from ragchat.store.database import connect
+from ragchat.store.knowledge import FileRecord, KnowledgeStore, migrations
 from ragchat.store.portable import export_knowledge_base, import_knowledge_base, open_foreign
 from ragchat.store.upkeep import problems, rename_knowledge_base
 from ragchat.store.watchlock import watcher, watching
@@ -327,6 +331,22 @@ def test_an_index_that_lies_is_found(store: KnowledgeStore, damage: str) -> None
     assert len(wrong_segments(store)) >= 1
 
 
+def test_bounds_that_do_not_hold_are_found(kb_dir: Path) -> None:
+    """Every count and every list agrees, and a search would pass over chunks."""
+    with KnowledgeStore.create(kb_dir, "herd") as herd:
+        put(herd, "/herd.txt", *(f"an okapi numbered {n}" for n in range(3000)))
+        assert problems(herd.path) == wrong_segments(herd) == []
+        (row,) = herd.index.lists(["okapi"])
+        assert is_long(row.entries)
+        levels = 8 * ranges_in(3000) // 2  # four bits for each cell, at the end
+        lowered = row.entries[:-levels] + bytes(levels)
+        with closing(sqlite3.connect(herd.path, isolation_level=None)) as connection:
+            connection.execute("UPDATE postings SET entries = ? WHERE term = 'okapi'", (lowered,))
+        assert problems(herd.path) == []
+        (said,) = wrong_segments(herd)
+        assert "chunks 1 to 3000 has bounds that do not hold" in said
+
+
 def test_a_damaged_page_is_a_sentence(tmp_path: Path, store: KnowledgeStore) -> None:
     store.checkpoint()
     store.close()
@@ -412,6 +432,36 @@ def test_one_file_carries_it_all(store: KnowledgeStore, tmp_path: Path) -> None:
         assert problems(copy.path, thorough=True) == []
     with pytest.raises(UsageError, match="already"):
         import_knowledge_base(tmp_path / "other", target, "menagerie")
+
+
+def of_the_first_schema(kb_dir: Path) -> None:
+    """A knowledge base "old" as the first ragchat wrote it."""
+    kb_dir.mkdir(parents=True)
+    with closing(connect(kb_dir / "old.db", synchronous="NORMAL")) as connection:
+        migrations().apply(Database(connection), stop_before="0002_segments_of_many_documents")
+        connection.execute(
+            "INSERT INTO documents (id, path, state, chunk_count, content_hash) VALUES (1, '/okapi.md', 'indexed', 1, 'h')"
+        )
+        connection.execute(
+            "INSERT INTO chunks VALUES (1, 1, 0, '', 'The okapi eats leaves.', 0, 22, 1, 1, NULL, NULL)"
+        )
+        meta = {"analyzer": "first", "next_chunk": 2, "chunk_count": 1, "total_length": 4, "revision": 1}
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        connection.execute("PRAGMA user_version = 1")
+
+
+def test_what_was_only_just_brought_up_to_date_is_carried_and_indexed_there(tmp_path: Path) -> None:
+    home, target = tmp_path / "home", tmp_path / "okapis.ragkb"
+    of_the_first_schema(home / "data" / "kb")
+    assert run(home, "kb", "export", "old", str(target)).returncode == 0
+    done = run(home, "kb", "search", "okapi", "--file", str(target))
+    assert (done.returncode, "no index yet" in done.stderr, "kb import" in done.stderr) == (6, True, True)
+    done = run(home, "kb", "import", str(target))
+    assert (done.returncode, "built anew" in done.stderr) == (0, True), done.stderr
+    assert (
+        run_json(home, "kb", "search", "okapis", "--json", "--kb", "okapis")["hits"][0]["path"] == "/okapi.md"
+    )
+    assert run(home, "kb", "check", "--read-data", "okapis").returncode == 0
 
 
 def test_somebody_elses_file_is_searched_where_it_lies(store: KnowledgeStore, tmp_path: Path) -> None:
@@ -746,6 +796,35 @@ def test_a_first_add_that_is_stopped_at_once_leaves_nothing(tmp_path: Path) -> N
     _, said = adding.communicate(timeout=30)
     assert (adding.returncode, "Traceback" in said) == (130, False), said
     assert list(kb_dir.iterdir()) == []
+
+
+def test_a_table_alone_is_synced_once_it_is_added(tmp_path: Path) -> None:
+    home, table, docs = tmp_path / "home", tmp_path / "t.csv", tmp_path / "docs"
+    table.write_text("id,note\n1,a quagga\n", "utf-8")
+    docs.mkdir()
+    assert run(home, "kb", "add", "zoo", "--csv", str(table)).returncode == 0
+    assert "synced 20" in run(home, "kb", "status", "zoo").stdout
+    first = run_json(home, "kb", "status", "zoo", "--json")["synced_at"]
+    (tmp_path / "u.csv").write_text("id,note\n1,a zebra\n", "utf-8")
+    assert run(home, "kb", "add", "zoo", "--csv", str(tmp_path / "u.csv")).returncode == 0
+    assert run_json(home, "kb", "status", "zoo", "--json")["synced_at"] == first, (
+        "the other table was not read"
+    )
+
+
+def test_what_is_watched_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for roots, tables, said in (
+        (("/docs",), (), "zoo: watching /docs. Ctrl-C ends it."),
+        ((), ("csv:/t.csv#",), "zoo: watching the rows of csv:/t.csv. Ctrl-C ends it."),
+        (
+            ("/docs",),
+            ("sqlite:/s.db?t#",),
+            "zoo: watching /docs, the rows of sqlite:/s.db?t. Ctrl-C ends it.",
+        ),
+        ((), (), "zoo: watching for its first folder or table. Ctrl-C ends it."),
+    ):
+        kb_watch._show("zoo", WatchStarted(roots, False, "", tables))
+        assert capsys.readouterr().err.strip() == said
 
 
 def test_a_table_that_cannot_be_read_is_told_to_scripts() -> None:

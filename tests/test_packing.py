@@ -257,6 +257,14 @@ def test_a_file_of_choices_that_cannot_be_read_is_as_none(tmp_path: Path, conten
     assert packing.read_choices(file) == {}
 
 
+def test_evidence_is_searched_in_more_hits_than_are_packed() -> None:
+    assert packing.hits_wanted([], 8) == 8
+    assert packing.hits_wanted([Packing(1), Packing(5)], 8) == 8
+    assert packing.hits_wanted([Packing(12)], 8) == 12
+    assert packing.hits_wanted([Packing(1), Packing(3, "evidence")], 8) == packing.EVIDENCE_HITS == 16
+    assert packing.hits_wanted([Packing(3, "evidence")], 20) == 20
+
+
 def test_larger_models_are_given_more() -> None:
     sizes = [packing.for_size(n).passages for n in (10**8, 10**9, 2 * 10**9, 8 * 10**9)]
     assert sizes == sorted(sizes)

@@ -101,6 +101,8 @@ def add(
             if paths:
                 _remember(store, paths)
                 run_sync(context, store, paths)
+            elif not store.roots() and len(store.sources()) == bool(csv) + bool(sqlite):
+                store.mark_synced()  # there is nothing in it that was not read just now
     except (RagchatError, KeyboardInterrupt) as error:
         if not made or _holds_anything(context, name):
             raise
@@ -231,7 +233,7 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
         )
         return
     changed = sum(document.state == "changed" for document in found.documents)
-    click.echo(f"{found.name}: {clean_line(', '.join(found.roots))}")
+    click.echo(f"{found.name}: {clean_line(', '.join(found.roots)) or 'no folders'}")
     click.echo(
         f"  found {found.found:,} = indexed {found.indexed:,} + skipped {found.skipped:,} + failed {found.failed:,}"
     )

@@ -66,8 +66,8 @@ def forget(context: Context, name: str, path: str, yes: bool) -> None:
     """Take PATH out of NAME for good: a file, a folder, a row or a table, and its text from the file on the disk.
 
     A folder takes the tables along whose file lies in it. It stays out at the next sync; `kb add` brings it back, and a single
-    row `kb settings NAME --remember ROW`. The file itself is not touched. Answers in chats keep what they quoted from it; delete
-    those chats, too, if that matters.
+    row `kb settings NAME --remember ROW`. The file itself is not touched. Answers in chats keep what they quoted from it; where
+    that matters, `ragchat chats delete --for-good` removes those chats, too (deleting one in the list only hides it).
     """
     from ragchat.ingest.forget import forget as forget_path
 

@@ -147,7 +147,9 @@ def _show(name: str, event: object) -> None:
 
     match event:
         case WatchStarted():
-            note(f"{name}: watching {clean_line(', '.join(event.roots), limit=200)}. Ctrl-C ends it.")
+            places = [*event.roots, *(f"the rows of {table.rstrip('#')}" for table in event.tables)]
+            watched = clean_line(", ".join(places), limit=200) or "for its first folder or table"
+            note(f"{name}: watching {watched}. Ctrl-C ends it.")
             if event.note:
                 note(f"  {event.note}")
         case ChangesSeen():

@@ -20,12 +20,11 @@ from ragchat.evaluation.question_sets import Question, QuestionSet
 from ragchat.ingest.chunk import estimate_tokens, split
 from ragchat.retrieval.search import Searcher
 from ragchat.session import prompt
-from ragchat.session.packing import Packing, model_key
+from ragchat.session.packing import Packing, hits_wanted, model_key
 from ragchat.types import CancelToken, ChatModel, ExtractedText, Hit, ModelInfo, Sampling, Span, TextDelta
 
 ANSWER_TOKENS = 48
 """Longest answer. Questions of such sets are answered in a sentence."""
-HITS = 16
 _SHARE = 0.75
 """Most of the context that passages take."""
 _LONGEST_PARAGRAPH = 500
@@ -111,6 +110,7 @@ def run(
     done = {(row.way, row.question) for row in answers(file, _header(info, found.name))}
     todo = [(question, way) for question in asked for way in ways if (way.name, question.id) not in done]
     total = len(asked) * len(ways)
+    k = hits_wanted((way.packing for way in ways), 0)
     started = time.monotonic()
     hits: tuple[Hit, ...] = ()
     last = None
@@ -121,7 +121,7 @@ def run(
                 out.write(json.dumps(_header(info, found.name)) + "\n")
             for number, (question, way) in enumerate(todo, 1):
                 if question is not last:
-                    hits, last = searcher.search(question.text, HITS, with_evidence=False).hits, question
+                    hits, last = searcher.search(question.text, k, with_evidence=False).hits, question
                 paragraph = right_paragraph(question, found) if way.right else None
                 given = (paragraph,) if paragraph else () if way.right else hits
                 out.write(

@@ -47,11 +47,15 @@ _SMALL_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class WatchStarted:
-    """Changes are seen from here on. `note` says which of them are looked for instead of being told; empty: none."""
+    """Changes are seen from here on. `note` says which of them are looked for instead of being told; empty: none.
+
+    `tables` are the prefixes of the documents that rows of tables are.
+    """
 
     roots: tuple[str, ...]
     polling: bool
     note: str
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,10 @@ def _watch_scene(
         if not started:
             linked = _LINKS_LATER if store.options().follow_links else ""
             yield WatchStarted(
-                tuple(map(str, scene.roots)), polling, " ".join(filter(None, (note or work.note, linked)))
+                tuple(map(str, scene.roots)),
+                polling,
+                " ".join(filter(None, (note or work.note, linked))),
+                tuple(source.prefix for source in store.sources()),
             )
             started = True
         work.seen(_worth_a_look(changes, scene.roots, own), now)

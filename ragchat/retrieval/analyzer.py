@@ -207,7 +207,8 @@ def _terms_without(asked: Sequence[str], languages: Sequence[str], stops: frozen
         if token.lower().replace("’", "'") in stops:
             continue
         units = [unit for language in languages or ("",) for unit in _units(token, language)]
-        found.update({term for word, term in units if word not in stops})
+        # Once each, in the order of the query: scores are added up in it, the same in every process.
+        found.update(dict.fromkeys((term for word, term in units if word not in stops), 1))
     return found
 
 

@@ -1,7 +1,8 @@
 """Whether an index says what its texts say: every chunk is analysed again and held against the stored posting lists.
 
 A segment is compared by one number, the sum (mod 2^64) over a mix of each (term, chunk, frequency) and (chunk, length): the order
-does not matter, so neither side is ever in memory as a whole.
+does not matter, so neither side is ever in memory as a whole. The bounds of long lists must hold for what stands in them: where
+one is too low, a search passes over chunks that it should find.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ragchat.retrieval import index
+from ragchat.retrieval import bm25, index
 from ragchat.retrieval.merge import read_list, slot_tables
+from ragchat.retrieval.postings import CELL_BITS, Bound, LongList, is_long
 from ragchat.store.inverted import Segment
 from ragchat.store.knowledge import KnowledgeStore
 
@@ -27,7 +29,9 @@ def wrong_segments(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda chunks: None,
 ) -> list[str]:
-    """A sentence for each segment whose lists differ from the texts they were made of. `progress` gets chunks done.
+    """A sentence for each segment whose lists differ from the texts they were made of, or whose bounds do not hold.
+
+    `progress` gets chunks done.
 
     Reads everything; raises StorageError. An index of another version of the analysis is not compared: a sync builds it anew.
     """
@@ -40,10 +44,12 @@ def wrong_segments(
         for segment in segments:
             if stop():
                 break
-            if _stored(store, segment) != expected[segment.id]:
-                found.append(
-                    f"The index of chunks {segment.first_chunk} to {segment.last_chunk} does not match their text."
-                )
+            total, bounded = _stored(store, segment)
+            chunks = f"chunks {segment.first_chunk} to {segment.last_chunk}"
+            if total != expected[segment.id]:
+                found.append(f"The index of {chunks} does not match their text.")
+            elif not bounded:
+                found.append(f"The index of {chunks} has bounds that do not hold: a search may miss some.")
     return found
 
 
@@ -97,21 +103,33 @@ def _batches(
         yield segment, batch, numbers
 
 
-def _stored(store: KnowledgeStore, segment: Segment) -> int:
-    """What the stored lists of a segment sum up to, the dead left out."""
+def _stored(store: KnowledgeStore, segment: Segment) -> tuple[int, bool]:
+    """What the stored lists of a segment sum up to, the dead left out; and whether the bounds of all its long lists hold."""
     lengths, ids = slot_tables(store, segment)
     alive = ~np.isin(ids, np.array(store.index.tombstones(), np.int64))
     chunk_ids = ids.astype(np.uint64)
     total = _sum_lengths(chunk_ids[alive], lengths[alive])
+    bound, bounded = Bound.parse(segment.bound), True
+    norms = bm25.length_norm(lengths, bound.avgdl, k1=bound.k1, b=bound.b)
     after = ""
     while rows := store.index.lists_after(segment.id, after, _LISTS_AT_ONCE):
         for term, df, entries in rows:
             slots, tfs = read_list(store, segment, entries, df)
+            if is_long(entries):
+                bounded &= _holds(
+                    LongList(entries, df, segment.size), slots, bm25.saturation(tfs, norms[slots])
+                )
             kept = alive[slots]
             keys = np.full(int(kept.sum()), _term_key(term), np.uint64)
             total += _sum_postings(keys, chunk_ids[slots[kept]], tfs[kept])
         after = rows[-1][0]
-    return total % (1 << 64)
+    return total % (1 << 64), bounded
+
+
+def _holds(long_list: LongList, slots: NDArray[np.int32], saturation: NDArray[np.float32]) -> bool:
+    """Whether nothing in a long list exceeds the bound of its cell, but for what float32 rounds."""
+    bounds = long_list.levels * (long_list.peak / 15)
+    return bool((saturation <= bounds[slots >> CELL_BITS] * (1 + 1e-5)).all())
 
 
 def _term_key(term: str) -> int:

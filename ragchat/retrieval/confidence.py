@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ragchat.retrieval.bm25 import idf
-
 REACHED, SCORE, BIAS = 25.76, 1.14, -7.61
 """Weights of the share reached, of the logarithm of the score, and the constant: a logistic regression on questions half of which
 had their documents taken out (benchmarks/confidence.py, which fits them and shows how well they do elsewhere). For BM25 as
@@ -29,9 +27,9 @@ def confidence(top_score: float, reachable: float) -> float:
     return 1 / (1 + math.exp(-evidence))
 
 
-def reachable(wanted: Mapping[str, float], dfs: Mapping[str, int], n: int) -> float:
+def reachable(wanted: Mapping[str, float], idf: Mapping[str, float]) -> float:
     """What a document could score at most: the sum of weight times idf. A word that no document has counts most.
 
-    `wanted` are the query's terms with their weights, `dfs` in how many of `n` chunks each stands.
+    `wanted` are the query's terms with their weights, `idf` has each of them.
     """
-    return sum(weight * idf(dfs.get(term, 0), n) for term, weight in wanted.items())
+    return sum(weight * idf[term] for term, weight in wanted.items())

@@ -52,12 +52,6 @@ def shingles(terms: Sequence[str]) -> frozenset[tuple[str, ...]]:
     return frozenset(zip(*(terms[i:] for i in range(SHINGLE)), strict=False))
 
 
-def resemblance(first: Sequence[str], second: Sequence[str]) -> float:
-    """Jaccard coefficient of the shingles of two texts, 0 to 1; 0 where one of them is empty."""
-    a, b = shingles(first), shingles(second)
-    return len(a & b) / len(a | b) if a and b else 0.0
-
-
 def _near(a: frozenset[tuple[str, ...]], b: frozenset[tuple[str, ...]]) -> bool:
     small, large = sorted((len(a), len(b)))
     # Sets of too different sizes cannot have that much in common: |a & b| / |a | b| <= small / large.

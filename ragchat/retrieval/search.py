@@ -71,12 +71,15 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """(number of the knowledge base, chunk number, BM25) best first; idf of each term asked for; terms that no chunk holds."""
+    """(number of the knowledge base, chunk number, BM25) best first; idf of each term asked for; terms that no chunk holds;
+    what a chunk could score at most; the lists that were read, of each knowledge base.
+    """
 
     places: Sequence[tuple[int, int, float]] = ()
     idf: Mapping[str, float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     reachable: float = 0.0
+    rows: Sequence[Sequence[PostingsRow]] = ()
 
 
 class Searcher:
@@ -167,10 +170,10 @@ class Searcher:
         scored = self._bm25(wanted, n, ranking, statistics)
         hits = self._hits(scored.places)
         if not looks_again or not hits:
-            return hits[:k], 0, scored
+            return _numbered(hits[:k]), 0, scored
         analysed = [rerank.analyse(candidate) for candidate in map(_candidate, hits)]
         if ranking.feedback and (more := self._expanded(wanted, hits, analysed, statistics)):
-            places = self._bm25(more, n, ranking, statistics).places
+            places = self._bm25(more, n, ranking, statistics, scored.rows).places
             known = {_searched(hit): text for hit, text in zip(hits, analysed, strict=True)}
             hits = self._hits(places)
             analysed = [known.get(_searched(hit)) or rerank.analyse(_candidate(hit)) for hit in hits]
@@ -183,8 +186,7 @@ class Searcher:
             most_per_document=ranking.most_per_document,
         )
         order += range(len(first), len(hits))
-        kept = [replace(hits[i], rank=rank) for rank, i in enumerate(order[:k], 1)]
-        return kept, len(hits) - len(order), scored
+        return _numbered([hits[i] for i in order[:k]]), len(hits) - len(order), scored
 
     def _expanded(
         self,
@@ -204,13 +206,18 @@ class Searcher:
         return feedback.expand(wanted, top, idf)
 
     def _bm25(
-        self, wanted: Mapping[str, float], k: int, ranking: Ranking, statistics: IndexStatistics
+        self,
+        wanted: Mapping[str, float],
+        k: int,
+        ranking: Ranking,
+        statistics: IndexStatistics,
+        known: Sequence[Sequence[PostingsRow]] = (),
     ) -> _Scored:
-        """The k best chunks by BM25 alone."""
+        """The k best chunks by BM25 alone. `known` are lists of some of the terms, which need not be read again."""
         assert self._space is not None
         n = statistics.chunk_count
         avgdl = max(1.0, statistics.total_length / n)
-        rows = [store.index.lists(list(wanted)) for store in self._stores]
+        rows = self._lists(wanted, known)
         dfs = self._dfs(wanted, rows)
         idf = {term: bm25.idf(dfs.get(term, 0), n) for term in wanted}
         # In the order of the query: equal chunks have equal scores to the last bit, in all knowledge bases.
@@ -230,8 +237,20 @@ class Searcher:
             [(store, chunk, score) for (store, chunk), score in zip(places, scores.tolist(), strict=True)],
             idf,
             tuple(term for term in wanted if not dfs.get(term, 0)),
-            reachable(wanted, dfs, n),
+            reachable(wanted, idf),
+            rows,
         )
+
+    def _lists(
+        self, wanted: Collection[str], known: Sequence[Sequence[PostingsRow]]
+    ) -> list[list[PostingsRow]]:
+        """The lists of all terms in each knowledge base."""
+        held = {row.term for own in known for row in own}
+        missing = [term for term in wanted if term not in held]
+        return [
+            [*own, *store.index.lists(missing)]
+            for store, own in zip(self._stores, known or [()] * len(self._stores), strict=True)
+        ]
 
     def _dfs(self, wanted: Mapping[str, float], rows: Sequence[Sequence[PostingsRow]]) -> dict[str, int]:
         """In how many live chunks of all knowledge bases each term stands."""
@@ -247,12 +266,12 @@ class Searcher:
         return dfs
 
     def _hits(self, ranked: Sequence[tuple[int, int, float]]) -> list[Hit]:
+        """In this order; their ranks are given at the end."""
         found: dict[tuple[int, int], Hit] = {}
         for number, store in enumerate(self._stores):
             if own := [(chunk, score) for owner, chunk, score in ranked if owner == number]:
                 found |= {(number, hit.chunk_id): hit for hit in store.hits(own)}
-        hits = [found[number, chunk] for number, chunk, _ in ranked if (number, chunk) in found]
-        return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
+        return [found[number, chunk] for number, chunk, _ in ranked if (number, chunk) in found]
 
 
 def _total(statistics: Sequence[IndexStatistics]) -> IndexStatistics:
@@ -261,6 +280,10 @@ def _total(statistics: Sequence[IndexStatistics]) -> IndexStatistics:
         sum(s.total_length for s in statistics),
         sum(s.revision for s in statistics),
     )
+
+
+def _numbered(hits: Sequence[Hit]) -> list[Hit]:
+    return [replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)]
 
 
 def _candidate(hit: Hit) -> Candidate:

@@ -9,7 +9,7 @@ where nobody measured, its size decides. It writes no prompt: that is `session.p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -26,6 +26,8 @@ Form = Literal["chunks", "evidence"]
 Order = Literal["best_first", "best_last"]
 CountTokens = Callable[[Sequence[str]], list[int]]
 
+EVIDENCE_HITS = 16
+"""Hits that evidence is taken from: more than are packed, since each gives only a piece or two."""
 _HEADING_MARK = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
 GAP = " … "
 """Between pieces of a passage that do not stand beside each other in the document."""
@@ -97,6 +99,11 @@ def write_choice(path: Path, info: ModelInfo, chosen: Packing) -> None:
     """Keep the packing for a model. Raises OSError."""
     choices = {**read_choices(path), model_key(info): chosen}
     write_atomically(path, msgspec.json.format(msgspec.json.encode(choices), indent=1))
+
+
+def hits_wanted(ways: Iterable[Packing], k: int) -> int:
+    """How many hits to search for, at least `k`, so that each of these ways has what it is measured with."""
+    return max([k, *(max(way.passages, EVIDENCE_HITS * (way.form == "evidence")) for way in ways)])
 
 
 # --- packing ----------------------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 LATEST = 3
 APPLICATION_ID = 0x52414743
 """"RAGC" in the header of the file: what it is, whatever its name."""
+NOT_INDEXED = "none"
+"""In the place of the version of the analysis: the index is to be built."""
 _PAGES_GIVEN_BACK = 4096
 """After merges, to the disk, at the end of each sync."""
 PAGE_BYTES = 16384
@@ -500,15 +502,6 @@ class KnowledgeStore:
             "SELECT language FROM documents WHERE state = 'indexed' GROUP BY language ORDER BY sum(chunk_count) DESC, language"
         )
         return tuple(row[0] for row in rows)
-
-    def chunk_terms_of(self, chunk_ids: Sequence[int]) -> dict[int, tuple[str, str, str]]:
-        """(language, heading, text) of some chunks."""
-        rows = self._fetch(
-            "SELECT c.id, d.language, c.heading, c.text FROM chunks c JOIN documents d ON d.id = c.document_id"
-            f" WHERE c.id IN {_LISTED}",
-            (json.dumps(list(chunk_ids)),),
-        )
-        return {row[0]: (row[1], row[2] or "", row[3]) for row in rows}
 
     def hits(self, scored: Sequence[tuple[int, float]]) -> list[Hit]:
         """The chunks of (chunk number, score) pairs, in their order, ranks from 1."""

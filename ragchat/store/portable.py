@@ -18,7 +18,14 @@ from pathlib import Path
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.paths import make_private_dir
 from ragchat.store.database import connect_existing, explained, fetch
-from ragchat.store.knowledge import APPLICATION_ID, LATEST, KnowledgeStore, check_name, migrations
+from ragchat.store.knowledge import (
+    APPLICATION_ID,
+    LATEST,
+    NOT_INDEXED,
+    KnowledgeStore,
+    check_name,
+    migrations,
+)
 from ragchat.store.upkeep import disagreements
 from ragchat.text import clean, clean_line, human_bytes
 
@@ -109,6 +116,11 @@ def open_foreign(file: Path) -> KnowledgeStore:
         connection = _open_untrusted(file)
         try:
             _check_schema(connection, file)
+            if not _is_indexed(connection):
+                raise StorageError(
+                    f"{file} has no index yet: it came from an older ragchat.",
+                    "`ragchat kb import` takes it over and indexes it.",
+                )
             _check_values(connection, file, thorough=False)
         except BaseException:
             connection.close()
@@ -210,7 +222,7 @@ def _check_values(connection: sqlite3.Connection, file: Path, *, thorough: bool)
     numbers = "('next_chunk', 'chunk_count', 'total_length', 'revision')"
     if fetch(connection, f"SELECT 1 FROM meta WHERE key IN {numbers} AND typeof(value) <> 'integer'"):
         raise StorageError(f"{file}: its counts are no numbers.", "Do not trust it.")
-    if wrong := disagreements(connection):
+    if wrong := disagreements(connection, indexed=_is_indexed(connection)):
         raise StorageError(f"{file}: {wrong[0]}.", "Export it again, or do not trust it.")
     try:
         KnowledgeStore(connection, file).options()
@@ -227,6 +239,11 @@ def _check_values(connection: sqlite3.Connection, file: Path, *, thorough: bool)
                     raise StorageError(
                         f"{file}: {table}.{row['name']} holds what is no {kind}.", "Do not trust it."
                     )
+
+
+def _is_indexed(connection: sqlite3.Connection) -> bool:
+    """Not after a migration that left its index to the next sync."""
+    return not fetch(connection, "SELECT 1 FROM meta WHERE key = 'analyzer' AND value = ?", (NOT_INDEXED,))
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, list[str]]:

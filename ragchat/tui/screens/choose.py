@@ -66,8 +66,7 @@ class Picker(Dialog[Result]):
 
     @property
     def highlighted(self) -> str:
-        option = self.options.highlighted_option
-        return (option.id or "") if option else ""
+        return highlighted_id(self.options)
 
     def action_list(self, action: str) -> None:
         getattr(self.options, f"action_{action}")()
@@ -223,15 +222,7 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
         description="list the knowledge bases",
     )
     def _list(self) -> None:
-        services = self.host.services
-
-        def listing() -> None:
-            found = messages.KnowledgeBasesListed(
-                services.knowledge_bases(), services.default_knowledge_bases()
-            )
-            self.post_message(found)
-
-        tasks.reporting(services, "listing the knowledge bases", self.post_message, listing)
+        list_knowledge_bases(self.host.services, self.post_message)
 
     @on(messages.KnowledgeBasesListed)
     def _show(self, event: messages.KnowledgeBasesListed) -> None:
@@ -289,6 +280,21 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
         elif name in self._statuses and not self._touched and name not in self._marked:
             self._marked = {name}
         self.dismiss(tuple(name for name in self._statuses if name in self._marked))
+
+
+def list_knowledge_bases(services: Services, post: tasks.Post) -> None:
+    """Post KnowledgeBasesListed, or what went wrong. For a worker: it reads files."""
+
+    def listing() -> None:
+        post(messages.KnowledgeBasesListed(services.knowledge_bases(), services.default_knowledge_bases()))
+
+    tasks.reporting(services, "listing the knowledge bases", post, listing)
+
+
+def highlighted_id(options: OptionList) -> str:
+    """The id of the highlighted row; empty when there is none, or it has no id."""
+    option = options.highlighted_option
+    return (option.id or "") if option else ""
 
 
 def _mark(on: bool) -> Content:

@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 
 from ragchat.text import clean_line, human_bytes
 from ragchat.tui import messages, tasks
+from ragchat.tui.screens.choose import highlighted_id, list_knowledge_bases
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.sentences import ago, count
 from ragchat.tui.widgets.file_list import FileList
@@ -111,8 +112,7 @@ class KnowledgeScreen(Screen[None]):
 
     @property
     def chosen(self) -> str:
-        option = self.options.highlighted_option
-        return (option.id or "") if option else ""
+        return highlighted_id(self.options)
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -124,12 +124,7 @@ class KnowledgeScreen(Screen[None]):
         description="list the knowledge bases",
     )
     def _list(self) -> None:
-        def listing() -> None:
-            services = self._services
-            found = services.knowledge_bases(), services.default_knowledge_bases()
-            self.post_message(messages.KnowledgeBasesListed(*found))
-
-        tasks.reporting(self._services, "listing the knowledge bases", self.post_message, listing)
+        list_knowledge_bases(self._services, self.post_message)
 
     @on(messages.KnowledgeBasesListed)
     def _listed(self, event: messages.KnowledgeBasesListed) -> None:
