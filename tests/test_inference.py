@@ -151,12 +151,19 @@ def test_a_listener_who_goes_away_frees_the_process(real_model: InferenceClient)
 
 
 def test_prefill_tells_how_far_it_is(real_model: InferenceClient) -> None:
-    prompt = [Message("user", " ".join(f"item{i}" for i in range(300)))]
-    events = [
-        e for e in real_model.generate(prompt, GREEDY, cancel=CancelToken()) if isinstance(e, PrefillProgress)
-    ]
+    prompt = [Message("user", " ".join(f"item{i}" for i in range(400)))]
+    told, events = time.perf_counter(), []
+    pauses = []
+    for event in real_model.generate(prompt, GREEDY, cancel=CancelToken()):
+        if isinstance(event, PrefillProgress):
+            events.append(event)
+            pauses.append(time.perf_counter() - told)
+            told = time.perf_counter()
     assert events[0].done < events[0].total == events[-1].done
     assert [e.done for e in events] == sorted(e.done for e in events)
+    assert events[-2].eta_s is not None
+    assert max(pauses) < 2
+    assert any(e.done % 32 for e in events[1:-1]), "inside a step, which is read in blocks of 32, an estimate"
 
 
 def test_a_prompt_that_is_too_long_is_refused(real_model: InferenceClient) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +19,7 @@ from ragchat.retrieval import index
 from ragchat.session import prompt, query
 from ragchat.session.chat import DECLINED, NO_ROOM, NOT_FROM_DOCUMENTS, AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished, HitsFound, MessageStored, PromptReady, QueryUsed
+from ragchat.session.packing import Packing
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import (
@@ -30,7 +29,11 @@ from ragchat.types import (
     Hit,
     LoadProgress,
     Message,
+    PortableChat,
+    PortableMessage,
     PrefillProgress,
+    ReasoningDelta,
+    Role,
     Sampling,
     Span,
     TextDelta,
@@ -128,7 +131,7 @@ class Broken(FakeModel):
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
-    ) -> Iterator[PrefillProgress | TextDelta | GenerationFinished]:
+    ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         for said, event in enumerate(super().generate(messages, sampling, cancel=cancel)):
             if said > (self.words or 0):
                 raise self.error
@@ -178,7 +181,7 @@ def test_an_unexpected_failure_is_passed_on_and_not_left_streaming(
 def test_the_answer_is_stored_while_it_streams(
     chats: ChatStore, store: KnowledgeStore, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ragchat.session.chat.SAVE_EVERY_S", 0.05)
+    monkeypatch.setattr("ragchat.session.record.SAVE_EVERY_S", 0.05)
     session = ChatSession(chats, FakeModel("a b c d e f g h", pause_s=0.03), [store], AskOptions())
     conversation = session.start("q")
     other = ChatStore(paths.chat_database)
@@ -505,7 +508,7 @@ def test_a_prompt_never_exceeds_the_context(
             n_ctx=n_ctx,
             history=turns,
             hits=hits_of(bodies),
-            passages=passages,
+            packing=Packing(passages),
             passage_share=share,
             answer_tokens=answer,
             attachment=attachment,
@@ -537,7 +540,7 @@ def test_a_prompt_never_exceeds_the_context(
 def test_a_large_context_keeps_a_long_chat_whole() -> None:
     model = FakeModel("", n_ctx=20_000)
     turns = [Message("assistant" if i % 2 else "user", f"turn {i}") for i in range(400)]
-    options = {"passages": 1, "passage_share": 0.5, "answer_tokens": 100}
+    options = {"packing": Packing(1), "passage_share": 0.5, "answer_tokens": 100}
     packed = prompt.pack(model, "And now?", n_ctx=20_000, history=turns, **options)  # type: ignore[arg-type]
     assert list(packed.messages[1:-1]) == turns
     assert packed.left_out == ()
@@ -546,12 +549,9 @@ def test_a_large_context_keeps_a_long_chat_whole() -> None:
 @pytest.mark.parametrize("n_ctx", [256, 2048])
 def test_a_chat_of_a_thousand_turns(chats: ChatStore, store: KnowledgeStore, n_ctx: int) -> None:
     session = ChatSession(chats, FakeModel("Fine.", n_ctx=n_ctx), [store], AskOptions())
-    conversation = session.start("q")
-    with closing(sqlite3.connect(chats.path)) as db, db:  # one transaction, to be quick
-        db.executemany(
-            "INSERT INTO messages (conversation_id, role, content, state, created_at) VALUES (?, ?, ?, 'complete', '')",
-            [(conversation, ("user", "assistant")[i % 2], f"Turn {i} about the pump.") for i in range(2000)],
-        )
+    roles: tuple[Role, Role] = ("user", "assistant")
+    turns = tuple(PortableMessage(i + 1, i, roles[i % 2], f"Turn {i} about the pump.") for i in range(2000))
+    conversation = chats.add_portable(PortableChat("q", "", "", turns, leaf_id=2000)).id
     events, finished = ask(session, conversation, "How long is the warranty of the Zephyr pump?")
     ready = one(events, PromptReady)
     assert ready.prompt_tokens <= n_ctx

@@ -38,6 +38,7 @@ from ragchat.types import (
     Message,
     ModelInfo,
     PrefillProgress,
+    ReasoningDelta,
     Sampling,
     TextDelta,
 )
@@ -91,6 +92,8 @@ class InferenceClient:
         self._resolve, self._check, self._options = resolve, check, options
         self._log, self._suspects_file, self._profiles_file = log, suspects_file, profiles_file
         self._name = name
+        self.thinking = options.thinking
+        """Whether a model that can think does so; may be changed between two answers."""
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
         self._child: Child | None = None
@@ -160,7 +163,6 @@ class InferenceClient:
                 n_threads_batch=options.n_threads_batch or (known.n_threads_batch if known else 0),
                 flash_attention=flash,
                 plain_format=options.plain_format,
-                thinking=options.thinking,
             )
             self._suspect(path, "it did not finish loading the last time", loading=True)
             try:
@@ -197,12 +199,17 @@ class InferenceClient:
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
-    ) -> Iterator[PrefillProgress | TextDelta | GenerationFinished]:
-        """Stream one answer. A seed of None is drawn here and reported. Raises ModelError."""
+    ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
+        """Stream one answer. A seed of None is drawn here and reported. Raises ModelError.
+
+        sampling.max_tokens and sampling.stop are for the answer: thoughts before it may fill what the context has beside it.
+        An answer that goes on does so without new thoughts; one that was cut inside its thoughts begins anew.
+        """
         seed = secrets.randbelow(2**31) if sampling.seed is None else sampling.seed
         command = wire.Generate(
             id=next(self._ids),
             turns=_turns(messages),
+            thinking=self.thinking,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
             top_p=sampling.top_p,
@@ -212,15 +219,22 @@ class InferenceClient:
             max_tokens=sampling.max_tokens,
             stop=sampling.stop,
         )
-        cleaner = StreamCleaner()
+        cleaner, thoughts = StreamCleaner(), StreamCleaner()
         for reply in self._ask(command, cancel):
             match reply:
                 case wire.Prefilled(done=done, total=total, eta_s=eta_s):
                     yield PrefillProgress(done, total, eta_s)
+                case wire.Delta(text=text, reasoning=True):
+                    if ready := thoughts.feed(text):
+                        yield ReasoningDelta(ready)
                 case wire.Delta(text=text):
+                    if rest := thoughts.finish():
+                        yield ReasoningDelta(rest)
                     if ready := cleaner.feed(text):
                         yield TextDelta(ready)
                 case wire.Finished():
+                    if rest := thoughts.finish():
+                        yield ReasoningDelta(rest)
                     if rest := cleaner.finish():
                         yield TextDelta(rest)
                     if self._info:
@@ -234,6 +248,8 @@ class InferenceClient:
                         prefill_tok_s=reply.prefill_tok_s,
                         decode_tok_s=reply.decode_tok_s,
                         seed=seed,
+                        reasoning_tokens=reply.reasoning_tokens,
+                        reasoning_s=reply.reasoning_s,
                     )
 
     def close(self) -> None:
@@ -373,10 +389,11 @@ class InferenceClient:
             n_threads=reply.n_threads,
             n_threads_batch=reply.n_threads_batch,
             flash_attention=reply.flash_attention,
+            thinks=reply.thinks,
         )
 
     def _counted(self, messages: Sequence[Message]) -> wire.Counted:
-        for reply in self._ask(wire.CountPrompt(next(self._ids), _turns(messages))):
+        for reply in self._ask(wire.CountPrompt(next(self._ids), _turns(messages), self.thinking)):
             if isinstance(reply, wire.Counted):
                 return reply
         raise InferenceDiedError("The model's process gave no answer.")

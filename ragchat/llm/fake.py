@@ -16,13 +16,17 @@ from ragchat.types import (
     Message,
     ModelInfo,
     PrefillProgress,
+    ReasoningDelta,
     Sampling,
     TextDelta,
 )
 
 
 class FakeModel:
-    """`answer` is the text to say, or a function of the messages; `pause_s` the time between two words."""
+    """`answer` is the text to say, or a function of the messages; `pause_s` the time between two words.
+
+    `reasoning` is what it thinks first. It goes on from an answer's beginning when that is the beginning of its own.
+    """
 
     def __init__(
         self,
@@ -31,8 +35,10 @@ class FakeModel:
         n_ctx: int = 2048,
         n_params: int = 10**9,
         pause_s: float = 0.0,
+        reasoning: str = "",
     ) -> None:
-        self._answer, self._pause_s = answer, pause_s
+        self._answer, self._pause_s, self._reasoning = answer, pause_s, reasoning
+        self.thinking = bool(reasoning)
         self._loaded = False
         self._info = ModelInfo(
             name="fake",
@@ -48,6 +54,7 @@ class FakeModel:
             n_threads=1,
             n_threads_batch=1,
             flash_attention=False,
+            thinks=bool(reasoning),
         )
         self.asked: list[tuple[Message, ...]] = []
 
@@ -71,13 +78,22 @@ class FakeModel:
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
-    ) -> Iterator[PrefillProgress | TextDelta | GenerationFinished]:
+    ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         self.asked.append(tuple(messages))
         prompt_tokens = self.count_prompt(messages)
         yield PrefillProgress(prompt_tokens, prompt_tokens, 0.0)
-        said = 0
         text = self._answer if isinstance(self._answer, str) else self._answer(messages)
-        for word in text.splitlines(keepends=True) if "\n" in text else [w + " " for w in text.split(" ")]:
+        words = text.splitlines(keepends=True) if "\n" in text else [w + " " for w in text.split(" ")]
+        begun = messages[-1].content if messages and messages[-1].role == "assistant" else ""
+        thought = 0
+        for word in [] if begun else self._reasoning.split():
+            if cancel.cancelled:
+                break
+            time.sleep(self._pause_s)
+            thought += 1
+            yield ReasoningDelta(word + " ")
+        said = 0
+        for word in _after(begun, words):
             if cancel.cancelled or (sampling.max_tokens and said >= sampling.max_tokens):
                 break
             time.sleep(self._pause_s)
@@ -85,7 +101,29 @@ class FakeModel:
             yield TextDelta(word)
         reason: FinishReason
         reason = "cancelled" if cancel.cancelled else "length" if said == sampling.max_tokens else "stop"
-        yield GenerationFinished(reason, prompt_tokens, 0, said, 0.01, 100.0, 50.0, sampling.seed or 0)
+        yield GenerationFinished(
+            finish_reason=reason,
+            prompt_tokens=prompt_tokens,
+            cached_tokens=0,
+            completion_tokens=thought + said,
+            ttft_s=0.01,
+            prefill_tok_s=100.0,
+            decode_tok_s=50.0,
+            seed=sampling.seed or 0,
+            reasoning_tokens=thought,
+            reasoning_s=thought / 50,
+        )
 
     def close(self) -> None:
         self._loaded = False
+
+
+def _after(begun: str, words: list[str]) -> list[str]:
+    """What is left to say of `words` after `begun`; all of them when they do not begin with it."""
+    if not "".join(words).startswith(begun):
+        return words
+    left = []
+    for word in words:
+        left.append(word[len(begun) :])
+        begun = begun[len(word) :]
+    return [word for word in left if word]

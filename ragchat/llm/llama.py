@@ -5,7 +5,6 @@ It does not know about pipes: progress and text leave through callbacks, a cance
 
 from __future__ import annotations
 
-import codecs
 import ctypes
 import os
 import re
@@ -16,7 +15,9 @@ from typing import Any
 
 import llama_cpp as lib
 
+from ragchat.llm import reasoning
 from ragchat.llm.template import ChatTemplate, Piece
+from ragchat.llm.writer import Writer
 from ragchat.types import Sampling
 
 _PREFILL_STEP_S = 1.0
@@ -82,6 +83,19 @@ class Result:
     ttft_s: float
     prefill_tok_s: float
     decode_tok_s: float
+    reasoning_tokens: int = 0
+    reasoning_s: float = 0.0
+
+
+@dataclass(slots=True)
+class _Written:
+    """What came of one answer so far; `first_at` is when its first token was there (perf_counter)."""
+
+    finish_reason: str = "length"
+    tokens: int = 0
+    thoughts: int = 0
+    thoughts_s: float = 0.0
+    first_at: float = 0.0
 
 
 class Llama:
@@ -112,6 +126,7 @@ class Llama:
         self._context: Any = None
         self._past: list[int] = []
         self._read = 0  # how many of _past came as a prompt
+        self._step: tuple[int, int, int, float] | None = None  # being read: done, tokens, total, since when
         self.n_ctx = 0
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(self._model)
         self.n_params: int = lib.llama_model_n_params(self._model)
@@ -124,6 +139,14 @@ class Llama:
         self.bos = self._token_text(lib.llama_vocab_bos(self._vocab))
         self.eos = self._token_text(lib.llama_vocab_eos(self._vocab))
         self._controls = self._control_pattern()
+        self.markers = reasoning.find(
+            self.chat_template, lambda text: len(self.tokenize(text, special=True)) == 1
+        )
+        self._marker_tokens = {
+            token
+            for marker in (self.markers or reasoning.USUAL).all
+            for token in self.tokenize(marker, special=True)
+        }
 
     def open(self, n_ctx: int, n_batch: int, tuning: Tuning) -> None:
         """Make the context. Raises LlamaError when memory does not suffice."""
@@ -156,8 +179,13 @@ class Llama:
         """Tokens of a rendered prompt. Control tokens are those of the template only.
 
         The whole is tokenised at once, as the model saw it in training. Where somebody's text spells a control token, the text
-        is parted inside that word, and no tokeniser can join it again.
+        is parted inside that word, and no tokeniser can join it again. A line break at the end of an answer that goes on is
+        tokenised as it is in front of a word: many tokenisers join it with the one before when nothing follows.
         """
+        if pieces and pieces[-1].foreign and pieces[-1].text.endswith("\n"):
+            tokens = self.prompt_tokens([*pieces, Piece("x", False)])
+            if self._piece(tokens[-1]) == b"x":
+                return tokens[:-1]
         parts = [""]
         for piece in pieces:
             start = 0
@@ -169,14 +197,16 @@ class Llama:
                     start = middle
             parts[-1] += piece.text[start:]
         has_bos = bool(self.bos) and parts[0].startswith(self.bos)
-        tokens: list[int] = []
+        tokens = []
         for number, part in enumerate(parts):
             tokens += self.tokenize(part, special=True, add_bos=number == 0 and not has_bos)
         return tokens
 
-    def template(self, plain_source: str, *, thinking: bool) -> ChatTemplate:
+    def template(self, plain_source: str) -> ChatTemplate:
         """The model's own chat template, or the plain one. Raises TemplateError."""
-        return ChatTemplate(self.chat_template or plain_source, bos=self.bos, eos=self.eos, thinking=thinking)
+        return ChatTemplate(
+            self.chat_template or plain_source, bos=self.bos, eos=self.eos, markers=self.markers
+        )
 
     # --- generation ---------------------------------------------------------------------------------
 
@@ -187,8 +217,16 @@ class Llama:
         *,
         on_prefill: Callable[[int, int, float | None], None],
         on_text: Callable[[str], None],
+        on_reasoning: Callable[[str], None],
+        thoughts_open: bool = False,
+        spaces: int = 0,
     ) -> Result:
-        """Read the prompt (what the last one shared with it is kept), then write until an end. Raises LlamaError."""
+        """Read the prompt (what the last one shared with it is kept), then write until an end. Raises LlamaError.
+
+        `thoughts_open`: the prompt ends inside the thoughts; `spaces` as in `Writer`. Thoughts do not count against
+        sampling.max_tokens: they may take what the context has beside it, at least half; then they are ended. They are
+        ended too when the model would stop in the midst of them, so that there is an answer.
+        """
         if len(tokens) >= self.n_ctx:
             raise LlamaError("too_long", f"The prompt has {len(tokens)} tokens, the context {self.n_ctx}.")
         started = time.perf_counter()
@@ -196,41 +234,71 @@ class Llama:
         if not self._prefill(tokens, cached, on_prefill):
             return Result("cancelled", len(tokens), cached, 0, 0.0, 0.0, 0.0)
         prefill_s = time.perf_counter() - started
+        room = self.n_ctx - len(tokens)
+        limit = sampling.max_tokens or room
+        writer = Writer(
+            stop=sampling.stop,
+            on_text=on_text,
+            on_reasoning=on_reasoning,
+            markers=self.markers or reasoning.USUAL,
+            reasoning=thoughts_open,
+            spaces=spaces,
+        )
         sampler = self._sampler(sampling)
-        writer = _Writer(sampling.stop, on_text)
-        limit = sampling.max_tokens or self.n_ctx
-        written, reason, first_s = 0, "length", 0.0
         try:
-            while written < limit and len(self._past) < self.n_ctx:
-                token = lib.llama_sampler_sample(sampler, self._context, -1)
-                if not written:
-                    first_s = time.perf_counter() - started
-                if lib.llama_vocab_is_eog(self._vocab, token):
-                    reason = "stop"
-                    break
-                written += 1
-                if writer.feed(self._piece(token)):
-                    reason = "stop"
-                    break
-                if written == limit:
-                    break
-                if self._abort.is_set or self._decode([token]) == 2:
-                    reason = "cancelled"
-                    break
-            writer.finish()
+            written = self._write(sampler, writer, limit, thoughts_limit=room - min(limit, room // 2))
         finally:
             lib.llama_sampler_free(sampler)
-        decode_s = time.perf_counter() - started - first_s
-        read = len(tokens) - cached
+        decode_s = time.perf_counter() - written.first_at
+        read, n = len(tokens) - cached, written.tokens
         return Result(
-            finish_reason=reason,
+            finish_reason=written.finish_reason,
             prompt_tokens=len(tokens),
             cached_tokens=cached,
-            completion_tokens=written,
-            ttft_s=first_s,
+            completion_tokens=n,
+            ttft_s=written.first_at - started,
             prefill_tok_s=read / prefill_s if prefill_s > 0 else 0.0,
-            decode_tok_s=(written - 1) / decode_s if written > 1 and decode_s > 0 else 0.0,
+            decode_tok_s=(n - 1) / decode_s if n > 1 and decode_s > 0 else 0.0,
+            reasoning_tokens=written.thoughts,
+            reasoning_s=written.thoughts_s,
         )
+
+    def _write(self, sampler: Any, writer: Writer, limit: int, *, thoughts_limit: int) -> _Written:
+        """Write tokens until an end: `limit` of the answer at most, and before it about `thoughts_limit` of thoughts."""
+        written = _Written()
+        while len(self._past) < self.n_ctx:
+            token = lib.llama_sampler_sample(sampler, self._context, -1)
+            written.first_at = written.first_at or time.perf_counter()
+            thinking, ended = writer.reasoning, lib.llama_vocab_is_eog(self._vocab, token)
+            next_tokens = [] if ended else [token]
+            written.tokens += len(next_tokens)
+            if (ended and not thinking) or (not ended and writer.feed(self._piece(token))):
+                written.finish_reason = "stop"
+                break
+            if thinking or writer.reasoning:
+                written.thoughts = written.tokens
+                written.thoughts_s = time.perf_counter() - written.first_at
+            elif written.tokens - written.thoughts >= limit:
+                break
+            if writer.reasoning and (ended or written.thoughts >= thoughts_limit):
+                next_tokens += self._end_thoughts(writer)
+            if not next_tokens:
+                written.finish_reason = "stop"
+                break
+            if self._abort.is_set or self._decode(next_tokens) == 2:
+                written.finish_reason = "cancelled"
+                break
+        writer.finish()
+        return written
+
+    def _end_thoughts(self, writer: Writer) -> list[int]:
+        """Write the end of the thoughts for a model that does not find it; its tokens, none when they do not fit."""
+        end = (self.markers or reasoning.USUAL).end
+        tokens = self.tokenize(end, special=True)
+        if len(self._past) + 1 + len(tokens) >= self.n_ctx:
+            return []
+        writer.feed(end.encode())
+        return tokens
 
     def _keep_common_prefix(self, tokens: Sequence[int]) -> int:
         """Forget what does not begin `tokens`; how many tokens need not be read again.
@@ -256,6 +324,14 @@ class Llama:
         self, tokens: Sequence[int], start: int, on_prefill: Callable[[int, int, float | None], None]
     ) -> bool:
         """Read tokens[start:] in steps of about a second; False when cancelled."""
+        try:
+            return self._prefill_steps(tokens, start, on_prefill)
+        finally:
+            self._step = None
+
+    def _prefill_steps(
+        self, tokens: Sequence[int], start: int, on_prefill: Callable[[int, int, float | None], None]
+    ) -> bool:
         done, total = start, len(tokens)
         while done < total:
             if self._abort.is_set:
@@ -268,14 +344,28 @@ class Llama:
                 end = total if total - done <= self._n_batch else end - _BLOCK
             batch = list(tokens[done:end])
             began = time.perf_counter()
+            self._step = (done, len(batch), total, began)
             if self._decode(batch) == 2:
                 return False
             done += len(batch)
             self._read = done
             if len(batch) >= _BLOCK:
                 self._prefill_rate = len(batch) / (time.perf_counter() - began)
+        self._step = None
         on_prefill(total, total, 0.0)
         return True
+
+    def reading(self) -> tuple[int, int, float | None] | None:
+        """How far the prompt is read, as `on_prefill` tells it; None when none is. Any thread may ask.
+
+        Inside a step, which takes long on a slow machine, it is what the rate so far lets expect.
+        """
+        if (step := self._step) is None:
+            return None
+        done, size, total, began = step
+        rate = self._prefill_rate
+        done += min(size, int(rate * (time.perf_counter() - began)))
+        return done, total, (total - done) / rate if rate else None
 
     def _decode(self, tokens: list[int]) -> int:
         """0 done, 2 aborted (the KV cache is then as before). Raises LlamaError otherwise."""
@@ -313,11 +403,13 @@ class Llama:
         return chain
 
     def _piece(self, token: int) -> bytes:
+        """Text of a token; control tokens have none, unless they mark thoughts."""
+        special = token in self._marker_tokens
         buffer = ctypes.create_string_buffer(64)
-        n = lib.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)
+        n = lib.llama_token_to_piece(self._vocab, token, buffer, 64, 0, special)
         if n < 0:
             buffer = ctypes.create_string_buffer(-n)
-            n = lib.llama_token_to_piece(self._vocab, token, buffer, -n, 0, False)
+            n = lib.llama_token_to_piece(self._vocab, token, buffer, -n, 0, special)
         return buffer.raw[:n]
 
     # --- measuring ----------------------------------------------------------------------------------
@@ -445,38 +537,6 @@ class Llama:
             if texts
             else None
         )
-
-
-class _Writer:
-    """Bytes of tokens to text: whole characters only, stop texts never shown, their beginnings held back."""
-
-    def __init__(self, stop: Sequence[str], on_text: Callable[[str], None]) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stop = [text for text in stop if text]
-        self._on_text = on_text
-        self._held = ""
-
-    def feed(self, data: bytes) -> bool:
-        """True when a stop text was written."""
-        self._held += self._decoder.decode(data)
-        found = [at for text in self._stop if (at := self._held.find(text)) >= 0]
-        if found:
-            self._held = self._held[: min(found)]
-            self.finish()
-            return True
-        keep = max(
-            (n for text in self._stop for n in range(1, len(text)) if self._held.endswith(text[:n])),
-            default=0,
-        )
-        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
-        if ready:
-            self._on_text(ready)
-        return False
-
-    def finish(self) -> None:
-        text, self._held = self._held, ""
-        if text:
-            self._on_text(text)
 
 
 def _thread_candidates() -> list[int]:

@@ -16,11 +16,11 @@ from typing import BinaryIO
 
 from ragchat.llm import wire
 from ragchat.llm.llama import AbortFlag, Llama, LlamaError, Tuning
-from ragchat.llm.template import PLAIN_FORMATS, ChatTemplate, Piece, TemplateError
+from ragchat.llm.template import PLAIN_FORMATS, ChatTemplate, Piece, TemplateError, spaces_after
 from ragchat.pipes import child_pipes, read_frame, write_frame
 from ragchat.types import Message, Sampling
 
-BEAT_S = 0.5
+BEAT_S = 0.4
 TEMPLATE_S = 5.0
 """A template that renders longer than this is taken for endless, and the process ends."""
 
@@ -48,8 +48,12 @@ class Worker:
                 self._abort.set()
 
     def beat(self) -> None:
-        if request := self._request:
-            self.reply(wire.Beat(request))
+        """Say that the request is being worked on, and how far its prompt is read."""
+        with self._writing:  # looked at inside the lock: what is said later must not be behind it
+            if request := self._request:
+                read = self._llama.reading() if self._llama else None
+                sign = wire.Prefilled(request, *read) if read else wire.Beat(request)
+                write_frame(self._replies, wire.encode(sign))
 
     def execute(self, command: wire.Commands) -> None:
         """Work on one request; whatever goes wrong is a reply."""
@@ -77,8 +81,8 @@ class Worker:
                 self.reply(
                     wire.Counted(request, tuple(len(llama.tokenize(text, special=False)) for text in texts))
                 )
-            case wire.CountPrompt(id=request, turns=turns):
-                pieces = self._render(request, turns)
+            case wire.CountPrompt(id=request, turns=turns, thinking=thinking):
+                pieces = self._render(request, _messages(turns), thinking)
                 rendered = "".join(piece.text for piece in pieces)
                 self.reply(wire.Counted(request, (len(self._loaded().prompt_tokens(pieces)),), rendered))
             case wire.Generate():
@@ -114,7 +118,7 @@ class Worker:
             llama.open(n_ctx, command.n_batch, tuning)
             plain = PLAIN_FORMATS.get(command.plain_format, "")
             if llama.chat_template or plain:
-                self._template = llama.template(plain, thinking=command.thinking)
+                self._template = llama.template(plain)
         except BaseException:
             llama.close()
             raise
@@ -130,6 +134,7 @@ class Worker:
                 size_bytes=llama.size_bytes,
                 has_chat_template=bool(llama.chat_template),
                 prompt_format="the model's own" if llama.chat_template else command.plain_format,
+                thinks=llama.markers is not None,
                 n_threads=tuning.n_threads,
                 n_threads_batch=tuning.n_threads_batch,
                 flash_attention=tuning.flash_attention,
@@ -140,8 +145,8 @@ class Worker:
         )
 
     def _generate(self, command: wire.Generate) -> None:
-        llama, request = self._loaded(), command.id
-        tokens = llama.prompt_tokens(self._render(request, command.turns))
+        llama, request, messages = self._loaded(), command.id, _messages(command.turns)
+        pieces = self._render(request, messages, command.thinking)
         sampling = Sampling(
             temperature=command.temperature,
             top_k=command.top_k,
@@ -153,10 +158,13 @@ class Worker:
             stop=command.stop,
         )
         result = llama.generate(
-            tokens,
+            llama.prompt_tokens(pieces),
             sampling,
             on_prefill=lambda done, total, eta: self.reply(wire.Prefilled(request, done, total, eta)),
-            on_text=lambda text: self.reply(wire.Delta(request, text)),
+            on_text=lambda text: self.reply(wire.Delta(request, text, False)),
+            on_reasoning=lambda text: self.reply(wire.Delta(request, text, True)),
+            thoughts_open=self._template is not None and self._template.opens_thoughts(pieces),
+            spaces=spaces_after(messages),
         )
         self.reply(
             wire.Finished(
@@ -168,18 +176,19 @@ class Worker:
                 ttft_s=result.ttft_s,
                 prefill_tok_s=result.prefill_tok_s,
                 decode_tok_s=result.decode_tok_s,
+                reasoning_tokens=result.reasoning_tokens,
+                reasoning_s=result.reasoning_s,
             )
         )
 
-    def _render(self, request: int, turns: tuple[wire.Turn, ...]) -> list[Piece]:
+    def _render(self, request: int, messages: list[Message], thinking: bool) -> list[Piece]:
         if self._template is None:
             raise LlamaError("format", "The model has no chat template, so its prompt format must be chosen.")
-        messages = [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
         clock = threading.Timer(TEMPLATE_S, self._give_up, [request])
         clock.daemon = True
         clock.start()
         try:
-            return self._template.render(messages)
+            return self._template.render(messages, thinking=thinking)
         finally:
             clock.cancel()
 
@@ -195,6 +204,10 @@ class Worker:
         if self._llama is None:
             raise LlamaError("internal", "No model is loaded.")
         return self._llama
+
+
+def _messages(turns: tuple[wire.Turn, ...]) -> list[Message]:
+    return [Message(turn.role, turn.content) for turn in turns]  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -11,8 +11,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from ragchat.llm.reasoning import Markers
 from ragchat.types import Message
+
+if TYPE_CHECKING:
+    from jinja2.nodes import Node
+    from jinja2.parser import Parser
 
 PLAIN_FORMATS = {
     "chatml": (
@@ -56,46 +62,83 @@ class Piece:
 class ChatTemplate:
     """A compiled template."""
 
-    def __init__(self, source: str, *, bos: str, eos: str, thinking: bool = False) -> None:
-        """Raises TemplateError when `source` does not compile."""
+    def __init__(self, source: str, *, bos: str, eos: str, markers: Markers | None = None) -> None:
+        """`markers` are those of a model that can think. Raises TemplateError when `source` does not compile."""
         import jinja2
+        from jinja2.ext import Extension
         from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        class Generation(Extension):
+            """`{% generation %}` marks for a trainer what the model wrote; here it means nothing."""
+
+            tags = {"generation"}  # noqa: RUF012
+
+            def parse(self, parser: Parser) -> list[Node]:
+                next(parser.stream)
+                return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True,
             lstrip_blocks=True,
-            extensions=["jinja2.ext.loopcontrols"],
+            extensions=["jinja2.ext.loopcontrols", Generation],
             undefined=jinja2.ChainableUndefined,
         )
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-        self._variables = {"bos_token": bos, "eos_token": eos, "enable_thinking": thinking, "tools": None}
+        self._variables = {"bos_token": bos, "eos_token": eos, "tools": None}
+        self._markers = markers
         try:
             self._template = environment.from_string(source)
         except (jinja2.TemplateError, RecursionError) as error:
             raise TemplateError(f"its chat template does not compile: {error}") from error
 
-    def render(self, messages: Sequence[Message]) -> list[Piece]:
-        """The prompt for `messages`, ending where the answer begins. Raises TemplateError.
+    def render(self, messages: Sequence[Message], *, thinking: bool = False) -> list[Piece]:
+        """The prompt for `messages`, ending where the answer begins, or goes on. Raises TemplateError.
 
-        A template without a place for instructions, or which insists that turns alternate, gets the instructions in front of
-        the first question.
+        When they end with an assistant's turn that says something, the prompt ends with its text, without the white space at
+        its end that a model writes together with the next word (see `spaces_after`). Such a model has thought before; the
+        thoughts themselves are not shown to it again. Without `thinking` an answer begins behind its thoughts, whatever the
+        template does. A template without a place for instructions, or which insists that turns alternate, gets the
+        instructions in front of the first question.
         """
+        begun = ""
+        if messages and messages[-1].role == "assistant":
+            text, messages = messages[-1].content, messages[:-1]
+            begun = text.rstrip(" ") if text.strip() else ""
+        thinking = thinking and not begun
         try:
-            return self._render(messages)
+            pieces = self._render(messages, thinking)
         except TemplateError:
-            if messages and messages[0].role == "system" and len(messages) > 1:
-                first, second, *rest = messages
-                return self._render([Message(second.role, f"{first.content}\n\n{second.content}"), *rest])
-            raise
+            if not messages or messages[0].role != "system" or len(messages) < 2:
+                raise
+            first, second, *rest = messages
+            joined = Message(second.role, f"{first.content}\n\n{second.content}")
+            pieces = self._render([joined, *rest], thinking)
+        if not thinking and self._markers:
+            end = self._markers.end if self.opens_thoughts(pieces) else self._markers.skip
+            pieces.append(Piece(end, False))
+        pieces.append(Piece(begun, True))
+        return [piece for piece in pieces if piece.text]
 
-    def _render(self, messages: Sequence[Message]) -> list[Piece]:
+    def opens_thoughts(self, pieces: Sequence[Piece]) -> bool:
+        """Whether a prompt ends inside the thoughts of the model."""
+        if self._markers is None or not pieces or pieces[-1].foreign:
+            return False
+        return self._markers.left_open(pieces[-1].text)
+
+    def _render(self, messages: Sequence[Message], thinking: bool) -> list[Piece]:
         import jinja2
 
         marks = [f"\ue000{secrets.token_hex(8)}\ue001" for _ in messages]
         turns = [{"role": m.role, "content": mark} for m, mark in zip(messages, marks, strict=True)]
         try:
-            text = self._template.render(messages=turns, add_generation_prompt=True, **self._variables)
+            text = self._template.render(
+                messages=turns,
+                add_generation_prompt=True,
+                enable_thinking=thinking,
+                thinking=thinking,
+                **self._variables,
+            )
         except (
             jinja2.TemplateError,
             TypeError,
@@ -118,6 +161,14 @@ class ChatTemplate:
             pieces += [Piece(before, False), Piece(message.content, True)]
         pieces.append(Piece(text, False))
         return [piece for piece in pieces if piece.text]
+
+
+def spaces_after(messages: Sequence[Message]) -> int:
+    """How many spaces at the end of an answer that goes on `ChatTemplate.render` leaves out: they stand there already."""
+    if not messages or messages[-1].role != "assistant":
+        return 0
+    text = messages[-1].content
+    return len(text) - len(text.rstrip(" ")) if text.strip() else 0
 
 
 def _refuse(reason: str) -> None:

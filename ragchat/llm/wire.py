@@ -28,7 +28,6 @@ class Load(Command, frozen=True):
     n_threads_batch: int
     flash_attention: str  # "on", "off", ""
     plain_format: str
-    thinking: bool
 
 
 class Count(Command, frozen=True):
@@ -39,11 +38,13 @@ class Count(Command, frozen=True):
 class CountPrompt(Command, frozen=True):
     id: int
     turns: tuple[Turn, ...]
+    thinking: bool
 
 
 class Generate(Command, frozen=True):
     id: int
     turns: tuple[Turn, ...]
+    thinking: bool
     temperature: float
     top_k: int
     top_p: float
@@ -83,6 +84,7 @@ class Loaded(Reply, frozen=True):
     size_bytes: int
     has_chat_template: bool
     prompt_format: str
+    thinks: bool
     n_threads: int
     n_threads_batch: int
     flash_attention: bool
@@ -104,6 +106,7 @@ class Prefilled(Reply, frozen=True):
 
 class Delta(Reply, frozen=True):
     text: str
+    reasoning: bool
 
 
 class Finished(Reply, frozen=True):
@@ -114,6 +117,8 @@ class Finished(Reply, frozen=True):
     ttft_s: float
     prefill_tok_s: float
     decode_tok_s: float
+    reasoning_tokens: int
+    reasoning_s: float
 
 
 class Failed(Reply, frozen=True):

@@ -8,21 +8,20 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
 from ragchat.retrieval.search import Searcher, SearchResult
 from ragchat.session import attachment as attached
-from ragchat.session import citations, packing, prompt, query
+from ragchat.session import packing, prompt, query
 from ragchat.session.attachment import Attachment
 from ragchat.session.events import (
-    AnswerFinished,
     HitsFound,
     MessageStored,
     PromptReady,
     QueryUsed,
     SessionEvent,
 )
+from ragchat.session.record import Record, turns_of
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean, clean_line
@@ -30,14 +29,13 @@ from ragchat.types import (
     CancelToken,
     ChatModel,
     Citation,
-    FinishReason,
+    Compaction,
     Generation,
     GenerationFinished,
     Hit,
     Message,
-    MessageState,
-    ModelInfo,
     PrefillProgress,
+    ReasoningDelta,
     Sampling,
     StoredMessage,
     TextDelta,
@@ -51,7 +49,6 @@ NO_ROOM = (
 DECLINED = "Your documents hold nothing that answers this question."
 SURE = 0.3
 """Confidence from which the documents are taken to speak of what was asked for."""
-SAVE_EVERY_S = 0.5
 LONGEST_TITLE = 60
 
 
@@ -68,6 +65,7 @@ class AskOptions:
     passage_share: float = 0.5
     min_match: float = 0.4
     strict: bool = False
+    thinking: bool = False
     instructions: str = ""
     packings: Mapping[str, packing.Packing] = field(default_factory=dict)
 
@@ -91,6 +89,20 @@ class _Asked:
     files: tuple[Attachment, ...]
     pinned: tuple[Hit, ...]
 
+    @classmethod
+    def of(
+        cls,
+        question: str,
+        text: str = "",
+        files: Sequence[Attachment] = (),
+        pinned: Sequence[Hit] = (),
+    ) -> _Asked:
+        """Raises UsageError for an empty question."""
+        asked = cls(clean(question).strip(), clean(text), tuple(files), tuple(pinned))
+        if not asked.question:
+            raise UsageError("There is no question.", "Type one.")
+        return asked
+
     @property
     def brings_text(self) -> bool:
         return bool(self.text or self.files or self.pinned)
@@ -108,6 +120,7 @@ class ChatSession:
     ) -> None:
         """Without `chats` nothing is stored (a question from a script)."""
         self._chats, self._model, self._options = chats, model, options
+        model.thinking = options.thinking
         self._names = tuple(store.name for store in knowledge_bases)
         self._searcher = Searcher(knowledge_bases) if knowledge_bases else None
 
@@ -122,6 +135,7 @@ class ChatSession:
         conversation_id: int,
         question: str,
         *,
+        parent_id: int | None = None,
         attachment: str = "",
         files: Sequence[Attachment] = (),
         pinned: Sequence[Hit] = (),
@@ -129,17 +143,81 @@ class ChatSession:
     ) -> Iterator[SessionEvent]:
         """Answer a question in a conversation. Events as `session.events` lists them. Raises RagchatError.
 
-        `attachment` is text without a name, `files` are cited by theirs; with `pinned` passages no others are looked for.
+        It comes after `parent_id`: None for the branch that is shown, 0 for the beginning of another one. `attachment` is text
+        without a name, `files` are cited by theirs; with `pinned` passages no others are looked for.
         """
-        asked = _Asked(clean(question).strip(), clean(attachment), tuple(files), tuple(pinned))
-        if not asked.question:
-            raise UsageError("There is no question.", "Type one.")
-        record = _Record(self._chats, conversation_id, cites=bool(self._searcher or files or pinned))
-        earlier = record.earlier()
-        stored = record.begin(asked)
+        asked = _Asked.of(question, attachment, files, pinned)
+        record = Record(self._chats, conversation_id, cites=bool(self._searcher or files or pinned))
+        earlier = self._earlier(conversation_id, parent_id)
+        names = attached.names_of(asked.files, asked.pinned)
+        stored = record.begin(attached.stored_question(asked.question, asked.text, names), parent_id)
+        yield from self._recorded(record, stored, self._answer(record, asked, earlier, cancel))
+
+    def regenerate(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
+        """Another answer to the question of a stored one, beside it. Events as those of `ask`. Raises RagchatError.
+
+        Documents are searched anew. What was attached to the question is not there any more, so a question that had something
+        attached is answered from the prompt that is recorded.
+        """
+        assert self._chats
+        old = self._chats.message(answer_id)
+        question = self._chats.message(old.parent_id)
+        record = Record(self._chats, old.conversation_id, cites=bool(old.citation_count or self._searcher))
+        recorded = self._chats.generation(answer_id)
+        if recorded and recorded.prompt and _has_attachment(question.content, recorded):
+            answer = self._answer_recorded(record, answer_id, recorded, cancel)
+        else:
+            earlier = self._chats.branch_to(question.parent_id)
+            answer = self._answer(record, _Asked.of(question.content), earlier, cancel)
+        yield from self._recorded(record, record.begin_again(question.id), answer)
+
+    def continue_answer(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
+        """Go on with an answer that was cut or stopped; events as those of `ask`, with the new text. Raises RagchatError."""
+        assert self._chats
+        old = self._chats.message(answer_id)
+        recorded = self._chats.generation(answer_id)
+        if recorded is None or not recorded.prompt or not old.content:
+            raise UsageError("There is nothing here to go on from.", "r answers the question anew.")
+        record = Record(self._chats, old.conversation_id, cites=bool(old.citation_count))
+        so_far = Message("assistant", _without_notice(old.content))
+        again = replace(recorded, prompt=(*recorded.prompt, so_far))
+        stored = record.resume(old)
+        yield from self._recorded(record, stored, self._answer_recorded(record, answer_id, again, cancel))
+
+    def preview(
+        self,
+        question: str,
+        *,
+        conversation_id: int = 0,
+        parent_id: int | None = None,
+        attachment: str = "",
+        files: Sequence[Attachment] = (),
+        pinned: Sequence[Hit] = (),
+        cancel: CancelToken,
+    ) -> Preview:
+        """The prompt that `ask` would send (0: in a new chat); nothing is stored or generated. Raises RagchatError."""
+        asked = _Asked.of(question, attachment, files, pinned)
+        earlier = self._earlier(conversation_id, parent_id) if conversation_id else []
+        used, found = self._retrieve(asked, [m.content for m in earlier if m.role == "user"])
+        for _ in self._model.load(cancel):
+            pass
+        packed = self._pack(asked, earlier, found)
+        return Preview(used, found, packed, self._model.render_prompt(packed.messages))
+
+    def _earlier(self, conversation_id: int, parent_id: int | None) -> list[StoredMessage]:
+        if not self._chats:
+            return []
+        return (
+            self._chats.messages(conversation_id) if parent_id is None else self._chats.branch_to(parent_id)
+        )
+
+    def _recorded(
+        self, record: Record, stored: MessageStored, answer: Iterator[SessionEvent]
+    ) -> Iterator[SessionEvent]:
+        """Pass on what an answer says; whatever ends it is stored."""
         try:
             yield stored
-            yield from self._answer(record, asked, earlier, cancel)
+            yield from answer
         except CancelledError:
             yield record.finish("cancelled", (), Timings(), 0, from_documents=False)
         except RagchatError as error:
@@ -149,28 +227,9 @@ class ChatSession:
             record.fail("", state="interrupted")
             raise
 
-    def preview(
-        self,
-        question: str,
-        *,
-        attachment: str = "",
-        files: Sequence[Attachment] = (),
-        pinned: Sequence[Hit] = (),
-        cancel: CancelToken,
-    ) -> Preview:
-        """The prompt that `ask` would send for a first question; nothing is stored or generated. Raises RagchatError."""
-        asked = _Asked(clean(question).strip(), clean(attachment), tuple(files), tuple(pinned))
-        if not asked.question:
-            raise UsageError("There is no question.", "Type one.")
-        used, found = self._retrieve(asked, [])
-        for _ in self._model.load(cancel):
-            pass
-        packed = self._pack(asked, (), found)
-        return Preview(used, found, packed, self._model.render_prompt(packed.messages))
-
     def _answer(
         self,
-        record: _Record,
+        record: Record,
         asked: _Asked,
         earlier: Sequence[StoredMessage],
         cancel: CancelToken,
@@ -188,13 +247,9 @@ class ChatSession:
         loading = time.perf_counter()
         yield from self._model.load(cancel)
         loaded = time.perf_counter() - loading
-        info = self._model.info
-        assert info
-        packed = self._pack(asked, _turns(earlier), found)
-        sampling = self._options.sampling
-        if sampling.seed is None:
-            sampling = replace(sampling, seed=secrets.randbelow(2**31))
-        record.plan(self._generation(info, used, packed, sampling, found), packed.citations)
+        packed = self._pack(asked, earlier, found)
+        generation = self._generation(used, packed, found)
+        record.plan(generation, packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
         if has_documents and not packed.citations and not asked.brings_text:
             if found.relevant and self._options.strict:
@@ -206,18 +261,55 @@ class ChatSession:
             notice = f"{NO_ROOM if found.relevant else NOT_FROM_DOCUMENTS}\n\n"
             record.say(notice)
             yield TextDelta(notice)
+        yield from self._generate(record, generation, packed.citations, cancel, started + loaded)
+
+    def _answer_recorded(
+        self, record: Record, answer_id: int, generation: Generation, cancel: CancelToken
+    ) -> Iterator[SessionEvent]:
+        """Answer from the prompt that an earlier answer had, with its passages."""
+        assert self._chats
+        offered = self._chats.citations(answer_id)
+        goes_on = generation.prompt[-1].role == "assistant"
+        yield QueryUsed(generation.query, (), generation.knowledge_bases)
+        yield from self._model.load(cancel)
+        started = time.perf_counter()
+        if not goes_on:
+            generation = replace(generation, sampling=self._seeded())
+            record.plan(generation, offered)
+        tokens = self._model.count_prompt(generation.prompt)
+        info = self._model.info
+        assert info
+        if tokens + prompt.SMALLEST_ANSWER > info.n_ctx:
+            raise PromptTooLongError(
+                f"The prompt with the answer so far has {tokens} tokens; the context holds {info.n_ctx}.",
+                "Raise model.n_ctx, or ask for the rest in a new question.",
+            )
+        yield PromptReady(generation.parts, tokens, info.n_ctx, tuple(offered), generation.left_out)
+        yield from self._generate(record, generation, offered, cancel, started)
+
+    def _generate(
+        self,
+        record: Record,
+        generation: Generation,
+        offered: Sequence[Citation],
+        cancel: CancelToken,
+        started: float,
+    ) -> Iterator[SessionEvent]:
         first_s = 0.0
-        for event in self._model.generate(packed.messages, sampling, cancel=cancel):
+        for event in self._model.generate(generation.prompt, generation.sampling, cancel=cancel):
             match event:
                 case TextDelta(text=text):
-                    first_s = first_s or time.perf_counter() - started - loaded
+                    first_s = first_s or time.perf_counter() - started
                     record.say(text)
+                    yield event
+                case ReasoningDelta(text=text):
+                    record.think(text)
                     yield event
                 case PrefillProgress():
                     yield event
                 case GenerationFinished():
                     timings = Timings(
-                        retrieval_s=found.retrieval_s,
+                        retrieval_s=generation.retrieval_s,
                         ttft_s=first_s,
                         prefill_tok_s=event.prefill_tok_s,
                         decode_tok_s=event.decode_tok_s,
@@ -227,19 +319,27 @@ class ChatSession:
                     )
                     yield record.finish(
                         event.finish_reason,
-                        packed.citations,
+                        offered,
                         timings,
                         event.seed,
-                        from_documents=bool(packed.citations),
+                        from_documents=bool(offered),
+                        reasoning_s=event.reasoning_s,
+                        reasoning_tokens=event.reasoning_tokens,
                     )
+
+    def _seeded(self) -> Sampling:
+        """The sampling of the options, with a seed drawn where none was chosen."""
+        sampling = self._options.sampling
+        return sampling if sampling.seed is not None else replace(sampling, seed=secrets.randbelow(2**31))
 
     def _retrieve(self, asked: _Asked, earlier: Sequence[str]) -> tuple[QueryUsed, HitsFound]:
         languages = self._searcher.languages() if self._searcher else ("en",)
         built = query.build(asked.question, earlier, languages)
         result = SearchResult((), 0.0, 0.0)
         if self._searcher and not asked.pinned:
+            k = packing.hits_wanted(self._options.packings.values(), self._options.k)
             result = self._searcher.search(
-                built.text, self._options.k, weights=built.weights, follow_up=bool(built.topic)
+                built.text, k, weights=built.weights, follow_up=bool(built.topic)
             )
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
         relevant = bool(result.hits) and (
@@ -250,9 +350,10 @@ class ChatSession:
             hits, relevant or bool(asked.pinned), result.took_s
         )
 
-    def _pack(self, asked: _Asked, history: Sequence[Message], found: HitsFound) -> prompt.PackedPrompt:
+    def _pack(self, asked: _Asked, earlier: Sequence[StoredMessage], found: HitsFound) -> prompt.PackedPrompt:
         info = self._model.info
         assert info
+        compaction = self._compaction(earlier)
         hits = found.hits if found.relevant and not asked.pinned else ()
         way = packing.for_model(info, self._options.packings, passages=self._options.passages)
         brought = attached.prepare(
@@ -269,11 +370,13 @@ class ChatSession:
             self._model,
             asked.question,
             n_ctx=info.n_ctx,
-            history=history,
+            history=turns_of(earlier, compaction),
+            summary=compaction.summary if compaction else "",
             hits=hits,
             packing=way,
             passage_share=self._options.passage_share,
             answer_tokens=self._options.sampling.max_tokens,
+            thinks=info.thinks and self._options.thinking,
             instructions=self._options.instructions,
             attachment=brought.text,
         )
@@ -283,14 +386,14 @@ class ChatSession:
             left_out=(*packed.left_out, *brought.left_out),
         )
 
-    def _generation(
-        self,
-        info: ModelInfo,
-        used: QueryUsed,
-        packed: prompt.PackedPrompt,
-        sampling: Sampling,
-        found: HitsFound,
-    ) -> Generation:
+    def _compaction(self, earlier: Sequence[StoredMessage]) -> Compaction | None:
+        if not self._chats or not earlier:
+            return None
+        return self._chats.compaction_in(earlier[0].conversation_id, [message.id for message in earlier])
+
+    def _generation(self, used: QueryUsed, packed: prompt.PackedPrompt, found: HitsFound) -> Generation:
+        info = self._model.info
+        assert info
         return Generation(
             model=info.name,
             model_path=info.path,
@@ -299,91 +402,20 @@ class ChatSession:
             query=" ".join([used.query, *(f"({term})" for term in used.topic)]),
             prompt=packed.messages,
             left_out=packed.left_out,
-            sampling=sampling,
+            sampling=self._seeded(),
             retrieval_s=found.retrieval_s,
+            parts=packed.parts,
+            n_ctx=packed.n_ctx,
         )
 
 
-class _Record:
-    """What is stored of one question and its answer. Without a store it only remembers."""
-
-    def __init__(self, chats: ChatStore | None, conversation_id: int, *, cites: bool) -> None:
-        """`cites`: documents were asked. In any other answer "[1, 2]" is just what it says."""
-        self._chats, self._conversation_id, self._cites = chats, conversation_id, cites
-        self._answer_id = 0
-        self._parts: list[str] = []
-        self._saved_at = 0.0
-        self._over = False
-
-    def earlier(self) -> list[StoredMessage]:
-        return self._chats.messages(self._conversation_id) if self._chats else []
-
-    def begin(self, asked: _Asked) -> MessageStored:
-        if not self._chats:
-            return MessageStored(0, 0, 0)
-        names = attached.names_of(asked.files, asked.pinned)
-        content = attached.stored_question(asked.question, asked.text, names)
-        question = self._chats.add_user_message(self._conversation_id, content)
-        self._answer_id = self._chats.begin_answer(self._conversation_id).id
-        return MessageStored(self._conversation_id, question.id, self._answer_id)
-
-    def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
-        if self._chats:
-            self._chats.save_generation(
-                self._answer_id, generation, [replace(c, used=False) for c in offered]
-            )
-
-    def say(self, text: str) -> None:
-        self._parts.append(text)
-        now = time.monotonic()
-        if self._chats and now - self._saved_at >= SAVE_EVERY_S:
-            self._saved_at = now
-            self._chats.update_answer(self._answer_id, "".join(self._parts))
-
-    def finish(
-        self,
-        reason: FinishReason,
-        offered: Sequence[Citation],
-        timings: Timings,
-        seed: int,
-        *,
-        from_documents: bool,
-    ) -> AnswerFinished:
-        text, bound = "".join(self._parts), tuple(offered)
-        if self._cites:
-            text, bound = citations.bind(text, offered)
-        if self._chats:
-            self._chats.finish_answer(
-                self._answer_id,
-                text,
-                state="cancelled" if reason == "cancelled" else "complete",
-                finish_reason=reason,
-                used=[citation.n for citation in bound if citation.used],
-                quotes={citation.n: citation.quote for citation in bound},
-                timings=timings,
-                seed=seed,
-            )
-        self._over = True
-        return AnswerFinished(
-            self._conversation_id, self._answer_id, text, reason, bound, from_documents, timings, seed
-        )
-
-    def fail(self, sentence: str, *, state: MessageState = "error") -> None:
-        if self._chats and not self._over:
-            self._chats.finish_answer(
-                self._answer_id, "".join(self._parts), state=state, finish_reason="error", error=sentence
-            )
+def _has_attachment(question: str, recorded: Generation) -> bool:
+    """Whether more was asked than the question says: it names what was attached, or text was piped in."""
+    return "\n\n(attached: " in question or any(part.name == "attached text" for part in recorded.parts)
 
 
-def _turns(earlier: Sequence[StoredMessage]) -> list[Message]:
-    """Whole exchanges, oldest first: a question whose answer failed is left out with it."""
-    turns: list[Message] = []
-    for asked, answered in pairwise(earlier):
-        if (
-            asked.role == "user"
-            and answered.role == "assistant"
-            and answered.content
-            and answered.state != "error"
-        ):
-            turns += [Message("user", asked.content), Message("assistant", answered.content)]
-    return turns
+def _without_notice(answer: str) -> str:
+    """The model's own words."""
+    for notice in (NOT_FROM_DOCUMENTS, NO_ROOM):
+        answer = answer.removeprefix(f"{notice}\n\n")
+    return answer

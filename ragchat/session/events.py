@@ -1,6 +1,7 @@
 """What `ChatSession.ask` says while it works, in this order; `match` on them.
 
-MessageStored, QueryUsed, HitsFound, LoadProgress*, PromptReady, PrefillProgress*, TextDelta*, AnswerFinished.
+MessageStored, QueryUsed, HitsFound, LoadProgress*, PromptReady, PrefillProgress*,
+ReasoningDelta*, TextDelta*, AnswerFinished.
 Errors are raised, after everything that is known has been stored.
 """
 
@@ -8,7 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ragchat.types import Citation, FinishReason, Hit, LoadProgress, PrefillProgress, TextDelta, Timings
+from ragchat.types import (
+    Citation,
+    FinishReason,
+    Hit,
+    LoadProgress,
+    PrefillProgress,
+    PromptPart,
+    ReasoningDelta,
+    TextDelta,
+    Timings,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +50,6 @@ class HitsFound:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptPart:
-    """A part of the prompt and its size: "instructions", "history", "passage 1", "question", "template"."""
-
-    name: str
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class PromptReady:
     """The prompt is packed. `left_out` says in sentences what did not fit; prompt_tokens never exceeds n_ctx."""
 
@@ -69,6 +72,9 @@ class AnswerFinished:
     from_documents: bool
     timings: Timings
     seed: int
+    reasoning: str = ""
+    reasoning_s: float = 0.0
+    reasoning_tokens: int = 0
 
 
 SessionEvent = (
@@ -78,6 +84,7 @@ SessionEvent = (
     | LoadProgress
     | PromptReady
     | PrefillProgress
+    | ReasoningDelta
     | TextDelta
     | AnswerFinished
 )

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ragchat.errors import PromptTooLongError
-from ragchat.session.events import PromptPart
-from ragchat.session.packing import Packing, Passage, for_size, pack_hits, render
-from ragchat.types import ChatModel, Citation, Hit, Message
+from ragchat.session.packing import Packing, Passage, pack_hits, render
+from ragchat.types import ChatModel, Citation, Hit, Message, PromptPart
 
 REVISION = "5"
 """Changes with every wording below; evaluation keys its runs by it."""
@@ -34,6 +33,7 @@ WORDINGS = {
     ),
 }
 """Instructions by the name that a `Packing` gives as its wording."""
+SUMMARY_OPENING = "What was said before in this chat, in short:"
 _EXAMPLE = (
     Message(
         "user",
@@ -63,11 +63,6 @@ class PackedPrompt:
     left_out: tuple[str, ...]
 
 
-def passages_for(n_params: int) -> int:
-    """How many passages a model of this size is given where nobody measured it."""
-    return for_size(n_params).passages
-
-
 def pack(
     model: ChatModel,
     question: str,
@@ -77,19 +72,19 @@ def pack(
     hits: Sequence[Hit] = (),
     passage_share: float,
     answer_tokens: int,
-    passages: int = 0,
-    packing: Packing | None = None,
+    packing: Packing,
     instructions: str = "",
+    summary: str = "",
+    thinks: bool = False,
     attachment: str = "",
 ) -> PackedPrompt:
     """Fit everything into n_ctx. `answer_tokens` is the longest answer wished for (0: no limit). Raises PromptTooLongError.
 
-    Without a `packing` the first `passages` hits are packed whole.
+    `summary` stands for turns before `history`. What a model `thinks` before it answers needs room, too.
     """
-    packing = packing or Packing(max(1, passages))
-    system = _system(instructions, packing, with_passages=bool(hits))
+    system = _system(instructions, packing, summary, with_passages=bool(hits))
     base = model.count_prompt([system, Message("user", _ask(question, [], attachment))])
-    reserve = max(SMALLEST_ANSWER, min(answer_tokens or n_ctx, n_ctx // 4))
+    reserve = n_ctx // 2 if thinks else max(SMALLEST_ANSWER, min(answer_tokens or n_ctx, n_ctx // 4))
     if base + SMALLEST_ANSWER > n_ctx:
         raise PromptTooLongError(
             f"The question{' with the attached text' if attachment else ''} has {base} tokens; the context holds {n_ctx}, and"
@@ -113,7 +108,7 @@ def pack(
     turns = _newest_turns(model, history, room - sum(sizes))
     dropped = 0
     while True:
-        system = _system(instructions, packing, with_passages=bool(found))
+        system = _system(instructions, packing, summary, with_passages=bool(found))
         example = example if found else ()
         numbered = found[::-1] if packing.order == "best_last" else found
         user = Message("user", _ask(question, numbered, attachment))
@@ -138,7 +133,7 @@ def pack(
     sizes = sizes[::-1] if packing.order == "best_last" else sizes
     return PackedPrompt(
         messages=messages,
-        parts=_parts(model, (system, *example), turns, question, attachment, sizes, total),
+        parts=_parts(model, (system, *example), turns, question, attachment, summary, sizes, total),
         prompt_tokens=total,
         n_ctx=n_ctx,
         citations=tuple(Citation(n, passage.hit, passage.quote) for n, passage in enumerate(numbered, 1)),
@@ -146,10 +141,9 @@ def pack(
     )
 
 
-def _system(instructions: str, packing: Packing, *, with_passages: bool) -> Message:
-    return Message(
-        "system", instructions or (WORDINGS[packing.wording] if with_passages else PLAIN_INSTRUCTIONS)
-    )
+def _system(instructions: str, packing: Packing, summary: str, *, with_passages: bool) -> Message:
+    said = instructions or (WORDINGS[packing.wording] if with_passages else PLAIN_INSTRUCTIONS)
+    return Message("system", f"{said}\n\n{SUMMARY_OPENING}\n{summary}" if summary else said)
 
 
 def _ask(question: str, passages: Sequence[Passage], attachment: str) -> str:
@@ -185,17 +179,19 @@ def _parts(
     turns: Sequence[Message],
     question: str,
     attachment: str,
+    summary: str,
     passage_sizes: Sequence[int],
     total: int,
 ) -> tuple[PromptPart, ...]:
     """What the prompt is made of; `opening` are the instructions and the worked example."""
     system, *example = opening
-    instructions, asked, attached, *rest = model.count_tokens(
-        [system.content, question, attachment, *(message.content for message in (*example, *turns))]
+    instructions, asked, attached, short, *rest = model.count_tokens(
+        [system.content, question, attachment, summary, *(message.content for message in (*example, *turns))]
     )
     shown, earlier = rest[: len(example)], rest[len(example) :]
     named = [
-        PromptPart("instructions", instructions),
+        PromptPart("instructions", instructions - (short if summary else 0)),
+        PromptPart("summary of earlier turns", short if summary else 0),
         PromptPart("worked example", sum(shown)),
         PromptPart("history", sum(earlier)),
         PromptPart("attached text", attached if attachment else 0),

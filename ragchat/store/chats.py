@@ -1,7 +1,8 @@
 """`ragchat.db`: conversations, messages, what each answer was made from, drafts. Irreplaceable, hence synchronous=FULL.
 
-A message is a node of a tree (`parent_id`), so that branches have their place. Rows are never rewritten except the answer
-that is streaming.
+A message is a node of a tree (`parent_id`); `leaf_id` of the conversation is the end of the branch that is shown. A deleted turn
+is hidden and stays in its place, so that what follows it stays, and so that it can come back. Rows are never rewritten except
+the answer that is streaming.
 """
 
 from __future__ import annotations
@@ -10,126 +11,49 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ragchat.errors import NotFoundError
-from ragchat.store.database import connect, fetch, immediate, migrate, now, span_of
+from ragchat.store import chat_extras, chat_search, chat_transfer, chat_tree
+from ragchat.store.chat_rows import (
+    GENERATION_COLUMNS,
+    citation_of,
+    citation_row,
+    conversation_of,
+    generation_of,
+    generation_row,
+    message_of,
+    names_json,
+    options_json,
+)
+from ragchat.store.chat_schema import LATEST, migrations
+from ragchat.store.database import connect, fetch, immediate, migrate, now
 from ragchat.types import (
+    ChatOptions,
     Citation,
+    Compaction,
     Conversation,
+    EvaluationQuestion,
     Generation,
-    Hit,
-    Message,
+    MessageHit,
     MessageState,
-    Sampling,
+    PortableChat,
     StoredMessage,
     Timings,
 )
 
-if TYPE_CHECKING:
-    from sqlite_utils import Database, Migrations
-
-LATEST = 1
 _CLOCK_SLACK_S = 3.0
 """The start of a process is known as seconds after a start of the machine, and the system corrects the latter."""
 
 
-def migrations() -> Migrations:
-    """All schema changes of `ragchat.db`, oldest first; only ever appended to."""
-    from sqlite_utils import Migrations
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """A stretch of a branch, oldest first; `earlier` and `later` messages lie outside of it."""
 
-    chat_migrations = Migrations("ragchat.chats")
-
-    @chat_migrations(name="0001_conversations_messages_generations_citations_drafts")  # type: ignore[untyped-decorator]
-    def _first(db: Database) -> None:
-        db.table("conversations").create(
-            {
-                "id": int,
-                "title": str,
-                "model": str,
-                "knowledge_bases": str,  # JSON array of names; null: the default
-                "created_at": str,
-                "updated_at": str,
-                "deleted_at": str,
-            },
-            pk="id",
-            not_null={"title", "created_at", "updated_at"},
-        )
-        db.table("messages").create(
-            {
-                "id": int,
-                "conversation_id": int,
-                "parent_id": int,
-                "role": str,
-                "content": str,
-                "state": str,  # complete, streaming, cancelled, interrupted, error
-                "finish_reason": str,
-                "error": str,
-                "writer": str,  # process that streams into it
-                "created_at": str,
-                "finished_at": str,
-            },
-            pk="id",
-            not_null={"conversation_id", "role", "content", "state", "created_at"},
-            foreign_keys=[("conversation_id", "conversations", "id"), ("parent_id", "messages", "id")],
-        )
-        db.table("messages").create_index(["conversation_id", "id"])
-        db.table("generations").create(
-            {
-                "message_id": int,
-                "model": str,
-                "model_path": str,
-                "adapter": str,
-                "knowledge_bases": str,
-                "query": str,
-                "prompt": str,  # JSON array of {role, content}: exactly what was sent
-                "left_out": str,  # JSON array of sentences
-                "sampling": str,
-                "seed": int,
-                "prompt_tokens": int,
-                "cached_tokens": int,
-                "completion_tokens": int,
-                "retrieval_s": float,
-                "ttft_s": float,
-                "prefill_tok_s": float,
-                "decode_tok_s": float,
-            },
-            pk="message_id",
-            foreign_keys=[("message_id", "messages", "id")],
-        )
-        db.table("citations").create(
-            {
-                "message_id": int,
-                "n": int,
-                "rank": int,
-                "score": float,
-                "knowledge_base": str,
-                "chunk_id": int,
-                "document_id": int,
-                "path": str,
-                "title": str,
-                "heading": str,
-                "char_first": int,
-                "char_last": int,
-                "line_first": int,
-                "line_last": int,
-                "page_first": int,
-                "page_last": int,
-                "text": str,
-                "content_hash": str,
-                "evidence": str,
-                "quote": str,
-                "used": int,
-            },
-            pk=("message_id", "n"),
-            foreign_keys=[("message_id", "messages", "id")],
-        )
-        db.table("drafts").create(
-            {"conversation_id": int, "content": str, "updated_at": str}, pk="conversation_id"
-        )
-
-    return chat_migrations
+    messages: tuple[StoredMessage, ...]
+    earlier: int
+    later: int
 
 
 class ChatStore:
@@ -152,15 +76,22 @@ class ChatStore:
     # --- conversations ------------------------------------------------------------------------------
 
     def create_conversation(
-        self, title: str, *, model: str = "", knowledge_bases: Sequence[str] | None = None
+        self,
+        title: str,
+        *,
+        model: str = "",
+        knowledge_bases: Sequence[str] | None = None,
+        options: ChatOptions | None = None,
+        tags: Sequence[str] = (),
     ) -> Conversation:
-        """`knowledge_bases` None: the default of the settings; empty: none."""
-        at = now()
-        names = None if knowledge_bases is None else json.dumps(list(knowledge_bases))
+        """`knowledge_bases` None: those of `options`, where None means the default of the settings; empty: none."""
+        at, options = now(), options or ChatOptions()
+        names = options.knowledge_bases if knowledge_bases is None else tuple(knowledge_bases)
         with immediate(self._connection) as db:
             cursor = db.execute(
-                "INSERT INTO conversations (title, model, knowledge_bases, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-                (title, model, names, at, at),
+                "INSERT INTO conversations (title, model, knowledge_bases, created_at, updated_at, tags, options)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (title, model, names_json(names), at, at, names_json(tags), options_json(options)),
             )
         return self.conversation(int(cursor.lastrowid or 0))
 
@@ -169,25 +100,49 @@ class ChatStore:
         rows = self._fetch("SELECT * FROM conversations WHERE id = ?", (conversation_id,))
         if not rows:
             raise NotFoundError(f"There is no chat {conversation_id}.")
-        return _conversation(rows[0])
+        return conversation_of(rows[0])
 
-    def conversations(self, limit: int = 500) -> list[Conversation]:
-        """The chats that are not deleted, latest first."""
+    def conversations(self, limit: int = 500, *, tag: str = "") -> list[Conversation]:
+        """The chats that are not deleted (and have this tag), pinned ones first, then latest first."""
+        tagged = "AND EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)" if tag else ""
         rows = self._fetch(
-            "SELECT * FROM conversations WHERE deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT ?",
-            (limit,),
+            f"SELECT * FROM conversations WHERE deleted_at IS NULL {tagged}"
+            " ORDER BY pinned DESC, updated_at DESC, id DESC LIMIT ?",
+            (*([tag] if tag else []), limit),
         )
-        return [_conversation(row) for row in rows]
+        return [conversation_of(row) for row in rows]
+
+    def tags(self) -> list[tuple[str, int]]:
+        """All tags of chats that are not deleted, with how many chats have them."""
+        rows = self._fetch(
+            "SELECT t.value AS tag, count(*) AS chats FROM conversations c, json_each(c.tags) t"
+            " WHERE c.deleted_at IS NULL GROUP BY t.value ORDER BY t.value"
+        )
+        return [(row["tag"], row["chats"]) for row in rows]
 
     def rename(self, conversation_id: int, title: str) -> None:
         self._update_conversation(conversation_id, "title", title)
 
+    def set_pinned(self, conversation_id: int, pinned: bool) -> None:
+        self._update_conversation(conversation_id, "pinned", int(pinned))
+
+    def set_tags(self, conversation_id: int, tags: Sequence[str]) -> None:
+        """Each once, in their order; empty ones are left out."""
+        names = list(dict.fromkeys(name for tag in tags if (name := " ".join(tag.split()))))
+        self._update_conversation(conversation_id, "tags", names_json(names))
+
+    def set_options(self, conversation_id: int, options: ChatOptions) -> None:
+        with immediate(self._connection) as db:
+            db.execute(
+                "UPDATE conversations SET options = ?, knowledge_bases = ? WHERE id = ?",
+                (options_json(options), names_json(options.knowledge_bases), conversation_id),
+            )
+
     def set_knowledge_bases(self, conversation_id: int, names: Sequence[str] | None) -> None:
-        self._update_conversation(
-            conversation_id, "knowledge_bases", None if names is None else json.dumps(list(names))
-        )
+        self._update_conversation(conversation_id, "knowledge_bases", names_json(names))
 
     def set_model(self, conversation_id: int, model: str) -> None:
+        """The model that answers now."""
         self._update_conversation(conversation_id, "model", model)
 
     def delete(self, conversation_id: int) -> None:
@@ -197,29 +152,148 @@ class ChatStore:
     def undelete(self, conversation_id: int) -> None:
         self._update_conversation(conversation_id, "deleted_at", None)
 
+    def erase(self, conversation_id: int) -> None:
+        """Delete a chat for good, hidden or not: rows, search index, drafts; what was there is overwritten."""
+        self._connection.execute("PRAGMA secure_delete = ON")
+        of_messages = "message_id IN (SELECT id FROM messages WHERE conversation_id = ?)"
+        with immediate(self._connection) as db:
+            for statement in (
+                f"DELETE FROM citations WHERE {of_messages}",
+                f"DELETE FROM generations WHERE {of_messages}",
+                f"DELETE FROM evaluation_questions WHERE {of_messages}",
+                "DELETE FROM compactions WHERE conversation_id = ?",
+                "DELETE FROM drafts WHERE conversation_id = ?",
+                "UPDATE conversations SET leaf_id = NULL WHERE id = ?",
+                "UPDATE messages SET parent_id = NULL WHERE conversation_id = ?",
+                "DELETE FROM messages WHERE conversation_id = ?",
+                "DELETE FROM conversations WHERE id = ?",
+            ):
+                db.execute(statement, (conversation_id,))
+            db.execute("INSERT INTO messages_found (messages_found) VALUES ('optimize')")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _update_conversation(self, conversation_id: int, column: str, value: object) -> None:
         with immediate(self._connection) as db:
             db.execute(f"UPDATE conversations SET {column} = ? WHERE id = ?", (value, conversation_id))
 
+    # --- branches -----------------------------------------------------------------------------------
+
+    def branch_ids(self, conversation_id: int) -> list[int]:
+        """The messages of the branch that is shown, oldest first."""
+        return chat_tree.branch_ids(self._connection, self.conversation(conversation_id).leaf_id)
+
+    def page(
+        self, conversation_id: int, *, before: int = 0, after: int = 0, around: int = 0, limit: int = 24
+    ) -> MessagePage:
+        """At most `limit` messages of the branch that is shown: its end, or what stands before, after or around a message.
+
+        A message that is not in the branch counts as its end.
+        """
+        ids = self.branch_ids(conversation_id)
+        first = max(0, len(ids) - limit)
+        if before in ids:
+            first = max(0, ids.index(before) - limit)
+            limit = ids.index(before) - first
+        elif after in ids:
+            first = ids.index(after) + 1
+        elif around in ids:
+            first = max(0, min(first, ids.index(around) - limit // 2))
+        shown = ids[first : first + limit]
+        return MessagePage(tuple(self._messages(shown)), first, len(ids) - first - len(shown))
+
+    def show_branch(self, message_id: int) -> None:
+        """Make the newest branch through a message the one that is shown."""
+        leaf = chat_tree.newest_leaf(self._connection, message_id)
+        self._update_conversation(self.message(message_id).conversation_id, "leaf_id", leaf)
+
+    def delete_turn(self, message_id: int) -> int:
+        """Hide a question with its answers; the number of the question, for `undelete_turn`. What follows it stays.
+
+        Where the question stands beside others (it was edited), one of these is shown in its place.
+        """
+        question, turn = chat_tree.turn_of(self._connection, message_id)
+        beside = [n for n in chat_tree.siblings(self._connection, [question])[question] if n != question]
+        self._hide(turn, now())
+        if beside:
+            self.show_branch(beside[-1])
+        return question
+
+    def undelete_turn(self, question_id: int) -> None:
+        """Bring a hidden question back with its answers, and show its branch."""
+        question, turn = chat_tree.turn_of(self._connection, question_id)
+        self._hide(turn, None)
+        if question not in self.branch_ids(self.message(question).conversation_id):
+            self.show_branch(question)
+
+    def _hide(self, message_ids: Sequence[int], at: str | None) -> None:
+        with immediate(self._connection) as db:
+            db.execute(
+                "UPDATE messages SET deleted_at = ? WHERE id IN (SELECT value FROM json_each(?))",
+                (at, json.dumps(list(message_ids))),
+            )
+
+    def fork(self, conversation_id: int, message_id: int) -> Conversation:
+        """A new chat with the branch that is shown, up to and with a message of it; the old one stays as it is."""
+        whole = self.portable(conversation_id)
+        path = whole.path
+        places = [n for n, message in enumerate(path, 1) if message.id == message_id]
+        if not places:
+            raise NotFoundError(f"Message {message_id} is not in the branch that is shown.")
+        kept = path[: places[0]]
+        linked = [replace(m, parent_id=kept[n - 1].id if n else 0) for n, m in enumerate(kept)]
+        at = now()
+        return self.add_portable(
+            replace(
+                whole,
+                title=f"{whole.title} (fork)",
+                messages=tuple(linked),
+                leaf_id=message_id,
+                created_at=at,
+                updated_at=at,
+                pinned=False,
+            )
+        )
+
     # --- messages -----------------------------------------------------------------------------------
 
-    def add_user_message(self, conversation_id: int, content: str) -> StoredMessage:
-        """Store what the person wrote, after the newest message, and clear the draft in the same transaction."""
+    def add_user_message(
+        self, conversation_id: int, content: str, *, parent_id: int | None = None
+    ) -> StoredMessage:
+        """Store what the person wrote and clear the draft in the same transaction.
+
+        It comes after `parent_id`; None: after the branch that is shown; 0: at the beginning of a branch of its own.
+        """
         with immediate(self._connection) as db:
-            message_id = self._insert_message(conversation_id, "user", content, "complete")
+            message_id = self._insert_message(
+                conversation_id, "user", content, "complete", parent_id=parent_id
+            )
             db.execute("DELETE FROM drafts WHERE conversation_id = ?", (conversation_id,))
         return self.message(message_id)
 
-    def begin_answer(self, conversation_id: int) -> StoredMessage:
-        """An empty answer that this process streams into."""
+    def begin_answer(self, conversation_id: int, *, parent_id: int | None = None) -> StoredMessage:
+        """An empty answer that this process streams into, after `parent_id` (None: after the branch that is shown)."""
         with immediate(self._connection):
-            message_id = self._insert_message(conversation_id, "assistant", "", "streaming", writer=_writer())
+            message_id = self._insert_message(
+                conversation_id, "assistant", "", "streaming", writer=_writer(), parent_id=parent_id
+            )
         return self.message(message_id)
 
-    def update_answer(self, message_id: int, content: str) -> None:
+    def resume_answer(self, message_id: int) -> StoredMessage:
+        """A stored answer that this process goes on with; the branch through it is shown."""
+        with immediate(self._connection) as db:
+            db.execute(
+                "UPDATE messages SET state = 'streaming', writer = ?, error = NULL, finished_at = NULL WHERE id = ?",
+                (_writer(), message_id),
+            )
+        return self.message(message_id)
+
+    def update_answer(self, message_id: int, content: str, reasoning: str = "") -> None:
         """What has been streamed so far."""
         with immediate(self._connection) as db:
-            db.execute("UPDATE messages SET content = ? WHERE id = ?", (content, message_id))
+            db.execute(
+                "UPDATE messages SET content = ?, reasoning = ? WHERE id = ?",
+                (content, reasoning, message_id),
+            )
 
     def finish_answer(
         self,
@@ -233,13 +307,19 @@ class ChatStore:
         quotes: Mapping[int, str] | None = None,
         timings: Timings | None = None,
         seed: int | None = None,
+        reasoning: str = "",
+        reasoning_s: float = 0.0,
+        reasoning_tokens: int = 0,
     ) -> None:
-        """The end of an answer: its text, why it ended, which citations it used, how long it took."""
+        """The end of an answer: its text, why it ended, which citations it used, how long it took, what was thought before."""
         with immediate(self._connection) as db:
             db.execute(
-                "UPDATE messages SET content = ?, state = ?, finish_reason = ?, error = ?, writer = NULL, finished_at = ?"
-                " WHERE id = ?",
-                (content, state, finish_reason, error, now(), message_id),
+                "UPDATE messages SET content = ?, state = ?, finish_reason = ?, error = ?, writer = NULL, finished_at = ?,"
+                " reasoning = ?, reasoning_s = ?, reasoning_tokens = ? WHERE id = ?",
+                (
+                    *(content, state, finish_reason, error, now()),
+                    *(reasoning, reasoning_s, reasoning_tokens, message_id),
+                ),
             )
             db.execute(
                 "UPDATE citations SET used = n IN (SELECT value FROM json_each(?)) WHERE message_id = ?",
@@ -268,59 +348,74 @@ class ChatStore:
     def save_generation(self, message_id: int, generation: Generation, citations: Sequence[Citation]) -> None:
         """What the answer is about to be made from: the exact prompt, the model, the sampling, the hits."""
         with immediate(self._connection) as db:
-            db.execute(
-                "INSERT OR REPLACE INTO generations (message_id, model, model_path, adapter, knowledge_bases, query, prompt,"
-                " left_out, sampling, seed, retrieval_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    message_id,
-                    generation.model,
-                    generation.model_path,
-                    generation.adapter,
-                    json.dumps(list(generation.knowledge_bases)),
-                    generation.query,
-                    json.dumps(
-                        [{"role": m.role, "content": m.content} for m in generation.prompt],
-                        ensure_ascii=False,
-                    ),
-                    json.dumps(list(generation.left_out), ensure_ascii=False),
-                    json.dumps(_sampling_row(generation.sampling), ensure_ascii=False),
-                    generation.sampling.seed,
-                    generation.retrieval_s,
-                ),
-            )
+            self._insert_generation(message_id, generation)
             db.execute("DELETE FROM citations WHERE message_id = ?", (message_id,))
-            db.executemany(
-                f"INSERT INTO citations VALUES ({', '.join('?' * 21)})",
-                [_citation_row(message_id, citation) for citation in citations],
-            )
+            self._insert_citations(message_id, citations)
+
+    def _insert_generation(self, message_id: int, generation: Generation) -> None:
+        row = generation_row(message_id, generation)
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO generations ({GENERATION_COLUMNS}) VALUES ({', '.join('?' * len(row))})",
+            row,
+        )
+
+    def _insert_citations(self, message_id: int, citations: Sequence[Citation]) -> None:
+        self._connection.executemany(
+            f"INSERT INTO citations VALUES ({', '.join('?' * 21)})",
+            [citation_row(message_id, citation) for citation in citations],
+        )
+
+    def rate(self, message_id: int, rating: int) -> None:
+        """1 good, -1 bad, 0 neither."""
+        self._update_message(message_id, "rating", rating)
+
+    def correct(self, message_id: int, text: str) -> None:
+        """What the answer should have been; empty takes it back. The answer itself stays."""
+        self._update_message(message_id, "correction", text)
+
+    def _update_message(self, message_id: int, column: str, value: object) -> None:
+        with immediate(self._connection) as db:
+            db.execute(f"UPDATE messages SET {column} = ? WHERE id = ?", (value, message_id))
 
     def message(self, message_id: int) -> StoredMessage:
         """Raises NotFoundError."""
-        rows = self._fetch(f"{_MESSAGES} WHERE m.id = ?", (message_id,))
-        if not rows:
+        found = self._messages([message_id])
+        if not found:
             raise NotFoundError(f"There is no message {message_id}.")
-        return _message(rows[0])
+        return found[0]
 
     def messages(self, conversation_id: int) -> list[StoredMessage]:
-        """The messages of a chat, oldest first."""
-        rows = self._fetch(f"{_MESSAGES} WHERE m.conversation_id = ? ORDER BY m.id", (conversation_id,))
-        return [_message(row) for row in rows]
+        """The messages of the branch that is shown, oldest first."""
+        return self._messages(self.branch_ids(conversation_id))
+
+    def branch_to(self, message_id: int) -> list[StoredMessage]:
+        """The messages of the branch that ends with this one, oldest first; 0: none."""
+        return self._messages(chat_tree.branch_ids(self._connection, message_id)) if message_id else []
+
+    def _messages(self, message_ids: Sequence[int]) -> list[StoredMessage]:
+        """These messages, in this order."""
+        listed = json.dumps(list(message_ids))
+        rows = self._fetch(f"{_MESSAGES} WHERE m.id IN (SELECT value FROM json_each(?))", (listed,))
+        beside = chat_tree.siblings(self._connection, message_ids)
+        by_id = {row["id"]: message_of(row, beside[row["id"]]) for row in rows}
+        return [by_id[n] for n in message_ids if n in by_id]
 
     def citations(self, message_id: int) -> list[Citation]:
         """The passages that stood in the prompt of an answer, by their number."""
         rows = self._fetch("SELECT * FROM citations WHERE message_id = ? ORDER BY n", (message_id,))
-        return [_citation(row) for row in rows]
+        return [citation_of(row) for row in rows]
 
     def generation(self, message_id: int) -> Generation | None:
         """What an answer was made from, or None for a message that no model wrote."""
         rows = self._fetch("SELECT * FROM generations WHERE message_id = ?", (message_id,))
-        return _generation(rows[0]) if rows else None
+        return generation_of(rows[0]) if rows else None
 
     def prompt_history(self, limit: int = 200) -> list[str]:
         """What the person asked in chats that are not deleted, newest first, each once."""
         rows = self._fetch(
             "SELECT m.content FROM messages m JOIN conversations c ON c.id = m.conversation_id"
-            " WHERE m.role = 'user' AND c.deleted_at IS NULL GROUP BY m.content ORDER BY max(m.id) DESC LIMIT ?",
+            " WHERE m.role = 'user' AND c.deleted_at IS NULL AND m.deleted_at IS NULL"
+            " GROUP BY m.content ORDER BY max(m.id) DESC LIMIT ?",
             (limit,),
         )
         return [row["content"] for row in rows]
@@ -369,22 +464,112 @@ class ChatStore:
             else:
                 db.execute("DELETE FROM drafts WHERE conversation_id = ?", (conversation_id,))
 
-    def _insert_message(
-        self, conversation_id: int, role: str, content: str, state: MessageState, *, writer: str | None = None
+    # --- search, export, import ---------------------------------------------------------------------
+
+    def search(self, query: str, limit: int = 100, *, conversation_id: int = 0) -> list[MessageHit]:
+        """Messages that hold all words of `query`, newest first; in one chat, or (0) in all that are not deleted."""
+        return chat_search.search(self._connection, query, limit, conversation_id)
+
+    def portable(self, conversation_id: int) -> PortableChat:
+        """The whole chat with all its branches, without what is deleted in it. Raises NotFoundError."""
+        return chat_transfer.portable(self._connection, self.conversation(conversation_id))
+
+    def add_portable(self, chat: PortableChat) -> Conversation:
+        """Store a chat from elsewhere as a new one."""
+        return self.conversation(chat_transfer.add(self._connection, chat))
+
+    # --- presets, compactions, questions, notes -----------------------------------------------------
+
+    def presets(self) -> list[tuple[str, ChatOptions]]:
+        """Named choices of settings, by name."""
+        return chat_extras.presets(self._connection)
+
+    def save_preset(self, name: str, options: ChatOptions) -> None:
+        chat_extras.save_preset(self._connection, name, replace(options, preset=name))
+
+    def delete_preset(self, name: str) -> bool:
+        """Whether there was one."""
+        return chat_extras.delete_preset(self._connection, name)
+
+    def compaction(self, conversation_id: int) -> Compaction | None:
+        """The newest one that stands for messages of the branch that is shown."""
+        return self.compaction_in(conversation_id, self.branch_ids(conversation_id))
+
+    def compaction_in(self, conversation_id: int, message_ids: Sequence[int]) -> Compaction | None:
+        """The newest one that stands for some of these messages, which are a branch."""
+        inside = set(message_ids)
+        of_chat = chat_extras.compactions(self._connection, conversation_id)
+        return next((one for one in of_chat if one.message_id in inside), None)
+
+    def add_compaction(self, conversation_id: int, message_id: int, summary: str, *, model: str) -> int:
+        """Let `summary` stand for the branch up to and with a message; its number, for `remove_compaction`."""
+        return chat_extras.add_compaction(self._connection, conversation_id, message_id, summary, model)
+
+    def remove_compaction(self, compaction_id: int) -> None:
+        """The messages speak for themselves again."""
+        chat_extras.remove_compaction(self._connection, compaction_id)
+
+    def evaluation_questions(self) -> list[EvaluationQuestion]:
+        return chat_extras.questions(self._connection)
+
+    def add_evaluation_question(
+        self,
+        question: str,
+        answers: Sequence[str],
+        *,
+        source: str = "",
+        quote: str = "",
+        tags: Sequence[str] = (),
+        answerable: bool = True,
+        message_id: int = 0,
     ) -> int:
-        at = now()
-        (parent,) = self._connection.execute(
-            "SELECT max(id) FROM messages WHERE conversation_id = ?", (conversation_id,)
-        ).fetchone()
-        cursor = self._connection.execute(
+        """Keep a question to measure with; its number."""
+        return chat_extras.add_question(
+            self._connection,
+            question,
+            answers,
+            source=source,
+            quote=quote,
+            tags=tags,
+            answerable=answerable,
+            message_id=message_id,
+        )
+
+    def delete_evaluation_question(self, question_id: int) -> None:
+        chat_extras.delete_question(self._connection, question_id)
+
+    def note(self, key: str) -> str:
+        """Small state of the screen, such as the open tabs; empty when nothing was kept."""
+        return chat_extras.note(self._connection, key)
+
+    def set_note(self, key: str, text: str) -> None:
+        chat_extras.set_note(self._connection, key, text)
+
+    def _insert_message(
+        self,
+        conversation_id: int,
+        role: str,
+        content: str,
+        state: MessageState,
+        *,
+        parent_id: int | None,
+        writer: str | None = None,
+    ) -> int:
+        at, db = now(), self._connection
+        if parent_id is None:
+            leaf = db.execute("SELECT leaf_id FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
+            parent_id = leaf["leaf_id"] if leaf else None
+        cursor = db.execute(
             "INSERT INTO messages (conversation_id, parent_id, role, content, state, writer, created_at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (conversation_id, parent, role, content, state, writer, at),
+            (conversation_id, parent_id or None, role, content, state, writer, at),
         )
-        self._connection.execute(
-            "UPDATE conversations SET updated_at = ? WHERE id = ?", (at, conversation_id)
+        message_id = int(cursor.lastrowid or 0)
+        db.execute(
+            "UPDATE conversations SET updated_at = ?, leaf_id = ? WHERE id = ?",
+            (at, message_id, conversation_id),
         )
-        return int(cursor.lastrowid or 0)
+        return message_id
 
 
 _MESSAGES = (
@@ -398,92 +583,3 @@ def _writer() -> str:
     import psutil
 
     return f"{os.getpid()}:{psutil.Process().create_time():.0f}"
-
-
-def _conversation(row: sqlite3.Row) -> Conversation:
-    names = None if row["knowledge_bases"] is None else tuple(json.loads(row["knowledge_bases"]))
-    return Conversation(
-        row["id"], row["title"], row["model"] or "", names, row["created_at"], row["updated_at"]
-    )
-
-
-def _message(row: sqlite3.Row) -> StoredMessage:
-    timings = None
-    if row["ttft_s"] is not None:
-        timings = Timings(
-            retrieval_s=row["retrieval_s"] or 0.0,
-            ttft_s=row["ttft_s"],
-            prefill_tok_s=row["prefill_tok_s"],
-            decode_tok_s=row["decode_tok_s"],
-            prompt_tokens=row["prompt_tokens"],
-            cached_tokens=row["cached_tokens"],
-            completion_tokens=row["completion_tokens"],
-        )
-    return StoredMessage(
-        id=row["id"],
-        conversation_id=row["conversation_id"],
-        role=row["role"],
-        content=row["content"],
-        state=row["state"],
-        finish_reason=row["finish_reason"] or "",
-        error=row["error"] or "",
-        created_at=row["created_at"],
-        citation_count=row["citation_count"],
-        timings=timings,
-    )
-
-
-def _sampling_row(sampling: Sampling) -> dict[str, Any]:
-    return {name: getattr(sampling, name) for name in Sampling.__slots__}
-
-
-def _generation(row: sqlite3.Row) -> Generation:
-    sampling = json.loads(row["sampling"])
-    sampling["stop"] = tuple(sampling["stop"])
-    sampling["seed"] = row["seed"]
-    return Generation(
-        model=row["model"],
-        model_path=row["model_path"],
-        adapter=row["adapter"],
-        knowledge_bases=tuple(json.loads(row["knowledge_bases"])),
-        query=row["query"],
-        prompt=tuple(Message(m["role"], m["content"]) for m in json.loads(row["prompt"])),
-        left_out=tuple(json.loads(row["left_out"])),
-        sampling=Sampling(**sampling),
-        retrieval_s=row["retrieval_s"] or 0.0,
-    )
-
-
-def _citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
-    hit, span = citation.hit, citation.hit.span
-    return (
-        *(message_id, citation.n, hit.rank, hit.score, hit.knowledge_base, hit.chunk_id, hit.document_id),
-        *(hit.path, hit.title, hit.heading, span.char_first, span.char_last, span.line_first, span.line_last),
-        *(
-            span.page_first,
-            span.page_last,
-            hit.text,
-            hit.content_hash,
-            hit.evidence,
-            citation.quote,
-            int(citation.used),
-        ),
-    )
-
-
-def _citation(row: sqlite3.Row) -> Citation:
-    hit = Hit(
-        rank=row["rank"],
-        score=row["score"],
-        knowledge_base=row["knowledge_base"],
-        chunk_id=row["chunk_id"],
-        document_id=row["document_id"],
-        path=row["path"],
-        title=row["title"],
-        heading=row["heading"],
-        span=span_of(row),
-        text=row["text"],
-        content_hash=row["content_hash"],
-        evidence=row["evidence"],
-    )
-    return Citation(row["n"], hit, row["quote"], bool(row["used"]))

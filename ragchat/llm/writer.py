@@ -1,0 +1,77 @@
+"""From the tokens of a model to what is streamed: characters, reasoning parted from the answer, an end at a stop text."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Sequence
+
+from ragchat.llm.reasoning import Markers, Splitter
+
+
+class Writer:
+    """Bytes of tokens to text: whole characters only. Stop texts end the answer; neither they nor their beginnings are shown."""
+
+    def __init__(
+        self,
+        *,
+        stop: Sequence[str],
+        on_text: Callable[[str], None],
+        on_reasoning: Callable[[str], None],
+        markers: Markers | None = None,
+        reasoning: bool = False,
+        spaces: int = 0,
+    ) -> None:
+        """`reasoning`: the prompt opened the thoughts. `spaces`: so many at the beginning were written before."""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._splitter = Splitter(markers, reasoning=reasoning)
+        self._stop = [text for text in stop if text]
+        self._on_text, self._on_reasoning = on_text, on_reasoning
+        self._spaces = spaces
+        self._held = ""
+
+    @property
+    def reasoning(self) -> bool:
+        """Whether the model is at its thoughts."""
+        return self._splitter.reasoning
+
+    def feed(self, data: bytes) -> bool:
+        """True when a stop text was written."""
+        for part in self._splitter.feed(self._decoder.decode(data)):
+            if part.reasoning:
+                self._on_reasoning(part.text)
+            elif self._answer(part.text):
+                return True
+        return False
+
+    def finish(self) -> None:
+        """Say what was held back."""
+        for part in self._splitter.finish():
+            if part.reasoning:
+                self._on_reasoning(part.text)
+            elif self._answer(part.text):
+                return
+        self._say(self._held)
+        self._held = ""
+
+    def _answer(self, text: str) -> bool:
+        self._held += text
+        found = [at for stop in self._stop if (at := self._held.find(stop)) >= 0]
+        if found:
+            self._say(self._held[: min(found)])
+            self._held = ""
+            return True
+        keep = max(
+            (n for stop in self._stop for n in range(1, len(stop)) if self._held.endswith(stop[:n])),
+            default=0,
+        )
+        ready, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        self._say(ready)
+        return False
+
+    def _say(self, text: str) -> None:
+        while self._spaces and text.startswith(" "):
+            self._spaces -= 1
+            text = text[1:]
+        if text:
+            self._spaces = 0
+            self._on_text(text)

@@ -1,0 +1,190 @@
+"""Rows of `ragchat.db` and the values they stand for, both ways. No statement is run here."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ragchat.store.database import span_of
+from ragchat.types import (
+    ChatOptions,
+    Citation,
+    Compaction,
+    Conversation,
+    EvaluationQuestion,
+    Generation,
+    Hit,
+    Message,
+    PromptPart,
+    Sampling,
+    StoredMessage,
+    Timings,
+)
+
+
+def names_json(names: Sequence[str] | None) -> str | None:
+    """A list of names as it is stored; None stays None."""
+    return None if names is None else json.dumps(list(names), ensure_ascii=False)
+
+
+def conversation_of(row: sqlite3.Row) -> Conversation:
+    names = None if row["knowledge_bases"] is None else tuple(json.loads(row["knowledge_bases"]))
+    return Conversation(
+        id=row["id"],
+        title=row["title"],
+        model=row["model"] or "",
+        knowledge_bases=names,
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        pinned=bool(row["pinned"]),
+        tags=tuple(json.loads(row["tags"])),
+        options=replace(options_of(row["options"]), knowledge_bases=names),
+        leaf_id=row["leaf_id"] or 0,
+    )
+
+
+def options_json(options: ChatOptions) -> str:
+    """What differs from the defaults, so that a later field has its default in older rows."""
+    plain = ChatOptions()
+    chosen = {name: getattr(options, name) for name in ChatOptions.__slots__}
+    return json.dumps(
+        {name: value for name, value in chosen.items() if value != getattr(plain, name)}, ensure_ascii=False
+    )
+
+
+def options_of(text: str) -> ChatOptions:
+    """Fields that this version does not know are left out."""
+    values = {name: value for name, value in json.loads(text).items() if name in ChatOptions.__slots__}
+    if values.get("knowledge_bases") is not None:
+        values["knowledge_bases"] = tuple(values["knowledge_bases"])
+    return ChatOptions(**values)
+
+
+def message_of(row: sqlite3.Row, siblings: Sequence[int] = ()) -> StoredMessage:
+    timings = None
+    if row["ttft_s"] is not None:
+        timings = Timings(
+            retrieval_s=row["retrieval_s"] or 0.0,
+            ttft_s=row["ttft_s"],
+            prefill_tok_s=row["prefill_tok_s"],
+            decode_tok_s=row["decode_tok_s"],
+            prompt_tokens=row["prompt_tokens"],
+            cached_tokens=row["cached_tokens"],
+            completion_tokens=row["completion_tokens"],
+        )
+    return StoredMessage(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        role=row["role"],
+        content=row["content"],
+        state=row["state"],
+        finish_reason=row["finish_reason"] or "",
+        error=row["error"] or "",
+        created_at=row["created_at"],
+        citation_count=row["citation_count"],
+        timings=timings,
+        parent_id=row["parent_id"] or 0,
+        siblings=tuple(siblings) or (row["id"],),
+        rating=row["rating"],
+        correction=row["correction"],
+        reasoning=row["reasoning"],
+        reasoning_s=row["reasoning_s"],
+        reasoning_tokens=row["reasoning_tokens"],
+    )
+
+
+def generation_row(message_id: int, generation: Generation) -> tuple[object, ...]:
+    """In the order of GENERATION_COLUMNS."""
+    sampling = {name: getattr(generation.sampling, name) for name in Sampling.__slots__}
+    prompt = [{"role": m.role, "content": m.content} for m in generation.prompt]
+    return (
+        message_id,
+        generation.model,
+        generation.model_path,
+        generation.adapter,
+        json.dumps(list(generation.knowledge_bases)),
+        generation.query,
+        json.dumps(prompt, ensure_ascii=False),
+        json.dumps(list(generation.left_out), ensure_ascii=False),
+        json.dumps(sampling, ensure_ascii=False),
+        generation.sampling.seed,
+        generation.retrieval_s,
+        json.dumps([[part.name, part.tokens] for part in generation.parts]),
+        generation.n_ctx,
+    )
+
+
+GENERATION_COLUMNS = (
+    "message_id, model, model_path, adapter, knowledge_bases, query, prompt, left_out, sampling, seed, retrieval_s, parts,"
+    + " n_ctx"
+)
+
+
+def generation_of(row: sqlite3.Row) -> Generation:
+    sampling: dict[str, Any] = json.loads(row["sampling"])
+    sampling["stop"] = tuple(sampling["stop"])
+    sampling["seed"] = row["seed"]
+    return Generation(
+        model=row["model"],
+        model_path=row["model_path"],
+        adapter=row["adapter"],
+        knowledge_bases=tuple(json.loads(row["knowledge_bases"])),
+        query=row["query"],
+        prompt=tuple(Message(m["role"], m["content"]) for m in json.loads(row["prompt"])),
+        left_out=tuple(json.loads(row["left_out"])),
+        sampling=Sampling(**sampling),
+        retrieval_s=row["retrieval_s"] or 0.0,
+        parts=tuple(PromptPart(name, tokens) for name, tokens in json.loads(row["parts"])),
+        n_ctx=row["n_ctx"],
+    )
+
+
+def citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
+    hit, span = citation.hit, citation.hit.span
+    return (
+        *(message_id, citation.n, hit.rank, hit.score, hit.knowledge_base, hit.chunk_id, hit.document_id),
+        *(hit.path, hit.title, hit.heading, span.char_first, span.char_last, span.line_first, span.line_last),
+        *(span.page_first, span.page_last, hit.text, hit.content_hash, hit.evidence),
+        *(citation.quote, int(citation.used)),
+    )
+
+
+def citation_of(row: sqlite3.Row) -> Citation:
+    hit = Hit(
+        rank=row["rank"],
+        score=row["score"],
+        knowledge_base=row["knowledge_base"],
+        chunk_id=row["chunk_id"],
+        document_id=row["document_id"],
+        path=row["path"],
+        title=row["title"],
+        heading=row["heading"],
+        span=span_of(row),
+        text=row["text"],
+        content_hash=row["content_hash"],
+        evidence=row["evidence"],
+    )
+    return Citation(row["n"], hit, row["quote"], bool(row["used"]))
+
+
+def compaction_of(row: sqlite3.Row) -> Compaction:
+    return Compaction(
+        row["id"], row["conversation_id"], row["message_id"], row["summary"], row["model"], row["created_at"]
+    )
+
+
+def question_of(row: sqlite3.Row) -> EvaluationQuestion:
+    return EvaluationQuestion(
+        id=row["id"],
+        question=row["question"],
+        answers=tuple(json.loads(row["answers"])),
+        source=row["source"],
+        quote=row["quote"],
+        tags=tuple(json.loads(row["tags"])),
+        answerable=bool(row["answerable"]),
+        message_id=row["message_id"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,154 @@
+"""The schema of `ragchat.db`: named changes, oldest first; only ever appended to.
+
+The full-text index over messages has no text of its own: triggers keep it level with the table, except for an answer that is
+still streaming, which enters when it is finished.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
+LATEST = 2
+
+
+def migrations() -> Migrations:
+    """All schema changes of `ragchat.db`, oldest first; only ever appended to."""
+    from sqlite_utils import Migrations
+
+    chat_migrations = Migrations("ragchat.chats")
+
+    @chat_migrations(name="0001_conversations_messages_generations_citations_drafts")  # type: ignore[untyped-decorator]
+    def _first(db: Database) -> None:
+        db.table("conversations").create(
+            {
+                "id": int,
+                "title": str,
+                "model": str,
+                "knowledge_bases": str,  # JSON array of names; null: the default
+                "created_at": str,
+                "updated_at": str,
+                "deleted_at": str,
+            },
+            pk="id",
+            not_null={"title", "created_at", "updated_at"},
+        )
+        db.table("messages").create(
+            {
+                "id": int,
+                "conversation_id": int,
+                "parent_id": int,
+                "role": str,
+                "content": str,
+                "state": str,  # complete, streaming, cancelled, interrupted, error
+                "finish_reason": str,
+                "error": str,
+                "writer": str,  # process that streams into it
+                "created_at": str,
+                "finished_at": str,
+            },
+            pk="id",
+            not_null={"conversation_id", "role", "content", "state", "created_at"},
+            foreign_keys=[("conversation_id", "conversations", "id"), ("parent_id", "messages", "id")],
+        )
+        db.table("messages").create_index(["conversation_id", "id"])
+        db.table("generations").create(
+            {
+                "message_id": int,
+                "model": str,
+                "model_path": str,
+                "adapter": str,
+                "knowledge_bases": str,
+                "query": str,
+                "prompt": str,  # JSON array of {role, content}: exactly what was sent
+                "left_out": str,  # JSON array of sentences
+                "sampling": str,
+                "seed": int,
+                "prompt_tokens": int,
+                "cached_tokens": int,
+                "completion_tokens": int,
+                "retrieval_s": float,
+                "ttft_s": float,
+                "prefill_tok_s": float,
+                "decode_tok_s": float,
+            },
+            pk="message_id",
+            foreign_keys=[("message_id", "messages", "id")],
+        )
+        db.table("citations").create(
+            {
+                "message_id": int,
+                "n": int,
+                "rank": int,
+                "score": float,
+                "knowledge_base": str,
+                "chunk_id": int,
+                "document_id": int,
+                "path": str,
+                "title": str,
+                "heading": str,
+                "char_first": int,
+                "char_last": int,
+                "line_first": int,
+                "line_last": int,
+                "page_first": int,
+                "page_last": int,
+                "text": str,
+                "content_hash": str,
+                "evidence": str,
+                "quote": str,
+                "used": int,
+            },
+            pk=("message_id", "n"),
+            foreign_keys=[("message_id", "messages", "id")],
+        )
+        db.table("drafts").create(
+            {"conversation_id": int, "content": str, "updated_at": str}, pk="conversation_id"
+        )
+
+    @chat_migrations(name="0002_branches_options_reasoning_ratings_search")  # type: ignore[untyped-decorator]
+    def _second(db: Database) -> None:
+        for statement in _SECOND:
+            db.conn.execute(statement)
+
+    return chat_migrations
+
+
+_SECOND = (
+    "ALTER TABLE conversations ADD COLUMN leaf_id INTEGER",  # last message of the branch that is shown
+    "ALTER TABLE conversations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE conversations ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE conversations ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",  # ChatOptions without knowledge_bases
+    "ALTER TABLE messages ADD COLUMN deleted_at TEXT",
+    "ALTER TABLE messages ADD COLUMN rating INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE messages ADD COLUMN correction TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE messages ADD COLUMN reasoning TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE messages ADD COLUMN reasoning_s REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE messages ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE generations ADD COLUMN parts TEXT NOT NULL DEFAULT '[]'",  # JSON array of [name, tokens]
+    "ALTER TABLE generations ADD COLUMN n_ctx INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX messages_by_parent ON messages (conversation_id, parent_id)",
+    "UPDATE conversations SET leaf_id = (SELECT max(id) FROM messages m WHERE m.conversation_id = conversations.id)",
+    "CREATE TABLE presets (name TEXT PRIMARY KEY, options TEXT NOT NULL, updated_at TEXT NOT NULL)",
+    "CREATE TABLE notes (key TEXT PRIMARY KEY, content TEXT NOT NULL)",  # small state of the screen
+    "CREATE TABLE compactions (id INTEGER PRIMARY KEY, conversation_id INTEGER NOT NULL REFERENCES conversations (id),"
+    " message_id INTEGER NOT NULL REFERENCES messages (id), summary TEXT NOT NULL, model TEXT NOT NULL,"
+    " created_at TEXT NOT NULL)",
+    "CREATE INDEX compactions_by_conversation ON compactions (conversation_id)",
+    "CREATE TABLE evaluation_questions (id INTEGER PRIMARY KEY, question TEXT NOT NULL, answers TEXT NOT NULL,"
+    " source TEXT NOT NULL, quote TEXT NOT NULL, tags TEXT NOT NULL, answerable INTEGER NOT NULL,"
+    " message_id INTEGER NOT NULL, created_at TEXT NOT NULL)",
+    "CREATE VIRTUAL TABLE messages_found USING fts5"
+    " (content, content = 'messages', content_rowid = 'id', tokenize = 'trigram')",
+    "INSERT INTO messages_found (rowid, content) SELECT id, content FROM messages WHERE state <> 'streaming'",
+    "CREATE TRIGGER messages_found_insert AFTER INSERT ON messages WHEN new.state <> 'streaming' BEGIN"
+    " INSERT INTO messages_found (rowid, content) VALUES (new.id, new.content); END",
+    "CREATE TRIGGER messages_found_leave BEFORE UPDATE OF content, state ON messages WHEN old.state <> 'streaming' BEGIN"
+    " INSERT INTO messages_found (messages_found, rowid, content) VALUES ('delete', old.id, old.content); END",
+    "CREATE TRIGGER messages_found_enter AFTER UPDATE OF content, state ON messages WHEN new.state <> 'streaming' BEGIN"
+    " INSERT INTO messages_found (rowid, content) VALUES (new.id, new.content); END",
+    "CREATE TRIGGER messages_found_delete BEFORE DELETE ON messages WHEN old.state <> 'streaming' BEGIN"
+    " INSERT INTO messages_found (messages_found, rowid, content) VALUES ('delete', old.id, old.content); END",
+)
