@@ -2,24 +2,29 @@
 
 Each setting is a field with its meaning in the `Annotated` description, which `config show` and the help print.
 The file is TOML (`ragchat config path`); an environment variable is RAGCHAT_SECTION__KEY. Nothing below `cli` takes
-the `Settings` object: plain values are passed down.
+the `Settings` object: plain values are passed down. The section [keys] is read as text by binding id; which ids and
+keys there are is known to `ragchat.tui.keymap` alone.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from ragchat.errors import UsageError
 from ragchat.paths import write_atomically
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,7 +140,10 @@ class ChatSettings(Section, frozen=True):
 
 
 class UiSettings(Section, frozen=True):
-    theme: Annotated[str, Meta(description="A Textual theme")] = "textual-dark"
+    theme: Annotated[
+        str, Meta(description="A theme of Textual's or of your own themes/*.toml; auto: by the terminal")
+    ] = "auto"
+    reduced_motion: Annotated[bool, Meta(description="Nothing moves or blinks by itself")] = False
     editor: Annotated[
         str, Meta(description="Editor for `e`; empty: $VISUAL, $EDITOR, then what is installed")
     ] = ""
@@ -149,17 +157,32 @@ class Settings(Section, frozen=True):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     chat: ChatSettings = ChatSettings()
     ui: UiSettings = UiSettings()
+    keys: dict[str, str] = msgspec.field(default_factory=dict)
+    """Keys by binding id, as they stand in the file."""
+
+
+KEYS = "keys"
+"""The section whose names are binding ids."""
+_AT_START = ("model.", "knowledge.sync_at_start", "knowledge.watch", "ui.load_at_start")
+"""Beginnings of the settings that an open chat does not take up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting as `config show` prints it."""
+    """One setting as `config show` prints it.
+
+    `choices`: all values there are, empty where any of the type will do. `at_once`: an open chat takes it up; the others
+    wait for the next start. `behind`: what the file says while the environment has its way, else None.
+    """
 
     key: str
     value: object
     default: object
     origin: str
     meaning: str
+    choices: tuple[str, ...] = field(default=())
+    at_once: bool = True
+    behind: object = None
 
 
 def load(file: Path, env: Mapping[str, str]) -> Settings:
@@ -168,58 +191,109 @@ def load(file: Path, env: Mapping[str, str]) -> Settings:
 
 
 def describe(file: Path, env: Mapping[str, str]) -> Iterator[Setting]:
-    """Every setting with its value, default, origin and meaning. Raises UsageError."""
+    """Every setting with its value, default, origin and meaning; then the keys of the file. Raises UsageError."""
     in_file, in_env = _read_file(file), _read_env(env)
     settings, defaults = _build(in_file, in_env, file), Settings()
-    for section, key, meaning in _fields():
-        origin = (
-            "environment"
-            if key in in_env.get(section, {})
-            else "file"
-            if key in in_file.get(section, {})
-            else "default"
+    for section, name, meta in _fields():
+        value, default = (getattr(getattr(source, section), name) for source in (settings, defaults))
+        origin, behind, key = "default", None, f"{section}.{name}"
+        if name in in_env.get(section, {}):
+            origin, behind = "environment", in_file.get(section, {}).get(name)
+        elif name in in_file.get(section, {}):
+            origin = "file"
+        at_once = not key.startswith(_AT_START)
+        yield Setting(
+            key, value, default, origin, meta.description or "", _choices(meta, default), at_once, behind
         )
-        value, default = (getattr(getattr(source, section), key) for source in (settings, defaults))
-        yield Setting(f"{section}.{key}", value, default, origin, meaning)
+    for name, keys in settings.keys.items():
+        yield Setting(f"{KEYS}.{name}", keys, None, "file", "Keys instead of those that the help (F1) names")
 
 
 def set_value(file: Path, key: str, text: str) -> object:
     """Write one setting (`section.key`) into `file`, comments kept; the value as it was understood. Raises UsageError."""
     import tomlkit
-    import tomlkit.exceptions
 
     section, name = _split(key)
-    value = msgspec.to_builtins(_value(section, name, text, origin="", lax=True))
-    try:
-        document = tomlkit.parse(file.read_text("utf-8-sig")) if file.exists() else tomlkit.document()
-    except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "Mend or move the file.") from error
+    value = text if section == KEYS else msgspec.to_builtins(_value(section, name, text, origin="", lax=True))
+    document = _parse(file)
     table = document.setdefault(section, tomlkit.table())
     if not isinstance(table, MutableMapping):
         raise UsageError(f"{file}: {section} is not a section.", "Mend or move the file.")
-    table[name] = list(value) if isinstance(value, (list, tuple)) else value
+    holder, last = _holder(table, name)
+    holder[last] = list(value) if isinstance(value, (list, tuple)) else value
+    _write(file, document)
+    return value
+
+
+def unset_value(file: Path, key: str) -> bool:
+    """Take one setting out of `file`, so that its default holds again; whether it stood there. Raises UsageError."""
+    section, name = _split(key)
+    document = _parse(file)
+    table = document.get(section, {})
+    if not isinstance(table, MutableMapping):
+        raise UsageError(f"{file}: {section} is not a section.", "Mend or move the file.")
+    holder, last = _holder(table, name)
+    if last not in holder:
+        return False
+    del holder[last]
+    _write(file, document)
+    return True
+
+
+def _parse(file: Path) -> TOMLDocument:
+    import tomlkit
+    import tomlkit.exceptions
+
+    try:
+        return tomlkit.parse(file.read_text("utf-8-sig")) if file.exists() else tomlkit.document()
+    except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
+        raise UsageError(f"{file} cannot be read: {error}", "Mend or move the file.") from error
+
+
+def _write(file: Path, document: TOMLDocument) -> None:
+    import tomlkit
+
     try:
         write_atomically(file, tomlkit.dumps(document).encode())
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from error
-    return value
 
 
-def _fields() -> Iterator[tuple[str, str, str]]:
-    for section in msgspec.structs.fields(Settings):
+def _holder(table: MutableMapping[str, Any], name: str) -> tuple[MutableMapping[str, Any], str]:
+    """Where `name` stands: `chat.new = "x"` without quotes is a table `chat` to TOML."""
+    first, dot, rest = name.partition(".")
+    inner = table.get(first)
+    if dot and name not in table and isinstance(inner, MutableMapping) and rest in inner:
+        return inner, rest
+    return table, name
+
+
+def _sections() -> Iterator[msgspec.structs.FieldInfo]:
+    return (field for field in msgspec.structs.fields(Settings) if field.name != KEYS)
+
+
+def _fields() -> Iterator[tuple[str, str, Meta]]:
+    for section in _sections():
         hints = get_type_hints(section.type, include_extras=True)
-        for field in msgspec.structs.fields(section.type):
-            meta = next(
-                (m for m in getattr(hints[field.name], "__metadata__", ()) if isinstance(m, Meta)), None
-            )
-            yield section.name, field.name, (meta.description or "") if meta else ""
+        for named in msgspec.structs.fields(section.type):
+            found = (m for m in getattr(hints[named.name], "__metadata__", ()) if isinstance(m, Meta))
+            yield section.name, named.name, next(found, Meta())
+
+
+def _choices(meta: Meta, default: object) -> tuple[str, ...]:
+    if isinstance(default, bool):
+        return ("true", "false")
+    named = re.fullmatch(r"\^\(([\w|]*)\)\$", meta.pattern or "")
+    return tuple(named[1].split("|")) if named else ()
 
 
 def _split(key: str) -> tuple[str, str]:
+    section, _, name = key.partition(".")
+    if section == KEYS and name:
+        return section, name
     known = [f"{section}.{name}" for section, name, _ in _fields()]
     if key not in known:
         raise UsageError(f"There is no setting {key!r}.", _nearest(key, known))
-    section, _, name = key.partition(".")
     return section, name
 
 
@@ -235,10 +309,13 @@ def _read_file(file: Path) -> dict[str, dict[str, Any]]:
         raise UsageError(f"{file} is not valid TOML: {error}", "Mend or move the file.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from error
-    sections = {section.name for section in msgspec.structs.fields(Settings)}
+    sections = [section.name for section in msgspec.structs.fields(Settings)]
     for section, values in raw.items():
         if section not in sections or not isinstance(values, dict):
-            raise UsageError(f"{file}: there is no section [{section}].", _nearest(section, sorted(sections)))
+            raise UsageError(f"{file}: there is no section [{section}].", _nearest(section, sections))
+        if section == KEYS:
+            raw[section] = _flat(values)
+            continue
         for name in values:
             try:
                 _split(f"{section}.{name}")
@@ -247,12 +324,22 @@ def _read_file(file: Path) -> dict[str, dict[str, Any]]:
     return raw
 
 
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """`chat.new = "x"` as `"chat.new" = "x"`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return found
+
+
 def _read_env(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for variable, text in env.items():
         if variable.startswith("RAGCHAT_") and "__" in variable:
             try:
                 section, name = _split(variable.removeprefix("RAGCHAT_").lower().replace("__", ".", 1))
+                if section == KEYS:
+                    raise UsageError("Keys are set in the settings file only.")
             except UsageError as error:
                 raise UsageError(f"{variable} (environment): {error}", error.remedy) from None
             found.setdefault(section, {})[name] = text
@@ -261,13 +348,20 @@ def _read_env(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 def _build(in_file: dict[str, dict[str, Any]], in_env: dict[str, dict[str, Any]], file: Path) -> Settings:
     settings: dict[str, Section] = {}
-    for section in msgspec.structs.fields(Settings):
+    for section in _sections():
         values: dict[str, Any] = {}
         for layer, origin, lax in ((in_file, f" ({file})", False), (in_env, " (environment)", True)):
             for name, raw in layer.get(section.name, {}).items():
                 values[name] = _value(section.name, name, raw, origin=origin, lax=lax)
         settings[section.name] = section.type(**values)
-    return Settings(**settings)  # type: ignore[arg-type]
+    keys = {name: _text(f"{KEYS}.{name}", raw, file) for name, raw in in_file.get(KEYS, {}).items()}
+    return Settings(keys=keys, **settings)  # type: ignore[arg-type]
+
+
+def _text(key: str, raw: object, file: Path) -> str:
+    if not isinstance(raw, str):
+        raise UsageError(f"{key} ({file}): Expected `str`.", f"Its value is {raw!r}.")
+    return raw
 
 
 def _value(section: str, name: str, raw: object, *, origin: str, lax: bool) -> Any:

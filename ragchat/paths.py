@@ -11,6 +11,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 MANUAL = PACKAGE / "manual"
 """ragchat's own manual, which every installation can ask."""
+TEMPLATES = PACKAGE / "templates"
+"""Prompt templates that every installation has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,16 @@ class Paths:
     @property
     def settings_file(self) -> Path:
         return self.config_dir / "settings.toml"
+
+    @property
+    def templates_dir(self) -> Path:
+        """The person's own prompt templates; made by the person, if at all."""
+        return self.config_dir / "templates"
+
+    @property
+    def themes_dir(self) -> Path:
+        """Themes of the person's own."""
+        return self.config_dir / "themes"
 
     @property
     def chat_database(self) -> Path:

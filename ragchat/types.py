@@ -149,7 +149,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is known of the model that is loaded. `flash_attention` and the threads are those in use."""
+    """What is known of the model that is loaded. `flash_attention` and the threads are those in use.
+
+    `thinks`: it was made to think before it answers, if it is let.
+    """
 
     name: str
     path: str

@@ -268,3 +268,75 @@ def test_every_setting_has_a_meaning_and_can_be_set_to_its_default(file: Path) -
 def test_settings_cannot_be_changed_by_those_who_get_them() -> None:
     with pytest.raises(AttributeError):
         config.Settings().retrieval.k = 3  # type: ignore[misc]
+
+
+# --- keys, defaults put back, what a screen wants to know -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ['[keys]\n"transcript.copy" = "y,ctrl+y"\n', '[keys]\ntranscript.copy = "y,ctrl+y"\n']
+)
+def test_keys_are_read_as_text_by_id(file: Path, text: str) -> None:
+    assert load(write(file, text), {}).keys == {"transcript.copy": "y,ctrl+y"}
+    (setting,) = [s for s in describe(file, {}) if s.key.startswith("keys.")]
+    assert (setting.key, setting.value, setting.origin) == ("keys.transcript.copy", "y,ctrl+y", "file")
+    assert set_value(file, "keys.transcript.copy", "f12") == "f12"
+    assert load(file, {}).keys == {"transcript.copy": "f12"}
+    assert config.unset_value(file, "keys.transcript.copy")
+    assert load(file, {}).keys == {}
+
+
+@pytest.mark.parametrize("value", ["3", "true", "['y']"])
+def test_a_key_that_is_no_text_is_refused(file: Path, value: str) -> None:
+    error = refusal(write(file, f'[keys]\n"transcript.copy" = {value}\n'))
+    assert str(error).startswith(f"keys.transcript.copy ({file}): Expected `str`")
+
+
+def test_a_section_that_is_nearly_keys_is_refused_with_the_nearest(file: Path) -> None:
+    assert "'keys'" in refusal(write(file, "[key]\na = 'y'\n")).remedy
+    assert "'ui'" in refusal(write(file, "[uii]\ntheme = 'nord'\n")).remedy
+
+
+def test_keys_of_the_environment_are_refused(file: Path) -> None:
+    assert "RAGCHAT_KEYS__CHAT" in str(refusal(file, {"RAGCHAT_KEYS__CHAT": "y"}))
+
+
+def test_a_default_is_put_back_and_everything_else_stays(file: Path) -> None:
+    text = "# first\n[retrieval]\n# about k\nk = 5 # five\npassages = 3\n\n[ui]\ntheme = 'nord'\n# last\n"
+    write(file, text)
+    assert config.unset_value(file, "retrieval.k")
+    assert file.read_text() == text.replace("k = 5 # five\n", "")
+    assert load(file, {}).retrieval.k == Settings().retrieval.k
+    before = file.read_bytes()
+    assert not config.unset_value(file, "retrieval.k")
+    assert not config.unset_value(file, "model.name")
+    assert file.read_bytes() == before
+    for wrong in ("retrieval.kk", "retrieval", "keys", ""):
+        with pytest.raises(UsageError):
+            config.unset_value(file, wrong)
+
+
+def test_putting_a_default_back_makes_no_file(file: Path) -> None:
+    assert not config.unset_value(file, "retrieval.k")
+    assert not file.exists()
+
+
+def test_a_broken_file_is_not_touched_by_putting_back(file: Path) -> None:
+    write(file, "[model\n")
+    with pytest.raises(UsageError):
+        config.unset_value(file, "model.name")
+    assert file.read_text() == "[model\n"
+
+
+def test_what_a_screen_wants_to_know(file: Path) -> None:
+    write(file, "[retrieval]\nk = 5\n")
+    found = {s.key: s for s in describe(file, {"RAGCHAT_RETRIEVAL__K": "7", "RAGCHAT_CHAT__STRICT": "1"})}
+    assert (found["retrieval.k"].value, found["retrieval.k"].behind) == (7, 5)
+    assert (found["chat.strict"].value, found["chat.strict"].behind) == (True, None)
+    assert found["chat.strict"].choices == ("true", "false")
+    assert found["model.flash_attention"].choices == ("auto", "on", "off")
+    assert found["model.plain_format"].choices == ("", "chatml", "alpaca", "vicuna", "plain")
+    assert found["retrieval.k"].choices == ()
+    assert not found["model.n_ctx"].at_once
+    assert found["sampling.temperature"].at_once
+    assert all(setting.meaning for setting in found.values())

@@ -27,7 +27,6 @@ from ragchat.tui.foreign import (
 from ragchat.tui.screens.document import DocumentScreen
 from ragchat.tui.sentences import answer_footer, trouble
 from ragchat.tui.services import ModelChoice
-from ragchat.tui.widgets.answer_markdown import AnswerMarkdown
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.message import AnswerView
 from ragchat.types import Timings
@@ -154,7 +153,7 @@ async def test_raw_html_is_harmless_text(stage: Stage) -> None:
 
 class OneAnswer(App[None]):
     def compose(self) -> ComposeResult:
-        yield AnswerMarkdown()
+        yield AnswerView("")
         yield Static()
 
 
@@ -172,13 +171,15 @@ async def test_markdown_of_any_shape_neither_raises_nor_acts() -> None:
 
     collect()
     async with app.run_test(size=(60, 20)):
-        markdown, plain = app.query_one(AnswerMarkdown), app.query_one(Static)
+        markdown, plain = app.query_one(AnswerView), app.query_one(Static)
         for text in texts:
-            await markdown.update(text)
             half = len(text) // 2
-            await markdown.update("")
-            await markdown.append(text[:half])
-            await markdown.append(text[half:])
+            await markdown.finish("", Content(""))
+            await markdown.feed(text[:half])
+            await markdown.settle()
+            await markdown.feed(text[half:])
+            await markdown.settle()
+            await markdown.finish(text, Content(""))
             plain.update(shown(text))
             for strip in app.screen._compositor.render_strips():
                 for segment in strip:

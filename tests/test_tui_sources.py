@@ -242,7 +242,7 @@ async def test_a_link_shows_its_address_and_asks(stage: Stage, monkeypatch: pyte
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "Link?")
         answer = app.chat.pane.transcript.query_one(AnswerView)
-        block = answer.markdown.children[0]
+        block = answer
         await app.run_action("link('https://example.org/a?b=1')", block)
         await until(
             pilot,

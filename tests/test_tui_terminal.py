@@ -106,6 +106,8 @@ def test_a_hang_up_while_an_editor_has_the_terminal_ends_it(terminal: Terminal) 
     for _ in range(4):  # on a busy machine the sources may not be there yet at the first Tab
         terminal.type(b"\t")
         terminal.read(seconds=0.5)
+        terminal.type(b"1")  # to the first source, from the answer
+        terminal.read(seconds=0.5)
         terminal.seen = b""
         terminal.type(b"e")
         if terminal.read(LEFT_ALTERNATE_SCREEN, seconds=5):

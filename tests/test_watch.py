@@ -223,6 +223,7 @@ def test_a_live_database_is_followed(tmp_path: Path, docs: Path) -> None:
         store.put_source(source)
     with watched(tmp_path / "kb", tmp_path / "state" / "log", docs) as running:
         running.until(finds("orion", "shop.db?products#1"))
+        assert any(isinstance(e, WatchStarted) and e.tables == (source.prefix,) for e in running.seen)
         writer.execute("INSERT INTO products VALUES (2, 'Zephyr pump')")
         event = running.wait_for(lambda e: isinstance(e, RowsFinished) and e.indexed > 0)
         assert isinstance(event, RowsFinished)

@@ -17,26 +17,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from ragchat import config
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
 from ragchat.ingest.forget import forget
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
+from ragchat.paths import TEMPLATES
 from ragchat.retrieval import index
 from ragchat.session.attachment import Attachment, names_of, read, stored_question
-from ragchat.session.chat import ChatSession
+from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import (
     AnswerFinished,
     HitsFound,
     MessageStored,
-    PromptPart,
     PromptReady,
     QueryUsed,
     SessionEvent,
 )
+from ragchat.session.templates import load as load_templates
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore, remove_knowledge_base
 from ragchat.tui.services import ModelChoice, SelectableModel, Services
 from ragchat.types import (
     CancelToken,
+    ChatOptions,
     ChunkDraft,
     Citation,
     Generation,
@@ -46,8 +49,11 @@ from ragchat.types import (
     Message,
     ModelInfo,
     PrefillProgress,
+    PromptPart,
+    ReasoningDelta,
     Sampling,
     Span,
+    StoredMessage,
     TextDelta,
     Timings,
 )
@@ -72,7 +78,10 @@ class Script:
     fail_after: Exception | None = None
     from_documents: bool = True
     delay_s: float = 0.0
+    thoughts: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    requests: list[tuple[str, int | None]] = field(default_factory=list)
+    options: list[ChatOptions] = field(default_factory=list)
     asked_of: list[tuple[str, ...]] = field(default_factory=list)
     files: list[tuple[Attachment, ...]] = field(default_factory=list)
     pinned: list[tuple[Hit, ...]] = field(default_factory=list)
@@ -87,11 +96,23 @@ class ScriptedSession:
     def __init__(self, store: ChatStore, names: Sequence[str], script: Script) -> None:
         self._store, self._names, self._script = store, tuple(names), script
 
+    def regenerate(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
+        question = self._store.message(self._store.message(answer_id).parent_id)
+        self._script.requests.append(("regenerate", answer_id))
+        yield from self._answer(question.conversation_id, question.content, question.id, cancel)
+
+    def continue_answer(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
+        answer = self._store.resume_answer(answer_id)
+        self._script.requests.append(("continue", answer_id))
+        question = self._store.message(answer.parent_id).content
+        yield from self._stream(answer, answer.parent_id, question, cancel)
+
     def ask(
         self,
         conversation_id: int,
         question: str,
         *,
+        parent_id: int | None = None,
         attachment: str = "",
         files: Sequence[Attachment] = (),
         pinned: Sequence[Hit] = (),
@@ -105,9 +126,21 @@ class ScriptedSession:
         if script.fail_before:
             raise script.fail_before
         content = stored_question(question, attachment, names_of(files, pinned))
-        asked = store.add_user_message(conversation_id, content)
-        answer = store.begin_answer(conversation_id)
-        yield MessageStored(conversation_id, asked.id, answer.id)
+        script.requests.append(("ask", parent_id))
+        asked = store.add_user_message(conversation_id, content, parent_id=parent_id)
+        yield from self._answer(conversation_id, question, asked.id, cancel)
+
+    def _answer(
+        self, conversation_id: int, question: str, question_id: int, cancel: CancelToken
+    ) -> Iterator[SessionEvent]:
+        answer = self._store.begin_answer(conversation_id, parent_id=question_id)
+        yield from self._stream(answer, question_id, question, cancel)
+
+    def _stream(
+        self, answer: StoredMessage, question_id: int, question: str, cancel: CancelToken
+    ) -> Iterator[SessionEvent]:
+        script, store, conversation_id = self._script, self._store, answer.conversation_id
+        yield MessageStored(conversation_id, question_id, answer.id)
         citations = script.citations if self._names else ()
         yield QueryUsed(question, (), self._names)
         yield HitsFound(tuple(c.hit for c in citations), bool(citations), 0.004)
@@ -131,7 +164,9 @@ class ScriptedSession:
         for done in (256, 512, 812):
             yield PrefillProgress(done, 812, (812 - done) / 400)
             time.sleep(script.delay_s * 6)
-        said = ""
+        said = answer.content
+        for thought in script.thoughts:
+            yield ReasoningDelta(thought)
         for number, piece in enumerate(script.pieces):
             if script.held == number:
                 deadline = time.monotonic() + WAIT_S
@@ -339,8 +374,10 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         return folder / "models" / name
 
     def open_session(
-        store: ChatStore, chosen: Sequence[str]
+        store: ChatStore, options: ChatOptions
     ) -> contextlib.AbstractContextManager[ChatSession]:
+        script.options.append(options)
+        chosen = names() if options.knowledge_bases is None else options.knowledge_bases
         for name in chosen:
             if not (kb_dir / f"{name}.db").exists():
                 raise NotFoundError(f"There is no knowledge base {name!r}.", "F3 shows those there are.")
@@ -350,6 +387,7 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         model=cast(SelectableModel, actor),
         open_chats=lambda: ChatStore(folder / "ragchat.db"),
         open_session=open_session,
+        ask_options=AskOptions,
         default_knowledge_bases=names,
         knowledge_bases=statuses,
         open_knowledge_base=lambda name: KnowledgeStore.open(kb_dir, name),
@@ -363,6 +401,15 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         read_attachment=read_attachment,
         models=lambda: stage.choices,
         pull_model=pull,
+        templates=lambda: load_templates(folder / "templates", TEMPLATES),
+        settings=lambda: list(config.describe(folder / "settings.toml", {})),
+        set_setting=lambda key, text: config.set_value(folder / "settings.toml", key, text),
+        unset_setting=lambda key: config.unset_value(folder / "settings.toml", key),
+        settings_file=folder / "settings.toml",
+        themes_dir=folder / "themes",
+        keys={},
+        reduced_motion=False,
+        templates_dir=folder / "templates",
         editor="",
         theme="textual-dark",
         load_at_start=True,

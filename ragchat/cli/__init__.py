@@ -5,16 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from ragchat import __version__
+from ragchat.cli.examples import epilog
 from ragchat.errors import RagchatError
 from ragchat.text import clean_line
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _COMMANDS = {
     "chat": ("ragchat.cli.chat", "Open the chat (also what plain `ragchat` does)."),
     "ask": ("ragchat.cli.ask", "Answer one question on standard output."),
+    "chats": ("ragchat.cli.chats", "Chats: list, show, search, export, import, delete and more."),
     "kb": (
         "ragchat.cli.kb",
         "Knowledge bases: add, sync, watch, search, list, status, settings, check, export and more.",
@@ -22,7 +28,8 @@ _COMMANDS = {
     "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
     "eval": ("ragchat.cli.eval", "Measure what serves you best: how passages are packed."),
     "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
-    "config": ("ragchat.cli.config", "Settings: show, path, set."),
+    "config": ("ragchat.cli.config", "Settings: show, path, set, unset."),
+    "completion": ("ragchat.cli.completion", "Completion for bash, zsh and fish."),
     "doctor": ("ragchat.cli.doctor", "Look for what is wrong and say what to do."),
 }
 
@@ -38,15 +45,43 @@ class LazyGroup(click.Group):
             return None
         command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
+        _complement(command, (cmd_name,))
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names and meanings from the table: nothing is imported for them."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
+def _complement(command: click.Command, words: tuple[str, ...]) -> None:
+    """Give a command and those below it what all have alike: examples under the help, completion of names."""
+    from ragchat.cli.completion import Named, kind_of
+
+    command.epilog = command.epilog or epilog(" ".join(words))
+    for param in command.params:
+        if param.type is click.STRING and (kind := kind_of(words, param)):
+            param.type = Named(kind)
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            _complement(below, (*words, name))
+
+
 @click.group(
-    cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=epilog(""),
 )
 @click.version_option(__version__, prog_name="ragchat")
 @click.pass_context

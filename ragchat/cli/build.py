@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ragchat.cli.context import Context
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names, remove_knowledge_base
-from ragchat.types import CancelToken, ChatModel, Sampling
+from ragchat.types import CancelToken, ChatModel, ChatOptions, Sampling
 
 if TYPE_CHECKING:
     from ragchat.ingest.sync import IngestOptions
@@ -105,8 +105,21 @@ def ask_options(
         passage_share=retrieval.passage_share,
         min_match=retrieval.min_match,
         strict=chat.strict if strict is None else strict,
+        thinking=context.settings.model.thinking,
         instructions=chat.system_prompt,
         packings=read_choices(context.paths.packings_file),
+    )
+
+
+def chat_options(context: Context, chosen: ChatOptions) -> AskOptions:
+    """How the questions of a chat are answered: its own choices over the settings."""
+    base = ask_options(context)
+    return replace(
+        base,
+        sampling=chosen.sampling(base.sampling),
+        strict=base.strict if chosen.strict is None else chosen.strict,
+        thinking=base.thinking if chosen.thinking is None else chosen.thinking,
+        instructions=base.instructions if chosen.system_prompt is None else chosen.system_prompt,
     )
 
 

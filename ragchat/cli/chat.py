@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +15,18 @@ import click
 
 from ragchat import config
 from ragchat.cli import build
-from ragchat.cli.context import Context, pass_context
+from ragchat.cli.context import Context, note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.text import clean, clean_line
-from ragchat.types import CancelToken, KnowledgeBaseStatus
+from ragchat.types import CancelToken, ChatOptions, KnowledgeBaseStatus
 
 if TYPE_CHECKING:
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
     from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession
+    from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
     from ragchat.tui.services import ModelChoice, Services
 
@@ -32,17 +35,51 @@ if TYPE_CHECKING:
 @click.option(
     "--model", "model_name", default="", metavar="NAME", help="Model to chat with, by name or path."
 )
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Lines only: for screen readers, dumb terminals and pipes. Chosen by itself where no screen can be drawn.",
+)
 @pass_context
-def chat(context: Context, model_name: str = "") -> None:
+def chat(context: Context, model_name: str = "", plain: bool = False) -> None:
     """Open the chat."""
+    if plain or not _can_draw():
+        _chat_in_lines(context, model_name, asked_for=plain)
+        return
     from ragchat.tui.app import RagchatApp
 
     context.paths.create()
+    if not os.environ.get("NO_COLOR"):  # set but empty asks for nothing; Textual takes it for a wish
+        os.environ.pop("NO_COLOR", None)
     services = make_services(context, model_name)
     try:
         RagchatApp(services).run()
     finally:
         services.model.close()
+
+
+def _can_draw() -> bool:
+    """Whether a screen can be drawn: a terminal on both sides that obeys more than the end of a line."""
+    return _on_terminal() and os.environ.get("TERM") != "dumb"
+
+
+def _on_terminal() -> bool:
+    # What was closed before we started is None.
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def _chat_in_lines(context: Context, model_name: str, *, asked_for: bool) -> None:
+    from ragchat.cli.plain import run
+
+    if not asked_for:
+        note("No screen can be drawn here, so this is the chat in plain lines (`ragchat chat --plain`).")
+    context.paths.create()
+    services = make_services(context, model_name)
+    try:
+        code = run(services, interactive=_on_terminal())
+    finally:
+        services.model.close()
+    click.get_current_context().exit(code)
 
 
 def make_services(context: Context, model_name: str) -> Services:
@@ -56,8 +93,11 @@ def make_services(context: Context, model_name: str) -> Services:
 
         return ChatStore(paths.chat_database)
 
-    def open_session(chats: ChatStore, names: Sequence[str]) -> AbstractContextManager[ChatSession]:
-        return build.chat_session(context, chats, model, names, build.ask_options(context))
+    def open_session(chats: ChatStore, options: ChatOptions) -> AbstractContextManager[ChatSession]:
+        names = options.knowledge_bases
+        if names is None:
+            names = build.default_knowledge_bases(context)
+        return build.chat_session(context, chats, model, names, build.chat_options(context, options))
 
     def sync(
         name: str, add: Sequence[Path], cancel: CancelToken
@@ -88,6 +128,21 @@ def make_services(context: Context, model_name: str) -> Services:
 
         return read(path, build.ingest_options(context))
 
+    def take_up(change: Callable[[Path], object]) -> None:
+        nonlocal context
+        change(paths.settings_file)
+        context = replace(context, settings=config.load(paths.settings_file, os.environ))
+
+    def read_settings() -> list[config.Setting]:
+        take_up(lambda _: None)
+        return list(config.describe(paths.settings_file, os.environ))
+
+    def templates() -> tuple[list[Template], list[WrongFile]]:
+        from ragchat.paths import TEMPLATES
+        from ragchat.session.templates import load
+
+        return load(paths.templates_dir, TEMPLATES)
+
     def pull_model(
         name: str, progress: Callable[[int, int, float, float | None], None], cancel: CancelToken
     ) -> Path:
@@ -98,6 +153,7 @@ def make_services(context: Context, model_name: str) -> Services:
         model=model,
         open_chats=open_chats,
         open_session=open_session,
+        ask_options=lambda: build.ask_options(context),
         default_knowledge_bases=lambda: build.default_knowledge_bases(context),
         knowledge_bases=lambda: _statuses(paths.kb_dir),
         open_knowledge_base=lambda name: KnowledgeStore.open(paths.kb_dir, name),
@@ -111,6 +167,15 @@ def make_services(context: Context, model_name: str) -> Services:
         read_attachment=read_attachment,
         models=lambda: _choices(context),
         pull_model=pull_model,
+        templates=templates,
+        templates_dir=paths.templates_dir,
+        settings=read_settings,
+        set_setting=lambda key, text: take_up(lambda file: config.set_value(file, key, text)),
+        unset_setting=lambda key: take_up(lambda file: config.unset_value(file, key)),
+        settings_file=paths.settings_file,
+        themes_dir=paths.themes_dir,
+        keys=context.settings.keys,
+        reduced_motion=ui.reduced_motion,
         editor=ui.editor,
         theme=ui.theme,
         load_at_start=ui.load_at_start,

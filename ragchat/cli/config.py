@@ -9,6 +9,7 @@ import msgspec
 
 from ragchat import config as settings
 from ragchat.cli.context import Context, data, note, pass_context, to_json
+from ragchat.errors import UsageError
 
 
 @click.group()
@@ -57,6 +58,7 @@ def path(context: Context) -> None:
     places = context.paths
     for name, folder in (
         ("settings", places.settings_file),
+        ("themes", places.themes_dir),
         ("chats", places.chat_database),
         ("knowledge", places.kb_dir),
         ("models", places.model_dirs[0]),
@@ -71,6 +73,31 @@ def path(context: Context) -> None:
 @click.argument("value")
 @pass_context
 def set_(context: Context, key: str, value: str) -> None:
-    """Write one setting, for example: ragchat config set retrieval.k 12"""
+    """Write one setting, for example: ragchat config set retrieval.k 12
+
+    Keys are set by the name of what they do: ragchat config set keys.transcript.copy ctrl+y
+    """
+    section, _, binding = key.partition(".")
+    if section == settings.KEYS:
+        _check_keys({**context.settings.keys, binding: value})
     understood = settings.set_value(context.paths.settings_file, key, value)
     note(f"{key} = {to_json(understood)} in {context.paths.settings_file}")
+
+
+@config.command()
+@click.argument("key")
+@pass_context
+def unset(context: Context, key: str) -> None:
+    """Put the default of one setting back, for example: ragchat config unset retrieval.k"""
+    file = context.paths.settings_file
+    there = settings.unset_value(file, key)
+    note(f"{key} is not in {file} any more." if there else f"{key} was not set in {file}.")
+
+
+def _check_keys(keys: dict[str, str]) -> None:
+    """Raises UsageError naming what is wrong."""
+    from ragchat.tui.keymap import trouble
+    from ragchat.tui.screens.help import key_groups
+
+    if wrong := trouble(keys, key_groups()):
+        raise UsageError(wrong)

@@ -41,7 +41,7 @@ class Finding:
 def doctor(context: Context, as_json: bool) -> None:
     """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
     checks: list[Callable[[Context], Iterator[Finding]]] = [
-        _runtime, _settings, _folders, _disk, _chats, _knowledge_bases, _models, _inference,
+        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _models, _inference,
     ]  # fmt: skip
     findings = []
     for check in checks:
@@ -108,6 +108,44 @@ def _settings(context: Context) -> Iterator[Finding]:
     )
 
 
+def _keys(context: Context) -> Iterator[Finding]:
+    if not (keys := context.settings.keys):
+        return
+    from ragchat.tui.keymap import trouble
+    from ragchat.tui.screens.help import key_groups
+
+    wrong = trouble(keys, key_groups())
+    remedy = f"Mend [keys] in {context.paths.settings_file}; until then the usual keys are used."
+    yield Finding("keys", not wrong, wrong or f"{len(keys)} of your own", remedy)
+
+
+def _themes(context: Context) -> Iterator[Finding]:
+    folder = context.paths.themes_dir
+    if not (folder.is_dir() or context.settings.ui.theme != config.Settings().ui.theme):
+        return
+    from ragchat.tui import themes
+
+    own, wrong = themes.read_themes(folder)
+    chosen, trouble = themes.choose(context.settings.ui.theme, themes.names(own), os.environ, sixteen=False)
+    for sentence in (*wrong, *([trouble] if trouble else [])):
+        yield Finding("themes", False, sentence, f"Mend or remove it; until then it is {chosen}.")
+    if not wrong and not trouble:
+        yield Finding(
+            "themes", True, f"{len(own)} of your own in {folder}, {context.settings.ui.theme} is chosen"
+        )
+
+
+def _clipboard(_: Context) -> Iterator[Finding]:
+    from ragchat.tui.clipboard import find_tool, takes_osc52
+
+    way = "what is copied goes to a file: there is no clipboard tool, and this terminal takes none"
+    if tool := find_tool(os.environ):
+        way = f"{tool[0]} copies"
+    elif takes_osc52("", os.environ):
+        way = "the terminal copies (OSC 52), if it can: there is no clipboard tool"
+    yield Finding("clipboard", True, way)
+
+
 def _folders(context: Context) -> Iterator[Finding]:
     context.paths.create()
     paths = context.paths
@@ -150,6 +188,7 @@ def _chats(context: Context) -> Iterator[Finding]:
 
 def _knowledge_bases(context: Context) -> Iterator[Finding]:
     from ragchat.ingest.sync import status
+    from ragchat.retrieval.index import is_current
     from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
 
     names = knowledge_base_names(context.paths.kb_dir)
@@ -158,7 +197,7 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
     for name in names:
         try:
             with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-                verdict, found = store.check(), status(store)
+                verdict, found, current = store.check(), status(store), is_current(store)
         except RagchatError as error:
             yield Finding(f"kb {name}", False, str(error), error.remedy)
             continue
@@ -177,6 +216,13 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
             f"{found.indexed} documents, {found.chunks} chunks, integrity {verdict}{note}",
             f"Build it anew: ragchat kb remove {name}, then ragchat kb add {name} {shlex.join(found.roots)}",
         )
+        if not current:
+            yield Finding(
+                f"kb {name}",
+                False,
+                "its index was made by another version of ragchat, searches may miss what is there",
+                f"ragchat kb sync {name} builds the index anew.",
+            )
 
 
 def _models(context: Context) -> Iterator[Finding]:

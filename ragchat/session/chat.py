@@ -124,6 +124,11 @@ class ChatSession:
         self._names = tuple(store.name for store in knowledge_bases)
         self._searcher = Searcher(knowledge_bases) if knowledge_bases else None
 
+    @property
+    def options(self) -> AskOptions:
+        """How it answers."""
+        return self._options
+
     def start(self, question: str, *, knowledge_bases: Sequence[str] | None = None) -> int:
         """A new conversation named after its first question; its number."""
         assert self._chats
@@ -338,9 +343,7 @@ class ChatSession:
         result = SearchResult((), 0.0, 0.0)
         if self._searcher and not asked.pinned:
             k = packing.hits_wanted(self._options.packings.values(), self._options.k)
-            result = self._searcher.search(
-                built.text, k, weights=built.weights, follow_up=bool(built.topic)
-            )
+            result = self._searcher.search(built.text, k, weights=built.weights, follow_up=bool(built.topic))
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
         relevant = bool(result.hits) and (
             result.match >= self._options.min_match or result.confidence >= SURE

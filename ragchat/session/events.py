@@ -8,6 +8,7 @@ Errors are raised, after everything that is known has been stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ragchat.types import (
     Citation,
@@ -75,6 +76,23 @@ class AnswerFinished:
     reasoning: str = ""
     reasoning_s: float = 0.0
     reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryProgress:
+    """Part `part` of `parts` is being read ("map"), or summaries are being put together ("reduce").
+
+    `done_tokens` of `total_tokens` are read; `eta_s` is None until a part was timed. `summary` is that of the part that has
+    just ended, empty before.
+    """
+
+    stage: Literal["map", "reduce"]
+    part: int
+    parts: int
+    done_tokens: int
+    total_tokens: int
+    eta_s: float | None
+    summary: str = ""
 
 
 SessionEvent = (

@@ -7,10 +7,11 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
+from enum import StrEnum
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SuspendNotSupported, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -21,7 +22,9 @@ from textual.screen import ModalScreen, Screen
 from ragchat.errors import RagchatError
 from ragchat.text import clean
 from ragchat.tui import messages, tasks
+from ragchat.tui.comfort import Comfort
 from ragchat.tui.ending import end_on_signals
+from ragchat.tui.quiet import QuietCollector
 from ragchat.tui.screens.chat import ChatScreen
 from ragchat.tui.state import JobState, ModelPhase, ModelState
 from ragchat.tui.widgets.conversation import ConversationPane
@@ -38,12 +41,16 @@ class RagchatApp(App[None]):
     """Everything heavy happens in workers after the first paint; handlers here only replace `model_state` and `jobs`."""
 
     TITLE = "ragchat"
-    CSS_PATH = "ragchat.tcss"
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["ragchat.tcss", "few_colours.tcss"]
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1,question_mark", "help", "Help", id="app.help"),
-        Binding("f2,ctrl+o", "choose_model", "Model", id="app.model", priority=True),
+        Binding("f1,question_mark", "help", "Help", id="app.help", tooltip="Help: all keys and commands"),
+        Binding("f2", "choose_model", "Model", id="app.model", priority=True, tooltip="Choose a model"),
         Binding("f4", "add_documents", "Add documents", id="app.add_documents", priority=True),
+        Binding("f9", "jobs", "Jobs", id="app.jobs", priority=True, show=False),
+        Binding("ctrl+g", "jump", "Jump", id="app.jump", priority=True, show=False),
+        Binding("f10,ctrl+comma", "settings", "Settings", id="app.settings", priority=True, show=False),
+        Binding("ctrl+p", "command_palette", "All commands", id="app.palette", priority=True, show=False),
         Binding("ctrl+q", "quit", "Quit", id="app.quit", priority=True),
     ]
 
@@ -54,14 +61,14 @@ class RagchatApp(App[None]):
         super().__init__()
         self.services = services
         self._load_cancel = CancelToken()
+        self._quiet = QuietCollector()
         self._put_signals_back: Callable[[], None] = lambda: None
         self.looked_around = False
         """Whether it is known what is installed."""
         self._lent = False
         """Whether an editor has the terminal."""
-        name_alt_enter()
-        if services.theme in self.available_themes:
-            self.theme = services.theme
+        name_alt_keys()
+        self.comfort = Comfort(self, services)
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self.services)
@@ -78,6 +85,9 @@ class RagchatApp(App[None]):
             lambda: self.chat.pane.drafts.write(),
             lent=lambda: self._lent,
         )
+        self._quiet.start()
+        self.set_interval(0.25, self._quiet.look)
+        self.comfort.begin()
         self._look_around()
 
     # --- start --------------------------------------------------------------------------------------
@@ -135,6 +145,8 @@ class RagchatApp(App[None]):
         self._load_cancel.cancel()
         self._load_cancel = CancelToken()
         self.model_state = ModelState("loading", name or self.services.model.selected)
+        if name:
+            self.chat.pane.default_model = name
         self._load_model(name, self._load_cancel)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="model", description="load the model")
@@ -188,7 +200,7 @@ class RagchatApp(App[None]):
         if running is not None and running.running:
             self._tell(f"{running.name} is being fetched already; Ctrl+X stops it.", "")
             return
-        job = self._set_job(JobState("pull", name, "bytes"))
+        job = self._set_job(JobState("pull", name, "bytes", doing="fetching"))
         self._pull(name, job.cancel)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="pull", description="fetch a model")
@@ -221,7 +233,7 @@ class RagchatApp(App[None]):
         if running is not None and running.running:
             self._tell(f"“{running.name}” is being indexed already; Ctrl+X stops it.", "")
             return False
-        job = self._set_job(JobState("sync", name, "files"))
+        job = self._set_job(JobState("sync", name, "files", doing="indexing"))
         self._sync(name, paths, job.cancel)
         return True
 
@@ -259,6 +271,10 @@ class RagchatApp(App[None]):
         if job is not None and job.running:
             job.cancel.cancel()
 
+    def clear_jobs(self) -> None:
+        """Forget the jobs that have ended."""
+        self.jobs = {kind: job for kind, job in self.jobs.items() if job.running}
+
     def action_add_documents(self) -> None:
         self.open_add_documents()
 
@@ -282,38 +298,37 @@ class RagchatApp(App[None]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen())
 
+    def action_jobs(self) -> None:
+        from ragchat.tui.screens.jobs import JobsScreen
+
+        if isinstance(self.screen, JobsScreen):
+            self.screen.dismiss(None)
+        elif not isinstance(self.screen, ModalScreen):
+            self.push_screen(JobsScreen())
+
+    def action_jump(self) -> None:
+        from ragchat.tui.screens.jump import begin
+
+        begin(self)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        if screen is self.chat:
-            chat = self.chat
-            yield SystemCommand("New chat", "Begin an empty chat", chat.action_new_chat)
-            yield SystemCommand(
-                "Choose a model", "Installed models, and some to fetch", self.action_choose_model
-            )
-            yield SystemCommand(
-                "Choose documents",
-                "Which knowledge bases this chat asks, or none",
-                chat.action_choose_knowledge,
-            )
-            yield SystemCommand("Add documents", "Index a folder or a file", self.action_add_documents)
-            yield SystemCommand("Search documents", "As you type, without a model", chat.action_search)
-            yield SystemCommand(
-                "Files and knowledge bases",
-                "What is indexed and what is not, sync, watch, remove",
-                chat.action_knowledge_bases,
-            )
-            yield SystemCommand("Attach a file", "To the next question only", chat.action_attach)
-            yield SystemCommand(
-                "Take off what is attached", "The next question goes alone", chat.pane.attachments.take
-            )
-            yield SystemCommand("Chats", "Show or hide the list of chats", chat.action_toggle_list)
-            yield SystemCommand("Sources", "Show or hide the sources", chat.action_toggle_sources)
-        yield SystemCommand("Help", "All keys", self.action_help)
-        yield SystemCommand("Theme", "Other colours, for this session", self.action_change_theme)
-        yield SystemCommand("Quit", "Nothing is lost", self.action_quit)
+        from ragchat.tui.palette import commands
+
+        yield from commands(screen)
+        yield SystemCommand("Theme", "Other colours", self.action_change_theme)
 
     def get_key_display(self, binding: Binding) -> str:
         display = super().get_key_display(binding)
         return display.upper() if display[:1] == "f" and display[1:].isdigit() else display
+
+    def action_settings(self) -> None:
+        from ragchat.tui.screens.settings import SettingsScreen
+
+        if not isinstance(self.screen, (SettingsScreen, ModalScreen)):
+            self.push_screen(SettingsScreen(self.services, self.comfort))
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self.comfort.calm(event.widget)
 
     @on(messages.EditTargetReady)
     def _edit(self, event: messages.EditTargetReady) -> None:
@@ -324,6 +339,8 @@ class RagchatApp(App[None]):
         self._lent = True
         try:
             run_editor(self.services.editor, os.environ, event.path, line=event.line, suspend=self.suspend)
+            if event.then is not None:
+                event.then()
         except SuspendNotSupported:
             self._tell(
                 f"This terminal cannot be lent to an editor. The file is {event.path}, line {event.line}.",
@@ -358,13 +375,27 @@ class RagchatApp(App[None]):
         self.exit()
 
     def on_unmount(self) -> None:
+        self._quiet.stop()
         self._put_signals_back()
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.InputEvent):
+            self._quiet.touched()
+        await super().on_event(event)
 
-def name_alt_enter() -> None:
-    """Tell Textual what Alt+Enter is in terminals without the Kitty protocol: it would read a plain Enter, and send."""
+
+class _Alt(StrEnum):
+    """Keys that `textual.keys.Keys` lacks, under the names that the Kitty protocol gives them."""
+
+    ENTER = "alt+enter"
+    COMMA = "alt+comma"
+    FULL_STOP = "alt+full_stop"
+
+
+def name_alt_keys() -> None:
+    """Tell Textual what Alt makes of these in terminals without the Kitty protocol: it would read the plain key, and send."""
     from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
-    from textual.keys import Keys
 
     if isinstance(ANSI_SEQUENCES_KEYS, dict):
-        ANSI_SEQUENCES_KEYS["\x1b\r"] = (Keys.ControlJ,)
+        for sequence, key in (("\x1b\r", _Alt.ENTER), ("\x1b,", _Alt.COMMA), ("\x1b.", _Alt.FULL_STOP)):
+            ANSI_SEQUENCES_KEYS[sequence] = (key,)

@@ -6,31 +6,56 @@ Only the buffer of text is shared between threads; every other attribute is the 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from ragchat.text import StreamCleaner
-from ragchat.types import CancelToken, Citation
+from ragchat.types import CancelToken, ChatOptions, Citation
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ragchat.tui.widgets.attachments import Chip
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be written: an answer to a question, another answer beside a stored one, the rest of a stored one, or the
+    summary of a document, which is a file (`path`) or indexed (`document_id` in `knowledge_base`).
+
+    `parent_id` is the message that a question comes after: None for the branch that is shown, 0 for the beginning of another.
+    """
+
+    kind: Literal["ask", "regenerate", "continue", "summarise"]
+    question: str
+    parent_id: int | None = None
+    answer_id: int = 0
+    path: Path | None = None
+    knowledge_base: str = ""
+    document_id: int = 0
+
+
 class LiveAnswer:
-    """`conversation_id` 0: the chat is not stored yet. `visit` is the stay at the screen that the question came from."""
+    """`conversation_id` 0: the chat is not stored yet. `visit` is the stay at the screen that the question came from.
+
+    `model` is the one that is to answer; empty: the one that is selected.
+    """
 
     def __init__(
         self,
         conversation_id: int,
-        question: str,
+        request: Request,
         *,
-        knowledge_bases: tuple[str, ...] | None,
+        options: ChatOptions,
         visit: int,
+        model: str = "",
         chips: tuple[Chip, ...] = (),
     ) -> None:
         self.conversation_id = conversation_id
-        self.question = question
-        self.knowledge_bases = knowledge_bases
+        self.request = request
+        self.options = options
         self.visit = visit
+        self.model = model
         self.chips = chips
         self.cancel = CancelToken()
         self.question_id = 0
@@ -40,10 +65,16 @@ class LiveAnswer:
         self.citations: tuple[Citation, ...] = ()
         self.left_out: tuple[str, ...] = ()
         self.asked_documents = False
+        self.missed = False
         self._lock = threading.Lock()
         self._pending = ""
+        self._thought = ""
         self._announced = False
         self._cleaner = StreamCleaner()
+
+    @property
+    def question(self) -> str:
+        return self.request.question
 
     @property
     def stored(self) -> bool:
@@ -58,9 +89,23 @@ class LiveAnswer:
             self._announced = self._announced or tell
             return tell
 
+    def think(self, piece: str) -> bool:
+        """Worker: more of what the model thinks before it answers; as `append`."""
+        with self._lock:
+            self._thought += piece
+            tell = not self._announced
+            self._announced = True
+            return tell
+
     def take(self) -> str:
-        """Screen: what came since the last call."""
+        """Screen: what came of the answer since the last call."""
         with self._lock:
             piece, self._pending, self._announced = self._pending, "", False
         self.text += piece
+        return piece
+
+    def take_thought(self) -> str:
+        """Screen: what was thought since the last call. Before `take`, which says that all was taken."""
+        with self._lock:
+            piece, self._thought = self._thought, ""
         return piece

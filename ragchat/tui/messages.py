@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ragchat.session.attachment import Attachment
-    from ragchat.session.events import SessionEvent
+    from ragchat.session.events import SessionEvent, SummaryProgress
     from ragchat.tui.live import LiveAnswer
     from ragchat.tui.searching import Found, Preview
     from ragchat.tui.services import ModelChoice
-    from ragchat.tui.tasks import ChatPage, OpenedDocument
+    from ragchat.tui.tasks import ChatPage, OpenedDocument, Where
     from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo
 
 
@@ -42,13 +43,23 @@ class HistoryLoaded(Message):
 
 
 class PageLoaded(Message):
-    """A chat was opened (`visit` says at which request), or an earlier stretch of it."""
+    """A stretch of a chat was read; `visit` says for which stay at the screen."""
 
-    def __init__(self, page: ChatPage, *, visit: int, earlier: bool) -> None:
+    def __init__(self, page: ChatPage, *, visit: int, where: Where) -> None:
         super().__init__()
         self.page = page
         self.visit = visit
-        self.earlier = earlier
+        self.where = where
+
+
+class FoundInChat(Message):
+    """Which messages of the branch that is shown hold the words, newest first."""
+
+    def __init__(self, words: str, message_ids: list[int], *, visit: int) -> None:
+        super().__init__()
+        self.words = words
+        self.message_ids = message_ids
+        self.visit = visit
 
 
 class PageFailed(Message):
@@ -64,7 +75,7 @@ class PageFailed(Message):
 class AnswerAdvanced(Message):
     """Anything the session said except text."""
 
-    def __init__(self, live: LiveAnswer, event: SessionEvent) -> None:
+    def __init__(self, live: LiveAnswer, event: SessionEvent | SummaryProgress) -> None:
         super().__init__()
         self.live = live
         self.event = event
@@ -263,13 +274,14 @@ class RowsWrapped(Message):
 
 
 class EditTargetReady(Message):
-    """A file that an editor can open; `note` says what is special about it."""
+    """A file that an editor can open; `note` says what is special about it. `then` runs when the editor has ended well."""
 
-    def __init__(self, path: Path, line: int, note: str) -> None:
+    def __init__(self, path: Path, line: int, note: str, *, then: Callable[[], object] | None = None) -> None:
         super().__init__()
         self.path = path
         self.line = line
         self.note = note
+        self.then = then
 
 
 class SourceChosen(Message):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from ragchat.session.events import HitsFound, MessageStored, PromptReady, QueryUsed
+from ragchat.session.events import HitsFound, MessageStored, PromptReady, QueryUsed, SummaryProgress
 from ragchat.text import clean, clean_line, human_seconds
 from ragchat.types import LoadProgress, PrefillProgress
 
@@ -40,11 +40,17 @@ def ago(at: str, now: datetime | None = None) -> str:
     return "just now"
 
 
-def progress_sentence(said: SessionEvent) -> str:
+def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
     """What the session is doing, for the line under the question; empty for what is no progress."""
     match said:
         case MessageStored():
             return "Thinking"
+        case SummaryProgress(stage="map", part=part, parts=parts, eta_s=eta_s):
+            left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
+            return f"Reading part {part} of {parts}{left}"
+        case SummaryProgress(eta_s=eta_s):
+            left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
+            return f"Putting the summaries together{left}"
         case QueryUsed(knowledge_bases=names):
             return "Searching your documents" if names else "Thinking"
         case HitsFound(hits=hits, relevant=relevant):
@@ -73,6 +79,13 @@ def trouble(sentence: str, remedy: str) -> Content:
     return Content.assemble(*parts)
 
 
+def _advised(sentence: str) -> str:
+    """What was left out, and what helps."""
+    if "oldest messages" in sentence:
+        return f"{sentence} Alt+K lets a summary stand for them."
+    return sentence
+
+
 def answer_footer(
     state: str,
     *,
@@ -84,6 +97,7 @@ def answer_footer(
     asked_documents: bool = False,
     from_documents: bool = True,
     left_out: tuple[str, ...] = (),
+    compacted: bool = False,
 ) -> Content:
     """The lines under an answer: how it ended, what did not fit, what it cost, whether the documents bear it."""
     lines: list[Content] = []
@@ -91,7 +105,7 @@ def answer_footer(
         lines.append(trouble(error or "The answer failed.", remedy))
     elif ending := _ENDINGS.get(finish_reason if state == "complete" else state):
         lines.append(Content.styled(ending, "$text-warning"))
-    lines += [Content.styled(clean_line(sentence), "$foreground 62%") for sentence in left_out]
+    lines += [Content.styled(_advised(clean_line(sentence)), "$foreground 62%") for sentence in left_out]
     facts = []
     if timings and timings.ttft_s:
         facts.append(f"{human_seconds(timings.ttft_s)} to first token")
@@ -111,4 +125,9 @@ def answer_footer(
         )
     if last:
         lines.append(last)
+    if compacted:
+        said = (
+            "─── Up to here a summary stands for this chat in the prompts that follow; Alt+U takes it back."
+        )
+        lines.append(Content.styled(said, "$text-accent"))
     return Content("\n").join(lines)

@@ -5,19 +5,21 @@ Anything that reads a database belongs to the thread that opened it: workers ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ragchat.types import CancelToken, ChatModel, KnowledgeBaseStatus
+from ragchat.types import CancelToken, ChatModel, ChatOptions, KnowledgeBaseStatus
 
 if TYPE_CHECKING:  # the screen paints before any of these is needed
+    from ragchat.config import Setting
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
     from ragchat.session.attachment import Attachment
-    from ragchat.session.chat import ChatSession
+    from ragchat.session.chat import AskOptions, ChatSession
+    from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
 
@@ -56,8 +58,10 @@ class Services:
     model: SelectableModel
     open_chats: Callable[[], ChatStore]
     """A connection of the calling thread's own."""
-    open_session: Callable[[ChatStore, Sequence[str]], AbstractContextManager[ChatSession]]
-    """A session over the knowledge bases of these names, for the calling thread."""
+    open_session: Callable[[ChatStore, ChatOptions], AbstractContextManager[ChatSession]]
+    """A session as the settings and a chat's own options want it, for the calling thread."""
+    ask_options: Callable[[], AskOptions]
+    """How a chat without options of its own is answered."""
     default_knowledge_bases: Callable[[], tuple[str, ...]]
     """What a chat asks whose knowledge bases are None."""
     knowledge_bases: Callable[[], list[KnowledgeBaseStatus]]
@@ -81,6 +85,21 @@ class Services:
     models: Callable[[], list[ModelChoice]]
     pull_model: Callable[[str, Callable[[int, int, float, float | None], None], CancelToken], Path]
     """Fetch a model; the callback gets bytes done, bytes in all, bytes per second, seconds left."""
+    templates: Callable[[], tuple[list[Template], list[WrongFile]]]
+    """Prompt templates by name, and the person's files that are none."""
+    settings: Callable[[], list[Setting]]
+    """Every setting as it stands now. Raises UsageError when the file is wrong."""
+    set_setting: Callable[[str, str], object]
+    """Write one setting (`section.key`) into the file; the open chat takes it up. Raises UsageError."""
+    unset_setting: Callable[[str], object]
+    """Put the default of a setting back. Raises UsageError."""
+    settings_file: Path
+    themes_dir: Path
+    keys: Mapping[str, str]
+    """The person's own keys, by binding id."""
+    reduced_motion: bool
+    templates_dir: Path
+    """Where the person's own belong."""
     editor: str
     theme: str
     load_at_start: bool

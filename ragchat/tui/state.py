@@ -43,11 +43,15 @@ class UsageState:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A download or an indexing run. `total` 0: not known yet. `unit` is "bytes" or "files"."""
+    """Work behind the chat, one run of a `kind` at a time ("pull", "sync" and what else there is).
 
-    kind: Literal["pull", "sync"]
+    `total` 0: not known yet. `unit` is what is counted, in the plural; "bytes" are shown as such. `doing` is the verb of the
+    job in its ing-form, `detail` what it is at, `sentence` how it ended.
+    """
+
+    kind: str
     name: str
-    unit: Literal["bytes", "files"]
+    unit: str
     done: int = 0
     total: int = 0
     rate: float = 0.0
@@ -57,16 +61,21 @@ class JobState:
     failed: bool = False
     sentence: str = ""
     cancel: CancelToken = field(default_factory=CancelToken)
+    doing: str = "working"
 
     @property
     def fraction(self) -> float:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     @property
+    def title(self) -> str:
+        """What is being done to what: "Indexing guide"."""
+        return f"{self.doing[:1].upper()}{self.doing[1:]} {self.name}".strip()
+
+    @property
     def short(self) -> str:
         """For the status bar."""
-        doing = "fetching" if self.kind == "pull" else "indexing"
-        return f"{doing} {self.fraction:.0%}" if self.total else doing
+        return f"{self.doing} {self.fraction:.0%}" if self.total else self.doing
 
     @property
     def line(self) -> str:
@@ -79,7 +88,9 @@ class JobState:
             )
             rate = f"{human_bytes(self.rate)}/s" if self.rate else ""
         else:
-            amount = f"{self.done} of {self.total} files" if self.total else f"{self.done} files"
-            rate = f"{self.rate:.1f} files/s" if self.rate else ""
+            amount = (
+                f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
+            )
+            rate = f"{self.rate:.1f} {self.unit}/s" if self.rate else ""
         left = f"{human_seconds(self.eta_s)} left" if self.eta_s is not None else ""
         return " · ".join(part for part in (amount, rate, left) if part)

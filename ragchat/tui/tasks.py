@@ -9,7 +9,7 @@ import contextlib
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +20,16 @@ from ragchat.text import clean, clean_line, human_seconds
 from ragchat.tui import messages
 from ragchat.tui.foreign import evidence_in, file_name, locate
 from ragchat.tui.sentences import count
-from ragchat.types import CancelToken, Citation, Hit, Span, TextDelta, is_row
+from ragchat.types import CancelToken, Citation, Hit, ReasoningDelta, Span, TextDelta, is_row
 
 if TYPE_CHECKING:
     from textual.message import Message
 
+    from ragchat.session.chat import ChatSession
+    from ragchat.session.events import SessionEvent, SummaryProgress
+    from ragchat.session.summarise import WholeDocument
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.live import LiveAnswer
+    from ragchat.tui.live import LiveAnswer, Request
     from ragchat.tui.services import Services
     from ragchat.types import Conversation, Document, StoredMessage
 
@@ -37,23 +40,40 @@ PAGE = 24
 
 @dataclass(frozen=True, slots=True)
 class ShownMessage:
-    """A stored message with what is shown beside it. `asked_documents`: a knowledge base was asked."""
+    """A stored message with what is shown beside it. `asked_documents`: a knowledge base was asked. `compacted`: up to here a
+    summary stands for the chat in the prompts that follow.
+    """
 
     stored: StoredMessage
     citations: tuple[Citation, ...] = ()
     asked_documents: bool = False
     left_out: tuple[str, ...] = ()
     model: str = ""
+    compacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ChatPage:
-    """A stretch of a chat. `conversation` None: a new chat. `earlier` messages lie before the first one."""
+    """A stretch of a chat. `conversation` None: a new chat. `earlier` messages lie before it, `later` ones after."""
 
     conversation: Conversation | None
     messages: tuple[ShownMessage, ...]
     earlier: int
+    later: int
     draft: str
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which stretch of a chat: its end, its beginning, or what stands before, after or around the message of this number."""
+
+    before: int = 0
+    after: int = 0
+    around: int = 0
+    first: bool = False
+
+
+END, FIRST = Where(), Where(first=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,39 +126,47 @@ def reporting(services: Services, doing: str, post: Post, work: Callable[[], obj
 # --- chats ----------------------------------------------------------------------------------------------
 
 
-def read_page(services: Services, conversation_id: int, post: Post, *, visit: int, before: int = 0) -> None:
-    """Read the newest page of a chat, or the page before message `before`; 0 is the chat that does not exist yet."""
+def read_page(
+    services: Services, conversation_id: int, post: Post, *, visit: int, where: Where = END
+) -> None:
+    """Read a stretch of a chat; chat 0 is the one that does not exist yet."""
     try:
         with chats(services) as store:
-            page = _page(store, conversation_id, before)
-        post(messages.PageLoaded(page, visit=visit, earlier=before > 0))
+            page = _page(store, conversation_id, where)
+        post(messages.PageLoaded(page, visit=visit, where=where))
     except RagchatError as error:
         post(messages.PageFailed(str(error), error.remedy, visit=visit))
     except Exception:  # noqa: BLE001 - the boundary of a worker
         post(messages.PageFailed(record_unexpected(services, "reading the chat"), "", visit=visit))
 
 
-def _page(store: ChatStore, conversation_id: int, before: int) -> ChatPage:
+def _page(store: ChatStore, conversation_id: int, where: Where) -> ChatPage:
     draft = store.draft(conversation_id)
     if conversation_id == 0:
-        return ChatPage(None, (), 0, draft)
-    stored = [m for m in store.messages(conversation_id) if not before or m.id < before]
-    page = tuple(_shown(store, message) for message in stored[-PAGE:])
-    return ChatPage(store.conversation(conversation_id), page, max(0, len(stored) - PAGE), draft)
+        return ChatPage(None, (), 0, 0, draft)
+    around = where.around
+    if where.first and (branch := store.branch_ids(conversation_id)):
+        around = branch[0]
+    page = store.page(conversation_id, before=where.before, after=where.after, around=around, limit=PAGE)
+    compaction = store.compaction(conversation_id)
+    shown = tuple(
+        replace(
+            _shown(store, message), compacted=compaction is not None and compaction.message_id == message.id
+        )
+        for message in page.messages
+    )
+    return ChatPage(store.conversation(conversation_id), shown, page.earlier, page.later, draft)
 
 
 def _shown(store: ChatStore, message: StoredMessage) -> ShownMessage:
     if message.role != "assistant":
         return ShownMessage(message)
+    citations = tuple(store.citations(message.id)) if message.citation_count else ()
     generation = store.generation(message.id)
-    if generation is None:
-        return ShownMessage(message)
+    if generation is None:  # it came in from elsewhere
+        return ShownMessage(message, citations)
     return ShownMessage(
-        message,
-        tuple(store.citations(message.id)) if message.citation_count else (),
-        bool(generation.knowledge_bases),
-        generation.left_out,
-        generation.model,
+        message, citations, bool(generation.knowledge_bases), generation.left_out, generation.model
     )
 
 
@@ -148,26 +176,22 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
     conversation_id, stored = live.conversation_id, False
     try:
         with chats(services) as store:
+            if live.model and live.model != services.model.selected:
+                services.model.select(live.model)
             if new:
                 title = clean_line(live.question, limit=60)
                 model = services.model.selected
-                created = store.create_conversation(title, model=model, knowledge_bases=live.knowledge_bases)
-                conversation_id = created.id
+                conversation_id = store.create_conversation(title, model=model, options=live.options).id
             try:
-                names = live.knowledge_bases
-                with services.open_session(
-                    store, services.default_knowledge_bases() if names is None else names
-                ) as session:
-                    for event in session.ask(
-                        conversation_id,
-                        live.question,
-                        files=[chip.attachment for chip in live.chips if chip.attachment],
-                        pinned=[chip.hit for chip in live.chips if chip.hit],
-                        cancel=live.cancel,
-                    ):
+                with services.open_session(store, live.options) as session:
+                    for event in _events(services, store, session, conversation_id, live):
                         match event:
                             case TextDelta(text):
                                 if live.append(text):
+                                    post(messages.AnswerGrew(live))
+                                continue
+                            case ReasoningDelta(text):
+                                if live.think(text):
                                     post(messages.AnswerGrew(live))
                                 continue
                             case MessageStored():
@@ -188,6 +212,46 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
         post(messages.AnswerFailed(live, sentence, "Ask again; what you typed is kept.", cancelled=False))
     finally:
         post(messages.AnswerEnded(live))
+
+
+def _events(
+    services: Services, store: ChatStore, session: ChatSession, conversation_id: int, live: LiveAnswer
+) -> Iterator[SessionEvent | SummaryProgress]:
+    request = live.request
+    match request.kind:
+        case "summarise":
+            from ragchat.session.summarise import summarise
+
+            return summarise(
+                store,
+                conversation_id,
+                services.model,
+                _document(services, request),
+                options=session.options,
+                cancel=live.cancel,
+            )
+        case "regenerate":
+            return session.regenerate(request.answer_id, cancel=live.cancel)
+        case "continue":
+            return session.continue_answer(request.answer_id, cancel=live.cancel)
+        case "ask":
+            return session.ask(
+                conversation_id,
+                request.question,
+                parent_id=request.parent_id,
+                files=[chip.attachment for chip in live.chips if chip.attachment],
+                pinned=[chip.hit for chip in live.chips if chip.hit],
+                cancel=live.cancel,
+            )
+
+
+def _document(services: Services, request: Request) -> WholeDocument:
+    from ragchat.session.summarise import from_file, from_knowledge_base
+
+    if request.path is not None:
+        return from_file(services.read_attachment(request.path))
+    with contextlib.closing(services.open_knowledge_base(request.knowledge_base)) as store:
+        return from_knowledge_base(store, request.document_id)
 
 
 def read_attachment(services: Services, path: Path, post: Post) -> None:

@@ -3,64 +3,50 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.content import Content
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
 
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
+from ragchat.tui.answer_windows import AnswerWindows
+from ragchat.tui.chat_windows import Windows
+from ragchat.tui.clipboard import copy
 from ragchat.tui.foreign import citation_text
+from ragchat.tui.open_chats import OpenChats
+from ragchat.tui.slash_commands import SlashCommands
 from ragchat.tui.state import UsageState
 from ragchat.tui.upkeep import Upkeep
 from ragchat.tui.widgets.chat_list import ChatList
 from ragchat.tui.widgets.conversation import ConversationPane
+from ragchat.tui.widgets.empty_chat import EmptyChat
+from ragchat.tui.widgets.lazy_list import LazyList
 from ragchat.tui.widgets.message import AnswerView
 from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.sources import SourcesPanel
 from ragchat.tui.widgets.status_bar import KeyHints, StatusBar
+from ragchat.tui.widgets.tabs import OpenChat, TabStrip
 from ragchat.tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from ragchat.store.chats import ChatStore
     from ragchat.tui.screens.search import SearchScreen
     from ragchat.tui.services import Services
-    from ragchat.types import Citation, Conversation, Hit
+    from ragchat.types import ChatOptions, Citation, Conversation
 
+TABS = "tabs"
+"""The note that keeps which chats are open."""
+MOST_CHATS = 20_000
 LIST_FROM, SOURCES_FROM, HINTS_FROM = 80, 100, 12
 """Columns from which a panel stands beside the conversation, and rows from which the key hints are shown."""
-
-WELCOME = Content.assemble(
-    Content.styled("What would you like to know?\n\n", "bold"),
-    Content.styled(
-        "Ask anything, or ask your documents: answers name the passages they stand on.\n\n", "$foreground 62%"
-    ),
-    *(
-        part
-        for key, what in (
-            ("F2", "choose a model"),
-            ("F3", "choose which documents are asked"),
-            ("F4", "add documents: a folder or a file of yours"),
-            ("^f", "search them, without a model"),
-            ("F1", "all keys"),
-        )
-        for part in (
-            Content.styled(f"{key:>4}  ", "$text-accent bold"),
-            Content.styled(f"{what}\n", "$foreground 62%"),
-        )
-    ),
-    Content.styled(
-        "\nUntil you add documents, ragchat's own manual answers: try “What is ragchat?”\n", "$foreground 62%"
-    ),
-)
 
 
 class ChatScreen(Screen[None]):
@@ -68,15 +54,90 @@ class ChatScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "escape", "stop_or_prompt", "Stop the answer, or back to the prompt", id="chat.stop", show=False
+            "escape",
+            "stop_or_prompt",
+            "Stop the answer; between prompt and answers",
+            id="chat.stop",
+            show=False,
         ),
         Binding("ctrl+n", "new_chat", "New chat", id="chat.new", priority=True),
-        Binding("ctrl+b", "toggle_list", "Chats", id="panel.chats", priority=True),
-        Binding("f6,ctrl+s", "toggle_sources", "Sources", id="panel.sources", priority=True),
-        Binding("f3,ctrl+k", "choose_knowledge", "Documents", id="chat.knowledge", priority=True),
-        Binding("ctrl+f", "search", "Search", id="chat.search", priority=True),
-        Binding("f5", "knowledge_bases", "Files", id="chat.knowledge_bases", priority=True),
-        Binding("ctrl+t", "attach", "Attach", id="chat.attach", priority=True),
+        Binding("alt+n", "new_tab", "New chat in a tab", id="chat.new_tab", priority=True, show=False),
+        Binding(
+            "ctrl+pagedown,alt+full_stop",
+            "next_tab(1)",
+            "Next tab",
+            id="tabs.next",
+            priority=True,
+            show=False,
+        ),
+        Binding(
+            "ctrl+pageup,alt+comma",
+            "next_tab(-1)",
+            "Previous tab",
+            id="tabs.previous",
+            priority=True,
+            show=False,
+        ),
+        Binding("alt+w", "close_tab", "Close this tab", id="tabs.close", priority=True, show=False),
+        Binding(
+            "ctrl+b",
+            "toggle_list",
+            "Chats",
+            id="panel.chats",
+            priority=True,
+            tooltip="Show or hide the list of chats",
+        ),
+        Binding(
+            "f6,ctrl+s",
+            "toggle_sources",
+            "Sources",
+            id="panel.sources",
+            priority=True,
+            tooltip="Show or hide the sources",
+        ),
+        Binding(
+            "f3,ctrl+k",
+            "choose_knowledge",
+            "Documents",
+            id="chat.knowledge",
+            priority=True,
+            tooltip="Choose documents: which knowledge bases this chat asks",
+        ),
+        Binding(
+            "ctrl+f",
+            "search",
+            "Search",
+            id="chat.search",
+            priority=True,
+            tooltip="Search documents as you type, without a model",
+        ),
+        Binding(
+            "f5",
+            "knowledge_bases",
+            "Files",
+            id="chat.knowledge_bases",
+            priority=True,
+            tooltip="Files and knowledge bases: what is indexed, sync, watch, remove",
+        ),
+        Binding(
+            "ctrl+t",
+            "attach",
+            "Attach",
+            id="chat.attach",
+            priority=True,
+            tooltip="Attach a file to the next question",
+        ),
+        Binding("f7", "find_chats", "Search all chats", id="chat.find_chats", priority=True, show=False),
+        Binding("f8", "chat_options", "This chat's settings", id="chat.options", priority=True, show=False),
+        Binding("alt+p", "next_prompt", "The exact prompt", id="chat.prompt", priority=True, show=False),
+        Binding("alt+c", "compare", "Compare two settings", id="chat.compare", priority=True, show=False),
+        Binding("alt+s", "summarise", "Summarise a document", id="chat.summarise", priority=True, show=False),
+        Binding("alt+k", "compact", "Compact this chat", id="chat.compact", priority=True, show=False),
+        Binding(
+            "alt+u", "undo_compact", "Undo the compaction", id="chat.undo_compact", priority=True, show=False
+        ),
+        Binding("alt+e", "export", "Export chats", id="chat.export", priority=True, show=False),
+        Binding("alt+i", "import", "Import chats", id="chat.import", priority=True, show=False),
         Binding(
             "pageup", "scroll_transcript(-1)", "Scroll up", id="transcript.page_up", priority=True, show=False
         ),
@@ -104,18 +165,23 @@ class ChatScreen(Screen[None]):
         self._docked = {"list": True, "sources": True}
         self._over = ""
         self._deleted: list[int] = []
+        self.open_chats = OpenChats()
         self._changing = threading.Lock()
         self._default_knowledge: tuple[str, ...] = ()
         self._knowledge_names: list[str] | None = None
         self._has_chats: bool | None = None
         self._surveyed = False
-        self._searched = ""
         self.upkeep = Upkeep(services)
+        self.windows = Windows(self, services)
+        self.answers = AnswerWindows(self, services)
+        self._slash = SlashCommands(self, services)
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
             yield ChatList()
-            yield ConversationPane(self._services, Static(WELCOME, id="empty"))
+            with Vertical(id="middle"):
+                yield TabStrip()
+                yield ConversationPane(self._services, EmptyChat(id="empty"))
             yield SourcesPanel()
         yield self.upkeep
         yield StatusBar()
@@ -125,7 +191,9 @@ class ChatScreen(Screen[None]):
         self.watch(self.app, "model_state", self._show_model)
         self.watch(self.app, "jobs", self._show_jobs)
         self.watch(self.upkeep, "watching", self._show_watching)
-        self.query_one(Prompt).focus()
+        prompt = self.query_one(Prompt)
+        prompt.candidates = self._slash.candidates
+        prompt.focus()
         self._start()
 
     @property
@@ -143,11 +211,14 @@ class ChatScreen(Screen[None]):
         def start() -> None:
             with tasks.chats(self._services) as store:
                 store.recover()
-                self.post_message(messages.ChatsListed(store.conversations()))
+                listed = store.conversations(MOST_CHATS)
+                self.post_message(messages.ChatsListed(listed))
                 self.post_message(messages.HistoryLoaded(store.prompt_history()))
+                self.open_chats.restore(store.note(TABS), {chat.id for chat in listed})
+                self._slash.presets = dict(store.presets())
 
         tasks.reporting(self._services, "opening your chats", self.post_message, start)
-        self.app.call_from_thread(self.pane.open, 0)
+        self.app.call_from_thread(lambda: self.pane.open(self.open_chats.current))
 
     @on(messages.HistoryLoaded)
     def _take_history(self, event: messages.HistoryLoaded) -> None:
@@ -192,12 +263,31 @@ class ChatScreen(Screen[None]):
     def action_toggle_sources(self) -> None:
         self._toggle("sources", self.sources)
 
+    @property
+    def focus_chain(self) -> list[Widget]:
+        """Tab goes from the prompt to the answers, on to their sources, to the chats and back."""
+        places = (ConversationPane, Transcript, SourcesPanel, ChatList)
+
+        def place(widget: Widget) -> int:
+            if isinstance(widget, Prompt):
+                return 0
+            around = widget.ancestors_with_self
+            return max(
+                (n for n, kind in enumerate(places) if any(isinstance(w, kind) for w in around)), default=9
+            )
+
+        return sorted(super().focus_chain, key=place)
+
     def action_stop_or_prompt(self) -> None:
         pane = self.pane
         if self._over:
             self._close_over()
+        elif pane.editing is not None and self.focused is pane.prompt:
+            pane.leave_editing()
         elif pane.live is not None and (pane.showing(pane.live) or self.focused is pane.prompt):
             pane.stop()
+        elif self.focused is pane.prompt and pane.transcript.views:
+            pane.transcript.focus()
         else:
             pane.prompt.focus()
 
@@ -205,6 +295,9 @@ class ChatScreen(Screen[None]):
         self._over = ""
         self._arrange()
         self.query_one(Prompt).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (action == "scroll_transcript" and isinstance(self.focused, LazyList))
 
     def action_scroll_transcript(self, pages: int) -> None:
         transcript = self.pane.transcript
@@ -216,6 +309,7 @@ class ChatScreen(Screen[None]):
     def _show_chats(self, event: messages.ChatsListed) -> None:
         self.query_one(ChatList).show(event.conversations)
         self._has_chats = bool(event.conversations)
+        self._slash.tags = sorted({tag for chat in event.conversations for tag in chat.tags})
         self._mark()
         self._survey()
 
@@ -224,33 +318,98 @@ class ChatScreen(Screen[None]):
             self._surveyed = True
             self.post_message(self.Surveyed(self._knowledge_names, has_chats=self._has_chats))
 
+    @property
+    def chats(self) -> list[Conversation]:
+        """The stored chats, as they are listed."""
+        return self.query_one(ChatList).chats
+
     @on(ConversationPane.Stored)
     def _list_again(self) -> None:
-        self._change_chats(None, "")
+        self.open_chats.stored(self.pane.conversation_id)
+        self.change_chats("listing the chats", lambda _: None)
         self._mark()
 
     # Not exclusive: a change that was asked for is never dropped.
     @work(thread=True, exit_on_error=False, group="chats", description="change the chats")
-    def _change_chats(self, conversation_id: int | None, action: str, title: str = "") -> None:
-        def change() -> None:
+    def change_chats(self, doing: str, change: Callable[[ChatStore], object]) -> None:
+        """Change what is stored, in a worker, and list the chats again."""
+
+        def work() -> None:
             # One after the other, so that an older list never comes in after a newer one.
             with self._changing, tasks.chats(self._services) as store:
-                if conversation_id is not None:
-                    _CHANGES[action](store, conversation_id, title)
-                self.post_message(messages.ChatsListed(store.conversations()))
+                change(store)
+                store.set_note(TABS, self.open_chats.as_text())
+                self.post_message(messages.ChatsListed(store.conversations(MOST_CHATS)))
 
-        tasks.reporting(self._services, "changing the list of chats", self.post_message, change)
+        tasks.reporting(self._services, doing, self.post_message, work)
 
     def action_new_chat(self) -> None:
-        self._open_chat(0)
+        self.open_chat(0)
 
-    def _open_chat(self, conversation_id: int) -> None:
+    def action_new_tab(self) -> None:
+        self.open_chat(0, beside=True)
+
+    def open_chat(self, conversation_id: int, *, beside: bool = False, around: int = 0) -> None:
+        """Read a chat, at its end or at a message; `beside`: in a tab of its own. 0 is a new one."""
+        self.open_chats.show(conversation_id, beside=beside)
         if conversation_id != self.pane.conversation_id or conversation_id == 0:
-            self.pane.open(conversation_id)
+            self.pane.open(conversation_id, around=around)
+        elif around:
+            self.pane.reload(around=around)
         self._over = ""
         self._arrange()
-        self.pane.prompt.focus()
+        if around:
+            self.pane.transcript.focus()
+        else:
+            self.pane.prompt.focus()
         self._mark()
+        self._keep_tabs()
+
+    @work(thread=True, exit_on_error=False, group="tabs", description="keep which chats are open")
+    def _keep_tabs(self) -> None:
+        def keep() -> None:
+            with self._changing, tasks.chats(self._services) as store:
+                store.set_note(TABS, self.open_chats.as_text())
+
+        tasks.reporting(self._services, "keeping the open chats", self.post_message, keep)
+
+    def action_next_tab(self, step: int) -> None:
+        if (there := self.open_chats.beside(step)) != self.open_chats.current:
+            self.open_chat(there)
+        else:
+            self.notify(
+                "Only this chat is open; o in the list opens another in a tab.", timeout=3, markup=False
+            )
+
+    def action_close_tab(self) -> None:
+        self.close_tab(self.open_chats.current)
+
+    def close_tab(self, conversation_id: int) -> None:
+        """Take a tab away; its chat stays in the list."""
+        before = self.open_chats.current
+        current = self.open_chats.close(conversation_id)
+        if current != before or conversation_id == before:
+            self.open_chat(current)
+        else:
+            self._mark()
+            self._keep_tabs()
+
+    @on(TabStrip.Chosen)
+    def _tab_chosen(self, event: TabStrip.Chosen) -> None:
+        self.open_chat(event.conversation_id)
+
+    @on(TabStrip.Closed)
+    def _tab_closed(self, event: TabStrip.Closed) -> None:
+        self.close_tab(event.conversation_id)
+
+    @on(ConversationPane.Forked)
+    def _open_fork(self, event: ConversationPane.Forked) -> None:
+        title = clean_line(event.conversation.title, limit=40)
+        self.notify(
+            f"This is “{title}”; the chat it came from is in the tab beside.", timeout=4, markup=False
+        )
+        self.open_chat(event.conversation.id, beside=True)
+        self._list_again()
 
     @on(ChatList.Wished)
     def _grant(self, event: ChatList.Wished) -> None:
@@ -258,43 +417,54 @@ class ChatScreen(Screen[None]):
         if event.action == "new":
             self.action_new_chat()
         elif event.action == "undelete":
-            if self._deleted:
-                self._change_chats(self._deleted.pop(), "undelete")
+            self.undelete_chat()
         elif conversation is not None:
             match event.action:
                 case "open":
-                    self._open_chat(conversation.id)
+                    self.open_chat(conversation.id)
+                case "open_tab":
+                    self.open_chat(conversation.id, beside=True)
                 case "rename":
-                    self._rename(conversation)
+                    self.windows.rename(conversation)
+                case "pin":
+                    pinned = not conversation.pinned
+                    self.change_chats("pinning", lambda store: store.set_pinned(conversation.id, pinned))
+                case "tags":
+                    self.windows.tag(conversation)
                 case "delete":
-                    self._delete(conversation)
+                    self.delete_chat(conversation)
 
-    def _rename(self, conversation: Conversation) -> None:
-        from ragchat.tui.screens.ask_line import AskLine
-
-        def renamed(title: str | None) -> None:
-            if title:
-                self._change_chats(conversation.id, "rename", title)
-
-        self.app.push_screen(AskLine("Rename this chat", conversation.title), renamed)
-
-    def _delete(self, conversation: Conversation) -> None:
+    def delete_chat(self, conversation: Conversation) -> None:
+        """Hide a chat, with a way back."""
         live = self.pane.live
         if live is not None and live.conversation_id == conversation.id:
             self.notify("An answer is being written in this chat; Esc stops it there.", markup=False)
             return
         self._deleted.append(conversation.id)
-        self._change_chats(conversation.id, "delete")
-        if conversation.id == self.pane.conversation_id:
-            self.pane.open(0)
+        if conversation.id in self.open_chats.numbers:
+            self.close_tab(conversation.id)
+        self.change_chats("deleting a chat", lambda store: store.delete(conversation.id))
         title = clean_line(conversation.title, limit=40)
         self.notify(f"“{title}” was deleted. u in the list brings it back.", markup=False)
 
+    def undelete_chat(self) -> bool:
+        """Bring back the chat that was deleted last; whether there was one."""
+        if not self._deleted:
+            return False
+        number = self._deleted.pop()
+        self.change_chats("bringing a chat back", lambda store: store.undelete(number))
+        return True
+
     def _mark(self) -> None:
         live = self.pane.live
-        self.query_one(ChatList).mark(
-            current=self.pane.conversation_id, answering=live.conversation_id if live is not None else 0
-        )
+        answering = live.conversation_id if live is not None else 0
+        self.query_one(ChatList).mark(current=self.pane.conversation_id, answering=answering)
+        titles = {chat.id: chat.title for chat in self.chats}
+        tabs = [
+            OpenChat(number, titles.get(number, "New chat"), answering=bool(live) and number == answering)
+            for number in self.open_chats.numbers
+        ]
+        self.query_one(TabStrip).show(tabs, current=self.open_chats.current)
         said = ""
         if live is not None:
             where = "" if self.pane.showing(live) else f" in “{clean_line(live.question, limit=16)}”"
@@ -328,11 +498,24 @@ class ChatScreen(Screen[None]):
 
     @on(Transcript.Copied)
     def _copied(self, event: Transcript.Copied) -> None:
-        self._copy(event.text, "Copied.")
+        copy(self.app, event.text, event.what)
 
-    def _copy(self, text: str, said: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.notify(said, timeout=2, markup=False)
+    @on(Transcript.Wished)
+    def _show_making(self, event: Transcript.Wished) -> None:
+        if event.view is not None and event.action == "prompt":
+            self.answers.prompt_of(event.view.message_id)
+        elif event.view is not None and event.action == "replay":
+            self.answers.replay(event.view.message_id)
+
+    @on(Prompt.Unknown)
+    def _say_unknown(self, event: Prompt.Unknown) -> None:
+        near = f" Did you mean /{event.nearest}?" if event.nearest else ""
+        name = clean_line(event.name, limit=40)
+        self.notify(f"There is no /{name}.{near} Enter again sends it as it stands.", markup=False)
+
+    @on(Prompt.Commanded)
+    def _run_command(self, event: Prompt.Commanded) -> None:
+        self._slash.run(event.typed)
 
     @on(Transcript.SourceCalled)
     def _go_to_source(self, event: Transcript.SourceCalled) -> None:
@@ -349,7 +532,7 @@ class ChatScreen(Screen[None]):
         citation = event.citation
         match event.action:
             case "copy":
-                self._copy(citation_text(citation), f"Copied passage [{citation.n}] with its source.")
+                copy(self.app, citation_text(citation), f"Passage [{citation.n}] with its source")
             case "view":
                 from ragchat.tui.screens.document import DocumentScreen
 
@@ -395,6 +578,8 @@ class ChatScreen(Screen[None]):
     def _knowledge_listed(self, event: messages.KnowledgeBasesListed) -> None:
         self._default_knowledge = event.default
         self._knowledge_names = [status.name for status in event.statuses]
+        self.query_one(EmptyChat).statuses = tuple(event.statuses)
+        self._list_names()
         self._show_knowledge()
         self._survey()
 
@@ -408,6 +593,19 @@ class ChatScreen(Screen[None]):
             self.post_message(messages.KnowledgeBasesListed(statuses, default))
 
         tasks.reporting(self._services, "listing the knowledge bases", self.post_message, listing)
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="names", description="list what can be named"
+    )
+    def _list_names(self) -> None:
+        """Names that slash commands complete."""
+
+        def names() -> None:
+            models = [choice.name for choice in self._services.models() if choice.installed]
+            templates = [template.name for template in self._services.templates()[0]]
+            self._slash.models, self._slash.templates = models, templates
+
+        tasks.reporting(self._services, "listing models", self.post_message, names)
 
     @on(messages.UpkeepAdvanced)
     def _kept_up(self, event: messages.UpkeepAdvanced) -> None:
@@ -430,24 +628,57 @@ class ChatScreen(Screen[None]):
         self.app.push_screen(KnowledgePicker(self.asked_knowledge), self.use_knowledge)
 
     @property
+    def knowledge_names(self) -> list[str]:
+        """All knowledge bases there are, as far as is known."""
+        return self._knowledge_names or []
+
+    @property
     def asked_knowledge(self) -> tuple[str, ...]:
         """The knowledge bases that the next question goes to."""
-        names = self.pane.knowledge_bases
+        names = self.pane.options.knowledge_bases
         return self._default_knowledge if names is None else names
 
     def action_search(self) -> None:
-        if self.app.screen is not self:
-            return
-        from ragchat.tui.screens.search import SearchScreen
+        self.windows.search()
 
-        screen = SearchScreen(self._services, self.asked_knowledge, query=self._searched)
+    def action_find_chats(self) -> None:
+        self.windows.find_chats()
 
-        def left(hit: Hit | None) -> None:
-            self._searched = screen.last_query
-            if hit is not None:
-                self.pane.pin(hit)
+    def action_chat_options(self) -> None:
+        self.windows.chat_options()
 
-        self.app.push_screen(screen, left)
+    def action_next_prompt(self) -> None:
+        self.answers.next_prompt()
+
+    def action_compare(self) -> None:
+        self.answers.compare()
+
+    def action_summarise(self) -> None:
+        self.answers.summarise()
+
+    def action_compact(self) -> None:
+        self.answers.compact()
+
+    def action_undo_compact(self) -> None:
+        self.answers.compact(undo=True)
+
+    def action_export(self) -> None:
+        self.windows.export()
+
+    def action_import(self) -> None:
+        self.windows.import_chats()
+
+    @on(Prompt.HistoryWanted)
+    def _open_history(self) -> None:
+        self.windows.history()
+
+    @on(Prompt.EditorWanted)
+    def _open_editor(self, event: Prompt.EditorWanted) -> None:
+        self.windows.edit_prompt(event.text)
+
+    @on(Prompt.TemplatesWanted)
+    def _open_templates(self) -> None:
+        self.windows.templates()
 
     def on_search_screen_knowledge_chosen(self, event: SearchScreen.KnowledgeChosen) -> None:
         self.use_knowledge(event.names)
@@ -466,30 +697,12 @@ class ChatScreen(Screen[None]):
         """Ask these from the next question on; None: nothing was chosen."""
         if names is None:
             return
-        self.pane.knowledge_bases = names
-        if self.pane.conversation_id:
-            self._store_knowledge(self.pane.conversation_id, names)
+        self.set_options(replace(self.pane.options, knowledge_bases=names, preset=""))
+
+    def set_options(self, options: ChatOptions) -> None:
+        """What this chat does otherwise than the settings, from the next question on."""
+        self.pane.options = options
+        number = self.pane.conversation_id
+        if number:
+            self.change_chats("storing the choice", lambda store: store.set_options(number, options))
         self._show_knowledge()
-
-    @work(thread=True, exit_on_error=False, group="chats", description="store the knowledge bases of a chat")
-    def _store_knowledge(self, conversation_id: int, names: tuple[str, ...]) -> None:
-        def store_names() -> None:
-            with tasks.chats(self._services) as store:
-                store.set_knowledge_bases(conversation_id, names)
-
-        tasks.reporting(self._services, "storing the choice", self.post_message, store_names)
-
-
-def _rename(store: ChatStore, conversation_id: int, title: str) -> None:
-    store.rename(conversation_id, title)
-
-
-def _delete(store: ChatStore, conversation_id: int, _title: str) -> None:
-    store.delete(conversation_id)
-
-
-def _undelete(store: ChatStore, conversation_id: int, _title: str) -> None:
-    store.undelete(conversation_id)
-
-
-_CHANGES = {"rename": _rename, "delete": _delete, "undelete": _undelete}

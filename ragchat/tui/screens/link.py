@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import OptionList
 
+from ragchat.tui.clipboard import copy
 from ragchat.tui.foreign import shown
 from ragchat.tui.screens.dialog import Dialog
 
@@ -37,8 +38,7 @@ class LinkScreen(Dialog[None]):
 
     @on(OptionList.OptionSelected)
     def _copy(self) -> None:
-        self.app.copy_to_clipboard(self._href)
-        self.notify("The address was copied.", timeout=2, markup=False)
+        copy(self.app, self._href, "The address")
         self.dismiss(None)
 
     def action_open(self) -> None:

@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from ragchat.text import clean_line
 from ragchat.tui import messages, searching
+from ragchat.tui.clipboard import copy
 from ragchat.tui.foreign import citation_text, cut_front, file_name
 from ragchat.tui.newest import Newest
 from ragchat.tui.screens.dialog import Line
@@ -251,8 +252,7 @@ class SearchScreen(Screen[Hit]):
 
     def action_copy(self) -> None:
         if citation := self._citation:
-            self.app.copy_to_clipboard(citation_text(citation))
-            self.notify("Copied the passage with its source.", timeout=2, markup=False)
+            copy(self.app, citation_text(citation), "The passage with its source")
 
     def action_choose_knowledge(self) -> None:
         from ragchat.tui.screens.choose import KnowledgePicker

@@ -1,7 +1,9 @@
-"""The stored chats, latest first, in groups by day. It shows and asks; whoever owns the database does."""
+"""The stored chats in groups by time, pinned ones first, with a filter. It shows and asks; whoever owns the database does."""
 
 from __future__ import annotations
 
+import calendar
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import ClassVar
 
@@ -11,18 +13,20 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from ragchat.text import clean_line
+from ragchat.tui.screens.dialog import Line
+from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.types import Conversation
 
+DIM, QUIET = "$foreground 62%", "$foreground 42%"
+_NO_CHATS = ("No chats yet", "Questions and answers", "are kept here.")
+_NO_MATCH = ("No chat matches", "Esc shows all of them.")
 
-class _Options(OptionList):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("k", "cursor_up", "Up", show=False),
-        Binding("j", "cursor_down", "Down", show=False),
-    ]
+
+class _Options(LazyList):
+    pass
 
 
 class ChatList(Vertical):
@@ -30,13 +34,23 @@ class ChatList(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "wish('new')", "New", id="chats.new"),
+        Binding("o,ctrl+enter", "wish('open_tab')", "Open in a tab", id="chats.open_tab"),
+        Binding("slash,f", "filter", "Filter", id="chats.filter"),
         Binding("r", "wish('rename')", "Rename", id="chats.rename"),
+        Binding("p", "wish('pin')", "Pin", id="chats.pin"),
+        Binding("t", "wish('tags')", "Tags", id="chats.tags"),
         Binding("d,delete", "wish('delete')", "Delete", id="chats.delete"),
         Binding("u", "wish('undelete')", "Undo", id="chats.undelete"),
+        Binding("escape", "end_filter", "Show all", id="chats.end_filter", show=False),
+        Binding("up", "move('cursor_up')", "Up", id="chats.filter_up", show=False),
+        Binding("down", "move('cursor_down')", "Down", id="chats.filter_down", show=False),
     ]
 
     class Wished(Message):
-        """`action`: open, new, rename, delete or undelete. `conversation` None where none is needed."""
+        """`action`: open, open_tab, new, rename, pin (or unpin), tags, delete or undelete.
+
+        `conversation` None where none is needed.
+        """
 
         def __init__(self, action: str, conversation: Conversation | None) -> None:
             super().__init__()
@@ -46,91 +60,170 @@ class ChatList(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._conversations: dict[str, Conversation] = {}
+        self._words: dict[str, str] = {}
+        self._groups: dict[str, str] = {}
+        self._grouped_on: date | None = None
         self._current = 0
         self._answering = 0
 
     def compose(self) -> ComposeResult:
         yield Static(Content("Chats"), classes="panel-title")
-        yield _Options()
+        line = Line(placeholder="Title or #tag")
+        line.display = False
+        yield line
+        yield _Options(self._draw)
 
     @property
-    def options(self) -> OptionList:
+    def options(self) -> LazyList:
         return self.query_one(_Options)
 
     @property
+    def line(self) -> Line:
+        return self.query_one(Line)
+
+    @property
     def highlighted(self) -> Conversation | None:
-        option = self.options.highlighted_option
-        return self._conversations.get(option.id or "") if option else None
+        return self._conversations.get(self.options.key)
+
+    @property
+    def chats(self) -> list[Conversation]:
+        """All of them, whatever the filter shows."""
+        return list(self._conversations.values())
 
     def show(self, conversations: list[Conversation]) -> None:
+        """Show these, which are in order: pinned ones first, then latest first."""
         self._conversations = {str(c.id): c for c in conversations}
+        self._words.clear()
         self._rebuild()
 
     def mark(self, *, current: int, answering: int) -> None:
         """Which chat is open, and in which an answer is being written (0: none)."""
         if (current, answering) != (self._current, self._answering):
             self._current, self._answering = current, answering
-            self._rebuild()
+            self.options.redraw()
+            if self.highlighted is None:
+                self.options.highlight(str(current))
 
     def _rebuild(self) -> None:
-        options = self.options
-        before, index = options.highlighted_option, options.highlighted
-        rows: list[Option] = []
+        words = self.line.value.casefold().split()
+        rows: list[Row] = []
         group, today = "", datetime.now().astimezone().date()
         for key, conversation in self._conversations.items():
-            if (name := day_group(conversation.updated_at, today)) != group:
+            if words and not self._matches(key, words):
+                continue
+            name = "Pinned" if conversation.pinned else self._group(conversation.updated_at, today)
+            if name != group:
                 group = name
-                rows.append(Option(Content.styled(name, "$foreground 62%"), disabled=True))
-            rows.append(Option(self._line(conversation), id=key))
+                rows.append(Row("", text=name))
+            rows.append(Row(key, height=2))
         if not rows:
-            rows.append(Option(Content.styled("No chats yet", "$foreground 62%"), disabled=True))
-        options.set_options(rows)
-        wanted = before.id if before is not None and before.id else str(self._current)
-        usable = [i for i, row in enumerate(rows) if not row.disabled]
-        if wanted in self._conversations:
-            options.highlighted = options.get_option_index(wanted)
-        elif index is not None and usable:  # the chat is gone: stay where it was
-            options.highlighted = min(usable, key=lambda i: abs(i - index))
+            rows = [Row("", text=text) for text in (_NO_MATCH if words else _NO_CHATS)]
+        self.options.set_rows(rows, highlight="" if self.highlighted else str(self._current))
+        title = f"Chats · {len(self._conversations):,}" if self._conversations else "Chats"
+        self.query_one(".panel-title", Static).update(Content(title))
 
-    def _line(self, conversation: Conversation) -> Content:
-        mark = (
-            "▸ " if conversation.id == self._current else "◌ " if conversation.id == self._answering else "  "
-        )
-        title = clean_line(conversation.title, limit=80) or "(no title)"
-        facts = [clean_line(conversation.model, limit=40), time_of_day(conversation.updated_at)]
+    def _group(self, at: str, today: date) -> str:
+        if today != self._grouped_on:
+            self._groups.clear()
+            self._grouped_on = today
+        if at not in self._groups:
+            self._groups[at] = day_group(at, today)
+        return self._groups[at]
+
+    def _matches(self, key: str, words: Iterable[str]) -> bool:
+        if (text := self._words.get(key)) is None:
+            conversation = self._conversations[key]
+            tags = " ".join(f"#{tag}" for tag in conversation.tags)
+            text = self._words[key] = f"{conversation.title} {tags}".casefold()
+        return all(word in text for word in words)
+
+    def _draw(self, key: str, width: int) -> Content:
+        conversation = self._conversations[key]
+        if conversation.id == self._current:
+            mark = "▸ "
+        elif conversation.id == self._answering:
+            mark = "◌ "
+        else:
+            mark = "★ " if conversation.pinned else "  "
+        title = clean_line(conversation.title, limit=2 * width) or "(no title)"
+        tags = " ".join(f"#{clean_line(tag, limit=24)}" for tag in conversation.tags)
+        facts = [time_of_day(conversation.updated_at), tags, clean_line(conversation.model, limit=40)]
         under = " · ".join(fact for fact in facts if fact)
         return Content.assemble(
             Content.styled(mark, "$text-accent"),
             Content(title),
-            Content.styled(f"\n  {under}", "$foreground 42%"),
+            Content.styled(f"\n  {under}", QUIET),
         )
 
-    @on(OptionList.OptionSelected)
-    def _open(self, event: OptionList.OptionSelected) -> None:
+    @on(LazyList.Chosen)
+    def _open(self, event: LazyList.Chosen) -> None:
         event.stop()
-        self.post_message(self.Wished("open", self._conversations.get(event.option.id or "")))
+        self.post_message(self.Wished("open", self._conversations.get(event.key)))
+
+    @on(LazyList.Highlighted)
+    def _moved(self, event: LazyList.Highlighted) -> None:
+        event.stop()
 
     def action_wish(self, action: str) -> None:
         conversation = self.highlighted
         if conversation is not None or action in ("new", "undelete"):
             self.post_message(self.Wished(action, conversation))
 
+    # --- filter -------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        self.line.display = True
+        self.line.focus()
+
+    def action_end_filter(self) -> None:
+        """All chats again."""
+        self.line.value = ""
+        self.line.display = False
+        self._rebuild()
+        self.options.focus()
+
+    def action_move(self, action: str) -> None:
+        getattr(self.options, f"action_{action}")()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "end_filter":
+            return self.line.display if self.is_mounted else False
+        return True
+
+    @on(Input.Changed)
+    def _filter(self, event: Input.Changed) -> None:
+        event.stop()
+        self._rebuild()
+        if event.value:
+            self.options.action_first()
+
+    @on(Input.Submitted)
+    def _filtered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.options.action_select()
+
 
 def day_group(at: str, today: date) -> str:
-    """Today, Yesterday or Earlier, for a time as it is stored."""
+    """Today, Yesterday, This week (since Monday), This month, or a month like "October 2026", for a time as it is stored."""
     try:
         day = datetime.fromisoformat(at).astimezone().date()
-    except ValueError:
+    except (ValueError, OverflowError):
         return "Earlier"
     if day >= today:
         return "Today"
-    return "Yesterday" if day == today - timedelta(days=1) else "Earlier"
+    if day == today - timedelta(days=1):
+        return "Yesterday"
+    if day >= today - timedelta(days=today.weekday()):
+        return "This week"
+    if (day.year, day.month) == (today.year, today.month):
+        return "This month"
+    return f"{calendar.month_name[day.month]} {day.year}"
 
 
 def time_of_day(at: str) -> str:
     """Hours and minutes for today and yesterday, the day for what is older."""
     try:
         when = datetime.fromisoformat(at).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         return ""
     return when.strftime("%H:%M" if when.date() >= date.today() - timedelta(days=1) else "%Y-%m-%d")

@@ -5,33 +5,45 @@ One answer runs at a time. It belongs to its own chat and goes on when the perso
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import TextArea
+from textual.widgets import Static, TextArea
 
+from ragchat.session import slash
 from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
-from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.drafts import Drafts
-from ragchat.tui.live import LiveAnswer
+from ragchat.tui.live import LiveAnswer, Request
+from ragchat.tui.paths import typed_path
 from ragchat.tui.sentences import answer_footer, progress_sentence
+from ragchat.tui.turns import Turns
 from ragchat.tui.widgets.attachments import AttachmentBar, Chip
-from ragchat.tui.widgets.message import AnswerView, MessageView, NoticeView, QuestionView
-from ragchat.tui.widgets.prompt import Prompt, attach_command
+from ragchat.tui.widgets.message import AnswerView, Facts, MessageView, NoticeView, QuestionView
+from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.transcript import Transcript
-from ragchat.types import LoadProgress
+from ragchat.types import ChatOptions, LoadProgress
 
 if TYPE_CHECKING:
     from ragchat.tui.services import Services
-    from ragchat.types import Conversation, Hit, Timings
+    from ragchat.types import Conversation, Hit, StoredMessage, Timings
 
 DRAFT_DELAY_S = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """An earlier question is being written anew; it is to come after `parent_id`. `set_aside` stood in the prompt before."""
+
+    parent_id: int
+    set_aside: str
 
 
 class ConversationPane(Vertical):
@@ -63,23 +75,37 @@ class ConversationPane(Vertical):
     class Stored(Message):
         """The list of chats has changed."""
 
+    class Forked(Message):
+        """A chat was made of a branch of this one."""
+
+        def __init__(self, conversation: Conversation) -> None:
+            super().__init__()
+            self.conversation = conversation
+
     def __init__(self, services: Services, empty: Widget) -> None:
         super().__init__()
         self._services = services
         self._empty = empty
         self.conversation: Conversation | None = None
         self.conversation_id = 0
-        self.knowledge_bases: tuple[str, ...] | None = None
+        self.options = ChatOptions()
+        self.default_model = ""
+        """The model of chats that have none of their own; empty: the one that is selected."""
+        self.editing: Editing | None = None
         self.visit = 0
         self._opening = True
         self._asked_early = False
         self._sends_when_read = False
         self.live: LiveAnswer | None = None
         self.drafts = Drafts(services)
+        self.turns = Turns(self, services)
 
     def compose(self) -> ComposeResult:
         yield Transcript(self._empty)
         yield AttachmentBar()
+        editing = Static(Content(""), id="editing")
+        editing.display = False
+        yield editing
         yield Prompt()
 
     def on_mount(self) -> None:
@@ -99,21 +125,26 @@ class ConversationPane(Vertical):
 
     # --- opening ------------------------------------------------------------------------------------
 
-    def open(self, conversation_id: int) -> None:
-        """Show a chat; 0 begins a new one."""
+    def open(self, conversation_id: int, *, around: int = 0) -> None:
+        """Show a chat at its end, or at a message; 0 begins a new one."""
         if not self._opening:
+            self.leave_editing()
             self._keep_draft()
             self.prompt.put("")
         self._opening = True
         self.visit += 1
         self.conversation_id = conversation_id
         self.conversation = None
-        self.knowledge_bases = None
-        self._load_page(conversation_id, 0, self.visit)
+        self.options = ChatOptions()
+        self._load_page(conversation_id, tasks.Where(around=around), self.visit)
+
+    def reload(self, *, around: int = 0) -> None:
+        """Show the branch that is now the shown one, at its end or at a message."""
+        self._load_page(self.conversation_id, tasks.Where(around=around), self.visit)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="page", description="read a chat")
-    def _load_page(self, conversation_id: int, before: int, visit: int) -> None:
-        tasks.read_page(self._services, conversation_id, self.post_message, visit=visit, before=before)
+    def _load_page(self, conversation_id: int, where: tasks.Where, visit: int) -> None:
+        tasks.read_page(self._services, conversation_id, self.post_message, visit=visit, where=where)
 
     @on(messages.PageFailed)
     async def _show_failure(self, event: messages.PageFailed) -> None:
@@ -125,52 +156,60 @@ class ConversationPane(Vertical):
     @on(messages.PageLoaded)
     async def _show_page(self, event: messages.PageLoaded) -> None:
         event.stop()
+        page, where = event.page, event.where
         if event.visit != self.visit:
+            self.transcript.page_missed()
             return
-        views = [self._view(message) for message in event.page.messages]
-        if event.earlier:
-            await self.transcript.add_earlier(views, earlier=event.page.earlier)
+        views = [self._view(message) for message in page.messages]
+        if where.before:
+            await self.transcript.add_earlier(views, earlier=page.earlier)
             return
-        self.conversation = event.page.conversation
-        if self.conversation is not None:
-            self.knowledge_bases = self.conversation.knowledge_bases
-        await self.transcript.show(views, earlier=event.page.earlier)
-        for message, view in zip(event.page.messages, views, strict=True):
-            if isinstance(view, AnswerView):
-                await self._settle_stored(message, view)
+        if where.after:
+            await self.transcript.add_later(views, later=page.later)
+            await self._feed_missed()
+            return
+        self.conversation = page.conversation
+        if page.conversation is not None:
+            self.options = page.conversation.options
+        await self.transcript.show(views, earlier=page.earlier, later=page.later, select=where.around)
+        await self._feed_missed()
+        if self._opening:
+            await self._take_draft(page.draft)
+        self.post_message(self.Changed(self.conversation))
+        timings = next((m.stored.timings for m in reversed(page.messages) if m.stored.timings), None)
+        used = timings.prompt_tokens + timings.completion_tokens if timings else 0
+        self.post_message(self.Measured(used=used, n_ctx=0, timings=timings))
+
+    async def _take_draft(self, stored: str) -> None:
         # What was typed while the chat was being read comes after what was typed in it before.
         typed, asked = self.prompt.text, self._asked_early
         self._opening = self._asked_early = False
-        draft = self.drafts.newest(self.conversation_id, event.page.draft)
+        draft = self.drafts.newest(self.conversation_id, stored)
         self.prompt.put(draft if asked else draft + typed)
         if asked:
-            await self._send(typed)
-        self.post_message(self.Changed(self.conversation))
-        timings = next((m.stored.timings for m in reversed(event.page.messages) if m.stored.timings), None)
-        used = timings.prompt_tokens + timings.completion_tokens if timings else 0
-        self.post_message(self.Measured(used=used, n_ctx=0, timings=timings))
+            await self._send(slash.literal(typed))
+
+    async def _feed_missed(self) -> None:
+        """What was streamed while the view of the running answer was being made."""
+        if self.live is not None and (view := self._live_view(self.live)) is not None:
+            if missed := self.live.text[len(view.plain_text) :]:
+                await view.feed(missed)
+            view.show_progress(self.live.progress)
 
     def _view(self, message: tasks.ShownMessage) -> MessageView:
         stored = message.stored
         if stored.role == "user":
-            return QuestionView(stored.content, message_id=stored.id)
-        live = self.live if self.live is not None and self.live.answer_id == stored.id else None
-        return AnswerView(
-            live.text if live else stored.content,
-            message_id=stored.id,
-            citations=live.citations if live else message.citations,
-            model=message.model,
-            streaming=live is not None,
-        )
-
-    async def _settle_stored(self, message: tasks.ShownMessage, view: AnswerView) -> None:
-        if self.live is not None and self.live.answer_id == message.stored.id:
-            missed = self.live.text[len(view.plain_text) :]
-            if missed:
-                await view.feed(missed)
-            view.show_progress(self.live.progress)
-            return
-        stored = message.stored
+            return QuestionView(stored.content, message_id=stored.id, facts=facts_of(stored))
+        live = self.live
+        if live is not None and live.answer_id == stored.id:
+            return AnswerView(
+                live.text,
+                message_id=stored.id,
+                citations=live.citations,
+                facts=facts_of(stored),
+                model=message.model or self._services.model.selected,
+                streaming=True,
+            )
         footer = answer_footer(
             stored.state,
             finish_reason=stored.finish_reason,
@@ -180,13 +219,69 @@ class ConversationPane(Vertical):
             asked_documents=message.asked_documents,
             from_documents=any(citation.used for citation in message.citations),
             left_out=message.left_out,
+            compacted=message.compacted,
         )
-        await view.finish(view.plain_text, footer)
+        return AnswerView(
+            stored.content,
+            message_id=stored.id,
+            citations=message.citations,
+            facts=facts_of(stored),
+            model=message.model,
+            footer=footer,
+        )
 
     @on(Transcript.EarlierWanted)
     def _load_earlier(self, event: Transcript.EarlierWanted) -> None:
         event.stop()
-        self._load_page(self.conversation_id, event.before, self.visit)
+        self._load_page(self.conversation_id, tasks.Where(before=event.before), self.visit)
+
+    @on(Transcript.LaterWanted)
+    def _load_later(self, event: Transcript.LaterWanted) -> None:
+        event.stop()
+        self._load_page(self.conversation_id, tasks.Where(after=event.after), self.visit)
+
+    @on(Transcript.FirstWanted)
+    def _load_first(self, event: Transcript.FirstWanted) -> None:
+        event.stop()
+        self._load_page(self.conversation_id, tasks.FIRST, self.visit)
+
+    @on(Transcript.LastWanted)
+    def _load_last(self, event: Transcript.LastWanted) -> None:
+        event.stop()
+        self.reload()
+
+    @on(Transcript.MessageWanted)
+    def _load_around(self, event: Transcript.MessageWanted) -> None:
+        event.stop()
+        self.reload(around=event.message_id)
+
+    @on(Transcript.Wished)
+    def _grant(self, event: Transcript.Wished) -> None:
+        if event.action not in ("prompt", "replay"):  # which are the screen's
+            event.stop()
+            self.turns.grant(event)
+
+    @on(Transcript.FindWanted)
+    def _find(self, event: Transcript.FindWanted) -> None:
+        event.stop()
+        self._find_words(event.words, self.conversation_id, self.visit)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="find", description="search in this chat")
+    def _find_words(self, words: str, conversation_id: int, visit: int) -> None:
+        def find() -> None:
+            with tasks.chats(self._services) as store:
+                branch = set(store.branch_ids(conversation_id)) if conversation_id else set()
+                hits = store.search(words, 10_000, conversation_id=conversation_id) if branch else []
+            found = [hit.message_id for hit in hits if hit.message_id in branch]
+            self.post_message(messages.FoundInChat(words, found, visit=visit))
+
+        tasks.reporting(self._services, "searching this chat", self.post_message, find)
+
+    @on(messages.FoundInChat)
+    def _show_found(self, event: messages.FoundInChat) -> None:
+        event.stop()
+        if event.visit == self.visit:
+            self.transcript.take_found(event.words, event.message_ids)
 
     # --- asking -------------------------------------------------------------------------------------
 
@@ -195,8 +290,6 @@ class ConversationPane(Vertical):
         event.stop()
         if self._opening:
             self._asked_early = True
-        elif command := attach_command(event.text):
-            self._attach_file(*command)
         elif event.text.strip() and self.live is not None:
             self.notify("One answer at a time: Esc stops the running one. Your text is kept.", markup=False)
         elif event.text.strip() and not self.attachments.ready:
@@ -208,12 +301,12 @@ class ConversationPane(Vertical):
 
     # --- what goes with the next question -----------------------------------------------------------
 
-    def _attach_file(self, typed: str, question: str) -> None:
+    def attach(self, typed: str) -> None:
+        """Have a file go with the next question; a path as it was typed."""
         if not typed:
             self.notify("Say which file: /attach PATH; Tab completes it.", timeout=4, markup=False)
             return
-        self.prompt.put(question)
-        path = Path(typed).expanduser().absolute()
+        path = typed_path(typed)
         self.attachments.add(Chip(path))
         self._read_attachment(path)
 
@@ -246,35 +339,72 @@ class ConversationPane(Vertical):
         event.stop()
         self.attachments.remove_last()
 
-    @on(Prompt.CompletionsFound)
-    def _show_offers(self, event: Prompt.CompletionsFound) -> None:
-        event.stop()
-        self.notify(clean_line("   ".join(event.offers), limit=400), timeout=4, markup=False)
-
     async def _send(self, text: str) -> None:
         question = text.strip()
         if not question or self.live is not None:
             self.prompt.put(self.prompt.text + text)
             return
         chips = self.attachments.take()
-        self.live = LiveAnswer(
-            self.conversation_id,
-            question,
-            knowledge_bases=self.knowledge_bases,
-            visit=self.visit,
-            chips=chips,
-        )
+        editing = self.editing
+        request = Request("ask", question, parent_id=editing.parent_id if editing else None)
         self.prompt.remember(question)
-        model = self._services.model.selected
+        if editing is not None:
+            self.begin(request, chips=chips)
+            self.leave_editing()
+            return
         shown = question
         if chips:
             from ragchat.session.attachment import stored_question
 
             shown = stored_question(question, "", [chip.label for chip in chips])
-        await self.transcript.add(QuestionView(shown), AnswerView("", model=model, streaming=True))
-        self._show_live_progress(self.live)
+        live = self.begin(request, chips=chips, write=False)
+        view = AnswerView("", model=live.model or self._services.model.selected, streaming=True)
+        await self.transcript.add(QuestionView(shown), view)
+        self._show_live_progress(live)
+        self._write(live)
+
+    def begin(self, request: Request, *, chips: tuple[Chip, ...] = (), write: bool = True) -> LiveAnswer:
+        """Have something written; none may be running."""
+        if self.options.model and not self.default_model:
+            self.default_model = self._services.model.selected
+        self.live = LiveAnswer(
+            self.conversation_id,
+            request,
+            options=self.options,
+            visit=self.visit,
+            model=self.options.model or self.default_model,
+            chips=chips,
+        )
         self.post_message(self.Busy(self.live))
-        self._write(self.live)
+        if write:
+            self._write(self.live)
+        return self.live
+
+    # --- a question that is written anew ------------------------------------------------------------
+
+    def edit(self, question: str, parent_id: int) -> None:
+        """Put an earlier question into the prompt; sent, it begins a branch of its own."""
+        set_aside = self.editing.set_aside if self.editing else self.prompt.text
+        self.editing = Editing(parent_id, set_aside)
+        line = self.query_one("#editing", Static)
+        line.update(
+            Content.assemble(
+                Content.styled("✎ An earlier question", "$text-accent"),
+                Content.styled(" · Enter sends it as a new branch · Esc leaves it", "$foreground 62%"),
+            )
+        )
+        line.display = True
+        self.prompt.put(question)
+        self.prompt.focus()
+
+    def leave_editing(self) -> bool:
+        """Put back what stood in the prompt before; whether a question was being written anew."""
+        if self.editing is None:
+            return False
+        self.prompt.put(self.editing.set_aside)
+        self.editing = None
+        self.query_one("#editing", Static).display = False
+        return True
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="answer", description="write an answer")
     def _write(self, live: LiveAnswer) -> None:
@@ -299,7 +429,8 @@ class ConversationPane(Vertical):
         if not self.showing(live):
             return None
         answers = [view for view in self.transcript.views if isinstance(view, AnswerView)]
-        return next((view for view in reversed(answers) if view.message_id in (0, live.answer_id)), None)
+        wanted = (live.answer_id,) if live.answer_id else (0,)
+        return next((view for view in reversed(answers) if view.message_id in wanted), None)
 
     def _show_live_progress(self, live: LiveAnswer) -> None:
         if view := self._live_view(live):
@@ -308,8 +439,11 @@ class ConversationPane(Vertical):
     @on(messages.AnswerGrew)
     async def _grow(self, event: messages.AnswerGrew) -> None:
         event.stop()
-        piece = event.live.take()
-        if piece and (view := self._live_view(event.live)):
+        thought, piece = event.live.take_thought(), event.live.take()
+        view = self._live_view(event.live)
+        if thought and view:
+            view.feed_reasoning(thought)
+        if piece and view:
             await view.feed(piece)
 
     @on(messages.AnswerAdvanced)
@@ -343,10 +477,16 @@ class ConversationPane(Vertical):
         if here:
             self.conversation_id = stored.conversation_id
             self.drafts.drop(0)
-            if view is not None:
+            if live.request.kind == "continue" and (old := self.transcript.find(stored.answer_id)):
+                assert isinstance(old, AnswerView)
+                live.text = old.plain_text
+                old.resume()
+            elif view is not None:
                 view.message_id = stored.answer_id
                 question = self.transcript.views[self.transcript.views.index(view) - 1]
                 question.message_id = stored.question_id
+            else:  # another branch is shown now
+                self.reload(around=stored.answer_id)
         self.post_message(self.Stored())
 
     def _show_citations(self, live: LiveAnswer) -> None:
@@ -359,6 +499,7 @@ class ConversationPane(Vertical):
         live.take()
         live.citations = said.citations
         if (view := self._live_view(live)) is None:
+            live.missed = self.showing(live)
             return
         footer = answer_footer(
             "cancelled" if said.finish_reason == "cancelled" else "complete",
@@ -369,7 +510,13 @@ class ConversationPane(Vertical):
             from_documents=said.from_documents,
             left_out=live.left_out,
         )
-        await view.finish(said.text, footer)
+        facts = replace(
+            view.facts,
+            reasoning=said.reasoning,
+            reasoning_s=said.reasoning_s,
+            reasoning_tokens=said.reasoning_tokens,
+        )
+        await view.finish(said.text, footer, facts)
         self._show_citations(live)
         used = said.timings.prompt_tokens + said.timings.completion_tokens
         self.post_message(self.Measured(used=used, n_ctx=0, timings=said.timings))
@@ -386,8 +533,10 @@ class ConversationPane(Vertical):
                 await view.finish(
                     view.plain_text, answer_footer(state, error=event.sentence, remedy=event.remedy)
                 )
-            elif not event.cancelled:
-                self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
+            else:
+                live.missed = self.showing(live)
+                if not event.cancelled:
+                    self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
             return
         if view is not None:
             question = self.transcript.views[self.transcript.views.index(view) - 1]
@@ -395,13 +544,17 @@ class ConversationPane(Vertical):
             await self.transcript.remove_view(question)
             if not event.cancelled:
                 await self.transcript.add(NoticeView(event.sentence, event.remedy))
-            if not self.prompt.text:
+            if not self.prompt.text and live.request.kind == "ask":
                 self.prompt.put(live.question)
             for chip in live.chips:
                 self.attachments.add(chip)
         else:
-            self.drafts.hold(live.conversation_id, live.question)
-            self._save_drafts()
+            parent_id = live.request.parent_id
+            if parent_id is not None and self.showing(live):
+                self.edit(live.question, parent_id)
+            elif live.request.kind == "ask":
+                self.drafts.hold(live.conversation_id, live.question)
+                self._save_drafts()
             self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
 
     @on(messages.AnswerEnded)
@@ -409,6 +562,8 @@ class ConversationPane(Vertical):
         event.stop()
         if self.live is event.live:
             self.live = None
+            if event.live.missed:  # it ended before it was on the screen
+                self.reload(around=event.live.answer_id)
             self.post_message(self.Busy(None))
             self.post_message(self.Stored())
 
@@ -442,3 +597,15 @@ class ConversationPane(Vertical):
     @work(thread=True, exit_on_error=False, group="draft", description="save what was typed")
     def _save_drafts(self) -> None:
         tasks.reporting(self._services, "saving what was typed", self.post_message, self.drafts.write)
+
+
+def facts_of(stored: StoredMessage) -> Facts:
+    """What is shown of a message beside its text."""
+    return Facts(
+        siblings=stored.siblings,
+        rating=stored.rating,
+        correction=stored.correction,
+        reasoning=stored.reasoning,
+        reasoning_s=stored.reasoning_s,
+        reasoning_tokens=stored.reasoning_tokens,
+    )

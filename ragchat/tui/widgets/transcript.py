@@ -1,28 +1,64 @@
-"""The turns of a chat, scrolled; one of them is selected. It shows what it is given and knows no database."""
+"""The turns of a chat and the keys for them: moving, finding, selecting, copying, and wishes that others grant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import events, on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, TextArea
 
 from ragchat.tui.messages import LinksCalled
+from ragchat.tui.screens.dialog import Line
 from ragchat.tui.sentences import count as plural
-from ragchat.tui.widgets.message import AnswerView, MessageView, QuestionView
+from ragchat.tui.widgets.message import (
+    AnswerView,
+    MessageView,
+    QuestionView,
+    found_pattern,
+    selected_markdown,
+)
+from ragchat.tui.widgets.text_cursor import TextCursor
+from ragchat.tui.widgets.window import MessageWindow
 
 _STEP = 3
+_WISHES = (
+    ("e", "edit", "Edit", True),
+    ("r", "regenerate", "Regenerate", True),
+    ("c", "continue", "Continue a cut answer", False),
+    ("h,left", "branch_previous", "Branch before", False),
+    ("l,right", "branch_next", "Next branch", False),
+    ("f", "fork", "Fork the chat here", False),
+    ("d", "delete_turn", "Delete this turn", False),
+    ("u", "undo", "Undo the deletion", False),
+    ("+,plus", "rate_good", "Good answer", False),
+    ("-,b,minus", "rate_bad", "Bad answer", False),
+    ("w", "correct", "Correct this answer", False),
+    ("E,shift+e", "question", "Make it an evaluation question", False),
+    ("p", "prompt", "The prompt of this answer", False),
+    ("R,shift+r", "replay", "Replay this answer", False),
+)
+_ANSWERS_ONLY = {"regenerate", "continue", "rate_good", "rate_bad", "correct", "question", "prompt", "replay"}
 
 
-class Transcript(VerticalScroll):
+class FindLine(Line):
+    """The words to look for in this chat."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Close", id="transcript.find_leave", show=False)
+    ]
+
+    def action_leave(self) -> None:
+        parent = self.parent
+        self.remove()
+        if isinstance(parent, Widget):
+            parent.focus()
+
+
+class Transcript(MessageWindow):
     """Follows the end while it is at the end; scrolling up lets go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -30,27 +66,39 @@ class Transcript(VerticalScroll):
         Binding("down,j", "next", "Next message", id="transcript.next", show=False),
         Binding("home,g", "first", "First message", id="transcript.first", show=False),
         Binding("end,G,shift+g", "last", "Last message", id="transcript.last", show=False),
+        Binding("ctrl+d", "half_page(1)", "Half a page down", id="transcript.half_down", show=False),
+        Binding("ctrl+u", "half_page(-1)", "Half a page up", id="transcript.half_up", show=False),
+        Binding("slash", "find", "Find in this chat", id="transcript.find", key_display="/"),
+        Binding("n", "next_found", "Next found", id="transcript.next_found", show=False),
+        Binding("N,shift+n", "previous_found", "Found before", id="transcript.previous_found", show=False),
+        Binding("v", "select_text", "Select text in this message", id="transcript.select_text", show=False),
+        Binding("V,shift+v", "mark", "Select messages", id="transcript.mark", show=False),
+        Binding("escape", "unmark", "End the selection", id="transcript.unmark", show=False),
         Binding("y", "copy", "Copy", id="transcript.copy"),
+        Binding("Y,shift+y", "copy_code", "Copy a code block", id="transcript.copy_code", show=False),
+        Binding("s", "save_code", "Save a code block", id="transcript.save_code", show=False),
+        Binding("x", "copy_cited", "Copy with sources", id="transcript.copy_cited", show=False),
         Binding("enter", "sources", "Sources", id="transcript.sources"),
-        Binding("o", "links", "Links", id="transcript.links"),
-        Binding("r", "reuse", "Ask again", id="transcript.reuse"),
+        Binding("o", "links", "Links", id="transcript.links", show=False),
+        Binding("a", "reuse", "Ask again", id="transcript.reuse", show=False),
+        Binding("t", "reasoning", "Show or fold the thoughts", id="transcript.reasoning", show=False),
+        *[
+            Binding(keys, f"wish('{action}')", description, id=f"transcript.{action}", show=show)
+            for keys, action, description, show in _WISHES
+        ],
         *[
             Binding(str(n), f"source({n})", f"Source {n}", id=f"transcript.source_{n}", show=False)
             for n in range(1, 10)
         ],
     ]
 
-    class Selected(Message):
-        """Another message is selected, or the selected one changed; None: there is none."""
-
-        def __init__(self, view: MessageView | None) -> None:
-            super().__init__()
-            self.view = view
-
     class Copied(Message):
-        def __init__(self, text: str) -> None:
+        """Text for the clipboard; `what` says what it is, when that is not plain."""
+
+        def __init__(self, text: str, what: str = "") -> None:
             super().__init__()
             self.text = text
+            self.what = what
 
     class SourceCalled(Message):
         """The number of a source was pressed; 0: just the sources."""
@@ -66,92 +114,46 @@ class Transcript(VerticalScroll):
             super().__init__()
             self.question = question
 
-    class EarlierWanted(Message):
-        """The person is at the top, and there is more."""
+    class Wished(Message):
+        """What the person wants done about a turn; only "undo" may have none."""
 
-        def __init__(self, before: int) -> None:
+        def __init__(self, action: str, view: MessageView | None) -> None:
             super().__init__()
-            self.before = before
+            self.action = action
+            self.view = view
+
+    class FindWanted(Message):
+        """These words are to be found in this chat; the answer is `take_found`."""
+
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
 
     def __init__(self, empty: Widget) -> None:
-        super().__init__()
-        self._empty = empty
-        self._earlier = 0
-        self._loading_earlier = False
-        self.selected: MessageView | None = None
+        super().__init__(empty)
+        self._marked_from: MessageView | None = None
+        self._found_ids: list[int] = []
+        self._found_at = 0
+        self._text_of: MessageView | None = None
 
-    def compose(self) -> ComposeResult:
-        yield self._empty
-        earlier = Static(Content(""), id="earlier")
-        earlier.display = False
-        yield earlier
+    async def show(
+        self, views: Iterable[MessageView], *, earlier: int, later: int = 0, select: int = 0
+    ) -> None:
+        """Replace everything. Select the turn `select` and go there, or (0) the last one."""
+        self._marked_from = None
+        self._close_text()
+        await super().show(views, earlier=earlier, later=later, select=select)
 
-    @property
-    def views(self) -> list[MessageView]:
-        return list(self.query_children(MessageView))
+    def may_go(self, view: MessageView) -> bool:
+        return super().may_go(view) and self._marked_from is None and view is not self._text_of
 
-    async def show(self, views: Iterable[MessageView], *, earlier: int) -> None:
-        """Replace everything."""
-        for view in self.views:
-            if isinstance(view, AnswerView):
-                await view.settle()
-        with self.app.batch_update():
-            await self.query_children(MessageView).remove()
-            new = list(views)
-            await self.mount_all(new)
-            self._set_earlier(earlier)
-            self._empty.display = not new
-            self.follow()
-            self.select(new[-1] if new else None)
-
-    async def add(self, *views: MessageView) -> None:
-        """Append, select the last one and go to the end: the person has just asked."""
-        self._empty.display = False
-        await self.mount_all(views)
-        self.follow()
-        self.select(views[-1])
-
-    async def add_earlier(self, views: list[MessageView], *, earlier: int) -> None:
-        """Put an earlier stretch above; what is on the screen stays where it is."""
-        first = self.views[0]
-        below = self.virtual_size.height - self.scroll_offset.y
-        self.release_anchor()
-        await self.mount_all(views, before=first)
-        self._set_earlier(earlier)
-        self._loading_earlier = False
-        self.call_after_refresh(
-            lambda: self.scroll_to(y=self.virtual_size.height - below, animate=False, force=True)
-        )
-
-    async def remove_view(self, view: MessageView) -> None:
-        """Take a turn out again."""
-        if isinstance(view, AnswerView):
-            await view.settle()
-        await view.remove()
-        views = self.views
-        self._empty.display = not views
-        self.select(views[-1] if views else None)
-
-    def find(self, message_id: int) -> MessageView | None:
-        return next((view for view in self.views if view.message_id == message_id), None)
+    # --- selection ----------------------------------------------------------------------------------
 
     def select(self, view: MessageView | None) -> None:
         """Mark a turn, without moving."""
-        if self.selected is not None:
-            self.selected.remove_class("-selected")
-        self.selected = view
-        if view is not None:
-            view.add_class("-selected")
-        # Called from the pane, it would count as the pane's own message, and would not go beyond it.
-        self.post_message(self.Selected(view).set_sender(self))
-
-    def _set_earlier(self, count: int) -> None:
-        self._earlier = count
-        line = self.query_one("#earlier", Static)
-        line.display = count > 0
-        line.update(Content(f"↑ {plural(count, 'earlier message')}"))
-
-    # --- keys ---------------------------------------------------------------------------------------
+        super().select(view)
+        if self._marked_from is not None:
+            self._show_marked()
 
     def action_previous(self) -> None:
         self._move(-1)
@@ -164,99 +166,45 @@ class Transcript(VerticalScroll):
         if not views:
             return
         current = self.selected or views[-1]
-        window = self.window_region
-        top, bottom = current.virtual_region.y, current.virtual_region.bottom
+        top, bottom = self.span_of(current) or (0, 0)
+        first, last = round(self.scroll_y), round(self.scroll_y) + self.size.height
         # A turn longer than the window is read first, then left.
-        if step > 0 and bottom > window.bottom:
+        if step > 0 and bottom > last:
             self.scroll_relative(y=_STEP, animate=False)
-        elif step < 0 and top < window.y:
+        elif step < 0 and top < first:
             self.scroll_relative(y=-_STEP, animate=False)
         else:
             index = views.index(current) + step
             if 0 <= index < len(views):
                 self._select_and_show(views[index], at_top=step > 0)
             elif index < 0:
-                self._want_earlier()
                 self.scroll_home(animate=False)
 
     def _select_and_show(self, view: MessageView, *, at_top: bool) -> None:
         self.select(view)
-        if view is self.views[-1]:
-            self.scroll_end(animate=False)
-        region = view.virtual_region
-        if region.height > self.size.height:
-            y = region.y if at_top else region.bottom - self.size.height
-            self.scroll_to(y=y, animate=False)
-        else:
-            self.scroll_to_widget(view, animate=False)
+        top, bottom = self.span_of(view) or (0, 0)
+        height, first = self.size.height, round(self.scroll_y)
+        if view is self.views[-1] and bottom - top <= height:
+            self.scroll_to(y=self.max_scroll_y, animate=False)
+        elif bottom - top > height:
+            self.scroll_to(y=top if at_top else bottom - height, animate=False)
+        elif top < first or bottom > first + height:
+            self.scroll_to(y=top if top < first else bottom - height, animate=False)
 
     def action_first(self) -> None:
-        if views := self.views:
-            self.select(views[0])
-            self.scroll_home(animate=False)
-            self._want_earlier()
+        self.go_to_first()
 
     def action_last(self) -> None:
-        if views := self.views:
-            self.select(views[-1])
-            self.scroll_end(animate=False)
+        self.go_to_last()
 
-    def action_copy(self) -> None:
-        if self.selected is not None:
-            self.post_message(self.Copied(self.selected.plain_text))
-
-    def action_sources(self) -> None:
-        self.post_message(self.SourceCalled(0))
-
-    def action_source(self, n: int) -> None:
-        self.post_message(self.SourceCalled(n))
-
-    def action_links(self) -> None:
-        if isinstance(self.selected, AnswerView) and (hrefs := self.selected.markdown.links):
-            self.post_message(LinksCalled(hrefs))
-        else:
-            self.notify("There is no link in this message.", timeout=2, markup=False)
-
-    def action_reuse(self) -> None:
-        views = self.views
-        if self.selected is None:
-            return
-        upto = views[: views.index(self.selected) + 1]
-        if question := next((view for view in reversed(upto) if isinstance(view, QuestionView)), None):
-            self.post_message(self.Reused(question.plain_text))
-
-    # --- scrolling ----------------------------------------------------------------------------------
-
-    def follow(self) -> None:
-        """Go to the end and stay there while text comes in, until the person scrolls up."""
-        if self.is_anchored:
-            self.anchor()
-        else:
-            self.scroll_end(animate=False)
-
-    def watch_virtual_size(self, _old: Size, new: Size) -> None:
-        self._anchor_if_long(new.height)
-
-    def on_resize(self) -> None:
-        self._anchor_if_long(self.virtual_size.height)
-
-    def _anchor_if_long(self, height: int) -> None:
-        # An anchored widget hangs short content from its bottom edge, by a negative scroll.
-        long = height > self.size.height
-        if long != self.is_anchored:
-            self.anchor(long)
-            if not long:
-                self.scroll_home(animate=False, immediate=True)
-
-    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
-        if new_value <= 0 < old_value:
-            self._want_earlier()
-
-    def _want_earlier(self) -> None:
-        if self._earlier and not self._loading_earlier and (views := self.views):
-            self._loading_earlier = True
-            self.post_message(self.EarlierWanted(views[0].message_id))
+    def action_half_page(self, step: int) -> None:
+        """Scroll half a page; the turn in the middle of the window is selected."""
+        self.scroll_relative(y=step * max(1, self.size.height // 2), animate=False)
+        middle = round(self.scroll_y) + self.size.height // 2
+        spans = ((self.span_of(view), view) for view in self.views)
+        at = next((view for span, view in spans if span and span[0] <= middle < span[1]), None)
+        if at is not None and at is not self.selected:
+            self.select(at)
 
     @on(events.Click)
     def _select_clicked(self, event: events.Click) -> None:
@@ -266,3 +214,217 @@ class Transcript(VerticalScroll):
                 self.select(widget)
                 return
             widget = widget.parent if isinstance(widget.parent, Widget) else None
+
+    # --- finding ------------------------------------------------------------------------------------
+
+    def action_find(self) -> None:
+        if not self.query_children(FindLine):
+            line = FindLine(placeholder="Find in this chat")
+            self.mount(line)
+            line.focus()
+
+    @on(Input.Submitted)
+    def _take_words(self, event: Input.Submitted) -> None:
+        event.stop()
+        event.input.remove()
+        self.focus()
+        if words := event.value.strip():
+            self.post_message(self.FindWanted(words))
+        else:
+            self.clear_found()
+
+    @on(Input.Changed)
+    @on(TextArea.Changed)
+    @on(TextArea.SelectionChanged)
+    def _keep(self, event: Message) -> None:
+        event.stop()  # it is nobody's business outside
+
+    def take_found(self, words: str, message_ids: Sequence[int]) -> None:
+        """What a search for `words` in this chat found: mark the words, go to the nearest before the selected turn."""
+        self._pattern = found_pattern(words)
+        for view in self.views:
+            view.highlight(self._pattern)
+        self._found_ids = sorted(set(message_ids))
+        if not self._found_ids:
+            self.notify("Nothing in this chat has these words.", timeout=2, markup=False)
+            return
+        here = self.selected.message_id if self.selected is not None else 0
+        before = [index for index, found in enumerate(self._found_ids) if found <= here]
+        self._go_to_found(before[-1] if before and here else len(self._found_ids) - 1)
+
+    def clear_found(self) -> None:
+        """Forget what was found."""
+        self._found_ids, self._pattern = [], None
+        for view in self.views:
+            view.highlight(None)
+
+    def action_next_found(self) -> None:
+        self._step_found(+1)
+
+    def action_previous_found(self) -> None:
+        self._step_found(-1)
+
+    def _step_found(self, step: int) -> None:
+        if self._found_ids:
+            self._go_to_found((self._found_at + step) % len(self._found_ids))
+        else:
+            self.notify("/ finds words in this chat; then n and N walk.", timeout=2, markup=False)
+
+    def _go_to_found(self, index: int) -> None:
+        self._found_at = index
+        self.notify(f"{index + 1} of {len(self._found_ids)}", timeout=1.5, markup=False)
+        if not self.show_message(self._found_ids[index]):
+            self.post_message(self.MessageWanted(self._found_ids[index]))
+
+    # --- copying ------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "unmark":
+            return self._marked_from is not None
+        return super().check_action(action, parameters)
+
+    def action_mark(self) -> None:
+        """Begin to select whole turns, or end it."""
+        if self._marked_from is None and self.selected is not None:
+            self._marked_from = self.selected
+            self._show_marked()
+        else:
+            self.action_unmark()
+
+    def action_unmark(self) -> None:
+        self._marked_from = None
+        self._show_marked()
+
+    @property
+    def marked(self) -> list[MessageView]:
+        """The turns that are selected together."""
+        views = self.views
+        if self._marked_from not in views or self.selected not in views:
+            return []
+        first, last = sorted((views.index(self._marked_from), views.index(self.selected)))
+        return views[first : last + 1]
+
+    def _show_marked(self) -> None:
+        marked = self.marked
+        for view in self.views:
+            view.set_class(view in marked, "-marked")
+
+    def action_copy(self) -> None:
+        if marked := self.marked:
+            said = f"{plural(len(marked), 'message')}"
+            self.post_message(self.Copied(selected_markdown(marked), said))
+            self.action_unmark()
+        elif self.selected is not None:
+            self.post_message(self.Copied(self.selected.plain_text, self.selected.name_of_text))
+
+    def action_copy_cited(self) -> None:
+        if answer := self._answer():
+            self.post_message(self.Copied(answer.with_sources(), "The answer with its sources"))
+
+    def action_copy_code(self) -> None:
+        from ragchat.tui.screens.code_choice import choose_code
+
+        if answer := self._answer():
+            choose_code(
+                self.app,
+                "Which code block to copy?",
+                answer.code_blocks,
+                lambda block: self.post_message(self.Copied(block.code, "The code")),
+            )
+
+    def action_save_code(self) -> None:
+        from ragchat.tui.screens.code_choice import choose_code, save_code
+
+        if answer := self._answer():
+            app = self.app
+            choose_code(app, "Which code block to save?", answer.code_blocks, lambda b: save_code(app, b))
+
+    def action_select_text(self) -> None:
+        """Turn the selected turn into a text with a cursor."""
+        view = self.selected
+        if view is None or self._text_of is not None:
+            return
+        if view.streaming:
+            self.notify("The answer is still being written.", timeout=2, markup=False)
+            return
+        self._text_of = view
+        view.display = False
+        cursor = TextCursor(view.plain_text)
+        self.mount(cursor, after=view)
+        cursor.focus()
+
+    @on(TextCursor.Left)
+    def _leave_text(self, event: TextCursor.Left) -> None:
+        event.stop()
+        self.focus()
+        self._close_text()
+        if event.text:
+            self.post_message(self.Copied(event.text))
+
+    def _close_text(self) -> None:
+        self.query_children(TextCursor).remove()
+        if self._text_of is not None:
+            self._text_of.display = True
+            self._text_of = None
+
+    # --- about a turn -------------------------------------------------------------------------------
+
+    def _answer(self) -> AnswerView | None:
+        """The selected answer, or the one to the selected question; says so when there is none."""
+        views, view = self.views, self.selected
+        if isinstance(view, QuestionView):
+            after = views.index(view) + 1
+            view = views[after] if after < len(views) else None
+        if isinstance(view, AnswerView):
+            return view
+        self.notify("There is no answer here.", timeout=2, markup=False)
+        return None
+
+    def _question(self) -> QuestionView | None:
+        """The selected question, or that of the selected answer."""
+        views = self.views
+        if self.selected not in views:
+            return None
+        upto = views[: views.index(self.selected) + 1]
+        return next((view for view in reversed(upto) if isinstance(view, QuestionView)), None)
+
+    def action_wish(self, action: str) -> None:
+        """Tell the pane what the person wants."""
+        view: MessageView | None = self.selected
+        if action == "undo":
+            self.post_message(self.Wished(action, view))
+            return
+        if action in _ANSWERS_ONLY:
+            view = self._answer()
+        elif action == "edit":
+            view = self._question()
+        if view is None:
+            return
+        if view.streaming and action != "prompt":
+            self.notify("The answer is still being written; Esc stops it.", timeout=2, markup=False)
+        elif action.startswith("branch_") and len(view.facts.siblings) < 2:
+            self.notify("There is no other branch here.", timeout=1.5, markup=False)
+        elif view.message_id:
+            self.post_message(self.Wished(action, view))
+
+    def action_reasoning(self) -> None:
+        if (answer := self._answer()) and answer.has_reasoning:
+            answer.toggle_reasoning()
+        elif answer:
+            self.notify("The model wrote no thoughts before this answer.", timeout=2, markup=False)
+
+    def action_sources(self) -> None:
+        self.post_message(self.SourceCalled(0))
+
+    def action_source(self, n: int) -> None:
+        self.post_message(self.SourceCalled(n))
+
+    def action_links(self) -> None:
+        if isinstance(self.selected, AnswerView) and (hrefs := self.selected.links):
+            self.post_message(LinksCalled(hrefs))
+        else:
+            self.notify("There is no link in this message.", timeout=2, markup=False)
+
+    def action_reuse(self) -> None:
+        if question := self._question():
+            self.post_message(self.Reused(question.plain_text))

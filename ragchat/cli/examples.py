@@ -1,0 +1,65 @@
+"""What stands under the help of each command: lines that can be typed as they are. A test parses every one of them."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "": (
+        "ragchat",
+        "ragchat setup",
+        "ragchat kb add house ~/Documents/house",
+        'ragchat ask "When is the boiler serviced?"',
+    ),
+    "chat": ("ragchat chat", "ragchat chat --model qwen3-0.6b", "ragchat chat --plain"),
+    "ask": (
+        'ragchat ask "How long is the notice period?" --kb contracts',
+        'ragchat ask "What does it say about costs?" --attach offer.pdf',
+        'git diff | ragchat ask "What does this change?" - --no-rag',
+        'ragchat ask "Who signed it?" --strict --json',
+    ),
+    "kb": (
+        "ragchat kb add work ~/notes ~/contracts",
+        "ragchat kb status work",
+        'ragchat kb search "notice period" --kb work',
+    ),
+    "kb add": (
+        "ragchat kb add work ~/notes ~/contracts",
+        "ragchat kb add prices --csv prices.csv --key id",
+        'ragchat kb add shop --sqlite shop.db --query "SELECT id, name, text FROM products" --key id',
+    ),
+    "kb check": ("ragchat kb check", "ragchat kb check work"),
+    "kb export": ("ragchat kb export work work.ragkb",),
+    "kb forget": ("ragchat kb forget work ~/notes/private",),
+    "kb import": ("ragchat kb import work.ragkb",),
+    "kb list": ("ragchat kb list", "ragchat kb list --json"),
+    "kb remove": ("ragchat kb remove work",),
+    "kb rename": ("ragchat kb rename work office",),
+    "kb search": ('ragchat kb search "notice period"', 'ragchat kb search "error E42" --kb manuals -k 20'),
+    "kb settings": (
+        "ragchat kb settings work",
+        'ragchat kb settings work --include "*.md" --exclude "drafts/"',
+    ),
+    "kb status": ("ragchat kb status work", "ragchat kb status work --all"),
+    "kb sync": ("ragchat kb sync", "ragchat kb sync work"),
+    "kb watch": ("ragchat kb watch", "ragchat kb watch work"),
+    "model": ("ragchat model list", "ragchat model pull qwen3-0.6b", "ragchat model info"),
+    "model add": ("ragchat model add ~/Downloads/Qwen2.5-1.5B.gguf --name qwen",),
+    "model info": ("ragchat model info", "ragchat model info qwen3-0.6b --n-ctx 4096"),
+    "model list": ("ragchat model list", "ragchat model list --json"),
+    "model pull": ("ragchat model pull", "ragchat model pull qwen3-0.6b"),
+    "model remove": ("ragchat model remove qwen",),
+    "eval": ("ragchat eval packing questions/",),
+    "eval packing": ("ragchat eval packing questions/ --limit 40",),
+    "setup": ("ragchat setup", "ragchat setup --no-model"),
+    "config": ("ragchat config show", "ragchat config set retrieval.k 12"),
+    "config path": ("ragchat config path",),
+    "config set": ("ragchat config set retrieval.k 12", "ragchat config set chat.knowledge_bases work,house"),
+    "config show": ("ragchat config show", "ragchat config show --json"),
+    "config unset": ("ragchat config unset retrieval.k",),
+    "completion": ("ragchat completion bash", "ragchat completion zsh > ~/.zfunc/_ragchat"),
+    "doctor": ("ragchat doctor", "ragchat doctor --json"),
+}
+"""By the words of the command, without "ragchat". A command whose own help shows an example needs none here."""
+
+
+def epilog(words: str) -> str:
+    """The block under the help of a command; empty when it has none here."""
+    lines = EXAMPLES.get(words)
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""

@@ -1,0 +1,228 @@
+"""`ragchat chat --plain`: the chat in lines, for screen readers, dumb terminals and pipes. The same engine, the same commands.
+
+Answers and what a command shows go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ragchat.cli.context import cancel_on_interrupt
+from ragchat.cli.plain_commands import Commands
+from ragchat.cli.plain_console import Console, source_lines
+from ragchat.errors import CancelledError, RagchatError, UsageError
+from ragchat.session import slash
+from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, SessionEvent
+from ragchat.text import clean_line, human_seconds
+from ragchat.types import (
+    CancelToken,
+    ChatOptions,
+    LoadProgress,
+    PrefillProgress,
+    ReasoningDelta,
+    TextDelta,
+)
+
+if TYPE_CHECKING:
+    from ragchat.session.attachment import Attachment
+    from ragchat.session.chat import ChatSession
+    from ragchat.store.chats import ChatStore
+    from ragchat.tui.services import Services
+
+PROGRESS_EVERY_S = 4.0
+"""Whoever listens to the screen must not be talked to without a pause."""
+
+Ask = Callable[["ChatSession", CancelToken], Iterator[SessionEvent]]
+
+
+class PlainChat:
+    """One chat at a time, 0 before its first question. Belongs to the thread that made it."""
+
+    def __init__(self, services: Services, chats: ChatStore, console: Console) -> None:
+        self.services, self.chats, self.console = services, chats, console
+        self.conversation_id = 0
+        self.options = ChatOptions()
+        self.files: list[Attachment] = []
+        """What goes with the next question."""
+        self._usual_model = services.model.selected
+        self._exit_code = 0
+
+    def run(self) -> int:
+        """Talk until the input ends. The exit code: of piped lines, that of the first that failed, which is the last one read."""
+        commands = Commands(self)
+        self._greet()
+        self.console.use_readline(commands.candidates, self.chats.prompt_history())
+        while not self._exit_code and not commands.ended:
+            try:
+                text = self.console.read_text()
+                if text is None:
+                    break
+                self._take(commands, text)
+            except KeyboardInterrupt:
+                if not self.console.interactive:
+                    raise
+                self.console.note("Ctrl-D or /quit ends.")
+            except RagchatError as error:
+                self.console.note(f"{error} {error.remedy}")
+                if not self.console.interactive:
+                    self._exit_code = error.exit_code
+        return self._exit_code
+
+    def _take(self, commands: Commands, text: str) -> None:
+        if typed := slash.parse(text):
+            commands.run(typed)
+        elif unknown := slash.unknown_command(text):
+            meant = f"Did you mean /{unknown.nearest}?" if unknown.nearest else "/help lists them."
+            raise UsageError(
+                f"There is no command /{unknown.name}. {meant}", "Two slashes send it as it stands."
+            )
+        elif text.strip():
+            self.ask(slash.literal(text))
+
+    def _greet(self) -> None:
+        model = self.services.model.selected
+        names = ", ".join(self.knowledge_bases) or "none"
+        self.console.note(
+            f"Model: {model}. Documents: {names}."
+            if model
+            else "No model is installed: `ragchat setup` fetches one."
+        )
+        if suspicion := self.services.model.suspicion():
+            self.console.note(suspicion)
+        if self.console.interactive:
+            self.console.note(
+                "Type a question. /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends."
+            )
+
+    @property
+    def knowledge_bases(self) -> Sequence[str]:
+        """What this chat asks."""
+        chosen = self.options.knowledge_bases
+        return self.services.default_knowledge_bases() if chosen is None else chosen
+
+    # --- asking -------------------------------------------------------------------------------------
+
+    def ask(self, question: str, *, parent_id: int | None = None) -> None:
+        """Answer a question, after `parent_id` or at the end of the chat. Raises RagchatError."""
+        new, files = self.conversation_id == 0, list(self.files)
+        if new:
+            title = clean_line(question, limit=60) or "New chat"
+            model = self.services.model.selected
+            self.conversation_id = self.chats.create_conversation(title, model=model, options=self.options).id
+        number = self.conversation_id
+        self.files.clear()
+        try:
+            self.answer(
+                lambda session, cancel: session.ask(
+                    number, question, parent_id=parent_id, files=files, cancel=cancel
+                )
+            )
+        except BaseException:
+            if new and not self.chats.messages(number):  # nothing of it was stored
+                self.chats.delete(number)
+                self.conversation_id = 0
+                self.files[:] = files
+            raise
+
+    def answer(self, begin: Ask) -> None:
+        """Say an answer as it comes. Ctrl-C stops it, and what there is is kept. Raises RagchatError."""
+        model = self.services.model
+        wanted = self.options.model or self._usual_model
+        if wanted and wanted != model.selected:
+            model.select(wanted)
+        telling = Telling(self.console)
+        with (
+            self.services.open_session(self.chats, self.options) as session,
+            cancel_on_interrupt() as cancel,
+        ):
+            try:
+                for event in begin(session, cancel):
+                    telling.tell(event)
+                    if isinstance(event, MessageStored):
+                        self.chats.set_model(event.conversation_id, model.selected)
+            finally:
+                telling.end()
+        if cancel.cancelled:
+            if not self.console.interactive:
+                raise CancelledError("Stopped; the answer so far is kept.")
+            self.console.note("Stopped; the answer so far is kept. /continue goes on with it.")
+
+    def change_options(self, **changes: object) -> None:
+        """Other settings for this chat, from the next question on."""
+        self.set_options(replace(self.options, **changes, preset=""))  # type: ignore[arg-type]
+
+    def set_options(self, options: ChatOptions) -> None:
+        self.options = options
+        if self.conversation_id:
+            self.chats.set_options(self.conversation_id, options)
+
+
+class Telling:
+    """Says the events of one answer: words as they are whole, progress in lines that are far apart."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._held = ""
+        self._line_open = False
+        self._said_at = time.monotonic()
+        self._doing = ""
+
+    def tell(self, event: SessionEvent) -> None:
+        match event:
+            case LoadProgress(fraction=fraction, stage=stage):
+                doing = "timing the model on this machine" if stage == "measure" else "loading the model"
+                self._progress(f"{doing}: {fraction * 100:.0f} %")
+            case PrefillProgress(done=done, total=total, eta_s=eta_s) if done < total:
+                left = f", {human_seconds(eta_s)} left" if eta_s else ""
+                self._progress(f"reading the prompt: {done * 100 / total:.0f} %{left}")
+            case ReasoningDelta():
+                self._progress("thinking")
+            case TextDelta(text=text):
+                self._stream(text)
+            case PromptReady(left_out=left_out):
+                for sentence in left_out:
+                    self._console.note(sentence)
+            case AnswerFinished():
+                self._finish(event)
+
+    def end(self) -> None:
+        """Whatever ended the answer: its last word and its last line are whole."""
+        self._console.stream(self._held)
+        self._held = ""
+        if self._line_open:
+            self._console.stream("\n")
+            self._line_open = False
+
+    def _progress(self, sentence: str) -> None:
+        now = time.monotonic()
+        if self._console.watched and now - self._said_at >= PROGRESS_EVERY_S and not self._line_open:
+            self._said_at = now
+            self._console.note(sentence)
+
+    def _stream(self, text: str) -> None:
+        """A screen reader spells out words that come in pieces, so they are held until they are whole."""
+        self._held += text
+        cut = max(self._held.rfind(" "), self._held.rfind("\n")) + 1
+        if cut:
+            self._console.stream(self._held[:cut])
+            self._line_open = not self._held[:cut].endswith("\n")
+            self._held = self._held[cut:]
+        self._line_open = self._line_open or bool(self._held)
+
+    def _finish(self, event: AnswerFinished) -> None:
+        self.end()
+        if event.finish_reason == "length":
+            self._console.note("The answer was cut at its longest; /continue goes on with it.")
+        for line in source_lines(event.citations):
+            self._console.say(line)
+
+
+def run(services: Services, *, interactive: bool) -> int:
+    """Open the plain chat; its exit code."""
+    with contextlib.closing(services.open_chats()) as chats:
+        chats.recover()
+        return PlainChat(services, chats, Console(interactive=interactive)).run()

@@ -1,0 +1,149 @@
+"""Lines in, lines out: how the plain chat reads and writes. No escape sequence, no cursor that moves, nothing drawn over.
+
+What the person types on a terminal is edited by readline, where Python has it; piped lines are read as they come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import click
+
+from ragchat.session import slash
+from ragchat.text import clean, clean_line
+
+if TYPE_CHECKING:
+    from ragchat.session.slash import Candidates
+    from ragchat.types import Citation
+
+_BLOCK = '"""'
+
+
+class Console:
+    """`interactive`: a person sits there, so there is a prompt, and progress is said."""
+
+    def __init__(self, *, interactive: bool) -> None:
+        self.interactive = interactive
+        if hasattr(sys.stdin, "reconfigure"):
+            sys.stdin.reconfigure(errors="replace")
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody may be waiting before a terminal, even if the lines come through a pipe."""
+        return self.interactive or (sys.stderr is not None and sys.stderr.isatty())
+
+    # --- out ----------------------------------------------------------------------------------------
+
+    def say(self, text: str = "") -> None:
+        """What was asked for, on standard output; cleaned, in whole lines."""
+        click.echo(clean(text), color=False)
+
+    def stream(self, text: str) -> None:
+        """A piece of an answer, as it stands."""
+        click.echo(text, nl=False, color=False)
+
+    def note(self, sentence: str) -> None:
+        """Everything else, on standard error: one line."""
+        click.echo(clean_line(sentence), err=True, color=False)
+
+    # --- in -----------------------------------------------------------------------------------------
+
+    def read_line(self, prompt: str) -> str | None:
+        """One line, or None at the end of input. Raises KeyboardInterrupt."""
+        if sys.stdin is None:  # it was closed before we started
+            return None
+        if self.interactive:
+            try:
+                return input(prompt)
+            except EOFError:
+                click.echo()  # the line in which Ctrl-D was pressed ends
+                return None
+        line = sys.stdin.readline()
+        return line.rstrip("\r\n") if line else None
+
+    def read_text(self) -> str | None:
+        """What the person wants to say, or None at the end of input.
+
+        A line that ends in a backslash goes on in the next one; a block begins and ends with three quotation marks.
+        """
+        line = self.read_line("> ")
+        if line is None:
+            return None
+        if line.lstrip().startswith(_BLOCK):
+            return clean(self._block(line.lstrip()[len(_BLOCK) :]))
+        lines = []
+        while line is not None and line.endswith("\\"):
+            lines.append(line[:-1])
+            line = self.read_line("… " if _speaks_unicode() else ". ")
+        return clean("\n".join([*lines, *([line] if line is not None else [])]))
+
+    def _block(self, first: str) -> str:
+        lines: list[str] = []
+        line: str | None = first
+        while line is not None and not line.rstrip().endswith(_BLOCK):
+            lines.append(line)
+            line = self.read_line("… " if _speaks_unicode() else ". ")
+        if line is not None:
+            lines.append(line.rstrip()[: -len(_BLOCK)])
+        return "\n".join(lines).strip("\n")
+
+    def confirm(self, question: str) -> bool:
+        """Whether the answer is yes; who is not there to be asked has said so by writing it down."""
+        if not self.interactive:
+            return True
+        answer = self.read_line(f"{question} [y/N] ")
+        return (answer or "").strip().casefold() in ("y", "yes")
+
+    def use_readline(self, candidates: Candidates, history: Sequence[str]) -> None:
+        """Edit lines with readline, complete slash commands with Tab; `history` is newest first."""
+        if not self.interactive:
+            return
+        try:
+            import readline
+        except ImportError:  # Windows, or a Python built without it
+            return
+        offers: list[str] = []
+
+        def complete(text: str, state: int) -> str | None:
+            if state == 0:
+                offers[:] = [offer.line for offer in slash.complete(clean_line_begun(text), candidates)]
+            return offers[state] if state < len(offers) else None
+
+        for line in reversed(history):
+            if "\n" not in line:
+                readline.add_history(clean_line(line))
+        readline.set_completer_delims("")  # the whole line is completed
+        readline.set_completer(complete)
+        if "libedit" in (readline.__doc__ or ""):
+            readline.parse_and_bind("bind ^I rl_complete")
+            return
+        # These would write escape sequences by themselves.
+        for setting in ("enable-bracketed-paste off", "enable-meta-key off", "bell-style none"):
+            readline.parse_and_bind(f"set {setting}")
+        readline.parse_and_bind("tab: complete")
+
+
+def source_lines(citations: Sequence[Citation], *, whole_path: bool = False) -> list[str]:
+    """`[1] guide.md, lines 3-9: “quote”` for each source that an answer cites."""
+    return [
+        f"[{citation.n}] {clean_line(citation.hit.path if whole_path else PurePath(citation.hit.path).name)},"
+        f" {citation.hit.place}" + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
+        for citation in citations
+        if citation.used
+    ]
+
+
+def clean_line_begun(text: str) -> str:
+    """A line that is still being typed: the blank at its end counts."""
+    return clean(text).lstrip()
+
+
+def _speaks_unicode() -> bool:
+    with contextlib.suppress(UnicodeEncodeError, LookupError):
+        "…".encode(sys.stdout.encoding or "ascii")
+        return True
+    return False

@@ -1,0 +1,104 @@
+"""One question to a chat under other settings, on a copy of the chat that is thrown away; what is worth it is kept.
+
+On the copy everything goes as in the chat itself, with its earlier turns, and nothing of it is stored in the chat unless `keep`
+is called.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ragchat.errors import StorageError
+from ragchat.session.chat import LONGEST_TITLE, ChatSession
+from ragchat.session.events import AnswerFinished, MessageStored, SessionEvent
+from ragchat.store.chats import ChatStore
+from ragchat.text import clean_line
+from ragchat.types import CancelToken, ChatOptions, Generation, StoredMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An answer that is in no chat yet, with all that is recorded of it. `question` is as it would be stored."""
+
+    question: str
+    answer: StoredMessage
+    finished: AnswerFinished
+    generation: Generation | None
+
+
+TrialEvent = SessionEvent | Trial
+
+
+def try_out(
+    chats: ChatStore,
+    conversation_id: int,
+    question: str,
+    open_session: Callable[[ChatStore], AbstractContextManager[ChatSession]],
+    *,
+    folder: Path | None = None,
+    cancel: CancelToken,
+) -> Iterator[TrialEvent]:
+    """Ask the question after the branch that is shown (0: in a new chat); events of `ask`, then a Trial. Raises RagchatError.
+
+    The copy lies in a folder of its own below `folder`, and is gone at the end.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            own = Path(stack.enter_context(TemporaryDirectory(prefix="trial-", dir=folder)))
+        except OSError as error:
+            raise StorageError(f"No copy of the chat can be made: {error.strerror}.") from error
+        copy = stack.enter_context(contextlib.closing(ChatStore(own / "trial.db")))
+        number = _copied(chats, conversation_id, copy)
+        session = stack.enter_context(open_session(copy))
+        for event in session.ask(number, question, cancel=cancel):
+            yield event
+            if isinstance(event, AnswerFinished):
+                answer = copy.message(event.answer_id)
+                asked = copy.message(answer.parent_id).content
+                yield Trial(asked, answer, event, copy.generation(answer.id))
+
+
+def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatOptions) -> MessageStored:
+    """Store a tried question and answer after the branch that is shown; 0: in a new chat, with these options."""
+    if not conversation_id:
+        title = clean_line(trial.question, limit=LONGEST_TITLE) or "New chat"
+        conversation_id = chats.create_conversation(title, options=options).id
+    asked = chats.add_user_message(conversation_id, trial.question)
+    answer = chats.begin_answer(conversation_id, parent_id=asked.id)
+    finished, was = trial.finished, trial.answer
+    if trial.generation is not None:
+        chats.save_generation(answer.id, trial.generation, finished.citations)
+        chats.set_model(conversation_id, trial.generation.model)
+    chats.finish_answer(
+        answer.id,
+        was.content,
+        state=was.state,
+        finish_reason=was.finish_reason,
+        error=was.error,
+        used=[citation.n for citation in finished.citations if citation.used],
+        timings=finished.timings,
+        seed=finished.seed,
+        reasoning=was.reasoning,
+        reasoning_s=was.reasoning_s,
+        reasoning_tokens=was.reasoning_tokens,
+    )
+    return MessageStored(conversation_id, asked.id, answer.id)
+
+
+def _copied(chats: ChatStore, conversation_id: int, copy: ChatStore) -> int:
+    """The branch that is shown, in another database, with the summary that stands for its beginning; its number there."""
+    if not conversation_id:
+        return copy.create_conversation("Trial").id
+    whole = chats.portable(conversation_id)
+    number = copy.add_portable(replace(whole, messages=whole.path)).id
+    compaction = chats.compaction(conversation_id)
+    if compaction is not None:
+        place = chats.branch_ids(conversation_id).index(compaction.message_id)
+        message_id = copy.branch_ids(number)[place]
+        copy.add_compaction(number, message_id, compaction.summary, model=compaction.model)
+    return number

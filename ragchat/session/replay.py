@@ -1,0 +1,221 @@
+"""An old answer made again from its record: the same prompt, passages, sampling and seed, and where the words differ.
+
+Nothing is searched and nothing is stored. Which model is loaded is the caller's business; what is not as it was is said.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from ragchat.errors import UsageError
+from ragchat.session import citations
+from ragchat.session.chat import NO_ROOM, NOT_FROM_DOCUMENTS
+from ragchat.store.chats import ChatStore
+from ragchat.types import (
+    CancelToken,
+    ChatModel,
+    Citation,
+    FinishReason,
+    Generation,
+    GenerationFinished,
+    LoadProgress,
+    ModelInfo,
+    PrefillProgress,
+    ReasoningDelta,
+    StoredMessage,
+    TextDelta,
+)
+
+Verdict = Literal["identical", "beginning", "different"]
+"""Word for word the same; the same as far as the shorter one goes, which was cut; anything else."""
+
+UNRECORDED = (
+    "Model, prompt, sampling and seed are those of the old answer. What is not recorded may differ: the version of llama.cpp,"
+    " the number of threads, the machine."
+)
+_MARKER = re.compile(r"\s*\[\d{1,2}\]")
+# A word with the blanks after it; scripts without blanks go by the character.
+_WORD = re.compile(
+    r"\s+|(?:[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s])\s*"
+)
+_LONGEST_COMPARED = 8000
+"""Words. Beyond, what differs in the middle is shown as one piece: the comparison takes time by the square."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A stored answer and all it was made from. Invariant: `generation.prompt` is not empty."""
+
+    answer: StoredMessage
+    generation: Generation
+    citations: tuple[Citation, ...]
+
+    @property
+    def own_words(self) -> str:
+        """The answer without a notice that stands before it."""
+        text = self.answer.content
+        for notice in (NOT_FROM_DOCUMENTS, NO_ROOM):
+            text = text.removeprefix(f"{notice}\n\n")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of words that both texts have, or only the new one ("added"), or only the old one ("removed")."""
+
+    kind: Literal["same", "added", "removed"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The end of a replay. `old` and `text` are compared: both without a notice, with their citations bound.
+
+    `reasons` are sentences that say why the answers differ, or why they might have.
+    """
+
+    text: str
+    old: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    model: str
+    seed: int
+    finish_reason: FinishReason
+
+    @property
+    def identical(self) -> bool:
+        return self.verdict == "identical"
+
+
+ReplayEvent = LoadProgress | PrefillProgress | ReasoningDelta | TextDelta | Replayed
+
+
+def recorded(chats: ChatStore, answer_id: int) -> Recorded:
+    """What is needed to make an answer again. Raises NotFoundError, UsageError when too little was kept."""
+    answer = chats.message(answer_id)
+    generation = chats.generation(answer_id)
+    if generation is None or not generation.prompt:
+        raise UsageError("It is not recorded what this answer was made from.", "r answers the question anew.")
+    return Recorded(answer, generation, tuple(chats.citations(answer_id)))
+
+
+def replay(model: ChatModel, record: Recorded, *, cancel: CancelToken) -> Iterator[ReplayEvent]:
+    """Make the answer again with the model that is selected; the last event is a Replayed. Raises RagchatError."""
+    answer, generation = record.answer, record.generation
+    before, model.thinking = model.thinking, bool(answer.reasoning)
+    try:
+        yield from model.load(cancel)
+        info = model.info
+        assert info
+        said: list[str] = []
+        for event in model.generate(generation.prompt, generation.sampling, cancel=cancel):
+            match event:
+                case GenerationFinished():
+                    yield _finished(record, info, "".join(said), event)
+                case TextDelta(text=text):
+                    said.append(text)
+                    yield event
+                case _:
+                    yield event
+    finally:
+        model.thinking = before
+
+
+def _finished(record: Recorded, info: ModelInfo, said: str, event: GenerationFinished) -> Replayed:
+    text, old = said, record.own_words
+    if record.citations or record.generation.knowledge_bases:
+        text, _ = citations.bind(said, record.citations)
+    verdict = _verdict(record, text, event.finish_reason)
+    reasons = [*_cuts(record, verdict, event.finish_reason), *what_differs(record, info)]
+    if verdict == "different" and not reasons:
+        reasons.append(UNRECORDED)
+    return Replayed(text, old, verdict, tuple(reasons), info.name, event.seed, event.finish_reason)
+
+
+def _verdict(record: Recorded, text: str, reason: FinishReason) -> Verdict:
+    old = record.own_words
+    if text == old:
+        return "identical"
+    # Where an answer ends decides which of its sentences are given a marker, so beginnings are compared without.
+    new_words, old_words = _MARKER.sub("", text).strip(), _MARKER.sub("", old).strip()
+    cut_old = record.answer.state != "complete"
+    if (cut_old and new_words.startswith(old_words)) or (
+        reason in ("cancelled", "length") and old_words.startswith(new_words)
+    ):
+        return "beginning"
+    return "different"
+
+
+def _cuts(record: Recorded, verdict: Verdict, reason: FinishReason) -> Iterator[str]:
+    if reason == "cancelled":
+        yield "The replay was stopped before its end."
+    elif record.answer.state != "complete" and verdict != "identical":
+        yield "The old answer ended before it was whole."
+    elif reason == "length" and verdict == "beginning":
+        yield "The old answer was continued after it had been cut; this is its first part."
+
+
+def what_differs(record: Recorded, info: ModelInfo) -> tuple[str, ...]:
+    """What is not as it was when the answer was written, as sentences; empty: nothing that is recorded."""
+    generation, said = record.generation, []
+    if generation.model != info.name:
+        said.append(f"The old answer was written by {generation.model}; this one is by {info.name}.")
+    elif generation.model_path and generation.model_path != info.path:
+        said.append(f"The model file lies elsewhere now ({info.path}), and may be another one.")
+    elif _written_since(info.path, record.answer.created_at):
+        said.append("The model file was written after the old answer, so it may be another one.")
+    if generation.adapter:
+        said.append(f"The old answer was written with the adapter {generation.adapter}, this one without.")
+    if generation.n_ctx and generation.n_ctx != info.n_ctx:
+        said.append(f"The context holds {info.n_ctx} tokens now; it held {generation.n_ctx}.")
+    return tuple(said)
+
+
+def _written_since(path: str, at: str) -> bool:
+    try:
+        then = datetime.fromisoformat(at)
+        return datetime.fromtimestamp(Path(path).stat().st_mtime, UTC) > then
+    except (OSError, ValueError, TypeError):  # no such file; an odd time; one without a zone
+        return False
+
+
+def difference(old: str, new: str) -> tuple[Piece, ...]:
+    """How to come from `old` to `new`, word by word; blanks do not count. What was removed stands before what was added.
+
+    All but the removed pieces together are `new`.
+    """
+    before, after = _WORD.findall(old), _WORD.findall(new)
+    if max(len(before), len(after)) > _LONGEST_COMPARED:
+        return _coarse(before, after)
+    words = [word.strip() or "\n" for word in before], [word.strip() or "\n" for word in after]
+    matcher = difflib.SequenceMatcher(None, *words, autojunk=False)
+    pieces: list[Piece] = []
+    for kind, a, b, c, d in matcher.get_opcodes():
+        if kind == "equal":
+            pieces.append(Piece("same", "".join(after[c:d])))
+            continue
+        if b > a:
+            pieces.append(Piece("removed", "".join(before[a:b])))
+        if d > c:
+            pieces.append(Piece("added", "".join(after[c:d])))
+    return tuple(pieces)
+
+
+def _coarse(before: Sequence[str], after: Sequence[str]) -> tuple[Piece, ...]:
+    """Common beginning, common end, and what stands between."""
+    shortest = min(len(before), len(after))
+    first = next((i for i in range(shortest) if before[i] != after[i]), shortest)
+    last = next((i for i in range(shortest - first) if before[-1 - i] != after[-1 - i]), shortest - first)
+    pieces = (
+        Piece("same", "".join(before[:first])),
+        Piece("removed", "".join(before[first : len(before) - last])),
+        Piece("added", "".join(after[first : len(after) - last])),
+        Piece("same", "".join(before[len(before) - last :])),
+    )
+    return tuple(piece for piece in pieces if piece.text)

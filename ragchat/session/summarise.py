@@ -1,0 +1,318 @@
+"""A whole document in a few sentences, each with the passage it stands on; kept in the chat as a question and its answer.
+
+A document that fits is read at once, a longer one in parts (`session.digest`). Small models cite badly, and of a long document
+the last prompt holds no passage at all, so passages are found by the words of each sentence, as `session.citations` does for
+any answer.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+from ragchat.errors import CancelledError, RagchatError, UsageError
+from ragchat.ingest.chunk import split
+from ragchat.retrieval.sentences import sentence_spans
+from ragchat.session import citations
+from ragchat.session.attachment import CHUNK_TOKENS, Attachment
+from ragchat.session.chat import AskOptions
+from ragchat.session.digest import Digest, FinalPrompt, Wording
+from ragchat.session.events import PromptReady, SessionEvent, SummaryProgress
+from ragchat.session.record import Record
+from ragchat.store.chats import ChatStore
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.text import clean_line
+from ragchat.types import (
+    CancelToken,
+    ChatModel,
+    ChunkDraft,
+    Citation,
+    Generation,
+    GenerationFinished,
+    Hit,
+    Message,
+    PrefillProgress,
+    PromptPart,
+    Sampling,
+    TextDelta,
+    Timings,
+)
+
+WORDING = Wording(
+    whole="Summarise the text in a few short sentences.",
+    part="Summarise the text in two short sentences.",
+    join="These are notes on the parts of one text, in order. Summarise the whole text in a few short sentences.",
+)
+LONGEST = 320
+"""Tokens of a summary, unless the longest answer is set to less."""
+_MARKER = re.compile(r"[ \t]*\[\d{1,3}(?:\s*[,-]\s*\d{1,3})*\](?!\()")
+_MOST_CITED = 99
+"""Numbers of more digits do not count as citations."""
+_WINDOW = 4
+"""Neighbouring passages that are cited together for a sentence that no single one supports."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDocument:
+    """A document to be summarised: its passages in their order, without overlaps, so that they are its text."""
+
+    name: str
+    passages: tuple[Hit, ...]
+
+
+def from_knowledge_base(store: KnowledgeStore, document_id: int) -> WholeDocument:
+    """An indexed document. Raises NotFoundError."""
+    file, _, chunks = store.indexed_as(document_id)
+    hits = _hits(file.path, file.title, file.content_hash, chunks)
+    own = [
+        replace(hit, knowledge_base=store.name, document_id=document_id, language=file.language)
+        for hit in hits
+    ]
+    return WholeDocument(_name(file.path), tuple(own))
+
+
+def from_file(file: Attachment) -> WholeDocument:
+    """A file that was read and is in no index."""
+    chunks = split(file.content, chunk_tokens=CHUNK_TOKENS, overlap_tokens=0)
+    return WholeDocument(file.name, tuple(_hits(file.path, file.content.title, file.content_hash, chunks)))
+
+
+def summarise(
+    chats: ChatStore | None,
+    conversation_id: int,
+    model: ChatModel,
+    document: WholeDocument,
+    *,
+    options: AskOptions,
+    parent_id: int | None = None,
+    cancel: CancelToken,
+) -> Iterator[SessionEvent | SummaryProgress]:
+    """Summarise a document as the answer to "Summarise NAME". Raises RagchatError, after storing what is known.
+
+    Events as those of `ChatSession.ask`, with SummaryProgress while the parts are read. When it is cancelled, the parts that
+    were read stay as the answer, which says so. Without `chats` nothing is stored.
+    """
+    if not any(hit.text.strip() for hit in document.passages):
+        raise UsageError(
+            f"{document.name} holds no text to summarise.", "Choose a document that was indexed."
+        )
+    record = Record(chats, conversation_id, cites=True)
+    stored = record.begin(f"Summarise {document.name}", parent_id)
+    try:
+        yield stored
+        yield from _Summary(record, model, document, options, cancel).work()
+    except CancelledError:
+        yield record.finish("cancelled", (), Timings(), 0, from_documents=False)
+    except RagchatError as error:
+        record.fail(str(error))
+        raise
+    except BaseException:  # Ctrl-C, or the caller went away
+        record.fail("", state="interrupted")
+        raise
+
+
+class _Summary:
+    """One summary and its record."""
+
+    def __init__(
+        self,
+        record: Record,
+        model: ChatModel,
+        document: WholeDocument,
+        options: AskOptions,
+        cancel: CancelToken,
+    ) -> None:
+        self._record, self._model, self._cancel = record, model, cancel
+        self._hits, self._options = document.passages, options
+        self._said: list[str] = []
+        self._started = self._first_s = 0.0
+        self._generation: Generation | None = None
+
+    def work(self) -> Iterator[SessionEvent | SummaryProgress]:
+        yield from self._model.load(self._cancel)
+        self._started = time.perf_counter()
+        thinking, self._model.thinking = self._model.thinking, False
+        try:
+            yield from self._write()
+        finally:
+            self._model.thinking = thinking
+
+    def _write(self) -> Iterator[SessionEvent | SummaryProgress]:
+        sampling = self._options.sampling
+        if sampling.seed is None:
+            sampling = replace(sampling, seed=secrets.randbelow(2**31))
+        longest = min(sampling.max_tokens or LONGEST, LONGEST)
+        digest = Digest(self._model, WORDING, sampling=sampling, longest=longest, cancel=self._cancel)
+        self._hits = tuple(piece for hit in self._hits for piece in _cut(hit, digest))
+        plan = digest.plan([hit.text for hit in self._hits])
+        parts = [self._hits[first:last] for first, last in plan]
+        # Numbers in brackets that are the document's own would pass for citations when the model repeats them.
+        for event in digest.run([_MARKER.sub("", one(hits).text) for hits in parts]):
+            match event:
+                case FinalPrompt():
+                    yield self._plan(event.messages, event.sampling)
+                case TextDelta(text=text):
+                    self._first_s = self._first_s or time.perf_counter() - self._started
+                    self._said.append(text)
+                    self._record.say(text)
+                    yield event
+                case SummaryProgress() | PrefillProgress():
+                    yield event
+                case GenerationFinished() if self._generation is None:
+                    yield from self._stopped(digest, parts, event)
+                case GenerationFinished():
+                    yield self._end(event, cited("".join(self._said), self._hits))
+
+    def _plan(
+        self, messages: tuple[Message, ...], sampling: Sampling, left_out: tuple[str, ...] = ()
+    ) -> PromptReady:
+        """Record what the summary is about to be made from."""
+        info = self._model.info
+        assert info
+        tokens = self._model.count_prompt(messages) if messages else 0
+        sizes = self._model.count_tokens([message.content for message in messages])
+        # "attached text": so that another answer to this question is made from this prompt, too.
+        named = zip(
+            ("instructions", "attached text", "template"), (*sizes, tokens - sum(sizes)), strict=False
+        )
+        parts = tuple(PromptPart(name, size) for name, size in named if size)
+        self._generation = Generation(
+            model=info.name,
+            model_path=info.path,
+            adapter="",
+            knowledge_bases=tuple(dict.fromkeys(h.knowledge_base for h in self._hits if h.knowledge_base)),
+            query="",
+            prompt=messages,
+            left_out=left_out,
+            sampling=sampling,
+            retrieval_s=0.0,
+            parts=parts,
+            n_ctx=info.n_ctx,
+        )
+        self._record.plan(self._generation, ())
+        return PromptReady(parts, tokens, info.n_ctx, (), left_out)
+
+    def _stopped(
+        self, digest: Digest, parts: Sequence[Sequence[Hit]], event: GenerationFinished
+    ) -> Iterator[SessionEvent]:
+        """Cancelled before the last prompt: the summaries of the parts are the answer, each with its part."""
+        if not any(digest.notes):
+            raise CancelledError("Stopped before a part was read.")
+        read = f"{len(digest.notes)} of {len(parts)} parts"
+        yield self._plan(digest.final_prompt(), digest.sampling, (f"Only {read} were read.",))
+        points = [f"- {note.rstrip('.')} [{n}]." for n, note in enumerate(digest.notes, 1) if note]
+        text = "\n".join([f"Stopped after {read}; this is what they say.", "", *points])
+        self._record.say(text)
+        yield TextDelta(text)
+        offered = [Citation(n, one(hits), "") for n, hits in enumerate(parts[: len(digest.notes)], 1)]
+        yield self._end(event, tuple(offered[:_MOST_CITED]))
+
+    def _end(self, event: GenerationFinished, offered: tuple[Citation, ...]) -> SessionEvent:
+        assert self._generation
+        self._record.plan(self._generation, offered)
+        timings = Timings(
+            ttft_s=self._first_s,
+            prefill_tok_s=event.prefill_tok_s,
+            decode_tok_s=event.decode_tok_s,
+            prompt_tokens=event.prompt_tokens,
+            cached_tokens=event.cached_tokens,
+            completion_tokens=event.completion_tokens,
+        )
+        return self._record.finish(
+            event.finish_reason, offered, timings, event.seed, from_documents=bool(offered)
+        )
+
+
+# --- which passages it stands on ------------------------------------------------------------------------
+
+
+def cited(summary: str, hits: Sequence[Hit]) -> tuple[Citation, ...]:
+    """The passages that sentences of the summary stand on, numbered in the order of the document.
+
+    A sentence that no single passage supports is looked up in neighbouring passages taken together.
+    """
+    text = _MARKER.sub("", summary)
+    found = _supporting(text, hits)
+    marked, _ = citations.bind(text, [Citation(n, hit, "") for n, hit in enumerate(found, 1)])
+    bare = [
+        marked[first:last] for first, last in sentence_spans(marked) if not _MARKER.search(marked[first:last])
+    ]
+    wider = [one(hits[i : i + _WINDOW]) for i in range(0, len(hits), _WINDOW // 2)]
+    found += _supporting("\n".join(bare), wider)
+    found.sort(key=lambda hit: (hit.span.char_first, hit.span.char_last))
+    # What is wider may be the better support of a sentence that had one.
+    kept = _supporting(text, found)[:_MOST_CITED]
+    return tuple(Citation(n, hit, "") for n, hit in enumerate(kept, 1))
+
+
+def _supporting(text: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Those that the sentences of a text without markers would be given."""
+    _, bound = citations.bind(text, [Citation(n, hit, "") for n, hit in enumerate(hits, 1)])
+    return [citation.hit for citation in bound if citation.used]
+
+
+# --- the text ---------------------------------------------------------------------------------------------
+
+
+def one(hits: Sequence[Hit]) -> Hit:
+    """Passages that follow each other as one."""
+    first, last = hits[0], hits[-1]
+    parts, end, line = [], first.span.char_first, first.span.line_first
+    for hit in hits:
+        gap = "\n" * max(0, hit.span.line_first - line)
+        parts += [gap or (" " if hit.span.char_first > end else ""), hit.text]
+        end, line = hit.span.char_last, hit.span.line_last
+    span = replace(
+        first.span,
+        char_last=last.span.char_last,
+        line_last=last.span.line_last,
+        page_last=last.span.page_last,
+    )
+    return replace(first, span=span, text="".join(parts))
+
+
+def _hits(path: str, title: str, content_hash: str, chunks: Sequence[ChunkDraft]) -> Iterator[Hit]:
+    """Chunks as hits, each without what the one before it ended with."""
+    end = 0
+    for number, chunk in enumerate(chunks, 1):
+        span, again = chunk.span, min(max(0, end - chunk.span.char_first), len(chunk.text))
+        end = max(end, span.char_last)
+        if not chunk.text[again:].strip():
+            continue
+        line = span.line_first + chunk.text.count("\n", 0, again)
+        span = replace(span, char_first=span.char_first + again, line_first=line)
+        yield Hit(
+            rank=number,
+            score=0.0,
+            knowledge_base="",
+            chunk_id=0,
+            document_id=0,
+            path=path,
+            title=title,
+            heading=chunk.heading,
+            span=span,
+            text=chunk.text[again:],
+            content_hash=content_hash,
+        )
+
+
+def _cut(hit: Hit, digest: Digest) -> Iterator[Hit]:
+    """A passage in pieces that the model can read."""
+    for first, last in digest.cut(hit.text):
+        line = hit.span.line_first + hit.text.count("\n", 0, first)
+        span = replace(
+            hit.span,
+            char_first=hit.span.char_first + first,
+            char_last=hit.span.char_first + last,
+            line_first=line,
+            line_last=line + hit.text.count("\n", first, last),
+        )
+        yield hit if last - first == len(hit.text) else replace(hit, span=span, text=hit.text[first:last])
+
+
+def _name(path: str) -> str:
+    return clean_line(PurePath(path).name or path, limit=120) or "(no name)"

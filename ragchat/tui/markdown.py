@@ -1,0 +1,276 @@
+"""Markdown that a model wrote, as blocks of lines. Raw HTML is text, links only ask, `[n]` stands out; nothing can act.
+
+Streaming needs no more than the last block to be read again: each block knows the source line it begins at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from textual.content import Content, Span
+from textual.style import Style
+
+from ragchat.text import clean
+from ragchat.tui.foreign import CITATION_MARK
+from ragchat.tui.lines import CITATION, CODE, EMPTY, HEADING, INLINE_CODE, LINK, QUIET, Block, Element, Line
+from ragchat.tui.tables import Table
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_LONGEST_COLOURED = 20_000
+_PART_LINES = 40
+_BULLETS = "•◦▪"
+_BLANKS = re.compile(r"\s+")
+_STYLES = {"em_open": "italic", "strong_open": "bold", "s_open": "strike"}
+
+
+class CodeBlock(NamedTuple):
+    """A fenced or indented block as the model wrote it; `language` is empty when none was named."""
+
+    language: str
+    code: str
+
+
+@cache
+def parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("gfm-like", {"html": False})
+
+
+def blocks(
+    source: str, *, first_line: int = 0, growing: bool = False, ansi: bool = False, dark: bool = True
+) -> list[Block]:
+    """The blocks of `source`, which begins at line `first_line` of the whole text.
+
+    `growing`: more is to come. Long code is then coloured in parts, which a string over many lines may spoil for the moment.
+    """
+    built: list[Block] = []
+    for group in _groups(parser().parse(source)):
+        builder = _Builder(growing=growing, ansi=ansi, dark=dark)
+        elements = builder.build(group)
+        items = builder.items or [(group[0].map[0] if group[0].map else 0, 0)]
+        for number, ((line, begin), (_, end)) in enumerate(pairwise([*items, (0, len(elements))])):
+            built.append(Block(first_line + line, elements[begin:end], gap=number == 0))
+    return built
+
+
+def code_blocks(source: str) -> list[CodeBlock]:
+    """All code of `source`, in its order."""
+    return [
+        CodeBlock(token.info.split()[0] if token.info.split() else "", token.content)
+        for token in parser().parse(source)
+        if token.type in ("fence", "code_block")
+    ]
+
+
+def links(source: str) -> list[str]:
+    """The addresses of all links and pictures, each once."""
+    inline = (child for token in parser().parse(source) for child in token.children or ())
+    hrefs = (str(child.attrs.get("href") or child.attrs.get("src") or "") for child in inline)
+    return list(dict.fromkeys(href for href in hrefs if href))
+
+
+def _groups(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    group: list[Token] = []
+    depth = 0
+    for token in tokens:
+        group.append(token)
+        depth += token.nesting
+        if depth == 0:
+            yield group
+            group = []
+
+
+@dataclass(slots=True)
+class _Indent:
+    """What stands before the lines of a list item or a quotation: `first` once, then `rest`."""
+
+    first: Content
+    rest: Content
+    used: bool = False
+
+
+class _Builder:
+    """Walks the tokens of one top-level block."""
+
+    def __init__(self, *, growing: bool, ansi: bool, dark: bool) -> None:
+        self._growing, self._ansi, self._dark = growing, ansi, dark
+        self.items: list[tuple[int, int]] = []
+        """Where each item of a top-level list begins: its source line and its first element."""
+        self._elements: list[Element] = []
+        self._indents: list[_Indent] = []
+        self._numbers: list[int | None] = []
+        self._gap = False
+
+    def build(self, tokens: Sequence[Token]) -> list[Element]:
+        cells: list[list[Content]] = []
+        aligns: list[str] = []
+        heading = in_table = False
+        for token in tokens:
+            kind = token.type
+            if kind == "inline":
+                content = inline_content(token)
+                if in_table:
+                    cells[-1].append(content)
+                else:
+                    self._emit_text(content.stylize(HEADING) if heading else content)
+            elif kind in ("fence", "code_block"):
+                self._emit_code(token)
+            elif kind == "heading_open":
+                heading = True
+            elif kind == "heading_close":
+                heading, self._gap = False, True
+            elif kind == "paragraph_close":
+                self._gap = not token.hidden
+            elif kind in ("bullet_list_open", "ordered_list_open"):
+                start = int(str(token.attrs.get("start", 1))) if kind.startswith("ordered") else None
+                self._numbers.append(start)
+            elif kind in ("bullet_list_close", "ordered_list_close"):
+                self._numbers.pop()
+                self._gap = self._gap or not self._numbers
+            elif kind == "list_item_open":
+                if token.level == 1 and token.map:
+                    self.items.append((token.map[0], len(self._elements)))
+                self._open_item()
+            elif kind == "blockquote_open":
+                bar = Content.styled("▌ ", "$text-primary 60%")
+                self._indents.append(_Indent(bar, bar))
+            elif kind in ("list_item_close", "blockquote_close"):
+                if kind == "list_item_close" and not self._indents[-1].used:
+                    self._emit(Line(EMPTY))
+                self._indents.pop()
+            elif kind == "hr":
+                self._emit(Line(EMPTY, kind="rule"))
+                self._gap = True
+            elif kind == "table_open":
+                in_table, cells, aligns = True, [], []
+            elif kind == "tr_open":
+                cells.append([])
+            elif kind == "th_open":
+                aligns.append(str(token.attrs.get("style", "")).rpartition(":")[2] or "left")
+            elif kind == "table_close":
+                in_table = False
+                self._emit_table(cells, aligns)
+        return self._elements
+
+    def _open_item(self) -> None:
+        number = self._numbers[-1]
+        if number is None:
+            depth = sum(other is None for other in self._numbers) - 1
+            bullet = Content.styled(f"{_BULLETS[depth % len(_BULLETS)]} ", "$text-primary")
+        else:
+            self._numbers[-1] = number + 1
+            bullet = Content.styled(f"{number}. ", "$text-primary")
+        self._indents.append(_Indent(bullet, Content(" " * bullet.cell_length)))
+
+    def _prefixes(self) -> tuple[Content, Content]:
+        if not self._indents:
+            return EMPTY, EMPTY
+        if self._gap:
+            self._gap = False
+            self._elements.append(Line(EMPTY, EMPTY.join(i.rest for i in self._indents if i.used).rstrip()))
+        first = EMPTY.join(indent.rest if indent.used else indent.first for indent in self._indents)
+        for indent in self._indents:
+            indent.used = True
+        return first, EMPTY.join(indent.rest for indent in self._indents)
+
+    def _emit(self, line: Line) -> None:
+        first, rest = self._prefixes()
+        self._elements.append(replace(line, first=first, rest=rest))
+
+    def _emit_text(self, content: Content) -> None:
+        first, rest = self._prefixes()
+        for piece in content.split("\n", allow_blank=True) if "\n" in content.plain else [content]:
+            self._elements.append(Line(piece, first, rest))
+            first = rest
+
+    def _emit_code(self, token: Token) -> None:
+        words = token.info.split()
+        language = words[0] if words else ""
+        code = clean(token.content).rstrip("\n")
+        coloured = coloured_lines(code, language, in_parts=self._growing, ansi=self._ansi, dark=self._dark)
+        self._emit(Line(Content.styled(f" {clean(language)[:40]}", QUIET), kind="label", fill=CODE))
+        first, rest = self._prefixes()
+        self._elements += [Line(line, first + " ", rest + " ", "code", CODE) for line in coloured]
+        self._elements.append(Line(EMPTY, rest, kind="label", fill=CODE))
+        self._gap = True
+
+    def _emit_table(self, cells: list[list[Content]], aligns: list[str]) -> None:
+        first, rest = self._prefixes()
+        if first.plain != rest.plain:
+            self._elements.append(Line(EMPTY, first))
+        columns = len(aligns)
+        rows = tuple((*row, *[EMPTY] * columns)[:columns] for row in cells)
+        self._elements.append(Table(rows, tuple(aligns), rest))
+        self._gap = True
+
+
+@lru_cache(maxsize=256)
+def _highlighted(code: str, language: str, ansi: bool, dark: bool) -> tuple[Content, ...]:
+    from textual import highlight as colours
+
+    theme: type[colours.HighlightTheme] = colours.HighlightTheme
+    if ansi:
+        theme = colours.ANSIDarkHighlightTheme if dark else colours.ANSILightHighlightTheme
+    return tuple(colours.highlight(code, language=language, theme=theme).split("\n", allow_blank=True))
+
+
+def coloured_lines(
+    code: str, language: str, *, in_parts: bool = False, ansi: bool = False, dark: bool = True
+) -> Sequence[Content]:
+    """The lines of code with its syntax coloured; plain when it is very long or its language was not named."""
+    if not language or len(code) > _LONGEST_COLOURED:
+        return [Content(line) for line in code.split("\n")]
+    if not in_parts:
+        return _highlighted(code, language, ansi, dark)
+    lines = code.split("\n")
+    parts = ("\n".join(lines[i : i + _PART_LINES]) for i in range(0, len(lines), _PART_LINES))
+    return [line for part in parts for line in _highlighted(part, language, ansi, dark)]
+
+
+def inline_content(token: Token) -> Content:
+    """Text with its emphasis, code and links. A link only asks: its action is `link(address)` of the widget."""
+    pieces: list[str] = []
+    spans: list[Span] = []
+    opened: list[tuple[Style | str, int]] = []
+    position = 0
+    for child in token.children or ():
+        kind, text = child.type, ""
+        if kind == "text":
+            text = _BLANKS.sub(" ", child.content)
+        elif kind == "softbreak":
+            text = " "
+        elif kind == "hardbreak":
+            text = "\n"
+        elif kind == "code_inline":
+            text = clean(child.content)
+            spans.append(Span(position, position + len(text), INLINE_CODE))
+        elif kind == "image":
+            text = f"🖼 {clean(child.content) or 'picture'}"
+            spans += _link_spans(position, position + len(text), str(child.attrs.get("src", "")))
+        elif kind in _STYLES:
+            opened.append((_STYLES[kind], position))
+        elif kind == "link_open":
+            opened.append((f"link:{child.attrs.get('href', '')}", position))
+        elif kind.endswith("_close") and opened:
+            style, start = opened.pop()
+            if isinstance(style, str) and style.startswith("link:"):
+                spans += _link_spans(start, position, style.removeprefix("link:"))
+            else:
+                spans.append(Span(start, position, style))
+        text = clean(text)
+        pieces.append(text)
+        position += len(text)
+    return Content("".join(pieces), spans=spans).highlight_regex(CITATION_MARK, style=CITATION)
+
+
+def _link_spans(start: int, end: int, href: str) -> Iterable[Span]:
+    return (Span(start, end, LINK), Span(start, end, Style.from_meta({"@click": f"link({href!r})"})))
