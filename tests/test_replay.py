@@ -128,7 +128,9 @@ def test_what_is_not_as_it_was_is_said(chats: ChatStore, tmp_path: Path) -> None
     assert what_differs(record, model.info) == ()
     (said,) = what_differs(record, replace(model.info, name="other"))
     assert said == "The old answer was written by fake; this one is by other."
-    (said,) = what_differs(record, replace(model.info, n_ctx=512))
+    assert what_differs(record, replace(model.info, n_ctx=512)) == (), "no matter for an answer with an end"
+    endless = replace(record.generation, sampling=replace(record.generation.sampling, max_tokens=0))
+    (said,) = what_differs(replace(record, generation=endless), replace(model.info, n_ctx=512))
     assert "512" in said
     tuned = replace(record, generation=replace(record.generation, adapter="mine"))
     assert "adapter mine" in what_differs(tuned, model.info)[0]
@@ -176,6 +178,25 @@ def test_a_continued_answer_is_the_same_as_far_as_the_first_part_goes(chats: Cha
     result = again(model, recorded(chats, number))
     assert result.verdict == "beginning"
     assert "continued" in result.reasons[0]
+
+
+def test_a_stopped_answer_that_was_continued_otherwise_says_why_it_differs(chats: ChatStore) -> None:
+    model, cancel = FakeModel("one two three four five six"), CancelToken()
+    chat = chats.create_conversation("Chat").id
+    session = ChatSession(chats, model, [], OPTIONS)
+    for event in session.ask(chat, "Count.", cancel=cancel):
+        if isinstance(event, TextDelta) and event.text.startswith("three"):
+            cancel.cancel()
+    number = chats.messages(chat)[-1].id
+    list(
+        ChatSession(chats, FakeModel("seven eight"), [], OPTIONS).continue_answer(
+            number, cancel=CancelToken()
+        )
+    )
+    assert chats.message(number).content == "one two three seven eight "
+    result = again(model, recorded(chats, number))
+    assert result.verdict == "different"
+    assert "was continued" in result.reasons[0]
 
 
 def test_what_is_not_recorded_cannot_be_replayed(chats: ChatStore) -> None:

@@ -22,7 +22,12 @@ from ragchat.session import summarise as summaries
 from ragchat.session.attachment import Attachment
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.digest import Digest, group
-from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, SummaryProgress
+from ragchat.session.events import (
+    AnswerFinished,
+    MessageStored,
+    PromptReady,
+    SummaryProgress,
+)
 from ragchat.session.replay import Replayed, recorded, replay
 from ragchat.session.summarise import (
     WORDING,
@@ -239,6 +244,26 @@ def test_what_was_read_until_it_was_stopped_is_the_answer(chats: ChatStore) -> N
     assert generation.left_out == (f"Only 2 of {of} parts were read.",)
 
 
+def test_stopped_while_the_summaries_are_put_together_loses_none(chats: ChatStore) -> None:
+    animals = [f"{animal}{n}" for n in range(12) for animal in ANIMALS]
+    model = FakeModel(lambda messages: "Notes " + "and so on " * 20, n_ctx=400)
+    chat, cancel = chats.create_conversation("Summary").id, CancelToken()
+    events: list[object] = []
+    whole = document(report(6, animals))
+    for event in summarise(chats, chat, model, whole, options=OPTIONS, cancel=cancel):
+        events.append(event)
+        if isinstance(event, SummaryProgress) and event.stage == "reduce":
+            cancel.cancel()
+    finished = events[-1]
+    assert isinstance(finished, AnswerFinished)
+    of = next(event.parts for event in events if isinstance(event, SummaryProgress))
+    assert finished.text.startswith(f"Stopped after {of} of {of} parts")
+    assert finished.text.count("- Notes") == of
+    generation = chats.generation(finished.answer_id)
+    assert generation
+    assert generation.left_out == ()
+
+
 def test_stopped_before_anything_was_read(chats: ChatStore) -> None:
     cancel = CancelToken()
     cancel.cancel()
@@ -338,7 +363,7 @@ def test_a_digest_tells_what_fits() -> None:
     list(small.load())
     digest = Digest(small, WORDING, sampling=Sampling(), longest=100, cancel=CancelToken())
     assert len(digest.plan(["word " * 100] * 15)) == 2, "it would fit, but a small model loses the thread"
-    assert digest.cut("word " * 100) == [(0, 500)]
+    assert digest.cut(["word " * 100]) == [[(0, 500)]]
 
 
 # --- citations ------------------------------------------------------------------------------------------

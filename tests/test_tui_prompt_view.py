@@ -1,4 +1,4 @@
-"""The prompt viewer, the replay, the comparison, compaction and the choice of a document, each alone, through real keys."""
+"""The prompt viewer, the replay, the comparison and compaction, each alone, through real keys."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from textual.containers import VerticalScroll
 
-from ragchat.errors import InferenceDiedError, NotFoundError, RagchatError
+from ragchat.errors import InferenceDiedError, NotFoundError
 from ragchat.llm.fake import FakeModel
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.compare import Trial, keep
 from ragchat.session.events import AnswerFinished
 from ragchat.session.prompt_view import FREE, PromptView
-from ragchat.tui import whole_documents
 from ragchat.tui.screens.choose import KnowledgePicker
 from ragchat.tui.screens.compact import CompactScreen
 from ragchat.tui.screens.compare import (
@@ -34,7 +33,7 @@ from ragchat.tui.screens.prompt_view import PromptViewScreen
 from ragchat.tui.screens.replay import ReplayScreen
 from ragchat.types import CancelToken, ChatOptions, Message, PromptPart, Sampling
 from tests.test_tui_screens import EVIL, SIZES, Host, fits, host
-from tests.tui_fakes import GUIDE, Stage, set_stage, until
+from tests.tui_fakes import Stage, set_stage, until
 
 DEFAULTS = Defaults("fake", ("guide",), ("fake", "other"), (("strict one", ChatOptions(strict=True)),))
 
@@ -573,23 +572,3 @@ async def test_compaction_that_is_stopped_or_has_nothing_to_do_says_so(stage: St
         await until(pilot, lambda: not screen.running)
         await pilot.pause()
         assert "There is nothing to compact: this chat is short." in app.text
-
-
-# --- which document -------------------------------------------------------------------------------------
-
-
-def test_a_whole_document_is_found_by_its_name_or_read_from_a_file(stage: Stage) -> None:
-    services = stage.services
-    (choice,) = whole_documents.listed(services, ("guide", "manual"))
-    assert choice.title == "guide.md"
-    whole = whole_documents.chosen(services, choice.key)
-    assert " ".join(" ".join(hit.text for hit in whole.passages).split()) == " ".join(GUIDE.split())
-    path = str(stage.folder / "documents" / "guide.md")
-    for typed in ("guide.md", "GUI", path):
-        assert whole_documents.named(services, ("manual", "guide"), typed) == whole
-    file = stage.folder / "other.txt"
-    file.write_text("Something else.", "utf-8")
-    assert whole_documents.named(services, ("guide",), str(file)).passages[0].text == "Something else."
-    for unknown in ("nothing.md", "~nobody/x", "a\0b"):
-        with pytest.raises(RagchatError):
-            whole_documents.named(services, ("guide",), unknown)

@@ -96,6 +96,8 @@ class ScriptedSession:
     def __init__(self, store: ChatStore, names: Sequence[str], script: Script) -> None:
         self._store, self._names, self._script = store, tuple(names), script
 
+    options = AskOptions()
+
     def regenerate(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
         question = self._store.message(self._store.message(answer_id).parent_id)
         self._script.requests.append(("regenerate", answer_id))
@@ -229,8 +231,19 @@ class ActorModel:
         self._info: ModelInfo | None = None
         self._delay_s = delay_s
 
+        self.thinking = False
+
     def select(self, name_or_path: str) -> None:
         self.selected, self._info = name_or_path, None
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+    def count_prompt(self, messages: Sequence[Message]) -> int:
+        return sum(self.count_tokens([message.content for message in messages]))
+
+    def render_prompt(self, messages: Sequence[Message]) -> str:
+        return "\n".join(f"<{message.role}> {message.content}" for message in messages)
 
     def suspicion(self) -> str:
         return self.suspect

@@ -86,7 +86,8 @@ def compact(
         digest = Digest(model, WORDING, sampling=Sampling(temperature=0.0), longest=LONGEST, cancel=cancel)
         texts = [compaction.summary] if compaction else []
         texts += [f"{_SPEAKERS[turn.role]}: {turn.content.strip()}" for turn in turns]
-        texts = [text[first:last] for text in texts for first, last in digest.cut(text)]
+        cuts = zip(texts, digest.cut(texts), strict=True)
+        texts = [text[first:last] for text, places in cuts for first, last in places]
         before = sum(digest.sizes(texts))
         parts = ["\n".join(texts[first:last]) for first, last in digest.plan(texts)]
         said: list[str] = []

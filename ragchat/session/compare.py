@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,14 @@ from ragchat.session.chat import LONGEST_TITLE, ChatSession
 from ragchat.session.events import AnswerFinished, MessageStored, SessionEvent
 from ragchat.store.chats import ChatStore
 from ragchat.text import clean_line
-from ragchat.types import CancelToken, ChatOptions, Generation, StoredMessage
+from ragchat.types import (
+    CancelToken,
+    ChatOptions,
+    Generation,
+    PortableChat,
+    PortableMessage,
+    StoredMessage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +98,28 @@ def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatO
 
 
 def _copied(chats: ChatStore, conversation_id: int, copy: ChatStore) -> int:
-    """The branch that is shown, in another database, with the summary that stands for its beginning; its number there."""
+    """The words of the branch that is shown, in another database, with the summary that stands for its beginning; its number."""
     if not conversation_id:
         return copy.create_conversation("Trial").id
-    whole = chats.portable(conversation_id)
-    number = copy.add_portable(replace(whole, messages=whole.path)).id
+    chat, messages = chats.conversation(conversation_id), chats.messages(conversation_id)
+    parents = [0, *(message.id for message in messages)]
+    copied = tuple(
+        PortableMessage(
+            message.id,
+            parent_id,
+            message.role,
+            message.content,
+            created_at=message.created_at,
+            state=message.state,
+            finish_reason=message.finish_reason,
+        )
+        for message, parent_id in zip(messages, parents, strict=False)
+    )
+    leaf_id = parents[-1]
+    portable = PortableChat(chat.title, chat.created_at, chat.updated_at, copied, leaf_id)
+    number = copy.add_portable(portable).id
     compaction = chats.compaction(conversation_id)
     if compaction is not None:
-        place = chats.branch_ids(conversation_id).index(compaction.message_id)
-        message_id = copy.branch_ids(number)[place]
+        message_id = copy.branch_ids(number)[parents.index(compaction.message_id) - 1]
         copy.add_compaction(number, message_id, compaction.summary, model=compaction.model)
     return number

@@ -55,7 +55,6 @@ class FinalPrompt:
 
     messages: tuple[Message, ...]
     sampling: Sampling
-    prompt_tokens: int
 
 
 DigestEvent = SummaryProgress | FinalPrompt | PrefillProgress | TextDelta | GenerationFinished
@@ -87,7 +86,8 @@ class Digest:
         self._each = replace(self.sampling, temperature=0.0, max_tokens=self._note_tokens)
         self.notes: list[str] = []
         """One for each part; empty for a part that the model wrote nothing about."""
-        if min(self.room(self._wording.whole), self._part_room) < 4 * self._note_tokens:
+        self._part_room = min(PART_TOKENS, self.room(wording.part))
+        if min(self.room(wording.whole), self._part_room) < 4 * self._note_tokens:
             raise PromptTooLongError(
                 f"A context of {info.n_ctx} tokens is too small to summarise anything.", "Raise model.n_ctx."
             )
@@ -97,10 +97,6 @@ class Digest:
     def room(self, instructions: str) -> int:
         """Tokens of text beside these instructions and the summary."""
         return self._n_ctx - self._model.count_prompt(_prompt(instructions, "")) - self.longest - _SLACK
-
-    @property
-    def _part_room(self) -> int:
-        return min(PART_TOKENS, self.room(self._wording.part))
 
     def plan(self, texts: Sequence[str]) -> list[tuple[int, int]]:
         """Which texts are read together, as (first, last) numbers, last exclusive; one pair when all fit at once."""
@@ -116,8 +112,15 @@ class Digest:
             sizes += [n + 2 for n in self._model.count_tokens(texts[first : first + _COUNTED_AT_ONCE])]
         return sizes
 
-    def cut(self, text: str) -> list[tuple[int, int]]:
-        """Stretches of `text` that fit into a part, as (first, last) characters; all of it when it does."""
+    def cut(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Stretches of each text that fit into a part, as (first, last) characters; all of it when it does."""
+        return [
+            [(0, len(text))] if size <= self._part_room else self._cut(text)
+            for text, size in zip(texts, self.sizes(texts), strict=True)
+        ]
+
+    def _cut(self, text: str) -> list[tuple[int, int]]:
+        """By halves, at a blank where there is one near the middle."""
         todo, done = [(0, len(text))], []
         while todo:
             first, last = todo.pop()
@@ -193,7 +196,7 @@ class Digest:
 
     def _write_final(self, instructions: str, text: str) -> Iterator[DigestEvent]:
         messages = _prompt(instructions, text)
-        yield FinalPrompt(messages, self.sampling, self._model.count_prompt(messages))
+        yield FinalPrompt(messages, self.sampling)
         for event in self._model.generate(messages, self.sampling, cancel=self._cancel):
             if isinstance(event, PrefillProgress | TextDelta | GenerationFinished):
                 yield event

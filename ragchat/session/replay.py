@@ -36,9 +36,11 @@ Verdict = Literal["identical", "beginning", "different"]
 """Word for word the same; the same as far as the shorter one goes, which was cut; anything else."""
 
 UNRECORDED = (
-    "Model, prompt, sampling and seed are those of the old answer. What is not recorded may differ: the version of llama.cpp,"
-    " the number of threads, the machine."
+    "Model, prompt, sampling and seed are those of the old answer. What is not recorded may differ: whether flash attention is"
+    " used, the version of llama.cpp, the machine."
 )
+"""Measured with the default model, nine answers: a new process, other threads, n_batch or n_ctx change no word; flash attention
+changes seven of them."""
 _MARKER = re.compile(r"\s*\[\d{1,2}\]")
 # A word with the blanks after it; scripts without blanks go by the character.
 _WORD = re.compile(
@@ -132,7 +134,7 @@ def _finished(record: Recorded, info: ModelInfo, said: str, event: GenerationFin
     if record.citations or record.generation.knowledge_bases:
         text, _ = citations.bind(said, record.citations)
     verdict = _verdict(record, text, event.finish_reason)
-    reasons = [*_cuts(record, verdict, event.finish_reason), *what_differs(record, info)]
+    reasons = [*_cuts(record, verdict, event), *what_differs(record, info)]
     if verdict == "different" and not reasons:
         reasons.append(UNRECORDED)
     return Replayed(text, old, verdict, tuple(reasons), info.name, event.seed, event.finish_reason)
@@ -152,13 +154,15 @@ def _verdict(record: Recorded, text: str, reason: FinishReason) -> Verdict:
     return "different"
 
 
-def _cuts(record: Recorded, verdict: Verdict, reason: FinishReason) -> Iterator[str]:
-    if reason == "cancelled":
+def _cuts(record: Recorded, verdict: Verdict, event: GenerationFinished) -> Iterator[str]:
+    answer = record.answer
+    if event.finish_reason == "cancelled":
         yield "The replay was stopped before its end."
-    elif record.answer.state != "complete" and verdict != "identical":
+    elif answer.state != "complete" and verdict != "identical":
         yield "The old answer ended before it was whole."
-    elif reason == "length" and verdict == "beginning":
-        yield "The old answer was continued after it had been cut; this is its first part."
+    elif answer.timings and answer.timings.prompt_tokens > event.prompt_tokens and verdict != "identical":
+        # The last of its prompts held the answer so far, and only the first is recorded.
+        yield "The old answer was continued after it had been cut; only its first part can be made again."
 
 
 def what_differs(record: Recorded, info: ModelInfo) -> tuple[str, ...]:
@@ -172,7 +176,10 @@ def what_differs(record: Recorded, info: ModelInfo) -> tuple[str, ...]:
         said.append("The model file was written after the old answer, so it may be another one.")
     if generation.adapter:
         said.append(f"The old answer was written with the adapter {generation.adapter}, this one without.")
-    if generation.n_ctx and generation.n_ctx != info.n_ctx:
+    endless = (
+        generation.sampling.max_tokens == 0 or record.answer.reasoning
+    )  # only these end where the context does
+    if endless and generation.n_ctx and generation.n_ctx != info.n_ctx:
         said.append(f"The context holds {info.n_ctx} tokens now; it held {generation.n_ctx}.")
     return tuple(said)
 

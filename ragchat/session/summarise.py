@@ -147,7 +147,10 @@ class _Summary:
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         longest = min(sampling.max_tokens or LONGEST, LONGEST)
         digest = Digest(self._model, WORDING, sampling=sampling, longest=longest, cancel=self._cancel)
-        self._hits = tuple(piece for hit in self._hits for piece in _cut(hit, digest))
+        cuts = digest.cut([hit.text for hit in self._hits])
+        self._hits = tuple(
+            piece for hit, places in zip(self._hits, cuts, strict=True) for piece in _cut(hit, places)
+        )
         plan = digest.plan([hit.text for hit in self._hits])
         parts = [self._hits[first:last] for first, last in plan]
         # Numbers in brackets that are the document's own would pass for citations when the model repeats them.
@@ -203,7 +206,8 @@ class _Summary:
         if not any(digest.notes):
             raise CancelledError("Stopped before a part was read.")
         read = f"{len(digest.notes)} of {len(parts)} parts"
-        yield self._plan(digest.final_prompt(), digest.sampling, (f"Only {read} were read.",))
+        left_out = (f"Only {read} were read.",) if len(digest.notes) < len(parts) else ()
+        yield self._plan(digest.final_prompt(), digest.sampling, left_out)
         points = [f"- {note.rstrip('.')} [{n}]." for n, note in enumerate(digest.notes, 1) if note]
         text = "\n".join([f"Stopped after {read}; this is what they say.", "", *points])
         self._record.say(text)
@@ -300,9 +304,9 @@ def _hits(path: str, title: str, content_hash: str, chunks: Sequence[ChunkDraft]
         )
 
 
-def _cut(hit: Hit, digest: Digest) -> Iterator[Hit]:
-    """A passage in pieces that the model can read."""
-    for first, last in digest.cut(hit.text):
+def _cut(hit: Hit, places: Sequence[tuple[int, int]]) -> Iterator[Hit]:
+    """A passage in pieces that the model can read: at these (first, last) characters of its text."""
+    for first, last in places:
         line = hit.span.line_first + hit.text.count("\n", 0, first)
         span = replace(
             hit.span,

@@ -39,11 +39,11 @@ class AnswerWindows:
         from ragchat.session.prompt_view import of_answer
         from ragchat.session.replay import recorded
 
-        if self._busy():
-            return
+        # While the model writes it cannot be asked how its template would write this.
+        model = self._services.model if self._screen.pane.live is None else None
         self._screen.windows.with_chats(
             "reading the prompt",
-            lambda store: of_answer(recorded(store, answer_id), self._services.model),
+            lambda store: of_answer(recorded(store, answer_id), model),
             self._show_prompt,
         )
 
@@ -61,8 +61,11 @@ class AnswerWindows:
             return
         parent_id = pane.editing.parent_id if pane.editing else None
         number, options, chips = pane.conversation_id, pane.options, pane.attachments.chips
+        model = options.model or pane.default_model
 
         def read(store: ChatStore) -> PromptView:
+            if model and model != services.model.selected:
+                services.model.select(model)
             with services.open_session(store, options) as session:
                 preview = session.preview(
                     question,

@@ -352,6 +352,10 @@ class RagchatApp(App[None]):
         finally:
             self._lent = False
 
+    @on(messages.NoticeGiven)
+    def _give_notice(self, event: messages.NoticeGiven) -> None:
+        self._tell(event.sentence, event.remedy, "warning")
+
     @on(messages.TroubleReported)
     def _report(self, event: messages.TroubleReported) -> None:
         self._tell(event.sentence, event.remedy, "error")

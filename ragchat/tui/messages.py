@@ -28,6 +28,15 @@ class TroubleReported(Message):
         self.remedy = remedy
 
 
+class NoticeGiven(Message):
+    """Something the person should know of; nothing failed."""
+
+    def __init__(self, sentence: str, remedy: str = "") -> None:
+        super().__init__()
+        self.sentence = sentence
+        self.remedy = remedy
+
+
 class ChatsListed(Message):
     def __init__(self, conversations: list[Conversation]) -> None:
         super().__init__()

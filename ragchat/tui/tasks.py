@@ -201,6 +201,7 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
                                 else:
                                     store.set_model(conversation_id, services.model.selected)
                         post(messages.AnswerAdvanced(live, event))
+                    _warn_of_loss(services, store, session, conversation_id, post)
             finally:
                 if new and not stored and conversation_id:
                     store.delete(conversation_id)
@@ -212,6 +213,18 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
         post(messages.AnswerFailed(live, sentence, "Ask again; what you typed is kept.", cancelled=False))
     finally:
         post(messages.AnswerEnded(live))
+
+
+def _warn_of_loss(
+    services: Services, store: ChatStore, session: ChatSession, conversation_id: int, post: Post
+) -> None:
+    """Say in time that the chat outgrows the context."""
+    from ragchat.session.compact import suggest
+
+    lost = suggest(store, services.model, conversation_id, options=session.options)
+    if lost is not None and lost.lost_turns:
+        sentence = f"The next prompt has no room for {lost.lost_turns} of the {count(lost.turns, 'turn')} of this chat."
+        post(messages.NoticeGiven(sentence, "Alt+K lets a summary stand for them."))
 
 
 def _events(

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from ragchat.errors import CancelledError
 from ragchat.session.compact import KEEP_TURNS, Compacted, compact
 from ragchat.session.events import SummaryProgress
-from ragchat.text import clean, human_seconds
+from ragchat.text import clean
 from ragchat.tui import messages, tasks
 from ragchat.tui.screens.dialog import Dialog
 from ragchat.tui.sentences import count, progress_sentence, trouble
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
     from ragchat.tui.services import Services
 
 DIM = "$foreground 62%"
-
-
-def progress_of(event: SummaryProgress) -> str:
-    """How far a summary is."""
-    left = f", about {human_seconds(event.eta_s)} left" if event.eta_s is not None else ""
-    if event.stage == "reduce":
-        return f"Putting the summaries together, {event.part} of {event.parts}{left}"
-    return f"Reading part {event.part} of {event.parts}, {event.done_tokens} of {event.total_tokens} tokens{left}"
 
 
 class CompactScreen(Dialog[Compacted]):
@@ -117,9 +109,7 @@ class CompactScreen(Dialog[Compacted]):
                     case TextDelta(text=text):
                         self._text += text
                         self.post_message(self.Grew())
-                    case SummaryProgress():
-                        self.post_message(self.Advanced(progress_of(event)))
-                    case LoadProgress() | PrefillProgress():
+                    case SummaryProgress() | LoadProgress() | PrefillProgress():
                         self.post_message(self.Advanced(progress_sentence(event)))
                     case Compacted():
                         return event
