@@ -1,13 +1,16 @@
-"""The picture in the README: the real app, the real default model, ragchat's own manual.
+"""The pictures of the documentation: the real app, the real default model, ragchat's own manual.
 
-python docs/screenshot.py        writes docs/screenshot.svg
+python docs/screenshot.py        writes docs/screenshot.svg and docs/screens/*.svg
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from textual.pilot import Pilot
 
 from ragchat.cli import build
 from ragchat.cli.chat import make_services
@@ -17,26 +20,74 @@ from ragchat.paths import Paths
 from ragchat.tui.app import RagchatApp
 from ragchat.types import CancelToken
 
-QUESTION = "How do I quit ragchat?"
-PATIENCE_S = 60
+QUESTIONS = ("How do I quit ragchat?", "Which key searches all chats?")
+PATIENCE_S = 90
+HERE = Path(__file__).parent
+WINDOWS = (
+    ("search", ("ctrl+f", *"knowledge base"), ("escape",)),
+    ("find-chats", ("f7", *"ragchat"), ("escape",)),
+    ("chat-options", ("f8",), ("escape",)),
+    ("settings", ("f10",), ("escape",)),
+    ("help", ("f1",), ("escape",)),
+    ("palette", ("ctrl+p",), ("escape",)),
+    ("jump", ("ctrl+g",), ("escape",)),
+    ("commands", ("slash",), ("escape", "backspace")),
+)
+"""Name, keys that open it from the prompt, keys that close it."""
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    for _ in range(PATIENCE_S * 4):
+        await pilot.pause(0.25)
+        if condition():
+            return
+    raise TimeoutError("The screen did not come to what was waited for.")
 
 
 async def take(context: Context) -> None:
     services = make_services(context, "")
     app = RagchatApp(services)
+    screens = HERE / "screens"
+    screens.mkdir(exist_ok=True)
+
+    def picture(name: str, folder: Path = screens) -> None:
+        app.save_screenshot(f"{name}.svg", path=str(folder))
+
     try:
         async with app.run_test(size=(118, 34)) as pilot:
-            await pilot.pause(2)
-            await pilot.press(*QUESTION, "enter")
-            chats = services.open_chats()
-            for _ in range(PATIENCE_S * 4):
-                await pilot.pause(0.25)
-                conversations = chats.conversations()
-                if conversations and any(m.timings for m in chats.messages(conversations[0].id)):
-                    break
+            await until(pilot, lambda: app.model_state.phase == "ready")
+            picture("empty")
+            for question in QUESTIONS:
+                app.chat.pane.prompt.focus()
+                await pilot.press(*question, "enter")
+                await until(pilot, lambda: app.chat.pane.live is not None)
+                await until(pilot, lambda: app.chat.pane.live is None)
+                await pilot.pause(1)
+                if question is QUESTIONS[0]:
+                    picture("screenshot", HERE)
+            for name, opening, closing in WINDOWS:
+                app.chat.pane.prompt.focus()
+                await pilot.press(*opening)
+                await pilot.pause(1)
+                picture(name)
+                await pilot.press(*closing)
+                await until(pilot, lambda: app.screen is app.chat)
+            app.chat.pane.transcript.focus()
+            await pilot.press("G", "p")
+            await until(pilot, lambda: app.screen is not app.chat)
             await pilot.pause(1)
-            chats.close()
-            app.save_screenshot("screenshot.svg", path=str(Path(__file__).parent))
+            picture("prompt")
+            await pilot.press("escape")
+            app.chat.pane.transcript.focus()
+            await pilot.press("G", "r")
+            await until(pilot, lambda: app.chat.pane.live is not None)
+            await until(pilot, lambda: app.chat.pane.live is None)
+            await pilot.press("plus")
+            await pilot.pause(1)
+            picture("branches")
+            await pilot.resize_terminal(60, 20)
+            await pilot.pause(1)
+            picture("narrow")
     finally:
         services.model.close()
 

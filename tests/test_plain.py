@@ -401,7 +401,11 @@ def test_a_terminal(tmp_path: Path, term: str) -> None:
         said.wait_for("> ")
         os.write(ours, b"/tit\tPumps\n")
         said.wait_for("This chat is empty")
-        os.write(ours, b"half a line\x03")
+        said.wait_for("> ")
+        os.write(ours, b"half a line")
+        said.wait_for("half a line")  # the line editor reads; before it does, Python keeps Ctrl-C for the next key
+        time.sleep(0.2)
+        os.write(ours, b"\x03")
         said.wait_for("Ctrl-D or /quit ends.")
         os.write(ours, b"\x04")
         assert process.wait(30) == 0
