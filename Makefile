@@ -1,6 +1,8 @@
 # make chat   sets up everything and opens the chat         make ask Q="…"  one answer, without the screen
 # make test   sets up everything and runs the tests         make check      format, lint, types, layers, tests
 #
+# make finetune   adds what `ragchat finetune` needs, for the CPU; TORCH=auto for the GPU that is there
+#
 # Needs python3 (3.11 or newer), make, a C and C++ compiler. Everything else goes into .venv and models/.
 
 PYTHON ?= python3
@@ -15,11 +17,16 @@ AMX_FLAGS := $(shell echo 'int x;' | $(CC) $(NO_AMX) -x c -c -o /dev/null - 2>/d
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF $(if $(AMX_FLAGS),"-DCMAKE_C_FLAGS=$(AMX_FLAGS)" "-DCMAKE_CXX_FLAGS=$(AMX_FLAGS)")
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: setup chat ask test check format bench clean help
+# Which build of torch: cpu, or auto for the GPU of this machine. A build for the CPU among $PIP_FIND_LINKS is taken from there.
+TORCH ?= cpu
+TORCH_AT_HAND := $(if $(filter cpu,$(TORCH)),$(wildcard $(addsuffix /torch-2.13.0+cpu-*.whl,$(PIP_FIND_LINKS))))
+TORCH_FLAGS := $(if $(TORCH_AT_HAND),--find-links $(PIP_FIND_LINKS),--torch-backend $(TORCH)) $(if $(filter cpu,$(TORCH)),torch==2.13.0)
+
+.PHONY: setup chat ask test check format bench finetune clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,4s/^# \{0,1\}//p' Makefile
+	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 
 chat: setup
 	@$(BIN)/ragchat
@@ -29,15 +36,17 @@ ask: setup
 
 setup: $(VENV)/.setup
 
-test: $(VENV)/.setup $(VENV)/.dev
+test: $(VENV)/.setup $(VENV)/.dev $(VENV)/.finetune
 	$(BIN)/python -m pytest -q
 
-check: $(VENV)/.setup $(VENV)/.dev
+check: $(VENV)/.setup $(VENV)/.dev $(VENV)/.finetune
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q
+
+finetune: $(VENV)/.setup $(VENV)/.finetune
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)
@@ -65,6 +74,13 @@ $(VENV)/.ready: $(VENV)/.python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# uv, since only it can leave out what unsloth asks for and a CPU does not need (pyproject.toml, [tool.uv]).
+$(VENV)/.finetune: $(VENV)/.ready
+	@echo "Installing what training needs into $(VENV), 2.2 GB…"
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH_FLAGS) --editable '.[finetune]'
 	@touch $@
 
 $(VENV)/.setup: $(VENV)/.ready $(MANUAL)

@@ -7,11 +7,13 @@
     ├── ModelError                  5   a model file or the inference process
     │   ├── ModelFileError              truncated, not a GGUF, an architecture nobody can load
     │   ├── ModelTooLargeError          does not fit into memory
+    │   ├── AdapterError                an adapter that is broken or belongs to another model
     │   ├── InferenceDiedError          the process was killed, aborted or hung
     │   └── PromptTooLongError          the question alone exceeds the context
     ├── StorageError                6   a database or the disk
     ├── IngestError                 7   a document that could not be read
     ├── DownloadError               8   the hub or the package index
+    ├── FinetuneError               9   training data, a run, or the machine it is to run on
     └── CancelledError            130   the person said stop
 
 `except Exception` belongs at a process or worker boundary only, and is logged there.
@@ -58,6 +60,10 @@ class ModelTooLargeError(ModelError):
         self.largest_n_ctx = largest_n_ctx
 
 
+class AdapterError(ModelError):
+    pass
+
+
 class InferenceDiedError(ModelError):
     pass
 
@@ -76,6 +82,10 @@ class IngestError(RagchatError):
 
 class DownloadError(RagchatError):
     exit_code = 8
+
+
+class FinetuneError(RagchatError):
+    exit_code = 9
 
 
 class CancelledError(RagchatError):

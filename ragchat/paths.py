@@ -99,6 +99,25 @@ class Paths:
         """Which way of packing passages measured best, per model."""
         return self.data_dir / "packings.json"
 
+    @property
+    def adapters_dir(self) -> Path:
+        """Where adapters are put: `models/adapters/NAME/`."""
+        return self.model_dirs[0] / "adapters"
+
+    @property
+    def finetune_dir(self) -> Path:
+        """Runs of `ragchat finetune`, one folder each, with their checkpoints."""
+        return self.data_dir / "finetune"
+
+    @property
+    def weights_dir(self) -> Path:
+        """Weights made trainable from GGUF files; can be made again at any time."""
+        return self.cache_dir / "weights"
+
+    @property
+    def finetune_log(self) -> Path:
+        return self.state_dir / "finetune.log"
+
     def create(self) -> None:
         """Make the folders, readable by their owner only. Raises OSError."""
         for folder in (self.config_dir, self.data_dir, self.state_dir, self.cache_dir, self.kb_dir):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -224,6 +225,58 @@ class GenerationFinished:
 GenerationEvent = LoadProgress | PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished
 
 
+@dataclass(frozen=True, slots=True)
+class AdapterScale:
+    """An adapter that is switched on, and how strongly: 1.0 is as it was trained.
+
+    As text, which is how chats and answers keep it, several stand as "facts+style:0.5"; empty: none. Names hold no ':' or '+'.
+    """
+
+    name: str
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        return self.name if self.scale == 1.0 else f"{self.name}:{self.scale:g}"
+
+    @staticmethod
+    def parse(text: str) -> tuple[AdapterScale, ...]:
+        """What `text` names, in its order. Raises ValueError for a scale that is no finite number."""
+        adapters = []
+        for part in filter(None, (part.strip() for part in text.split("+"))):
+            name, _, scale = part.partition(":")
+            adapters.append(AdapterScale(name.strip(), float(scale) if scale else 1.0))
+        if not all(math.isfinite(adapter.scale) for adapter in adapters):
+            raise ValueError(text)
+        return tuple(adapters)
+
+    @staticmethod
+    def join(adapters: Sequence[AdapterScale]) -> str:
+        """The text of several."""
+        return "+".join(map(str, adapters))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSample:
+    """A prompt and the answer to it as tokens of the model: `tokens[answer_start:]` is the answer with its end token.
+
+    Invariant: 0 < answer_start < len(tokens); `tokens[:answer_start]` is what the model reads when it is asked in a chat.
+    """
+
+    tokens: tuple[int, ...]
+    answer_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How likely the model finds an answer: `nll` is the sum of -ln p over its `tokens` tokens; `greedy` of these are the
+    model's first choice.
+    """
+
+    nll: float
+    tokens: int
+    greedy: int
+
+
 class CancelToken:
     """Set by whoever wants an end; read by whoever works. Safe across threads."""
 
@@ -268,6 +321,21 @@ class ChatModel(Protocol):
         When `messages` end with an assistant's turn, the answer goes on from it: only what is new is streamed.
         """
 
+    adapters: str
+    """What is switched on, as `AdapterScale` writes it. After a load of another model: nothing."""
+
+    def set_adapters(self, adapters: str) -> None:
+        """Switch adapters on (empty: all off) for the loaded model, without reading it anew; the KV cache is dropped.
+
+        Raises NotFoundError, AdapterError (broken, or of another base); what was on stays on then.
+        """
+
+    def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
+        """Tokens of each chat as the chat template writes it; the last message of each is the assistant's answer to learn."""
+
+    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
+        """How likely each answer is after its prompt, with the adapters that are on."""
+
     def close(self) -> None:
         """Free the model; it can be loaded again."""
 
@@ -292,8 +360,9 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class ChatOptions:
-    """What a chat does otherwise than the settings say; None (and an empty model or adapter): as they say.
+    """What a chat does otherwise than the settings say; None (and an empty model): as they say.
 
+    `adapter` is what is switched on, as `AdapterScale` writes it; empty: none.
     `knowledge_bases` empty means none. `preset` is the name under which these were chosen, for the person only.
     """
 

@@ -1,0 +1,1 @@
+"""Fine-tuning: data sets, weights made trainable, the training process, adapters and their checks."""
