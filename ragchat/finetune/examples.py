@@ -14,7 +14,7 @@ class Example:
     `source` is where it comes from, for the counts of the card: "chats", "file:NAME", "kb:NAME". `group` is what must not be
     parted between training and held-out data: a document's path, a conversation, a file's row when there is nothing else.
     `question` is what was asked, without the passages a prompt brings; `kind` says what it teaches: "answer", "cited",
-    "refusal".
+    "refusal". `expected` are texts any of which a right answer contains; empty: nobody said.
     """
 
     messages: tuple[Message, ...]
@@ -22,6 +22,7 @@ class Example:
     group: str
     question: str
     kind: str = "answer"
+    expected: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:

@@ -145,8 +145,19 @@ def _example(row: object, source: str, line: int) -> tuple[str, Example]:
         raise _RowError("the answer is empty")
     group = next((str(row[key]) for key in _GROUPS if isinstance(row.get(key), str | int)), "")
     return name, Example(
-        tuple(messages), source, f"{source}#{clean_line(group, limit=200) or line}", clean(question)
+        tuple(messages),
+        source,
+        f"{source}#{clean_line(group, limit=200) or line}",
+        clean(question),
+        expected=_expected(row),
     )
+
+
+def _expected(row: dict[str, object]) -> tuple[str, ...]:
+    """What a right answer contains, where a row says it."""
+    said = row.get("expected", row.get("answers"))
+    texts = said if isinstance(said, list) else [said]
+    return tuple(clean(text) for text in texts if isinstance(text, str) and text.strip())
 
 
 def _messages(row: dict[str, object]) -> tuple[str, list[Message]]:

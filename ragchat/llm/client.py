@@ -19,18 +19,21 @@ from pathlib import Path
 import msgspec
 
 from ragchat.errors import (
+    AdapterError,
     CancelledError,
     InferenceDiedError,
     ModelError,
     ModelFileError,
     ModelTooLargeError,
     PromptTooLongError,
+    UsageError,
 )
 from ragchat.llm import profile, wire
 from ragchat.paths import write_atomically
 from ragchat.pipes import Child, ChildGoneError, ChildSilentError
-from ragchat.text import StreamCleaner, clean
+from ragchat.text import StreamCleaner, clean, clean_line
 from ragchat.types import (
+    AdapterScale,
     CancelToken,
     FinishReason,
     GenerationFinished,
@@ -40,7 +43,9 @@ from ragchat.types import (
     PrefillProgress,
     ReasoningDelta,
     Sampling,
+    Score,
     TextDelta,
+    TokenSample,
 )
 
 SILENCE_S = 6.0
@@ -48,6 +53,7 @@ SILENCE_S = 6.0
 CANCEL_S = 5.0
 """How long a cancelled request may take to end before the process is ended."""
 _POLL_S = 0.05
+_ENCODED_AT_ONCE = 32
 _THREADS = {"GOMP_SPINCOUNT": "2000"}
 """Threads of llama.cpp wait for each other a moment, then sleep: on a busy machine those that spin on take the core that the
 others need (prefill 26 tokens/s against 135 on a busy machine); those that sleep at once lose a tenth on a quiet one."""
@@ -82,14 +88,20 @@ class InferenceClient:
         *,
         resolve: Callable[[str], Path],
         check: Callable[[Path, int], int],
+        adapter_file: Callable[[str, Path], Path] | None = None,
         options: ModelOptions,
         log: Path,
         suspects_file: Path,
         profiles_file: Path,
         name: str = "",
     ) -> None:
-        """`resolve` turns a name into a file; `check(path, n_ctx)` refuses what cannot be loaded and gives the n_ctx to use."""
+        """`resolve` turns a name into a file; `check(path, n_ctx)` refuses what cannot be loaded and gives the n_ctx to use;
+        `adapter_file(name, model_path)` finds the file of an adapter for a model file, or refuses it.
+        """
         self._resolve, self._check, self._options = resolve, check, options
+        self._adapter_file = adapter_file
+        self._adapters = ""
+        self._adapters_of: Path | None = None
         self._log, self._suspects_file, self._profiles_file = log, suspects_file, profiles_file
         self._name = name
         self.thinking = options.thinking
@@ -180,6 +192,10 @@ class InferenceClient:
                         self._loaded(
                             reply, path, all_measured=not (options.n_threads or options.n_threads_batch)
                         )
+            if self._adapters and self._adapters_of == path:
+                self._use(self._adapters, path)
+            else:
+                self._adapters, self._adapters_of = "", None
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; control tokens in it count as text. Raises ModelError."""
@@ -196,6 +212,71 @@ class InferenceClient:
     def render_prompt(self, messages: Sequence[Message]) -> str:
         """The prompt as the template writes it. Raises ModelError."""
         return self._counted(messages).rendered
+
+    @property
+    def adapters(self) -> str:
+        """What is switched on, as `AdapterScale` writes it."""
+        return self._adapters
+
+    def set_adapters(self, adapters: str) -> None:
+        """Switch adapters on, and all others off; for a model that is not loaded yet, at its load. A few ms.
+
+        Raises NotFoundError, UsageError, AdapterError; what was on stays on then.
+        """
+        with self._lock:
+            path = Path(self.info.path) if self.info else self._resolve(self._name)
+            if adapters == self._adapters and (not adapters or self._adapters_of == path):
+                return
+            if self.info:
+                self._use(adapters, path)
+            else:
+                self._adapter_files(adapters, path)
+            self._adapters, self._adapters_of = adapters, path
+
+    def _use(self, adapters: str, path: Path) -> None:
+        wanted = self._adapter_files(adapters, path)
+        for _ in self._ask(wire.UseAdapters(next(self._ids), wanted)):
+            pass
+
+    def _adapter_files(self, adapters: str, path: Path) -> tuple[tuple[str, float], ...]:
+        try:
+            wanted = AdapterScale.parse(adapters)
+        except ValueError:
+            raise UsageError(
+                f"{clean_line(adapters)!r} says no scale.", "Write facts, facts:0.5 or facts+style:0.5."
+            ) from None
+        if wanted and self._adapter_file is None:
+            raise AdapterError("Adapters cannot be used here.")
+        return tuple(
+            (str(self._adapter_file(each.name, path)), each.scale) for each in wanted if self._adapter_file
+        )
+
+    def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
+        """Tokens of chats that end with the answer to learn. Raises ModelError."""
+        found: list[TokenSample] = []
+        for first in range(0, len(chats), _ENCODED_AT_ONCE):
+            turns = tuple(_turns(chat) for chat in chats[first : first + _ENCODED_AT_ONCE])
+            for reply in self._ask(wire.Encode(next(self._ids), turns)):
+                if isinstance(reply, wire.Encoded):
+                    found += [TokenSample(tokens, start) for tokens, start in reply.samples]
+        return found
+
+    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
+        """How likely each answer is after its prompt, with the adapters that are on. Raises ModelError."""
+        found: list[Score] = []
+        for sample in samples:
+            command = wire.ScoreAnswers(next(self._ids), ((sample.tokens, sample.answer_start),))
+            for reply in self._ask(command):
+                if isinstance(reply, wire.Scored):
+                    found += [Score(*score) for score in reply.scores]
+        return found
+
+    def logits(self, tokens: Sequence[int]) -> bytes:
+        """float32, little-endian, for each token of the vocabulary, after the last of `tokens`. Raises ModelError."""
+        for reply in self._ask(wire.ReadLogits(next(self._ids), tuple(tokens))):
+            if isinstance(reply, wire.LogitsRead):
+                return reply.logits
+        raise InferenceDiedError("The model's process gave no answer.")
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
@@ -291,7 +372,7 @@ class InferenceClient:
                 heard = time.monotonic()
                 if reply.id != command.id or isinstance(reply, wire.Beat):
                     continue
-                done = isinstance(reply, wire.Loaded | wire.Counted | wire.Finished | wire.Failed)
+                done = isinstance(reply, wire.Ends)
                 if isinstance(reply, wire.Failed):
                     raise self._failure(reply, path, cancel)
                 yield reply
@@ -316,9 +397,7 @@ class InferenceClient:
                     reply = wire.reply_decoder.decode(child.receive(_POLL_S))
                 except ChildSilentError:
                     continue
-                if reply.id == request and isinstance(
-                    reply, wire.Loaded | wire.Counted | wire.Finished | wire.Failed
-                ):
+                if reply.id == request and isinstance(reply, wire.Ends):
                     return
             child.kill()
         except (ChildGoneError, msgspec.DecodeError):
@@ -342,6 +421,10 @@ class InferenceClient:
                 return ModelError(
                     f"{name} brings no chat template, so nothing says how to put questions to it.",
                     "Choose one: `ragchat config set model.plain_format chatml` (or alpaca, vicuna, plain).",
+                )
+            case "adapter":
+                return AdapterError(
+                    f"The adapter cannot be used with {name}: {sentence}.", f"The log is {self._log}."
                 )
             case "too_long":
                 return PromptTooLongError(sentence, "Shorten the question or raise model.n_ctx.")

@@ -5,6 +5,7 @@ For fast tests and for looking at the screen. It never stands in where a person 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -18,7 +19,9 @@ from ragchat.types import (
     PrefillProgress,
     ReasoningDelta,
     Sampling,
+    Score,
     TextDelta,
+    TokenSample,
 )
 
 
@@ -39,6 +42,7 @@ class FakeModel:
     ) -> None:
         self._answer, self._pause_s, self._reasoning = answer, pause_s, reasoning
         self.thinking = bool(reasoning)
+        self.adapters = ""
         self._loaded = False
         self._info = ModelInfo(
             name="fake",
@@ -113,6 +117,23 @@ class FakeModel:
             reasoning_tokens=thought,
             reasoning_s=thought / 50,
         )
+
+    def set_adapters(self, adapters: str) -> None:
+        self.adapters = adapters
+
+    def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
+        """A token is the number of its word's letters."""
+        samples = []
+        for chat in chats:
+            prompt = [len(word) for message in chat[:-1] for word in message.content.split()] or [1]
+            answer = [len(word) for word in chat[-1].content.split()]
+            samples.append(TokenSample((*prompt, *answer, 0), len(prompt)))
+        return samples
+
+    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
+        """Every token is as likely as any other."""
+        counts = [len(sample.tokens) - sample.answer_start for sample in samples]
+        return [Score(n * math.log(1000), n, 0) for n in counts]
 
     def close(self) -> None:
         self._loaded = False

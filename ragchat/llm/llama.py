@@ -9,13 +9,14 @@ import ctypes
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import llama_cpp as lib
 
-from ragchat.llm import reasoning
+from ragchat.llm import reasoning, scoring
+from ragchat.llm.lora import Adapters, LoraError
 from ragchat.llm.template import ChatTemplate, Piece
 from ragchat.llm.writer import Writer
 from ragchat.types import Sampling
@@ -122,6 +123,7 @@ class Llama:
             raise LlamaError(
                 "model", "cancelled" if abort.is_set else "llama.cpp cannot load it (inference.log says why)"
             )
+        self._adapters = Adapters(self._model)
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._context: Any = None
         self._past: list[int] = []
@@ -159,6 +161,7 @@ class Llama:
     def close(self) -> None:
         self._close_context()
         if self._model:
+            self._adapters.close()
             lib.llama_model_free(self._model)
             self._model = None
 
@@ -207,6 +210,56 @@ class Llama:
         return ChatTemplate(
             self.chat_template or plain_source, bos=self.bos, eos=self.eos, markers=self.markers
         )
+
+    def answer_tokens(self, prompt: Sequence[Piece], answer: str, after: str) -> tuple[list[int], int]:
+        """(tokens of the prompt with the answer and the token that ends it, where the answer starts).
+
+        The whole is tokenised at once where that leaves the prompt as it is when it is asked, else the answer alone. `after` is
+        what the template writes behind an answer: the first token in it that ends a generation ends this one.
+        """
+        before = self.prompt_tokens(prompt)
+        whole = self.prompt_tokens([*prompt, Piece(answer, True)]) if answer else before
+        if whole[: len(before)] != before:
+            whole = before + self.prompt_tokens([Piece(answer, True)])
+        ends = [t for t in self.tokenize(after, special=True) if lib.llama_vocab_is_eog(self._vocab, t)]
+        usual = (lib.llama_vocab_eot(self._vocab), lib.llama_vocab_eos(self._vocab))
+        return whole + [*ends, *(token for token in usual if token >= 0)][:1], len(before)
+
+    # --- adapters, likelihoods ----------------------------------------------------------------------
+
+    def use_adapters(self, wanted: Sequence[tuple[str, float]]) -> None:
+        """Switch these on, each (path, scale), and all others off. What was read with others is forgotten. Raises LlamaError."""
+        try:
+            self._adapters.use(self._context, wanted)
+        except (LoraError, OSError) as error:
+            raise LlamaError("adapter", str(error)) from error
+        self._forget()
+
+    def score(self, tokens: Sequence[int], start: int) -> tuple[float, int, int]:
+        """(sum of -ln p of tokens[start:], how many they are, how many of them are the first choice). Raises LlamaError."""
+        rows = self._logits(tokens[:-1], range(start - 1, len(tokens) - 1))
+        nll, greedy = scoring.score(rows, tokens[start:])
+        return nll, len(tokens) - start, greedy
+
+    def last_logits(self, tokens: Sequence[int]) -> bytes:
+        """float32 for each token of the vocabulary, after the last of `tokens`. Raises LlamaError."""
+        [row] = self._logits(tokens, range(len(tokens) - 1, len(tokens)))
+        return row.astype("<f4").tobytes()
+
+    def _logits(self, tokens: Sequence[int], wanted: range) -> Iterator[scoring.Floats]:
+        if len(tokens) > self.n_ctx:
+            raise LlamaError("too_long", f"The text has {len(tokens)} tokens, the context {self.n_ctx}.")
+        self._forget()
+        try:
+            yield from scoring.logits(
+                self._context, self._vocab, tokens, wanted, n_batch=min(self._n_batch, self.n_ctx)
+            )
+        except RuntimeError as error:
+            raise LlamaError("internal", str(error)) from error
+
+    def _forget(self) -> None:
+        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+        self._past, self._read = [], 0
 
     # --- generation ---------------------------------------------------------------------------------
 

@@ -87,6 +87,16 @@ class Worker:
                 self.reply(wire.Counted(request, (len(self._loaded().prompt_tokens(pieces)),), rendered))
             case wire.Generate():
                 self._generate(command)
+            case wire.UseAdapters(id=request, adapters=adapters):
+                self._loaded().use_adapters(adapters)
+                self.reply(wire.AdaptersUsed(request))
+            case wire.Encode(id=request, chats=chats):
+                self.reply(wire.Encoded(request, tuple(self._encoded(request, turns) for turns in chats)))
+            case wire.ScoreAnswers(id=request, samples=samples):
+                llama = self._loaded()
+                self.reply(wire.Scored(request, tuple(llama.score(*sample) for sample in samples)))
+            case wire.ReadLogits(id=request, tokens=tokens):
+                self.reply(wire.LogitsRead(request, self._loaded().last_logits(tokens)))
             case wire.Cancel():
                 pass  # for a request that is over
 
@@ -180,6 +190,17 @@ class Worker:
                 reasoning_s=result.reasoning_s,
             )
         )
+
+    def _encoded(self, request: int, turns: tuple[wire.Turn, ...]) -> tuple[tuple[int, ...], int]:
+        """As a chat asks and the model answers, without thoughts."""
+        messages = _messages(turns)
+        prompt = self._render(request, messages[:-1], False)
+        going_on = self._render(request, [*messages, Message("user", "?")], False)
+        last = max((n for n, piece in enumerate(going_on[:-1]) if piece.foreign), default=0)
+        answers = [n for n, piece in enumerate(going_on) if piece.foreign and n < last]
+        after = "".join(piece.text for piece in going_on[answers[-1] + 1 : last]) if answers else ""
+        tokens, start = self._loaded().answer_tokens(prompt, messages[-1].content, after)
+        return tuple(tokens), start
 
     def _render(self, request: int, messages: list[Message], thinking: bool) -> list[Piece]:
         if self._template is None:

@@ -55,11 +55,39 @@ class Generate(Command, frozen=True):
     stop: tuple[str, ...]
 
 
+class UseAdapters(Command, frozen=True):
+    """Switch these on, each (path, scale), and all others off."""
+
+    id: int
+    adapters: tuple[tuple[str, float], ...]
+
+
+class Encode(Command, frozen=True):
+    """Tokens of chats that end with an answer."""
+
+    id: int
+    chats: tuple[tuple[Turn, ...], ...]
+
+
+class ScoreAnswers(Command, frozen=True):
+    """How likely each answer is: `samples` are (tokens, where the answer starts)."""
+
+    id: int
+    samples: tuple[tuple[tuple[int, ...], int], ...]
+
+
+class ReadLogits(Command, frozen=True):
+    """The logits after the last of these tokens."""
+
+    id: int
+    tokens: tuple[int, ...]
+
+
 class Cancel(Command, frozen=True):
     id: int
 
 
-Commands = Load | Count | CountPrompt | Generate | Cancel
+Commands = Load | Count | CountPrompt | Generate | UseAdapters | Encode | ScoreAnswers | ReadLogits | Cancel
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
@@ -98,6 +126,28 @@ class Counted(Reply, frozen=True):
     rendered: str = ""
 
 
+class AdaptersUsed(Reply, frozen=True):
+    pass
+
+
+class Encoded(Reply, frozen=True):
+    """(tokens, where the answer starts) of each chat."""
+
+    samples: tuple[tuple[tuple[int, ...], int], ...]
+
+
+class Scored(Reply, frozen=True):
+    """(sum of -ln p, tokens, of these the model's first choice) of each sample."""
+
+    scores: tuple[tuple[float, int, int], ...]
+
+
+class LogitsRead(Reply, frozen=True):
+    """float32, little-endian, one for each token of the vocabulary."""
+
+    logits: bytes
+
+
 class Prefilled(Reply, frozen=True):
     done: int
     total: int
@@ -122,14 +172,16 @@ class Finished(Reply, frozen=True):
 
 
 class Failed(Reply, frozen=True):
-    """`kind` is "model", "memory", "template", "format", "too_long" or "internal"."""
+    """`kind` is "model", "memory", "template", "format", "adapter", "too_long" or "internal"."""
 
     kind: str
     sentence: str
     remedy: str = ""
 
 
-Replies = Beat | Loading | Loaded | Counted | Prefilled | Delta | Finished | Failed
+Ends = Loaded | Counted | AdaptersUsed | Encoded | Scored | LogitsRead | Finished | Failed
+"""Each request has exactly one of these, its last reply."""
+Replies = Beat | Loading | Prefilled | Delta | Ends
 
 encode = msgspec.msgpack.Encoder().encode
 command_decoder = msgspec.msgpack.Decoder(Commands)

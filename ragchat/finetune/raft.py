@@ -1,0 +1,129 @@
+"""Examples that teach a model to answer from passages: with the right one among others, with others alone, cited or refused.
+
+After RAFT (Zhang et al., Adapting Language Model to Domain Specific RAG, 2024). The prompt of each is made by `session.prompt`
+from what the search finds, as it is in a chat, so that what is learned makes RAG better instead of standing in for it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ragchat.evaluation.answer_metrics import holds
+from ragchat.finetune.examples import Example, Rejected
+from ragchat.retrieval.search import Searcher
+from ragchat.session import prompt
+from ragchat.session.packing import Packing
+from ragchat.types import CancelToken, ChatModel, Hit, Message
+
+WITHOUT_THE_RIGHT_ONE = 0.2
+"""Share of the examples whose passages do not hold the answer; it is refused there."""
+REFUSAL = "The passages do not hold the answer."
+_FOUND = 12
+_ANSWER_TOKENS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question with the answer that stands word for word in a document; `path` of that document, empty when unknown."""
+
+    question: str
+    answer: str
+    source: str
+    group: str
+    path: str = ""
+
+
+def build(
+    model: ChatModel,
+    searcher: Searcher,
+    asked: Sequence[Asked],
+    packing: Packing,
+    *,
+    passages: tuple[int, ...] = (),
+    share: float = 0.5,
+    seed: int = 0,
+    cancel: CancelToken,
+    on_progress: Callable[[float], None] = lambda _: None,
+) -> tuple[list[Example], list[Rejected]]:
+    """An example for each question whose answer the search finds. The model is loaded, for its template and its n_ctx.
+
+    `packing` is the chat's; how many passages a prompt has is drawn from `passages` (empty: as the packing says, and two more),
+    so that the model learns to choose. The same seed gives the same examples. Raises ModelError.
+    """
+    draw = random.Random(seed)
+    counts = passages or (packing.passages, packing.passages + 2)
+    examples: list[Example] = []
+    rejected: list[Rejected] = []
+    for number, question in enumerate(asked, 1):
+        if cancel.cancelled:
+            break
+        way = replace(packing, passages=draw.choice(counts), example=False)
+        refuse = draw.random() < WITHOUT_THE_RIGHT_ONE
+        hits = _context(searcher, question, way.passages, refuse=refuse, draw=draw)
+        if hits is None:
+            rejected.append(
+                Rejected(question.source, number, "the search does not find a passage with the answer")
+            )
+        elif example := _example(model, question, hits, way, share, refuse=refuse):
+            examples.append(example)
+        else:
+            rejected.append(
+                Rejected(question.source, number, "the right passage does not fit into the prompt")
+            )
+        on_progress(number / len(asked))
+    return examples, rejected
+
+
+def _context(
+    searcher: Searcher, asked: Asked, passages: int, *, refuse: bool, draw: random.Random
+) -> tuple[Hit, ...] | None:
+    """The passages of one prompt, in the order in which they were found; None when there is no right one."""
+    found = searcher.search(asked.question, _FOUND).hits
+    right = [
+        hit for hit in found if holds(hit.text, [asked.answer]) and (not asked.path or hit.path == asked.path)
+    ]
+    wrong = [hit for hit in found if not holds(hit.text, [asked.answer])]
+    if not right or (refuse and not wrong):
+        return None
+    if refuse:
+        return tuple(wrong[:passages])
+    chosen = [right[0], *wrong[: passages - 1]]
+    # Mostly as the search ranks them; now and then elsewhere, so that no place is trusted blindly.
+    if draw.random() < 0.3:
+        draw.shuffle(chosen)
+        return tuple(chosen)
+    return tuple(sorted(chosen, key=lambda hit: hit.rank))
+
+
+def _example(
+    model: ChatModel, asked: Asked, hits: Sequence[Hit], way: Packing, share: float, *, refuse: bool
+) -> Example | None:
+    info = model.info
+    assert info
+    packed = prompt.pack(
+        model,
+        asked.question,
+        n_ctx=info.n_ctx,
+        hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)),
+        passage_share=share,
+        answer_tokens=_ANSWER_TOKENS,
+        packing=way,
+    )
+    if refuse:
+        answer = REFUSAL
+    else:
+        shown = packed.messages[-1].content
+        cited = next((c.n for c in packed.citations if holds(c.hit.text, [asked.answer])), 0)
+        if not cited or not holds(shown, [asked.answer]):
+            return None
+        answer = f"{asked.answer.rstrip('.')} [{cited}]."
+    return Example(
+        (*packed.messages, Message("assistant", answer)),
+        asked.source,
+        asked.group,
+        asked.question,
+        "refusal" if refuse else "cited",
+        (REFUSAL,) if refuse else (asked.answer,),
+    )
