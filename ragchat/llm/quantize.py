@@ -57,7 +57,7 @@ def quantize(
                     sys.executable,
                     "-P",
                     "-m",
-                    "ragchat.llm.quantize",
+                    "ragchat.llm.quantize_process",
                     str(source),
                     str(temporary),
                     str(number),
