@@ -204,8 +204,6 @@ def open_chat(terminal: Terminal) -> float:
     terminal.rest(1.5)
     terminal.write(BACK_TAB)
     terminal.rest(0.2)
-    terminal.write(BACK_TAB)
-    terminal.rest(0.2)
     terminal.write(DOWN)
     terminal.rest(0.3)
     started = terminal.write("\r")

@@ -32,7 +32,7 @@ from ragchat.session.chat import ChatSession
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui.services import Services
-from ragchat.types import CancelToken, ChatOptions, Message, PrefillProgress, TextDelta
+from ragchat.types import CancelToken, ChatOptions, Message, PrefillProgress, TextDelta, Timings
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX terminals and signals")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -403,7 +403,9 @@ def test_a_terminal(tmp_path: Path, term: str) -> None:
         said.wait_for("This chat is empty")
         said.wait_for("> ")
         os.write(ours, b"half a line")
-        said.wait_for("half a line")  # the line editor reads; before it does, Python keeps Ctrl-C for the next key
+        said.wait_for(
+            "half a line"
+        )  # the line editor reads; before it does, Python keeps Ctrl-C for the next key
         time.sleep(0.2)
         os.write(ours, b"\x03")
         said.wait_for("Ctrl-D or /quit ends.")
@@ -457,3 +459,61 @@ def test_tab_completes_names(stage: Stage, tmp_path: Path, pump: Path) -> None:
         assert lines("/preset use ") == ["/preset use mine"]
         assert lines("/template su") == ["/template summarise"]
         assert lines(f"/attach {pump.parent}/z") == [f"/attach {pump}"]
+
+
+def test_an_answer_is_made_again(stage: Stage) -> None:
+    said = stage.talk("What is six times seven?", "/replay")
+    assert "The same answer, word for word." in said.err
+    assert said.out.count("forty-two") == 1, "an equal text is not said twice"
+    stage.model.selected = "fake"
+    with stage.chats() as chats:
+        number = chats.conversations()[0].id
+        answer_id = chats.messages(number)[-1].id
+        chats.finish_answer(
+            answer_id, "Answer 1: forty-three.", state="complete", finish_reason="stop", error="", used=[],
+            timings=Timings(), seed=0,
+        )  # fmt: skip
+    said = stage.talk(f"/open {number}", "/replay")
+    assert "Another answer." in said.err
+    assert "- forty-three" in said.out.replace("three.", "three") or "- three" in said.out
+    assert "+ forty-two" in said.out.replace("two.", "two") or "+ two" in said.out
+    assert stage.talk("/replay").code == 2, "nothing was said yet"
+
+
+def test_one_question_two_settings(stage: Stage, pump: Path) -> None:
+    said = stage.talk("/kb pumps", "/compare How long does the warranty of the Zephyr pump last?")
+    assert said.code == 0, said.err
+    assert said.out.count("forty-two") == 2
+    assert "A: documents pumps." in said.err
+    assert "B: documents none." in said.err
+    with stage.chats() as chats:
+        assert chats.conversations() == [], "nothing of it is stored"
+    assert "Say what to ask" in stage.talk("/compare").err
+
+
+def test_a_document_is_summarised(stage: Stage, pump: Path) -> None:
+    said = stage.talk("/kb pumps", "/summarise zephyr")
+    assert said.code == 0, said.err
+    assert "Summarising zephyr pump.md." in said.err
+    with stage.chats() as chats:
+        [chat] = chats.conversations()
+        assert chats.messages(chat.id)[0].content == "Summarise zephyr pump.md"
+    assert stage.talk("/summarise " + str(pump)).code == 0
+    assert "may mean several" in stage.talk("/kb pumps", "/summarise documents").err
+    missing = stage.talk("/kb pumps", "/summarise gardne.md")
+    assert "garden.md" in missing.err
+    assert missing.code == 4
+
+
+def test_a_long_chat_is_compacted_and_taken_back(stage: Stage) -> None:
+    said = stage.talk(*(f"Question {n}?" for n in range(6)), "/compact")
+    assert said.code == 0, said.err
+    assert "/compact undo takes it back" in said.err
+    with stage.chats() as chats:
+        number = chats.conversations()[0].id
+        assert chats.compaction(number) is not None
+    assert "speaks for itself" in stage.talk(f"/open {number}", "/compact undo").err
+    with stage.chats() as chats:
+        assert chats.compaction(number) is None
+    assert "No summary" in stage.talk(f"/open {number}", "/compact undo").err
+    assert stage.talk("/compact").code == 2

@@ -239,6 +239,21 @@ async def test_thoughts_are_folded_and_opened(stage: Stage) -> None:
         await until(pilot, lambda: "see what bar means" in screen_text(app))
 
 
+async def test_keys_of_tabs(stage: Stage) -> None:
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "One?")
+        await pilot.press("alt+n")
+        await ask(app, pilot, "Two?")
+        for key, shown in (
+            ("alt+comma", "One?"),
+            ("alt+full_stop", "Two?"),
+            ("ctrl+pageup", "One?"),
+            ("ctrl+pagedown", "Two?"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda shown=shown: texts(app)[:1] == [shown])
+
+
 async def test_open_tabs_are_there_after_a_restart(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")

@@ -16,7 +16,13 @@ from ragchat.cli.plain_commands import Commands
 from ragchat.cli.plain_console import Console, source_lines
 from ragchat.errors import CancelledError, RagchatError, UsageError
 from ragchat.session import slash
-from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, SessionEvent
+from ragchat.session.events import (
+    AnswerFinished,
+    MessageStored,
+    PromptReady,
+    SessionEvent,
+    SummaryProgress,
+)
 from ragchat.text import clean_line, human_seconds
 from ragchat.types import (
     CancelToken,
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
 PROGRESS_EVERY_S = 4.0
 """Whoever listens to the screen must not be talked to without a pause."""
 
-Ask = Callable[["ChatSession", CancelToken], Iterator[SessionEvent]]
+Ask = Callable[["ChatSession", CancelToken], Iterator[SessionEvent | SummaryProgress]]
 
 
 class PlainChat:
@@ -108,24 +114,36 @@ class PlainChat:
 
     def ask(self, question: str, *, parent_id: int | None = None) -> None:
         """Answer a question, after `parent_id` or at the end of the chat. Raises RagchatError."""
-        new, files = self.conversation_id == 0, list(self.files)
-        if new:
-            title = clean_line(question, limit=60) or "New chat"
-            model = self.services.model.selected
-            self.conversation_id = self.chats.create_conversation(title, model=model, options=self.options).id
-        number = self.conversation_id
+        files = list(self.files)
         self.files.clear()
         try:
-            self.answer(
+            self.answer_new(
+                question,
                 lambda session, cancel: session.ask(
-                    number, question, parent_id=parent_id, files=files, cancel=cancel
-                )
+                    self.conversation_id, question, parent_id=parent_id, files=files, cancel=cancel
+                ),
             )
         except BaseException:
-            if new and not self.chats.messages(number):  # nothing of it was stored
-                self.chats.delete(number)
-                self.conversation_id = 0
+            if not self.conversation_id:
                 self.files[:] = files
+            raise
+
+    def answer_new(self, title: str, begin: Ask) -> None:
+        """Say an answer to something new; an empty chat gets this title, and stays empty when nothing was stored.
+
+        Raises RagchatError.
+        """
+        new = self.conversation_id == 0
+        if new:
+            title = clean_line(title, limit=60) or "New chat"
+            model = self.services.model.selected
+            self.conversation_id = self.chats.create_conversation(title, model=model, options=self.options).id
+        try:
+            self.answer(begin)
+        except BaseException:
+            if new and not self.chats.messages(self.conversation_id):
+                self.chats.delete(self.conversation_id)
+                self.conversation_id = 0
             raise
 
     def answer(self, begin: Ask) -> None:
@@ -134,7 +152,7 @@ class PlainChat:
         wanted = self.options.model or self._usual_model
         if wanted and wanted != model.selected:
             model.select(wanted)
-        telling = Telling(self.console)
+        telling = self.telling()
         with (
             self.services.open_session(self.chats, self.options) as session,
             cancel_on_interrupt() as cancel,
@@ -150,6 +168,10 @@ class PlainChat:
             if not self.console.interactive:
                 raise CancelledError("Stopped; the answer so far is kept.")
             self.console.note("Stopped; the answer so far is kept. /continue goes on with it.")
+
+    def telling(self) -> Telling:
+        """Says the events of one answer."""
+        return Telling(self.console)
 
     def change_options(self, **changes: object) -> None:
         """Other settings for this chat, from the next question on."""
@@ -171,16 +193,19 @@ class Telling:
         self._said_at = time.monotonic()
         self._doing = ""
 
-    def tell(self, event: SessionEvent) -> None:
+    def tell(self, event: SessionEvent | SummaryProgress) -> None:
         match event:
             case LoadProgress(fraction=fraction, stage=stage):
                 doing = "timing the model on this machine" if stage == "measure" else "loading the model"
-                self._progress(f"{doing}: {fraction * 100:.0f} %")
+                self.progress(f"{doing}: {fraction * 100:.0f} %")
             case PrefillProgress(done=done, total=total, eta_s=eta_s) if done < total:
                 left = f", {human_seconds(eta_s)} left" if eta_s else ""
-                self._progress(f"reading the prompt: {done * 100 / total:.0f} %{left}")
+                self.progress(f"reading the prompt: {done * 100 / total:.0f} %{left}")
             case ReasoningDelta():
-                self._progress("thinking")
+                self.progress("thinking")
+            case SummaryProgress(part=part, parts=parts, eta_s=eta_s):
+                left = f", {human_seconds(eta_s)} left" if eta_s else ""
+                self.progress(f"reading part {part} of {parts}{left}")
             case TextDelta(text=text):
                 self._stream(text)
             case PromptReady(left_out=left_out):
@@ -197,7 +222,8 @@ class Telling:
             self._console.stream("\n")
             self._line_open = False
 
-    def _progress(self, sentence: str) -> None:
+    def progress(self, sentence: str) -> None:
+        """What is being done; said now and then."""
         now = time.monotonic()
         if self._console.watched and now - self._said_at >= PROGRESS_EVERY_S and not self._line_open:
             self._said_at = now

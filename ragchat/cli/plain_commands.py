@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat.cli.context import cancel_on_interrupt
+from ragchat.cli.plain_answers import PlainAnswers
 from ragchat.cli.plain_console import source_lines
 from ragchat.cli.plain_settings import PlainSettings
 from ragchat.errors import NotFoundError, UsageError
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from ragchat.types import Conversation, Role, StoredMessage
 
 _ELSEWHERE = {
-    "compare": "Comparing two settings needs the screen: `ragchat` opens it.",
-    "replay": "Replaying an answer needs the screen: `ragchat` opens it.",
-    "summarise": "Summarising a whole document needs the screen: `ragchat` opens it.",
-    "compact": "Compacting a chat needs the screen: `ragchat` opens it.",
     "copy": "There is no clipboard here: the answer stands above, and /export writes it to a file.",
     "jobs": "Nothing runs in the background here. `ragchat kb sync` and `ragchat model pull` work in another terminal.",
     "settings": "`ragchat config show` lists the settings, `ragchat config set KEY VALUE` changes one.",
@@ -40,6 +37,7 @@ class Commands:
         self._chats, self._services = chat.chats, chat.services
         self._undo: list[Callable[[], object]] = []
         self._settings = settings = PlainSettings(chat)
+        answers = PlainAnswers(chat)
         self.ended = False
         self._doing: dict[str, Callable[[Typed], object]] = {
             "help": self._help,
@@ -70,6 +68,10 @@ class Commands:
             "correct": self._correct,
             "question": self._question,
             "prompt": self._prompt,
+            "replay": lambda typed: answers.replay(self._last()),
+            "compare": answers.compare,
+            "summarise": answers.summarise,
+            "compact": answers.compact,
             "title": self._title,
             "tag": self._tag,
             "pin": self._pin,
@@ -114,7 +116,7 @@ class Commands:
     def _help(self, typed: Typed) -> None:
         command = slash.find(typed.argument.lstrip("/")) if typed.argument else None
         for one in [command] if command else slash.COMMANDS:
-            where = " (needs the screen)" if one.name in _ELSEWHERE else ""
+            where = " (not in the plain chat)" if one.name in _ELSEWHERE else ""
             self._console.say(f"/{one.name} {one.argument}".rstrip() + f": {one.meaning}{where}")
         if not command:
             self._console.say('A line that ends in \\ goes on in the next; """ begins and ends a block.')

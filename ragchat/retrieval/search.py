@@ -72,7 +72,7 @@ class SearchResult:
 @dataclass(frozen=True, slots=True)
 class _Scored:
     """(number of the knowledge base, chunk number, BM25) best first; idf of each term asked for; terms that no chunk holds;
-    what a chunk could score at most; the lists that were read, of each knowledge base.
+    what a chunk could score at most; the lists that were read, of each knowledge base; the idf of a word of one chunk.
     """
 
     places: Sequence[tuple[int, int, float]] = ()
@@ -80,6 +80,7 @@ class _Scored:
     unknown: tuple[str, ...] = ()
     reachable: float = 0.0
     rows: Sequence[Sequence[PostingsRow]] = ()
+    rarest: float = 0.0
 
 
 class Searcher:
@@ -125,7 +126,7 @@ class Searcher:
         weighed = wanted if follow_up else {term: wanted[term] for term in asked}
         return SearchResult(
             tuple(hits),
-            _match(weighed, scored.idf, hits) if with_evidence else 0.0,
+            _match(weighed, scored.idf, hits, rarest=scored.rarest) if with_evidence else 0.0,
             time.perf_counter() - started,
             sure,
             tuple(term for term in scored.unknown if term in asked),
@@ -239,6 +240,7 @@ class Searcher:
             tuple(term for term in wanted if not dfs.get(term, 0)),
             reachable(wanted, idf),
             rows,
+            bm25.idf(1, n),
         )
 
     def _lists(
@@ -319,9 +321,17 @@ def _rescored(
     return [*ranked, *hits[first:]], [*(analysed[i] for i in order), *analysed[first:]]
 
 
-def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hits: Sequence[Hit]) -> float:
-    """Largest share of the query's weight (weight times idf) that one of the first hits holds."""
-    worth = {term: weight * idf.get(term, 0.0) for term, weight in weighed.items()} if hits else {}
+def _match(
+    weighed: Mapping[str, float], idf: Mapping[str, float], hits: Sequence[Hit], *, rarest: float
+) -> float:
+    """Largest share of the query's weight (weight times idf) that one of the first hits holds.
+
+    A word that no chunk holds weighs as one that a single chunk holds: in a collection of a few, where it would weigh several
+    times as much, one strange word of a question would drown the others.
+    """
+    worth = (
+        {term: weight * min(rarest, idf.get(term, 0.0)) for term, weight in weighed.items()} if hits else {}
+    )
     total = sum(worth.values())
     if not total:
         return 0.0

@@ -7,6 +7,7 @@ any answer.
 
 from __future__ import annotations
 
+import difflib
 import re
 import secrets
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from ragchat.errors import CancelledError, RagchatError, UsageError
+from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.ingest.chunk import split
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session import citations
@@ -31,6 +32,7 @@ from ragchat.types import (
     ChatModel,
     ChunkDraft,
     Citation,
+    Document,
     Generation,
     GenerationFinished,
     Hit,
@@ -52,6 +54,8 @@ LONGEST = 320
 _MARKER = re.compile(r"[ \t]*\[\d{1,3}(?:\s*[,-]\s*\d{1,3})*\](?!\()")
 _MOST_CITED = 99
 """Numbers of more digits do not count as citations."""
+_NAMED = 5
+"""Documents that are named when a name may mean several."""
 _WINDOW = 4
 """Neighbouring passages that are cited together for a sentence that no single one supports."""
 
@@ -73,6 +77,28 @@ def from_knowledge_base(store: KnowledgeStore, document_id: int) -> WholeDocumen
         for hit in hits
     ]
     return WholeDocument(_name(file.path), tuple(own))
+
+
+def find_document(stores: Sequence[KnowledgeStore], name: str) -> tuple[KnowledgeStore, Document]:
+    """The indexed document that is meant by its path, its file name or a part of it that no other has. Raises NotFoundError."""
+    documents = [(store, one) for store in stores for one in store.documents() if one.state == "indexed"]
+    wanted = name.casefold()
+    for fits in (
+        lambda path: path == name,
+        lambda path: _name(path).casefold() == wanted,
+        lambda path: wanted in path.casefold(),
+    ):
+        found = [(store, one) for store, one in documents if fits(one.path)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(clean_line(one.path) for _, one in found[:_NAMED])
+            raise NotFoundError(
+                f"{clean_line(name)!r} may mean several documents: {names}.", "Type more of it."
+            )
+    near = difflib.get_close_matches(name, [_name(one.path) for _, one in documents], n=3, cutoff=0.4)
+    hint = f"Near it: {', '.join(map(clean_line, near))}." if near else "`ragchat kb status NAME` lists them."
+    raise NotFoundError(f"No document of this chat is called {clean_line(name)!r}.", hint)
 
 
 def from_file(file: Attachment) -> WholeDocument:
