@@ -26,6 +26,7 @@ _COMMANDS = {
         "Knowledge bases: add, sync, watch, search, list, status, settings, check, export and more.",
     ),
     "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
+    "finetune": ("ragchat.cli.finetune", "Train the model you chat with on your own data; makes an adapter."),
     "eval": ("ragchat.cli.eval", "Measure what serves you best: how passages are packed."),
     "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
     "config": ("ragchat.cli.config", "Settings: show, path, set, unset."),

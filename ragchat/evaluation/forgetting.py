@@ -17,6 +17,8 @@ import msgspec
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
 from ragchat.types import ChatModel, Message, Score
 
+REVISION = "1"
+"""Changes with the texts and questions below."""
 WORST_PERPLEXITY = 1.05
 """From this ratio of the perplexities with and without on, a person is warned."""
 WORST_ACCURACY_LOSS = 0.05

@@ -161,6 +161,8 @@ class Worker:
                 str(run_dir / trainer.BEST) if (run_dir / trainer.BEST).is_dir() else "",
                 time.monotonic() - began,
                 trainer.peak_rss_mib(),
+                result.held_out,
+                result.answers,
             )
         )
 

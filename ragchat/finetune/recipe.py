@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import msgspec
+
+from ragchat.errors import UsageError
 
 Mode = Literal["style", "task", "knowledge", "rag"]
 MODES: tuple[Mode, ...] = ("style", "task", "knowledge", "rag")
@@ -36,3 +39,66 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int = 1024
     max_steps: int = 0
     seed: int = 3407
+
+
+_DEFAULTS: dict[Mode, dict[str, Any]] = {
+    # Form needs little: attention alone, few epochs, and the held-out loss says when it is enough.
+    "style": {"lora_rank": 8, "target_modules": ATTENTION, "epochs": 3.0, "learning_rate": 2e-4},
+    "task": {"lora_rank": 16, "target_modules": EVERY_LINEAR, "epochs": 4.0, "learning_rate": 2e-4},
+    # Facts are learned by repetition, and facts that are held out cannot be learned, so nothing ends it early.
+    "knowledge": {
+        "lora_rank": 16,
+        "target_modules": EVERY_LINEAR,
+        "epochs": 10.0,
+        "learning_rate": 5e-4,
+        "patience": 0,
+        "measurements_per_epoch": 0.5,
+    },
+    "rag": {
+        "lora_rank": 16,
+        "target_modules": EVERY_LINEAR,
+        "epochs": 2.0,
+        "learning_rate": 2e-4,
+        "measurements_per_epoch": 2.0,
+    },
+}
+_REFERENCE = 135e6
+"""Parameters of the model on which the learning rates were tried; larger ones get less, by the fourth root."""
+
+
+def default_recipe(mode: Mode, n_params: int) -> Recipe:
+    """What is sensible for a mode and a model of this size."""
+    chosen = _DEFAULTS[mode]
+    scale = min(1.0, (_REFERENCE / max(n_params, 1)) ** 0.25)
+    rate = float(f"{chosen['learning_rate'] * scale:.2g}")
+    large = n_params > 1e9
+    return Recipe(
+        mode=mode,
+        lora_alpha=2 * chosen["lora_rank"],
+        batch_size=4 if mode == "rag" or large else 8,
+        **{**chosen, "learning_rate": rate},
+    )
+
+
+def changed(recipe: Recipe, **changes: Any) -> Recipe:
+    """With those that are not None. Another rank takes alpha along, unless that is given. Raises UsageError."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    if "lora_rank" in given and "lora_alpha" not in given:
+        given["lora_alpha"] = 2 * given["lora_rank"]
+    new = msgspec.structs.replace(recipe, **given)
+    for name in ("lora_rank", "lora_alpha", "batch_size", "epochs", "max_tokens", "learning_rate"):
+        if getattr(new, name) <= 0:
+            raise UsageError(f"{name} must be above 0.")
+    if not math.isfinite(new.learning_rate) or new.learning_rate > 0.01:
+        raise UsageError(
+            f"A learning rate of {new.learning_rate:g} destroys the model; 1e-5 to 1e-3 is usual."
+        )
+    if not 0 <= new.warmup < 1 or not 0 <= new.lora_dropout < 1:
+        raise UsageError("Warm-up and dropout are shares, from 0 to below 1.")
+    unknown = set(new.target_modules) - set(EVERY_LINEAR)
+    if unknown or not new.target_modules:
+        raise UsageError(
+            f"There is no module {', '.join(sorted(unknown)) or '(none given)'}.",
+            f"Those that can be trained: {', '.join(EVERY_LINEAR)}.",
+        )
+    return new

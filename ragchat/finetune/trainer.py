@@ -21,6 +21,8 @@ CHECKPOINT_EVERY_S = 45.0
 _IGNORED = -100
 _LARGEST_DIFFERENCE = 1e-3
 _PROGRESS = "progress.json"
+_ANSWERED = 8
+_ANSWER_TOKENS = 32
 BEST = "best"
 """Folder of a run that holds the adapter of the best step, as PEFT writes it."""
 
@@ -57,6 +59,8 @@ class Result:
     best_step: int
     best_loss: float
     step_s: float
+    held_out: list[tuple[int, float]]
+    answers: list[list[int]]
 
 
 def total_steps(recipe: Recipe, examples: int) -> int:
@@ -147,13 +151,40 @@ def train(
         callbacks=[keeper.callback()],
     )
     keeper.device = trainer.args.device
+    keeper.save_now = lambda: trainer._save_checkpoint(prepared.model, None)
     if found:
         keeper.progress = msgspec.convert(
             msgspec.json.decode((found[1] / _PROGRESS).read_bytes(), strict=False), Progress, strict=False
         )
     if not (found and keeper.progress.ended):
         trainer.train(resume_from_checkpoint=str(found[1] / f"checkpoint-{found[0]}") if found else None)
-    return keeper.result(trainer.state.global_step)
+    answers = [] if dry_steps else _answers(prepared.model, run_dir / BEST, samples.held_out)
+    return keeper.result(trainer.state.global_step, answers)
+
+
+def _answers(model: Any, best: Path, held_out: Sequence[wire.Sample]) -> list[list[int]]:
+    """What the best weights say to the first held-out prompts, to be compared with the exported adapter."""
+    import torch
+    from peft import load_peft_weights, set_peft_model_state_dict
+
+    if not best.is_dir():
+        return []
+    set_peft_model_state_dict(model, load_peft_weights(str(best), device="cpu"))
+    model.eval()
+    said = []
+    for sample in held_out[:_ANSWERED]:
+        prompt = torch.tensor([sample.tokens[: sample.answer_start]], device=model.device)
+        with torch.no_grad():
+            tokens = model.generate(
+                input_ids=prompt,
+                attention_mask=torch.ones_like(prompt),
+                do_sample=False,
+                max_new_tokens=_ANSWER_TOKENS,
+                eos_token_id=sample.tokens[-1],
+                pad_token_id=0,
+            )
+        said.append(tokens[0, prompt.shape[1] :].tolist())
+    return said
 
 
 class _Rows:
@@ -259,6 +290,7 @@ class _Keeper:
         self._measure_every = max(1, round(per_epoch / recipe.measurements_per_epoch))
         self.progress = Progress()
         self.device: Any = "cpu"
+        self.save_now: Callable[[], object] = lambda: None
         self.saved_at = time.monotonic()
         self._seen: tuple[Any, int] = (0.0, 0)
         self._began = time.monotonic()
@@ -322,6 +354,7 @@ class _Keeper:
         if last:
             self.progress.ended = "finished"
         if self._control.paused:
+            self.save_now()  # whoever pauses may switch the machine off
             self._say(wire.Paused(step))
             if self._control.wait_while_paused():
                 self._say(wire.Resumed(step))
@@ -334,13 +367,21 @@ class _Keeper:
             self._keep(step)
         control.should_save = late or bool(self.progress.ended)
 
-    def result(self, step: int) -> Result:
+    def result(self, step: int, answers: list[list[int]]) -> Result:
         """The end of the run."""
         times = sorted(self._times)
         # The first step warms up caches and threads.
         step_s = sorted(self._times[1:] or [0.0])[len(self._times[1:] or [0.0]) // 2] if times else 0.0
         progress = self.progress
-        return Result(progress.ended or "cancelled", step, progress.best_step, progress.best_loss, step_s)
+        return Result(
+            progress.ended or "cancelled",
+            step,
+            progress.best_step,
+            progress.best_loss,
+            step_s,
+            progress.held_out,
+            answers,
+        )
 
     def _measure(self, step: int) -> None:
         import torch

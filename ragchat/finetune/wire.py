@@ -99,7 +99,7 @@ class Stepped(Event, frozen=True):
 
 
 class Measured(Event, frozen=True):
-    """Mean loss per answer token of the held-out examples."""
+    """Mean loss per answer token of the held-out examples; `best`: none before was as low."""
 
     step: int
     loss: float
@@ -136,6 +136,9 @@ class Done(Event, frozen=True):
     adapter_dir: str
     seconds: float
     peak_rss_mib: int
+    held_out: list[tuple[int, float]]
+    answers: list[list[int]]
+    """What the trained weights say to the first held-out prompts, greedily, as tokens."""
 
 
 class Failed(Event, frozen=True):

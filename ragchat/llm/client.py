@@ -54,6 +54,7 @@ CANCEL_S = 5.0
 """How long a cancelled request may take to end before the process is ended."""
 _POLL_S = 0.05
 _ENCODED_AT_ONCE = 32
+_SCORED_AT_ONCE = 8
 _THREADS = {"GOMP_SPINCOUNT": "2000"}
 """Threads of llama.cpp wait for each other a moment, then sleep: on a busy machine those that spin on take the core that the
 others need (prefill 26 tokens/s against 135 on a busy machine); those that sleep at once lose a tenth on a quiet one."""
@@ -264,8 +265,9 @@ class InferenceClient:
     def score(self, samples: Sequence[TokenSample]) -> list[Score]:
         """How likely each answer is after its prompt, with the adapters that are on. Raises ModelError."""
         found: list[Score] = []
-        for sample in samples:
-            command = wire.ScoreAnswers(next(self._ids), ((sample.tokens, sample.answer_start),))
+        for first in range(0, len(samples), _SCORED_AT_ONCE):
+            some = tuple((s.tokens, s.answer_start) for s in samples[first : first + _SCORED_AT_ONCE])
+            command = wire.ScoreAnswers(next(self._ids), some)
             for reply in self._ask(command):
                 if isinstance(reply, wire.Scored):
                     found += [Score(*score) for score in reply.scores]

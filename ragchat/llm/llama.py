@@ -235,25 +235,42 @@ class Llama:
             raise LlamaError("adapter", str(error)) from error
         self._forget()
 
-    def score(self, tokens: Sequence[int], start: int) -> tuple[float, int, int]:
-        """(sum of -ln p of tokens[start:], how many they are, how many of them are the first choice). Raises LlamaError."""
-        rows = self._logits(tokens[:-1], range(start - 1, len(tokens) - 1))
-        nll, greedy = scoring.score(rows, tokens[start:])
-        return nll, len(tokens) - start, greedy
+    def score(self, samples: Sequence[tuple[Sequence[int], int]]) -> list[tuple[float, int, int]]:
+        """(sum of -ln p of the answer, its tokens, how many of them are the first choice) for each (tokens, where it starts).
+
+        What the prompt of a sample shares with the one before is not read again. Raises LlamaError.
+        """
+        self._forget()
+        scores: list[tuple[float, int, int]] = []
+        before: list[int] = []
+        try:
+            for tokens, start in samples:
+                shared = 0
+                for old, new in zip(before, tokens[: start - 1], strict=False):
+                    if old != new:
+                        break
+                    shared += 1
+                rows = self._logits(tokens[:-1], range(start - 1, len(tokens) - 1), kept=shared)
+                nll, greedy = scoring.score(rows, tokens[start:])
+                scores.append((nll, len(tokens) - start, greedy))
+                before = list(tokens[:-1])
+        finally:
+            self._forget()
+        return scores
 
     def last_logits(self, tokens: Sequence[int]) -> bytes:
         """float32 for each token of the vocabulary, after the last of `tokens`. Raises LlamaError."""
+        self._forget()
         [row] = self._logits(tokens, range(len(tokens) - 1, len(tokens)))
+        self._forget()
         return row.astype("<f4").tobytes()
 
-    def _logits(self, tokens: Sequence[int], wanted: range) -> Iterator[scoring.Floats]:
+    def _logits(self, tokens: Sequence[int], wanted: range, *, kept: int = 0) -> Iterator[scoring.Floats]:
         if len(tokens) > self.n_ctx:
             raise LlamaError("too_long", f"The text has {len(tokens)} tokens, the context {self.n_ctx}.")
-        self._forget()
+        n_batch = min(self._n_batch, self.n_ctx)
         try:
-            yield from scoring.logits(
-                self._context, self._vocab, tokens, wanted, n_batch=min(self._n_batch, self.n_ctx)
-            )
+            yield from scoring.logits(self._context, self._vocab, tokens, wanted, n_batch=n_batch, kept=kept)
         except RuntimeError as error:
             raise LlamaError("internal", str(error)) from error
 

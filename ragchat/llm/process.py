@@ -93,8 +93,7 @@ class Worker:
             case wire.Encode(id=request, chats=chats):
                 self.reply(wire.Encoded(request, tuple(self._encoded(request, turns) for turns in chats)))
             case wire.ScoreAnswers(id=request, samples=samples):
-                llama = self._loaded()
-                self.reply(wire.Scored(request, tuple(llama.score(*sample) for sample in samples)))
+                self.reply(wire.Scored(request, tuple(self._loaded().score(samples))))
             case wire.ReadLogits(id=request, tokens=tokens):
                 self.reply(wire.LogitsRead(request, self._loaded().last_logits(tokens)))
             case wire.Cancel():

@@ -13,18 +13,21 @@ Floats = npt.NDArray[np.float32]
 
 
 def logits(
-    context: Any, vocab: Any, tokens: Sequence[int], wanted: range, *, n_batch: int
+    context: Any, vocab: Any, tokens: Sequence[int], wanted: range, *, n_batch: int, kept: int = 0
 ) -> Iterator[Floats]:
-    """The logits (n_vocab,) after each of the positions `wanted`, in order; the KV cache is emptied before and after.
+    """The logits (n_vocab,) after each of the positions `wanted`, in order.
 
-    Raises RuntimeError when llama.cpp cannot decode them.
+    The first `kept` tokens are in the KV cache already, and none of them is wanted; what else is there is dropped. Raises
+    RuntimeError when llama.cpp cannot decode them.
     """
     memory = lib.llama_get_memory(context)
     n_vocab = lib.llama_vocab_n_tokens(vocab)
     batch = lib.llama_batch_init(n_batch, 0, 1)
-    lib.llama_memory_clear(memory, True)
+    if not kept or not lib.llama_memory_seq_rm(memory, 0, kept, -1):
+        lib.llama_memory_clear(memory, True)
+        kept = 0
     try:
-        for first in range(0, len(tokens), n_batch):
+        for first in range(kept, len(tokens), n_batch):
             piece = tokens[first : first + n_batch]
             batch.n_tokens = len(piece)
             for at, token in enumerate(piece):
@@ -40,7 +43,6 @@ def logits(
                     yield np.ctypeslib.as_array(row, shape=(n_vocab,)).copy()
     finally:
         lib.llama_batch_free(batch)
-        lib.llama_memory_clear(memory, True)
 
 
 def score(rows: Iterator[Floats], answer: Sequence[int]) -> tuple[float, int]:

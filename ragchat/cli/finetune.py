@@ -1,0 +1,298 @@
+"""`ragchat finetune NAME`: train the model you chat with on your own data, and make an adapter of it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragchat.cli import build
+from ragchat.cli.context import Context, data, interactive, note, pass_context
+from ragchat.errors import FinetuneError
+from ragchat.types import CancelToken
+
+if TYPE_CHECKING:
+    from ragchat.cli.finetune_screen import Board
+    from ragchat.finetune.client import TrainingRun
+    from ragchat.finetune.run import Job, Learned, Places
+    from ragchat.finetune.wire import Timed
+    from ragchat.types import ChatModel
+
+MODES = ("style", "task", "knowledge", "rag")
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--model", "model_name", default="", metavar="NAME", help="Model to train; the chat's if none is named."
+)
+@click.option(
+    "--chats", is_flag=True, help="Learn from answers that were rated good or corrected in your chats."
+)
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSONL, JSON or CSV; may be repeated.",
+)
+@click.option(
+    "--kb",
+    "knowledge_bases",
+    multiple=True,
+    metavar="NAME",
+    help="Learn from questions made of these documents (`ragchat pairs`).",
+)
+@click.option(
+    "--mode", type=click.Choice(MODES), default="task", show_default=True, help="What it is to learn."
+)
+@click.option(
+    "--held-out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Questions to measure with, instead of a part of the data.",
+)
+@click.option("--dry-run", is_flag=True, help="Only check, and time three steps.")
+@click.option("--rank", "lora_rank", type=int, metavar="N", help="Rank of the adapter.")
+@click.option("--alpha", "lora_alpha", type=int, metavar="N", help="Its scale; twice the rank if not given.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="MODULE",
+    help="Layers to train, such as q_proj; may be repeated.",
+)
+@click.option("--learning-rate", type=float, metavar="X")
+@click.option("--epochs", type=float, metavar="X", help="How often each example is seen.")
+@click.option("--batch-size", type=int, metavar="N")
+@click.option("--max-tokens", type=int, metavar="N", help="Longer examples are left out.")
+@click.option("--max-steps", type=int, metavar="N", help="Stop after so many steps.")
+@click.option(
+    "--patience", type=int, metavar="N", help="Measurements without a better one that end it; 0: never."
+)
+@click.option("--warmup", type=float, metavar="X", help="Share of the steps in which the rate rises.")
+@click.option("--dropout", "lora_dropout", type=float, metavar="X")
+@click.option("--weight-decay", type=float, metavar="X")
+@click.option("--seed", type=int, metavar="N")
+@click.option("--engine", type=click.Choice(["auto", "unsloth", "peft"]), default="auto", show_default=True)
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, metavar="N", help="0: all cores but one, or both of two."
+)
+@click.option(
+    "--nice",
+    type=click.IntRange(0, 19),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="How far it stands back for other programs.",
+)
+@click.option("--no-check", is_flag=True, help="Leave out what is measured before and after.")
+@click.option("--replace", "replacing", is_flag=True, help="Take the place of an adapter of this name.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
+@pass_context
+def finetune(
+    context: Context,
+    /,
+    name: str,
+    model_name: str,
+    chats: bool,
+    files: tuple[Path, ...],
+    knowledge_bases: tuple[str, ...],
+    mode: Any,
+    held_out: Path | None,
+    dry_run: bool,
+    targets: tuple[str, ...],
+    engine: str,
+    threads: int,
+    nice: int,
+    no_check: bool,
+    replacing: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Train an adapter called NAME for the model you chat with.
+
+    The data comes from --chats, --file and --kb, together. Modes: style (how to say things), task (what to do with an input),
+    knowledge (facts, as answers without documents), rag (to answer from passages, cited, and to refuse). What is held out
+    measures it; near-duplicates of your evaluation questions are left out.
+
+    Ctrl-C pauses and asks what to do. A run that was killed goes on where it stopped when the same command is given again.
+    """
+    from ragchat.cli.finetune_data import Wanted, gather
+    from ragchat.finetune.recipe import changed, default_recipe
+    from ragchat.finetune.run import Job, run
+    from ragchat.llm.gguf import read_metadata
+
+    context.paths.create()
+    library = build.library(context)
+    base = library.resolve(model_name or context.settings.model.name)
+    recipe = changed(
+        default_recipe(mode, read_metadata(base).n_params), target_modules=targets or None, **changes
+    )
+    job = Job(
+        name,
+        base,
+        recipe,
+        engine=engine,
+        threads=threads,
+        nice=nice,
+        replace=replacing,
+        check=not no_check,
+    )
+    wanted = Wanted(chats, files, knowledge_bases, held_out, mode)
+    with ExitStack() as stack:
+        from ragchat.cli.finetune_screen import Board
+
+        board = stack.enter_context(Board(live=interactive() and not as_json))
+        cancel = CancelToken()
+        steering = stack.enter_context(Steering(board, cancel))
+        with opened(context, base) as model:
+            board.stage("reading the data")
+            parts, rejected = gather(context, wanted, model, cancel)
+        ended: Learned | Timed | None = None
+        try:
+            for event in run(
+                job,
+                parts,
+                rejected,
+                lambda: opened(context, base),
+                build.adapters(context),
+                places(context),
+                cancel=cancel,
+                started=steering.take,
+                dry_steps=3 if dry_run else 0,
+            ):
+                ended = board.show(event) or ended
+        except FinetuneError:
+            if not steering.left:
+                raise
+            note("Left for later; the same command goes on from here.")
+            return
+    if as_json:
+        data(_json(job, ended), indent=2)
+    elif ended is not None:
+        for line in board.summary(ended):
+            click.echo(line)
+
+
+def places(context: Context) -> Places:
+    """Where runs, weights and adapters lie."""
+    from ragchat.finetune.run import Places
+
+    paths = context.paths
+    return Places(
+        paths.finetune_dir / "runs",
+        paths.weights_dir,
+        paths.adapters_dir,
+        paths.cache_dir / "abilities.json",
+        paths.finetune_log,
+    )
+
+
+@contextlib.contextmanager
+def opened(context: Context, base: Path) -> Iterator[ChatModel]:
+    """The base in an inference process of its own."""
+    model = build.model(context, str(base))
+    model.thinking = False
+    try:
+        yield model
+    finally:
+        model.close()
+
+
+class Steering:
+    """Ctrl-C while it trains: pause, ask, then go on, stop and keep the best, or leave it for later.
+
+    Before the training, or where nobody can be asked, Ctrl-C stops; what was learned by then is kept.
+    """
+
+    def __init__(self, board: Board, cancel: CancelToken) -> None:
+        self._board, self._cancel = board, cancel
+        self._run: TrainingRun | None = None
+        self._pressed = threading.Event()
+        self._over = threading.Event()
+        self.left = False
+        """The person wants to go on another time."""
+
+    def __enter__(self) -> Steering:
+        self._before = signal.signal(signal.SIGINT, lambda *_: self._press())
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        signal.signal(signal.SIGINT, self._before)
+
+    def take(self, run: TrainingRun) -> None:
+        """This process is steered from now on."""
+        self._run = run
+
+    def _press(self) -> None:
+        if self._run is None:
+            self._cancel.cancel()
+        elif self._pressed.is_set():
+            self._leave(self._run)
+        self._pressed.set()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            if not self._pressed.is_set() or self._run is None:
+                continue
+            if self._board.live:
+                self._run.pause()
+                self._ask(self._run)
+            else:
+                self._run.cancel()
+                return
+            self._pressed.clear()
+
+    def _ask(self, run: TrainingRun) -> None:
+        said = self._board.ask(
+            "Pausing after this step. Enter goes on, s stops and keeps the best so far, l leaves it for later: "
+        )
+        match said.strip().casefold()[:1]:
+            case "s":
+                run.cancel()
+            case "l":
+                self._leave(run)
+            case _:
+                run.resume()
+
+    def _leave(self, run: TrainingRun) -> None:
+        self.left = True
+        self._over.set()
+        run.close()
+
+
+def _json(job: Job, ended: Any) -> dict[str, Any]:
+    from ragchat.finetune.run import Learned
+    from ragchat.finetune.wire import Timed
+
+    if isinstance(ended, Timed):
+        return {
+            "seconds_per_step": round(ended.step_s, 3),
+            "steps": ended.total_steps,
+            "seconds": round(ended.step_s * ended.total_steps),
+            "peak_memory_mib": ended.peak_rss_mib,
+            "trainable_parameters": ended.trainable_params,
+            "engine": ended.engine,
+        }
+    if isinstance(ended, Learned):
+        return {
+            "adapter": job.name,
+            "folder": str(ended.folder),
+            "recall_before": round(ended.before.share, 4),
+            "recall_after": round(ended.after.share, 4),
+            "checks": ended.manifest.checks,
+            "data": ended.manifest.data,
+            "warnings": list(ended.warnings),
+            "seconds": round(ended.seconds),
+        }
+    return {}
