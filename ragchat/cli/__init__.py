@@ -27,6 +27,10 @@ _COMMANDS = {
     ),
     "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
     "finetune": ("ragchat.cli.finetune", "Train the model you chat with on your own data; makes an adapter."),
+    "pairs": (
+        "ragchat.cli.pairs",
+        "Questions made from documents, to learn from: draft, review, list, export.",
+    ),
     "eval": ("ragchat.cli.eval", "Measure what serves you best: how passages are packed."),
     "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
     "config": ("ragchat.cli.config", "Settings: show, path, set, unset."),

@@ -14,6 +14,16 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'git diff | ragchat ask "What does this change?" - --no-rag',
         'ragchat ask "Who signed it?" --strict --json',
     ),
+    "finetune": (
+        "ragchat finetune mine --chats --mode style",
+        "ragchat finetune parts --file parts.jsonl --mode knowledge --dry-run",
+        "ragchat finetune work --kb work --mode rag",
+    ),
+    "pairs": ("ragchat pairs draft work", "ragchat pairs review work"),
+    "pairs draft": ("ragchat pairs draft work --most 200",),
+    "pairs export": ("ragchat pairs export work --output work.jsonl",),
+    "pairs list": ("ragchat pairs list work --all",),
+    "pairs review": ("ragchat pairs review work",),
     "kb": (
         "ragchat kb add work ~/notes ~/contracts",
         "ragchat kb status work",

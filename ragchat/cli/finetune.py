@@ -80,6 +80,12 @@ MODES = ("style", "task", "knowledge", "rag")
 @click.option("--warmup", type=float, metavar="X", help="Share of the steps in which the rate rises.")
 @click.option("--dropout", "lora_dropout", type=float, metavar="X")
 @click.option("--weight-decay", type=float, metavar="X")
+@click.option(
+    "--rehearsal",
+    type=click.FloatRange(0),
+    metavar="X",
+    help="Weight of holding on to what the model could before; 0 leaves it out.",
+)
 @click.option("--seed", type=int, metavar="N")
 @click.option("--engine", type=click.Choice(["auto", "unsloth", "peft"]), default="auto", show_default=True)
 @click.option(
@@ -192,6 +198,7 @@ def places(context: Context) -> Places:
         paths.weights_dir,
         paths.adapters_dir,
         paths.cache_dir / "abilities.json",
+        paths.cache_dir / "rehearsal",
         paths.finetune_log,
     )
 

@@ -18,7 +18,7 @@ import msgspec
 
 from ragchat.errors import CancelledError, FinetuneError, StorageError, UsageError
 from ragchat.evaluation import forgetting
-from ragchat.finetune import budget, parity, recall, wire
+from ragchat.finetune import budget, parity, recall, rehearsal, wire
 from ragchat.finetune.client import TrainingRun
 from ragchat.finetune.examples import Example, Rejected
 from ragchat.finetune.recipe import Recipe
@@ -57,6 +57,7 @@ class Places:
     weights: Path
     adapters: Path
     abilities: Path
+    rehearsal: Path
     log: Path
 
 
@@ -138,7 +139,11 @@ def run(
         for _ in model.load(cancel):
             pass
         yield Stage("tokens of the examples")
-        samples, too_long = _encoded(model, training, held_out, job.recipe.max_tokens)
+        general: list[tuple[Message, ...]] = []
+        if job.recipe.rehearsal:
+            yield Stage("what the model says to general questions")
+            general = rehearsal.chats(model, sha256, places.rehearsal, cancel=cancel)
+        samples, too_long = _encoded(model, training, held_out, general, job.recipe.max_tokens)
         data = _counts(parts, rejected, too_long)
         yield DataReady(parts, tuple(rejected), too_long, data)
         if not samples.training:
@@ -286,7 +291,11 @@ def _check_free(job: Job, library: AdapterLibrary) -> None:
 
 
 def _encoded(
-    model: ChatModel, training: Sequence[Example], held_out: Sequence[Example], longest: int
+    model: ChatModel,
+    training: Sequence[Example],
+    held_out: Sequence[Example],
+    general: Sequence[tuple[Message, ...]],
+    longest: int,
 ) -> tuple[wire.Samples, int]:
     def tokens(examples: Sequence[Example]) -> list[TokenSample]:
         return model.encode([example.messages for example in examples])
@@ -295,7 +304,7 @@ def _encoded(
         return [wire.Sample(list(s.tokens), s.answer_start) for s in samples if len(s.tokens) <= longest]
 
     learned, kept_back = tokens(training), tokens(held_out)
-    samples = wire.Samples(fitting(learned), fitting(kept_back))
+    samples = wire.Samples(fitting(learned), fitting(kept_back), fitting(model.encode(general)))
     return samples, len(learned) - len(samples.training)
 
 

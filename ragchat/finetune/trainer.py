@@ -117,6 +117,7 @@ def train(
         average_tokens_across_devices=False,
     )
     loss = _Loss(prepared.model)
+    hold = _Rehearsal(prepared.model, loss, samples.rehearsal, recipe)
     keeper = _Keeper(prepared, recipe, samples, run_dir, loss, control, say, steps, dry=bool(dry_steps))
 
     class AnswerTrainer(Trainer):  # type: ignore[misc]
@@ -129,6 +130,7 @@ def train(
         ) -> Any:
             value = loss(inputs)
             keeper.saw(value, inputs)
+            value = value + hold(self.state.global_step)
             return (value, None) if return_outputs else value
 
         def _get_output_dir(self, trial: Any) -> str:
@@ -241,6 +243,11 @@ class _Loss:
     def _gathered(self, inputs: dict[str, Any]) -> Any:
         from torch.nn import functional
 
+        logits, labels = self.logits(inputs)
+        return functional.cross_entropy(logits, labels)
+
+    def logits(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """(logits before each answer token (tokens, n_vocab), these tokens)."""
         whole = self._model.get_base_model()
         hidden = whole.get_decoder()(
             input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False
@@ -250,7 +257,7 @@ class _Loss:
         logits = whole.get_output_embeddings()(hidden[:, :-1][wanted]).float()
         if cap := getattr(whole.config, "final_logit_softcapping", None):
             logits = (logits / cap).tanh() * cap
-        return functional.cross_entropy(logits, labels[wanted])
+        return logits, labels[wanted]
 
     def _is_exact(self, inputs: dict[str, Any]) -> bool:
         import torch
@@ -265,6 +272,36 @@ class _Loss:
             return False
         finally:
             self._model.train(training)
+
+
+class _Rehearsal:
+    """Keeps the tuned model near its base where nothing new is to be learned: the Kullback-Leibler divergence of what both expect
+    next, over the base's own answers to general questions (after Li and Hoiem, Learning without Forgetting, 2016).
+    """
+
+    def __init__(self, model: Any, loss: _Loss, samples: Sequence[wire.Sample], recipe: Recipe) -> None:
+        self._model, self._loss, self._samples = model, loss, samples
+        self._weight, self._batch, self._seed = recipe.rehearsal, recipe.rehearsal_batch, recipe.seed
+
+    def __call__(self, step: int) -> Any:
+        """The weighted divergence on the batch of this step, which is the same after a resume."""
+        if not self._weight or not self._samples or not self._loss.gathers:
+            return 0.0
+        import random
+
+        import torch
+        from torch.nn import functional
+
+        chosen = random.Random(self._seed * 1_000_003 + step).sample(
+            range(len(self._samples)), min(self._batch, len(self._samples))
+        )
+        rows = _Rows([self._samples[n] for n in chosen])
+        device = next(self._model.parameters()).device
+        inputs = {k: v.to(device) for k, v in _collate([rows[n] for n in range(len(rows))]).items()}
+        with torch.no_grad(), self._model.disable_adapter():
+            wanted = functional.log_softmax(self._loss.logits(inputs)[0], dim=-1)
+        found = functional.log_softmax(self._loss.logits(inputs)[0], dim=-1)
+        return self._weight * functional.kl_div(found, wanted, log_target=True, reduction="batchmean")
 
 
 class _Keeper:

@@ -39,8 +39,11 @@ class Train(Command, frozen=True):
 
 
 class Samples(msgspec.Struct, frozen=True):
+    """`rehearsal` is what the base says to general questions; the training holds on to how it says it."""
+
     training: list[Sample]
     held_out: list[Sample]
+    rehearsal: list[Sample] = []
 
 
 class Pause(Command, frozen=True):

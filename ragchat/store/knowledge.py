@@ -518,6 +518,10 @@ class KnowledgeStore:
             for rank, (chunk_id, score) in enumerate((pair for pair in scored if pair[0] in rows), 1)
         ]
 
+    def chunks_of(self, document_id: int) -> list[Hit]:
+        """All chunks of a document in their order, as if each had been found."""
+        return self.hits([(chunk_id, 1.0) for chunk_id in self._chunk_ids(document_id)])
+
     def _hit(self, rank: int, score: float, row: sqlite3.Row) -> Hit:
         return Hit(
             rank=rank,
