@@ -21,6 +21,7 @@ from ragchat import config
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
 from ragchat.ingest.forget import forget
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
+from ragchat.llm.adapters import InstalledAdapter
 from ragchat.paths import TEMPLATES
 from ragchat.retrieval import index
 from ragchat.session.attachment import Attachment, names_of, read, stored_question
@@ -232,6 +233,10 @@ class ActorModel:
         self._delay_s = delay_s
 
         self.thinking = False
+        self.adapters = ""
+
+    def set_adapters(self, adapters: str) -> None:
+        self.adapters = adapters
 
     def select(self, name_or_path: str) -> None:
         self.selected, self._info = name_or_path, None
@@ -290,6 +295,7 @@ class Stage:
     folder: Path
     pulls: list[str] = field(default_factory=list)
     choices: list[ModelChoice] = field(default_factory=list)
+    adapters: list[InstalledAdapter] = field(default_factory=list)
     pull_gate: threading.Event = field(default_factory=threading.Event)
     sync_gate: threading.Event = field(default_factory=threading.Event)
     read_gate: threading.Event = field(default_factory=threading.Event)
@@ -414,6 +420,7 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         read_attachment=read_attachment,
         models=lambda: stage.choices,
         pull_model=pull,
+        adapters=lambda: list(stage.adapters),
         templates=lambda: load_templates(folder / "templates", TEMPLATES),
         settings=lambda: list(config.describe(folder / "settings.toml", {})),
         set_setting=lambda key, text: config.set_value(folder / "settings.toml", key, text),

@@ -27,6 +27,7 @@ _COMMANDS = {
     ),
     "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
     "finetune": ("ragchat.cli.finetune", "Train the model you chat with on your own data; makes an adapter."),
+    "adapter": ("ragchat.cli.adapter", "Adapters: list, info, export, import, check, remove."),
     "pairs": (
         "ragchat.cli.pairs",
         "Questions made from documents, to learn from: draft, review, list, export.",

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ FIRST_BYTE_S = 5.0
 )
 @click.option("--kb", "names", multiple=True, metavar="NAME", help="Knowledge base to ask; may be repeated.")
 @click.option("--model", "model_name", default="", metavar="NAME", help="Model to ask, by name or path.")
+@click.option("--adapter", default="", metavar="NAME[:SCALE]", help="Adapter to switch on; several: a+b:0.5.")
 @click.option(
     "--strict",
     is_flag=True,
@@ -81,6 +82,7 @@ def ask(
     attached: tuple[Path, ...],
     names: tuple[str, ...],
     model_name: str,
+    adapter: str,
     strict: bool | None,
     no_rag: bool,
     k: int | None,
@@ -107,7 +109,9 @@ def ask(
     sampled = build.override(
         build.sampling(context), temperature=temperature, seed=seed, max_tokens=max_tokens
     )
-    options = build.ask_options(context, k=k or 0, strict=strict, sampled=sampled)
+    options = replace(
+        build.ask_options(context, k=k or 0, strict=strict, sampled=sampled), adapter=adapter.strip()
+    )
     if options.strict and not (chosen or no_rag or attached):
         raise NothingFoundError(
             "There are no documents to answer from.", "`ragchat kb add NAME FOLDER` indexes them."
@@ -171,6 +175,7 @@ def ask(
 class _Answer:
     question: str
     model: str
+    adapter: str
     knowledge_bases: tuple[str, ...]
     query: QueryUsed
     finished: AnswerFinished
@@ -183,7 +188,7 @@ class _Answer:
             "answer": done.text,
             "finish_reason": done.finish_reason,
             "model": self.model,
-            "adapter": None,
+            "adapter": self.adapter or None,
             "knowledge_bases": list(self.knowledge_bases),
             "query": " ".join([self.query.query, *self.query.topic]),
             "citations": [
@@ -246,7 +251,7 @@ def _run(
                     finished = event
     assert used
     assert finished
-    return _Answer(question, model.selected, names, used, finished)
+    return _Answer(question, model.selected, session.options.adapter, names, used, finished)
 
 
 class _Progress:

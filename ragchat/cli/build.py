@@ -129,6 +129,7 @@ def chat_options(context: Context, chosen: ChatOptions) -> AskOptions:
         strict=base.strict if chosen.strict is None else chosen.strict,
         thinking=base.thinking if chosen.thinking is None else chosen.thinking,
         instructions=base.instructions if chosen.system_prompt is None else chosen.system_prompt,
+        adapter=chosen.adapter,
     )
 
 

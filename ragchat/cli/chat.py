@@ -24,6 +24,7 @@ from ragchat.types import CancelToken, ChatOptions, KnowledgeBaseStatus
 if TYPE_CHECKING:
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
+    from ragchat.llm.adapters import InstalledAdapter
     from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession
     from ragchat.session.templates import Template, WrongFile
@@ -149,6 +150,10 @@ def make_services(context: Context, model_name: str) -> Services:
         pulled = build.pull(context, name, lambda p: progress(p.done, p.total, p.rate, p.eta_s), cancel)
         return pulled.path
 
+    def fitting_adapters() -> list[InstalledAdapter]:
+        name = model.selected
+        return list(build.adapters(context).fitting(build.library(context).resolve(name))) if name else []
+
     return Services(
         model=model,
         open_chats=open_chats,
@@ -167,6 +172,7 @@ def make_services(context: Context, model_name: str) -> Services:
         read_attachment=read_attachment,
         models=lambda: _choices(context),
         pull_model=pull_model,
+        adapters=fitting_adapters,
         templates=templates,
         templates_dir=paths.templates_dir,
         settings=read_settings,

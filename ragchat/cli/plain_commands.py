@@ -48,6 +48,7 @@ class Commands:
             "search": settings.search,
             "attach": settings.attach,
             "model": settings.model,
+            "adapter": settings.adapter,
             "kb": settings.knowledge,
             "system": settings.system,
             "set": settings.set,
@@ -97,6 +98,8 @@ class Commands:
                 return paths_from(begun)
             case "model":
                 return self._settings.model_names()
+            case "adapter":
+                return self._settings.adapter_names()
             case "knowledge base":
                 return [status.name for status in self._services.knowledge_bases()]
             case "preset":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ragchat.session.slash import Typed
 
 _HITS = 5
+_NO_ADAPTER = "No adapter was trained for this model; `ragchat finetune` makes one."
 
 
 class PlainSettings:
@@ -78,6 +79,19 @@ class PlainSettings:
             model.select(typed.argument)
             self._chat.change_options(model=typed.argument)
         self._console.note(f"This chat is answered by {clean_line(typed.argument)}.")
+
+    def adapter_names(self) -> Sequence[str]:
+        return [adapter.name for adapter in self._services.adapters()]
+
+    def adapter(self, typed: Typed) -> None:
+        names = self.adapter_names()
+        if typed.words:
+            self._chat.change_options(adapter=slash.adapters(typed, names))
+        else:
+            for name in names:
+                self._console.say(clean_line(name))
+        on = self._chat.options.adapter
+        self._console.note(f"Adapters that are on: {on or 'none'}." if names or on else _NO_ADAPTER)
 
     def knowledge(self, typed: Typed) -> None:
         known = {status.name: status for status in self._services.knowledge_bases()}

@@ -33,6 +33,7 @@ from ragchat.types import (
     Generation,
     GenerationFinished,
     Hit,
+    LoadProgress,
     Message,
     PrefillProgress,
     ReasoningDelta,
@@ -56,7 +57,8 @@ LONGEST_TITLE = 60
 class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
-    `min_match` is the least share of the question's weight that a passage must hold to count as relevant.
+    `min_match` is the least share of the question's weight that a passage must hold to count as relevant. `adapter` is what is
+    switched on, as `AdapterScale` writes it.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -67,6 +69,7 @@ class AskOptions:
     strict: bool = False
     thinking: bool = False
     instructions: str = ""
+    adapter: str = ""
     packings: Mapping[str, packing.Packing] = field(default_factory=dict)
 
 
@@ -204,10 +207,17 @@ class ChatSession:
         asked = _Asked.of(question, attachment, files, pinned)
         earlier = self._earlier(conversation_id, parent_id) if conversation_id else []
         used, found = self._retrieve(asked, [m.content for m in earlier if m.role == "user"])
-        for _ in self._model.load(cancel):
+        for _ in self._load(cancel):
             pass
         packed = self._pack(asked, earlier, found)
         return Preview(used, found, packed, self._model.render_prompt(packed.messages))
+
+    def _load(self, cancel: CancelToken, adapter: str | None = None) -> Iterator[LoadProgress]:
+        """The model, with the adapters of the options or these."""
+        yield from self._model.load(cancel)
+        wanted = self._options.adapter if adapter is None else adapter
+        if self._model.adapters != wanted:
+            self._model.set_adapters(wanted)
 
     def _earlier(self, conversation_id: int, parent_id: int | None) -> list[StoredMessage]:
         if not self._chats:
@@ -250,7 +260,7 @@ class ChatSession:
             yield record.finish("stop", (), Timings(retrieval_s=found.retrieval_s), 0, from_documents=False)
             return
         loading = time.perf_counter()
-        yield from self._model.load(cancel)
+        yield from self._load(cancel)
         loaded = time.perf_counter() - loading
         packed = self._pack(asked, earlier, found)
         generation = self._generation(used, packed, found)
@@ -276,10 +286,11 @@ class ChatSession:
         offered = self._chats.citations(answer_id)
         goes_on = generation.prompt[-1].role == "assistant"
         yield QueryUsed(generation.query, (), generation.knowledge_bases)
-        yield from self._model.load(cancel)
+        # An answer that goes on does so as it was begun.
+        yield from self._load(cancel, generation.adapter if goes_on else None)
         started = time.perf_counter()
         if not goes_on:
-            generation = replace(generation, sampling=self._seeded())
+            generation = replace(generation, sampling=self._seeded(), adapter=self._options.adapter)
             record.plan(generation, offered)
         tokens = self._model.count_prompt(generation.prompt)
         info = self._model.info
@@ -400,7 +411,7 @@ class ChatSession:
         return Generation(
             model=info.name,
             model_path=info.path,
-            adapter="",
+            adapter=self._options.adapter,
             knowledge_bases=self._names,
             query=" ".join([used.query, *(f"({term})" for term in used.topic)]),
             prompt=packed.messages,

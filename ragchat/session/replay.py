@@ -5,6 +5,7 @@ Nothing is searched and nothing is stored. Which model is loaded is the caller's
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from ragchat.errors import UsageError
+from ragchat.errors import AdapterError, NotFoundError, RagchatError, UsageError
 from ragchat.session import citations
 from ragchat.session.chat import NO_ROOM, NOT_FROM_DOCUMENTS
 from ragchat.store.chats import ChatStore
@@ -111,15 +112,19 @@ def replay(model: ChatModel, record: Recorded, *, cancel: CancelToken) -> Iterat
     """Make the answer again with the model that is selected; the last event is a Replayed. Raises RagchatError."""
     answer, generation = record.answer, record.generation
     before, model.thinking = model.thinking, bool(answer.reasoning)
+    adapters = model.adapters
     try:
         yield from model.load(cancel)
+        with contextlib.suppress(NotFoundError, AdapterError):  # then `what_differs` says so
+            if model.adapters != generation.adapter:
+                model.set_adapters(generation.adapter)
         info = model.info
         assert info
         said: list[str] = []
         for event in model.generate(generation.prompt, generation.sampling, cancel=cancel):
             match event:
                 case GenerationFinished():
-                    yield _finished(record, info, "".join(said), event)
+                    yield _finished(record, info, "".join(said), event, model.adapters)
                 case TextDelta(text=text):
                     said.append(text)
                     yield event
@@ -127,14 +132,19 @@ def replay(model: ChatModel, record: Recorded, *, cancel: CancelToken) -> Iterat
                     yield event
     finally:
         model.thinking = before
+        if model.adapters != adapters:
+            with contextlib.suppress(RagchatError):
+                model.set_adapters(adapters)
 
 
-def _finished(record: Recorded, info: ModelInfo, said: str, event: GenerationFinished) -> Replayed:
+def _finished(
+    record: Recorded, info: ModelInfo, said: str, event: GenerationFinished, adapters: str
+) -> Replayed:
     text, old = said, record.own_words
     if record.citations or record.generation.knowledge_bases:
         text, _ = citations.bind(said, record.citations)
     verdict = _verdict(record, text, event.finish_reason)
-    reasons = [*_cuts(record, verdict, event), *what_differs(record, info)]
+    reasons = [*_cuts(record, verdict, event), *what_differs(record, info, adapters)]
     if verdict == "different" and not reasons:
         reasons.append(UNRECORDED)
     return Replayed(text, old, verdict, tuple(reasons), info.name, event.seed, event.finish_reason)
@@ -165,7 +175,7 @@ def _cuts(record: Recorded, verdict: Verdict, event: GenerationFinished) -> Iter
         yield "The old answer was continued after it had been cut; only its first part can be made again."
 
 
-def what_differs(record: Recorded, info: ModelInfo) -> tuple[str, ...]:
+def what_differs(record: Recorded, info: ModelInfo, adapters: str = "") -> tuple[str, ...]:
     """What is not as it was when the answer was written, as sentences; empty: nothing that is recorded."""
     generation, said = record.generation, []
     if generation.model != info.name:
@@ -174,14 +184,20 @@ def what_differs(record: Recorded, info: ModelInfo) -> tuple[str, ...]:
         said.append(f"The model file lies elsewhere now ({info.path}), and may be another one.")
     elif _written_since(info.path, record.answer.created_at):
         said.append("The model file was written after the old answer, so it may be another one.")
-    if generation.adapter:
-        said.append(f"The old answer was written with the adapter {generation.adapter}, this one without.")
+    if generation.adapter != adapters:
+        said.append(
+            f"The old answer was written with {_adapter(generation.adapter)}, this one with {_adapter(adapters)}."
+        )
     endless = (
         generation.sampling.max_tokens == 0 or record.answer.reasoning
     )  # only these end where the context does
     if endless and generation.n_ctx and generation.n_ctx != info.n_ctx:
         said.append(f"The context holds {info.n_ctx} tokens now; it held {generation.n_ctx}.")
     return tuple(said)
+
+
+def _adapter(adapters: str) -> str:
+    return f"the adapter {adapters}" if adapters else "no adapter"
 
 
 def _written_since(path: str, at: str) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ragchat.errors import UsageError
-from ragchat.types import ChatOptions
+from ragchat.types import AdapterScale, ChatOptions
 
 # fmt: off
 Kind = Literal[
-    "none", "text", "path", "model", "knowledge base", "preset", "template", "tag", "chat", "theme", "option"
+    "none", "text", "path", "model", "knowledge base", "preset", "template", "tag", "chat", "theme", "option", "adapter"
 ]
 # fmt: on
 """What an argument names, and so what completes it; "none": the command takes no argument, "text": anything."""
@@ -58,6 +58,14 @@ COMMANDS = (
     Command("search", "Search the documents, without a model", "WORDS", "text"),
     Command("attach", "Ask about a file in the next question only", "FILE", "path", aliases=("file",)),
     Command("model", "Choose the model of this chat", "[NAME]", "model"),
+    Command(
+        "adapter",
+        "Switch adapters of this chat on, at a scale if one is named; `off` for none",
+        "[NAME[:SCALE] …|off]",
+        "adapter",
+        aliases=("adapters",),
+        choices=("off",),
+    ),
     Command(
         "kb",
         "Choose the documents that this chat asks",
@@ -262,7 +270,7 @@ def _takes_words(command: Command, argument: str) -> bool:
     """Whether the argument is several words, each completed by itself."""
     if command.name == "preset":
         return " " in argument
-    return command.name in ("kb", "tag", "set")
+    return command.name in ("kb", "tag", "set", "adapter")
 
 
 def _goes_on(command: Command, before: Sequence[str]) -> bool:
@@ -318,3 +326,19 @@ def _number(name: str, value: str) -> float:
         whole = "a whole number" if kind is int else "a number"
         raise UsageError(f"{name} wants {whole} from {least:g} to {most:g}, not {value!r}.")
     return number
+
+
+def adapters(typed: Typed, known: Sequence[str]) -> str:
+    """What `/adapter` asks for, as `AdapterScale` writes it. Raises UsageError."""
+    if typed.words == ["off"]:
+        return ""
+    try:
+        wanted = AdapterScale.parse("+".join(typed.words))
+    except ValueError:
+        raise UsageError(
+            f"{typed.argument!r} says no scale.", "Write /adapter facts or /adapter facts:0.5."
+        ) from None
+    if unknown := [each.name for each in wanted if each.name not in known]:
+        there = ", ".join(known) or "none; `ragchat finetune` makes one"
+        raise UsageError(f"No adapter called {unknown[0]!r} fits this model.", f"There are: {there}.")
+    return AdapterScale.join(wanted)

@@ -160,6 +160,8 @@ class _Summary:
 
     def work(self) -> Iterator[SessionEvent | SummaryProgress]:
         yield from self._model.load(self._cancel)
+        if self._model.adapters != self._options.adapter:
+            self._model.set_adapters(self._options.adapter)
         self._started = time.perf_counter()
         thinking, self._model.thinking = self._model.thinking, False
         try:
@@ -212,7 +214,7 @@ class _Summary:
         self._generation = Generation(
             model=info.name,
             model_path=info.path,
-            adapter="",
+            adapter=self._options.adapter,
             knowledge_bases=tuple(dict.fromkeys(h.knowledge_base for h in self._hits if h.knowledge_base)),
             query="",
             prompt=messages,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from ragchat.config import Setting
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
+    from ragchat.llm.adapters import InstalledAdapter
     from ragchat.session.attachment import Attachment
     from ragchat.session.chat import AskOptions, ChatSession
     from ragchat.session.templates import Template, WrongFile
@@ -85,6 +86,8 @@ class Services:
     models: Callable[[], list[ModelChoice]]
     pull_model: Callable[[str, Callable[[int, int, float, float | None], None], CancelToken], Path]
     """Fetch a model; the callback gets bytes done, bytes in all, bytes per second, seconds left."""
+    adapters: Callable[[], list[InstalledAdapter]]
+    """Those that were trained on the file of the chosen model, and can be used."""
     templates: Callable[[], tuple[list[Template], list[WrongFile]]]
     """Prompt templates by name, and the person's files that are none."""
     settings: Callable[[], list[Setting]]

@@ -36,6 +36,7 @@ class SlashCommands:
     def __init__(self, screen: ChatScreen, services: Services) -> None:
         self._screen, self._services = screen, services
         self.models: Sequence[str] = ()
+        self.adapters: Sequence[str] = ()
         self.presets: dict[str, ChatOptions] = {}
         self.tags: Sequence[str] = ()
         self.templates: Sequence[str] = ()
@@ -46,6 +47,8 @@ class SlashCommands:
         match kind:
             case "model":
                 return self.models
+            case "adapter":
+                return self.adapters
             case "knowledge base":
                 return screen.knowledge_names
             case "preset":
@@ -96,6 +99,8 @@ class SlashCommands:
                 windows.search(argument)
             case "model":
                 self._model(argument)
+            case "adapter":
+                self._adapter(typed)
             case "kb":
                 self._knowledge(typed)
             case "system":
@@ -221,6 +226,12 @@ class SlashCommands:
             raise RagchatError(f"No model called {argument!r} is installed.", "F2 shows those there are.")
         self._options(model="" if argument == "default" else argument)
         self._say(f"This chat is answered by {argument}.")
+
+    def _adapter(self, typed: Typed) -> None:
+        if not typed.words:
+            self._screen.action_adapters()
+            return
+        self._screen.use_adapters(slash.adapters(typed, self.adapters))
 
     def _knowledge(self, typed: Typed) -> None:
         if not typed.words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -37,6 +38,7 @@ from ragchat.tui.widgets.tabs import OpenChat, TabStrip
 from ragchat.tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
+    from ragchat.llm.adapters import InstalledAdapter
     from ragchat.store.chats import ChatStore
     from ragchat.tui.screens.search import SearchScreen
     from ragchat.tui.services import Services
@@ -128,6 +130,15 @@ class ChatScreen(Screen[None]):
             tooltip="Attach a file to the next question",
         ),
         Binding("f7", "find_chats", "Search all chats", id="chat.find_chats", priority=True, show=False),
+        Binding("alt+a", "adapters", "Adapters", id="chat.adapters", priority=True, show=False),
+        Binding(
+            "alt+l",
+            "toggle_adapters",
+            "Adapters off and on again",
+            id="chat.toggle_adapters",
+            priority=True,
+            show=False,
+        ),
         Binding("f8", "chat_options", "This chat's settings", id="chat.options", priority=True, show=False),
         Binding("alt+p", "next_prompt", "The exact prompt", id="chat.prompt", priority=True, show=False),
         Binding("alt+c", "compare", "Compare two settings", id="chat.compare", priority=True, show=False),
@@ -166,6 +177,7 @@ class ChatScreen(Screen[None]):
         self._over = ""
         self._deleted: list[int] = []
         self.open_chats = OpenChats()
+        self._adapters_before = ""
         self._changing = threading.Lock()
         self._default_knowledge: tuple[str, ...] = ()
         self._knowledge_names: list[str] | None = None
@@ -604,6 +616,7 @@ class ChatScreen(Screen[None]):
             models = [choice.name for choice in self._services.models() if choice.installed]
             templates = [template.name for template in self._services.templates()[0]]
             self._slash.models, self._slash.templates = models, templates
+            self._slash.adapters = [adapter.name for adapter in self._services.adapters()]
 
         tasks.reporting(self._services, "listing models", self.post_message, names)
 
@@ -618,7 +631,9 @@ class ChatScreen(Screen[None]):
         self.query_one(StatusBar).watching = bool(names)
 
     def _show_knowledge(self) -> None:
-        self.query_one(StatusBar).knowledge = ", ".join(self.asked_knowledge) or "no documents"
+        bar = self.query_one(StatusBar)
+        bar.knowledge = ", ".join(self.asked_knowledge) or "no documents"
+        bar.adapters = self.pane.options.adapter
 
     def action_choose_knowledge(self) -> None:
         if self.app.screen is not self:
@@ -698,6 +713,52 @@ class ChatScreen(Screen[None]):
         if names is None:
             return
         self.set_options(replace(self.pane.options, knowledge_bases=names, preset=""))
+
+    # --- adapters -----------------------------------------------------------------------------------
+
+    def action_adapters(self) -> None:
+        """Choose which adapters are on in this chat."""
+        from ragchat.tui.screens.adapters import EMPTY, AdaptersScreen
+
+        def show(adapters: list[InstalledAdapter]) -> None:
+            if not adapters:
+                self.notify(EMPTY, timeout=8, markup=False)
+            elif self.windows.free:
+                window = AdaptersScreen(adapters, self.pane.options.adapter)
+                self.app.push_screen(window, lambda on: None if on is None else self.use_adapters(on))
+
+        self.windows.with_chats("listing the adapters", lambda _: self._services.adapters(), show)
+
+    def action_toggle_adapters(self) -> None:
+        """The chat's adapters off, or on again."""
+        on = self.pane.options.adapter
+        if not on and not self._adapters_before:
+            self.action_adapters()
+            return
+        self.use_adapters("" if on else self._adapters_before)
+
+    def use_adapters(self, adapters: str) -> None:
+        """Switch these on in this chat; at once when the model is idle, else with the next question."""
+        self._adapters_before = self.pane.options.adapter or self._adapters_before
+        self.set_options(replace(self.pane.options, adapter=adapters, preset=""))
+        if self.pane.live is not None or self._services.model.info is None:
+            said = (
+                f"{adapters} from the next question on."
+                if adapters
+                else "No adapter from the next question on."
+            )
+            self.notify(said, timeout=4, markup=False)
+            return
+
+        def switch(_: ChatStore) -> float:
+            began = time.perf_counter()
+            self._services.model.set_adapters(adapters)
+            return 1000 * (time.perf_counter() - began)
+
+        def switched(took_ms: float) -> None:
+            self.notify(f"{adapters or 'No adapter'} · switched in {took_ms:.0f} ms", timeout=4, markup=False)
+
+        self.windows.with_chats("switching the adapters", switch, switched)
 
     def set_options(self, options: ChatOptions) -> None:
         """What this chat does otherwise than the settings, from the next question on."""

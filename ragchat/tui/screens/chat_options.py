@@ -34,7 +34,7 @@ AS_SET = "\0as in the settings"
 ROWS: tuple[tuple[str, str], ...] = (
     ("preset", "Preset"),
     ("model", "Model"),
-    # The adapter of the model stands here.
+    # Adapters have a window of their own (Alt+A): which there are hangs on the model that is loaded.
     ("knowledge_bases", "Documents"),
     ("strict", "Strict"),
     ("thinking", "Thinking"),

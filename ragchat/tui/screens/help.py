@@ -20,6 +20,7 @@ _KEY_COLUMN = 18
 def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     """Where keys are bound, in the order in which a person meets them."""
     from ragchat.tui.app import RagchatApp
+    from ragchat.tui.screens.adapters import AdaptersScreen
     from ragchat.tui.screens.add_documents import AddDocuments
     from ragchat.tui.screens.chat import ChatScreen
     from ragchat.tui.screens.chat_options import ChatOptionsScreen
@@ -65,6 +66,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("Files (F5)", [KnowledgeScreen, FileList]),
         ("Search all chats (F7)", [FindChats]),
         ("This chat's settings (F8)", [ChatOptionsScreen, PickKept]),
+        ("Adapters (Alt+A)", [AdaptersScreen]),
         ("The prompt of an answer (p, Alt+P)", [PromptViewScreen]),
         ("Replay (R)", [ReplayScreen]),
         ("Two settings (Alt+C)", [CompareScreen]),

@@ -15,6 +15,8 @@ class StatusBar(Widget):
     """Model, knowledge bases and running work on the left; context, speed and time to first token on the right."""
 
     model: reactive[ModelState] = reactive(ModelState())
+    adapters: reactive[str] = reactive("")
+    """Those that are on in the chat; empty: none."""
     knowledge: reactive[str] = reactive("")
     usage: reactive[UsageState] = reactive(UsageState())
     watching: reactive[bool] = reactive(False)
@@ -28,6 +30,8 @@ class StatusBar(Widget):
             model_content(self.model, limit=max(12, width // 3)),
             Content(clean_line(self.knowledge, limit=max(10, width // 3))),
         ]
+        if self.adapters:
+            left.insert(1, Content.styled(f"+ {clean_line(self.adapters, limit=24)}", "$text-accent"))
         if self.watching:
             left.append(Content.styled("watching", "$foreground 62%"))
         left += [Content.styled(job.short, "$text-accent") for job in self.jobs]
