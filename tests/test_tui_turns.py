@@ -251,6 +251,9 @@ async def test_every_draft_is_stored_not_only_the_first(stage: Stage) -> None:
             before = app.chat.pane.prompt.text
             await pilot.press(*(" " if letter == " " else letter for letter in typed))
             await until(pilot, lambda before=before, typed=typed: draft(number) == before + typed)
+    async with running(stage) as (app, pilot):  # who was interrupted while writing finds it again
+        await until(pilot, lambda: app.chat.pane.prompt.text == "first second third")
+        assert app.chat.pane.conversation_id == number
 
 
 async def test_keys_of_tabs(stage: Stage) -> None:
