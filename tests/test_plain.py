@@ -409,6 +409,8 @@ def test_a_terminal(tmp_path: Path, term: str) -> None:
         time.sleep(0.2)
         os.write(ours, b"\x03")
         said.wait_for("Ctrl-D or /quit ends.")
+        said.wait_for("> ")
+        time.sleep(0.2)
         os.write(ours, b"\x04")
         assert process.wait(30) == 0
     finally:

@@ -239,6 +239,23 @@ async def test_thoughts_are_folded_and_opened(stage: Stage) -> None:
         await until(pilot, lambda: "see what bar means" in screen_text(app))
 
 
+async def test_every_draft_is_stored_not_only_the_first(stage: Stage) -> None:
+    def draft(number: int) -> str:
+        with stage.chats() as store:
+            return store.draft(number)
+
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "One?")
+        number = app.chat.pane.conversation_id
+        for typed in ("first", " second", " third"):
+            before = app.chat.pane.prompt.text
+            await pilot.press(*(" " if letter == " " else letter for letter in typed))
+            await until(pilot, lambda before=before, typed=typed: draft(number) == before + typed)
+    async with running(stage) as (app, pilot):  # who was interrupted while writing finds it again
+        await until(pilot, lambda: app.chat.pane.prompt.text == "first second third")
+        assert app.chat.pane.conversation_id == number
+
+
 async def test_keys_of_tabs(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")

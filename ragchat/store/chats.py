@@ -455,6 +455,14 @@ class ChatStore:
         rows = self._fetch("SELECT content FROM drafts WHERE conversation_id = ?", (conversation_id,))
         return rows[0]["content"] if rows else ""
 
+    def newest_draft(self, *, since: str) -> int:
+        """The chat in which was typed last and not sent, at `since` (ISO 8601, UTC) or later; 0: none, or the new one."""
+        rows = self._fetch(
+            "SELECT conversation_id FROM drafts WHERE updated_at >= ? ORDER BY updated_at DESC LIMIT 1",
+            (since,),
+        )
+        return rows[0]["conversation_id"] if rows else 0
+
     def save_draft(self, conversation_id: int, content: str) -> None:
         with immediate(self._connection) as db:
             if content:

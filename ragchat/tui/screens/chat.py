@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 TABS = "tabs"
 """The note that keeps which chats are open."""
 MOST_CHATS = 20_000
+DRAFT_IS_FRESH = timedelta(hours=24)
 LIST_FROM, SOURCES_FROM, HINTS_FROM = 80, 100, 12
 """Columns from which a panel stands beside the conversation, and rows from which the key hints are shown."""
 
@@ -227,10 +229,19 @@ class ChatScreen(Screen[None]):
                 self.post_message(messages.ChatsListed(listed))
                 self.post_message(messages.HistoryLoaded(store.prompt_history()))
                 self.open_chats.restore(store.note(TABS), {chat.id for chat in listed})
+                self._go_back_to_draft(store, {chat.id for chat in listed})
                 self._slash.presets = dict(store.presets())
 
         tasks.reporting(self._services, "opening your chats", self.post_message, start)
         self.app.call_from_thread(lambda: self.pane.open(self.open_chats.current))
+
+    def _go_back_to_draft(self, store: ChatStore, existing: Collection[int]) -> None:
+        """Who was interrupted while writing finds it again; an older draft waits in its chat."""
+        since = (datetime.now(UTC) - DRAFT_IS_FRESH).isoformat()
+        empty = self.open_chats.numbers == [0] and not store.draft(0)
+        number = store.newest_draft(since=since) if empty else 0
+        if number in existing:
+            self.open_chats.show(number)
 
     @on(messages.HistoryLoaded)
     def _take_history(self, event: messages.HistoryLoaded) -> None:

@@ -109,7 +109,8 @@ class ConversationPane(Vertical):
         yield Prompt()
 
     def on_mount(self) -> None:
-        self._draft_timer = self.set_timer(DRAFT_DELAY_S, self._save_drafts, pause=True)
+        # An interval: a timer that has fired once never fires again, whatever it is told.
+        self._draft_timer = self.set_interval(DRAFT_DELAY_S, self._save_changed_drafts, pause=True)
 
     @property
     def transcript(self) -> Transcript:
@@ -580,7 +581,6 @@ class ConversationPane(Vertical):
         event.stop()
         if not self._opening:
             self._keep_draft()
-            self._draft_timer.reset()
             self._draft_timer.resume()
 
     def hold_typed(self) -> None:
@@ -592,6 +592,10 @@ class ConversationPane(Vertical):
 
     def _keep_draft(self) -> None:
         self.drafts.hold(self.conversation_id, self.prompt.text)
+
+    def _save_changed_drafts(self) -> None:
+        self._draft_timer.pause()
+        self._save_drafts()
 
     # Not exclusive: a write that was asked for is never dropped.
     @work(thread=True, exit_on_error=False, group="draft", description="save what was typed")
