@@ -44,7 +44,8 @@ class Prompt(TextArea):
         ),
         Binding("ctrl+o", "edit_elsewhere", "Write it in $EDITOR", id="prompt.editor", show=False),
         Binding("ctrl+r", "history", "What was asked before", id="prompt.history", show=False),
-        Binding("alt+t", "templates", "Templates", id="prompt.templates", show=False),
+        # With priority, like everything with Alt: terminals send a letter along, which would be typed.
+        Binding("alt+t", "templates", "Templates", id="prompt.templates", show=False, priority=True),
     ]
 
     class LeftBehind(Message):
