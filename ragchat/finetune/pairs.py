@@ -9,6 +9,7 @@ appended, too, and the last word on a pair counts.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def draft(
         yield PairProgress(done, len(chunks), kept, len(file.pairs) - kept)
         if cancel.cancelled or (most and kept >= most):
             return
-        name = f"{chunk.content_hash[:16]}:{chunk.span.char_first}"
+        name = hashlib.sha256(f"{chunk.path}\0{chunk.text}".encode()).hexdigest()[:24]
         if file.has_looked_at(name):
             continue
         for number, (answer, sentence) in enumerate(candidates(chunk.text)[:PER_CHUNK]):

@@ -43,6 +43,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     from ragchat.tui.screens.pick import PickKept
     from ragchat.tui.screens.prompt_view import PromptViewScreen
     from ragchat.tui.screens.replay import ReplayScreen
+    from ragchat.tui.screens.review_pairs import ReviewPairs
     from ragchat.tui.screens.search import SearchScreen
     from ragchat.tui.screens.settings import SettingsScreen
     from ragchat.tui.screens.welcome import WelcomeScreen
@@ -67,6 +68,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("Search all chats (F7)", [FindChats]),
         ("This chat's settings (F8)", [ChatOptionsScreen, PickKept]),
         ("Adapters (Alt+A)", [AdaptersScreen]),
+        ("Questions to learn from (ragchat pairs review)", [ReviewPairs]),
         ("The prompt of an answer (p, Alt+P)", [PromptViewScreen]),
         ("Replay (R)", [ReplayScreen]),
         ("Two settings (Alt+C)", [CompareScreen]),
