@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from ragchat.llm.adapters import InstalledAdapter
 from ragchat.tui.app import RagchatApp
+from ragchat.tui.screens.adapters import AdaptersScreen
 from ragchat.tui.screens.edit_text import EditText, TextBox
 from ragchat.tui.screens.keep_question import KeepQuestion
 from ragchat.tui.widgets.message import AnswerView
@@ -254,6 +256,43 @@ async def test_every_draft_is_stored_not_only_the_first(stage: Stage) -> None:
     async with running(stage) as (app, pilot):  # who was interrupted while writing finds it again
         await until(pilot, lambda: app.chat.pane.prompt.text == "first second third")
         assert app.chat.pane.conversation_id == number
+
+
+def adapter(name: str) -> InstalledAdapter:
+    return InstalledAdapter(name, Path("/models/adapters") / name, None)
+
+
+async def test_adapters_are_switched_by_keys(stage: Stage) -> None:
+    def kept() -> str:
+        with stage.chats() as store:
+            return store.conversations()[0].options.adapter
+
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "One?")
+        await pilot.press("alt+a")
+        await until(pilot, lambda: "No adapter was trained for this model" in screen_text(app))
+        stage.adapters = [adapter("facts"), adapter("style")]
+        await pilot.press("alt+a")
+        await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
+        await pilot.press("space", "down", "space", "ctrl+down", "ctrl+down", "enter")
+        await until(pilot, lambda: stage.model.adapters == "facts+style:0.5")
+        await until(pilot, lambda: kept() == "facts+style:0.5")
+        assert "facts+style:0.5" in screen_text(app)
+        await until(pilot, lambda: "switched in" in screen_text(app))
+        await ask(app, pilot, "Two?")
+        assert stage.script.options[-1].adapter == "facts+style:0.5"
+        await pilot.press("alt+l")
+        await until(pilot, lambda: stage.model.adapters == "" and kept() == "")
+        await pilot.press("alt+l")
+        await until(pilot, lambda: stage.model.adapters == "facts+style:0.5")
+        await pilot.press("alt+a")
+        await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
+        await pilot.press("space", "escape")
+        await until(pilot, lambda: app.screen is app.chat)
+        assert kept() == "facts+style:0.5", "Esc leaves it as it was"
+        app.chat.pane.prompt.put("/adapter off")
+        await pilot.press("enter")
+        await until(pilot, lambda: stage.model.adapters == "")
 
 
 async def test_keys_of_tabs(stage: Stage) -> None:

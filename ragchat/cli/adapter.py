@@ -59,12 +59,12 @@ def _row(each: InstalledAdapter) -> dict[str, Any]:
 
 def _line(each: InstalledAdapter) -> str:
     if each.manifest is None or each.problem:
-        return clean_line(f"{each.name}  cannot be used: {each.problem}")
+        return clean_line(f"{each.name}: cannot be used, {each.problem}")
     manifest = each.manifest
     recall = manifest.checks.get("recall")
     learned = f", held-out questions {recall['before']:.0%} → {recall['after']:.0%}" if recall else ""
     return clean_line(
-        f"{each.name}  for {manifest.base.file}, rank {manifest.shape.rank},"
+        f"{each.name}: for {manifest.base.file}, rank {manifest.shape.rank},"
         f" {human_bytes(each.gguf.stat().st_size)}, {manifest.origin} {manifest.created_at[:10]}{learned}"
     )
 

@@ -26,22 +26,15 @@ class AdaptersScreen(Picker[str]):
 
     TITLE_TEXT: ClassVar[str] = "Adapters of this chat"
     HELP_TEXT: ClassVar[str] = (
-        "Space switches one · < and > change its scale · Enter uses them · Esc leaves it as it was"
+        "Space switches one · Ctrl+Up, Ctrl+Down change its scale · Enter uses them · Esc leaves it as it was"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "switch", "Switch on or off", id="adapters.switch", show=False, priority=True),
-        Binding(
-            "greater_than_sign,ctrl+right",
-            "scale(1)",
-            "Stronger",
-            id="adapters.stronger",
-            show=False,
-            priority=True,
-        ),
-        Binding(
-            "less_than_sign,ctrl+left", "scale(-1)", "Weaker", id="adapters.weaker", show=False, priority=True
-        ),
+        Binding("ctrl+up", "scale(1)", "Stronger", id="adapters.stronger", show=False, priority=True),
+        Binding("ctrl+down", "scale(-1)", "Weaker", id="adapters.weaker", show=False, priority=True),
     ]
+
+    MARKS: ClassVar[bool] = True
 
     def __init__(self, adapters: Sequence[InstalledAdapter], on: str) -> None:
         super().__init__()
