@@ -58,9 +58,9 @@ def main() -> None:
         merged = {}
         for kind in wanted.merge:
             target = folder / f"{kind}.gguf"
+            command = [sys.executable, "-m", "ragchat", "adapter", "export", "facts", "--force"]
             done = subprocess.run(
-                [sys.executable, "-m", "ragchat", "adapter", "export", "facts", "--format", f"merged-{kind}"]
-                + ["--output", str(target), "--force"],
+                [*command, "--format", f"merged-{kind}", "--output", str(target)],
                 env={**os.environ, "RAGCHAT_HOME": str(home)},
                 capture_output=True,
                 text=True,
