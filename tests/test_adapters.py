@@ -17,7 +17,7 @@ import gguf
 import numpy as np
 import pytest
 
-from ragchat.errors import AdapterError, NotFoundError, UsageError
+from ragchat.errors import AdapterError, InferenceDiedError, NotFoundError, UsageError
 from ragchat.finetune.base_gguf import BaseGguf
 from ragchat.finetune.install import import_adapter
 from ragchat.llm.adapters import AdapterLibrary
@@ -166,6 +166,30 @@ def test_it_is_on_again_after_the_process_was_killed(client: InferenceClient) ->
     assert client.logits(TOKENS) == tuned
 
 
+def test_one_that_is_gone_when_the_process_starts_anew_is_not_called_on(
+    client: InferenceClient, models: Path, tmp_path: Path
+) -> None:
+    plain = client.logits(TOKENS)
+    client.set_adapters("two")
+    tuned = client.logits(TOKENS)
+    assert client.pid
+    os.kill(client.pid, signal.SIGKILL)
+    with pytest.raises(InferenceDiedError):
+        client.logits(TOKENS)
+    folder = models / "adapters" / "two"
+    shutil.move(folder, tmp_path / "two")
+    try:
+        with pytest.raises(NotFoundError):
+            list(client.load())
+    finally:
+        shutil.move(tmp_path / "two", folder)
+    list(client.load())
+    assert client.adapters == ""
+    assert client.logits(TOKENS) == plain
+    client.set_adapters("two")
+    assert client.logits(TOKENS) == tuned
+
+
 def test_answers_are_written_with_the_adapters_of_the_chat(client: InferenceClient, tmp_path: Path) -> None:
     def answer(chats: ChatStore, adapter: str) -> tuple[int, str]:
         options = AskOptions(sampling=Sampling(temperature=0, seed=1, max_tokens=12), adapter=adapter)
@@ -208,6 +232,43 @@ def test_tokens_and_likelihoods(client: InferenceClient) -> None:
     assert score.tokens == len(sample.tokens) - sample.answer_start
     other = TokenSample((*sample.tokens[:-2], 7, 8), sample.answer_start)
     assert client.score([other])[0].nll > score.nll
+
+
+def test_an_answer_tokenised_alone_has_no_token_of_a_beginning(default_model: Path, tmp_path: Path) -> None:
+    reader, path = gguf.GGUFReader(default_model), tmp_path / "with-bos.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key not in {
+            "general.architecture",
+            "tokenizer.ggml.add_bos_token",
+        }:
+            writer.add_key_value(key, field.contents(), field.types[0], field.types[-1])
+    writer.add_bool("tokenizer.ggml.add_bos_token", True)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    made = InferenceClient(
+        resolve=lambda _: path,
+        check=lambda _, n_ctx: n_ctx,
+        options=ModelOptions(n_ctx=512, n_threads=2, n_threads_batch=2, flash_attention="off"),
+        log=tmp_path / "inference.log",
+        suspects_file=tmp_path / "suspects.json",
+        profiles_file=tmp_path / "profiles.json",
+    )
+    with contextlib.closing(made):
+        list(made.load())
+        question = Message("user", "Where is Paris?")
+        plain, broken = made.encode(
+            [[question, Message("assistant", text)] for text in ("In France.", "\n\n- In France.")]
+        )
+        start = plain.answer_start
+        assert broken.tokens[:start] == plain.tokens[:start]
+        assert plain.tokens[0] not in broken.tokens[start:], (
+            "the token of a beginning stands at the beginning only"
+        )
 
 
 def test_scales_as_text() -> None:

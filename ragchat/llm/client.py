@@ -193,10 +193,11 @@ class InferenceClient:
                         self._loaded(
                             reply, path, all_measured=not (options.n_threads or options.n_threads_batch)
                         )
-            if self._adapters and self._adapters_of == path:
-                self._use(self._adapters, path)
-            else:
-                self._adapters, self._adapters_of = "", None
+            chosen, chosen_for = self._adapters, self._adapters_of
+            self._adapters, self._adapters_of = "", None  # so it is if they cannot be switched on
+            if chosen and chosen_for == path:
+                self._use(chosen, path)
+                self._adapters, self._adapters_of = chosen, path
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; control tokens in it count as text. Raises ModelError."""

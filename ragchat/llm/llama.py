@@ -178,15 +178,15 @@ class Llama:
             n = lib.llama_tokenize(self._vocab, data, len(data), buffer, -n, add_bos, special)
         return list(buffer[:n])
 
-    def prompt_tokens(self, pieces: Sequence[Piece]) -> list[int]:
-        """Tokens of a rendered prompt. Control tokens are those of the template only.
+    def prompt_tokens(self, pieces: Sequence[Piece], *, begins: bool = True) -> list[int]:
+        """Tokens of a rendered prompt. Control tokens are those of the template only. With `begins`, nothing stands before it.
 
         The whole is tokenised at once, as the model saw it in training. Where somebody's text spells a control token, the text
         is parted inside that word, and no tokeniser can join it again. A line break at the end of an answer that goes on is
         tokenised as it is in front of a word: many tokenisers join it with the one before when nothing follows.
         """
         if pieces and pieces[-1].foreign and pieces[-1].text.endswith("\n"):
-            tokens = self.prompt_tokens([*pieces, Piece("x", False)])
+            tokens = self.prompt_tokens([*pieces, Piece("x", False)], begins=begins)
             if self._piece(tokens[-1]) == b"x":
                 return tokens[:-1]
         parts = [""]
@@ -202,7 +202,7 @@ class Llama:
         has_bos = bool(self.bos) and parts[0].startswith(self.bos)
         tokens = []
         for number, part in enumerate(parts):
-            tokens += self.tokenize(part, special=True, add_bos=number == 0 and not has_bos)
+            tokens += self.tokenize(part, special=True, add_bos=begins and number == 0 and not has_bos)
         return tokens
 
     def template(self, plain_source: str) -> ChatTemplate:
@@ -220,7 +220,7 @@ class Llama:
         before = self.prompt_tokens(prompt)
         whole = self.prompt_tokens([*prompt, Piece(answer, True)]) if answer else before
         if whole[: len(before)] != before:
-            whole = before + self.prompt_tokens([Piece(answer, True)])
+            whole = before + self.prompt_tokens([Piece(answer, True)], begins=False)
         ends = [t for t in self.tokenize(after, special=True) if lib.llama_vocab_is_eog(self._vocab, t)]
         usual = (lib.llama_vocab_eot(self._vocab), lib.llama_vocab_eos(self._vocab))
         return whole + [*ends, *(token for token in usual if token >= 0)][:1], len(before)
