@@ -762,5 +762,6 @@ async def test_what_is_unmounted_is_freed(long_chat: Any) -> None:
             await pilot.press("ctrl+u")
         await pilot.pause()
         gc.collect()
-        alive = sum(isinstance(thing, MessageView) for thing in gc.get_objects())
+        # Not isinstance: some objects of other libraries answer it with a warning.
+        alive = sum(issubclass(type(thing), MessageView) for thing in gc.get_objects())
         assert alive <= 2 * MOUNTED + 24
