@@ -340,6 +340,8 @@ def test_by_default_a_chat_is_compared_with_itself_without_documents() -> None:
     assert other_side(ChatOptions(preset="x"), DEFAULTS) == ChatOptions(knowledge_bases=())
     assert other_side(ChatOptions(knowledge_bases=("a",)), DEFAULTS).knowledge_bases == ()
     assert other_side(ChatOptions(knowledge_bases=()), DEFAULTS).knowledge_bases == ("guide",)
+    assert other_side(ChatOptions(adapter="facts"), DEFAULTS) == ChatOptions()
+    assert describe(ChatOptions(adapter="facts"), DEFAULTS) == "fake · guide · adapter facts"
     assert describe(ChatOptions(), DEFAULTS) == "fake · guide"
     assert describe(ChatOptions(model="m", knowledge_bases=(), temperature=0.5), DEFAULTS) == (
         "m · no documents · temperature 0.5"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from ragchat.errors import AdapterError
 from ragchat.llm.adapters import InstalledAdapter
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.screens.adapters import AdaptersScreen
@@ -290,9 +291,42 @@ async def test_adapters_are_switched_by_keys(stage: Stage) -> None:
         await pilot.press("space", "escape")
         await until(pilot, lambda: app.screen is app.chat)
         assert kept() == "facts+style:0.5", "Esc leaves it as it was"
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: app.chat.pane.conversation_id == 0)
+        await pilot.press("alt+l")
+        await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.chat)
+        assert app.chat.pane.options.adapter == "", "those of another chat are its own"
+        app.chat.open_chat(stored(stage)[0].conversation_id)
+        await until(pilot, lambda: app.chat.pane.options.adapter == "facts+style:0.5")
         app.chat.pane.prompt.put("/adapter off")
         await pilot.press("enter")
         await until(pilot, lambda: stage.model.adapters == "")
+
+
+async def test_an_adapter_that_is_refused_is_not_shown_as_on(stage: Stage) -> None:
+    def refuse(_: str) -> None:
+        raise AdapterError("It is of another model.")
+
+    stage.adapters = [adapter("facts")]
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "One?")
+        stage.model.set_adapters = refuse  # type: ignore[method-assign]
+        await pilot.press("alt+a")
+        await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
+        await pilot.press("space", "enter")
+        await until(pilot, lambda: "It is of another model." in screen_text(app))
+        assert app.chat.pane.options.adapter == ""
+
+
+async def test_adapters_go_with_their_model(stage: Stage) -> None:
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "One?")
+        app.chat.set_options(ChatOptions(adapter="facts"))
+        app.chat.set_options(ChatOptions(adapter="facts", model="other"))
+        assert app.chat.pane.options == ChatOptions(model="other")
+        await until(pilot, lambda: "belongs to the model before" in screen_text(app))
 
 
 async def test_keys_of_tabs(stage: Stage) -> None:

@@ -70,16 +70,21 @@ class PlainAnswers:
     # --- two settings -------------------------------------------------------------------------------
 
     def compare(self, typed: Typed) -> None:
-        """A question under this chat's settings, and without documents (with the usual ones where it has none)."""
+        """A question under this chat's settings, and without its adapters, else without documents (with the usual ones)."""
         if not typed.argument.strip():
             raise UsageError("Say what to ask: /compare QUESTION.")
         options, usual = self._chat.options, self._services.default_knowledge_bases()
-        other = replace(options, knowledge_bases=() if self._chat.knowledge_bases else usual, preset="")
+        if options.adapter:
+            other = replace(options, adapter="", preset="")
+        else:
+            other = replace(options, knowledge_bases=() if self._chat.knowledge_bases else usual, preset="")
         sides = {"A": options, "B": other}
         trials: dict[str, Trial] = {}
         for name, side in sides.items():
-            asked = self._chat.knowledge_bases if side is options else side.knowledge_bases or ()
-            self._console.note(f"{name}: documents {', '.join(asked) or 'none'}.")
+            same = side.knowledge_bases == options.knowledge_bases
+            asked = self._chat.knowledge_bases if same else side.knowledge_bases or ()
+            adapter = f", adapters {side.adapter or 'none'}" if options.adapter else ""
+            self._console.note(f"{name}: documents {', '.join(asked) or 'none'}{adapter}.")
             trial = self._try(typed.argument, side)
             if trial is None:
                 return

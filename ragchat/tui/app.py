@@ -146,7 +146,7 @@ class RagchatApp(App[None]):
         self._load_cancel = CancelToken()
         self.model_state = ModelState("loading", name or self.services.model.selected)
         if name:
-            self.chat.pane.default_model = name
+            self.chat.model_chosen(name)
         self._load_model(name, self._load_cancel)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="model", description="load the model")

@@ -179,7 +179,8 @@ class ChatScreen(Screen[None]):
         self._over = ""
         self._deleted: list[int] = []
         self.open_chats = OpenChats()
-        self._adapters_before = ""
+        self._adapters_before: dict[int, str] = {}
+        """What was on in each chat when its adapters were switched off."""
         self._changing = threading.Lock()
         self._default_knowledge: tuple[str, ...] = ()
         self._knowledge_names: list[str] | None = None
@@ -742,22 +743,24 @@ class ChatScreen(Screen[None]):
 
     def action_toggle_adapters(self) -> None:
         """The chat's adapters off, or on again."""
-        on = self.pane.options.adapter
-        if not on and not self._adapters_before:
+        on, before = self.pane.options.adapter, self._adapters_before.get(self.pane.conversation_id, "")
+        if not on and not before:
             self.action_adapters()
             return
-        self.use_adapters("" if on else self._adapters_before)
+        self.use_adapters("" if on else before)
 
     def use_adapters(self, adapters: str) -> None:
         """Switch these on in this chat; at once when the model is idle, else with the next question."""
-        self._adapters_before = self.pane.options.adapter or self._adapters_before
-        self.set_options(replace(self.pane.options, adapter=adapters, preset=""))
+        number = self.pane.conversation_id
+        if self.pane.options.adapter:
+            self._adapters_before[number] = self.pane.options.adapter
         if self.pane.live is not None or self._services.model.info is None:
             said = (
                 f"{adapters} from the next question on."
                 if adapters
                 else "No adapter from the next question on."
             )
+            self.set_options(replace(self.pane.options, adapter=adapters, preset=""))
             self.notify(said, timeout=4, markup=False)
             return
 
@@ -766,13 +769,36 @@ class ChatScreen(Screen[None]):
             self._services.model.set_adapters(adapters)
             return 1000 * (time.perf_counter() - began)
 
-        def switched(took_ms: float) -> None:
+        def switched(took_ms: float) -> None:  # a refused one is neither stored nor shown
+            if self.pane.conversation_id == number:
+                self.set_options(replace(self.pane.options, adapter=adapters, preset=""))
             self.notify(f"{adapters or 'No adapter'} · switched in {took_ms:.0f} ms", timeout=4, markup=False)
 
         self.windows.with_chats("switching the adapters", switch, switched)
 
+    def model_chosen(self, name: str) -> None:
+        """Chats without a model of their own are answered by this one; adapters of another do not fit it."""
+        if (
+            self.pane.options.adapter
+            and not self.pane.options.model
+            and name != self._services.model.selected
+        ):
+            self.set_options(self._without_adapters(self.pane.options))
+        self.pane.default_model = name
+
+    def _without_adapters(self, options: ChatOptions) -> ChatOptions:
+        self.notify(
+            f"{options.adapter} belongs to the model before and is off. Alt+A lists what fits.",
+            timeout=6,
+            markup=False,
+        )
+        return replace(options, adapter="")
+
     def set_options(self, options: ChatOptions) -> None:
         """What this chat does otherwise than the settings, from the next question on."""
+        before = self.pane.options
+        if options.adapter and options.model != before.model and options.adapter == before.adapter:
+            options = self._without_adapters(options)
         self.pane.options = options
         number = self.pane.conversation_id
         if number:

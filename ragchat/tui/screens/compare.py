@@ -99,7 +99,11 @@ def run_on_copies(services: Services, default_model: str) -> Run:
 
 
 def other_side(options: ChatOptions, defaults: Defaults) -> ChatOptions:
-    """What a chat is compared with when nothing is chosen: the same without documents, or with the usual ones if it has none."""
+    """What a chat is compared with when nothing is chosen: the same without its adapters; else without documents, or with the
+    usual ones if it has none.
+    """
+    if options.adapter:
+        return replace(options, adapter="", preset="")
     asked = defaults.knowledge_bases if options.knowledge_bases is None else options.knowledge_bases
     return replace(options, knowledge_bases=() if asked else defaults.knowledge_bases, preset="")
 
@@ -108,6 +112,8 @@ def describe(options: ChatOptions, defaults: Defaults) -> str:
     """A side in short: model, documents, what else is set."""
     names = defaults.knowledge_bases if options.knowledge_bases is None else options.knowledge_bases
     said = [options.model or defaults.model or "no model", ", ".join(names) or "no documents"]
+    if options.adapter:
+        said.append(f"adapter {options.adapter}")
     if options.preset:
         said.append(f"preset {options.preset}")
     elif options.temperature is not None:
