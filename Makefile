@@ -78,7 +78,7 @@ $(VENV)/.dev: $(VENV)/.ready
 
 # uv, since only it can leave out what unsloth asks for and a CPU does not need (pyproject.toml, [tool.uv]).
 $(VENV)/.finetune: $(VENV)/.ready
-	@echo "Installing what training needs into $(VENV), 2.2 GB…"
+	@echo "Installing what training needs into $(VENV), 2.4 GB…"
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH_FLAGS) --editable '.[finetune]'
 	@touch $@
