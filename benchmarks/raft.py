@@ -38,7 +38,7 @@ from ragchat.retrieval.search import Searcher
 from ragchat.session import citations, packing, prompt
 from ragchat.types import CancelToken, ChatModel, Hit, Sampling, TextDelta
 
-GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, seed=0, max_tokens=48)
+GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, seed=0, max_tokens=72)
 _MARKER = re.compile(r"\s*\[\d+\]")
 _REFUSED = re.compile(
     r"do(es)? not (hold|contain|provide|mention|say|specif)|no information|not (mentioned|specified)", re.I
@@ -77,7 +77,7 @@ def ask(
     info = model.info
     assert info
     packed = prompt.pack(
-        model, question.text, n_ctx=info.n_ctx, hits=hits, passage_share=share, answer_tokens=48, packing=way
+        model, question.text, n_ctx=info.n_ctx, hits=hits, passage_share=share, answer_tokens=72, packing=way
     )
     events = model.generate(packed.messages, GREEDY, cancel=CancelToken())
     text = "".join(event.text for event in events if isinstance(event, TextDelta)).strip()
@@ -118,6 +118,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=100)
     parser.add_argument("--passages", type=int, default=0, help="passages in a prompt; 0: as the chat does")
     parser.add_argument("--epochs", type=float)
+    parser.add_argument("--form", choices=("sentence", "short"), default="sentence")
     parser.add_argument("--adapter", default="raft")
     parser.add_argument("--home", type=Path)
     wanted = parser.parse_args()
@@ -187,6 +188,7 @@ def train(
             searcher,
             asked,
             packing.for_model(info, {}),
+            form=wanted.form,
             share=share,
             cancel=CancelToken(),
         )

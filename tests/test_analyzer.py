@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import string
 import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragchat.retrieval import tokenizer
+from ragchat.retrieval import analyzer, tokenizer
 from ragchat.retrieval.analyzer import (
     LONGEST_TERM,
     STOP_WORDS,
@@ -236,3 +237,18 @@ def test_a_line_of_a_megabyte_is_read_in_a_moment() -> None:
         started = time.perf_counter()
         assert all(len(term) <= LONGEST_TERM for term in terms(text))
         assert time.perf_counter() - started < 5
+
+
+@given(st.text(alphabet=string.printable, min_size=1, max_size=40))
+def test_the_patterns_for_ascii_find_what_the_general_ones_find(text: str) -> None:
+    assert analyzer._ASCII_PART.findall(text) == analyzer._PART.findall(text)
+    assert analyzer._ASCII_CAMEL.findall(text) == analyzer._CAMEL.findall(text)
+    assert bool(analyzer._ASCII_HAS_CAMEL.search(text)) == bool(analyzer._HAS_CAMEL.search(text))
+
+
+@given(st.text(alphabet="aB1._-'/+#@é漢", min_size=1, max_size=20))
+def test_parts_and_wholes_make_up_the_terms_of_a_token(text: str) -> None:
+    for token in analyzer.tokens(text):
+        parts, wholes = analyzer.split(token, "en")
+        expected = [term for part in parts for term in analyzer.part_terms(part, "en")] + list(wholes)
+        assert list(analyzer.token_terms(token)) == expected

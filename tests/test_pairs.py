@@ -129,8 +129,14 @@ def test_examples_that_answer_from_passages(store: KnowledgeStore) -> None:
             number = int(example.answer.split("[")[1].split("]")[0])
             passages = prompt.split("\n\n")
             assert any(p.startswith(f"[{number}]") and "84 months" in p for p in passages)
+            said = example.answer.split(" [")[0]
+            assert "84 months" in said
+            assert said in prompt
+            assert len(said) > len("84 months"), "a whole sentence"
     again, _ = raft.build(model, Searcher([store]), asked, Packing(2), cancel=CancelToken())
     assert again == made, "the same seed gives the same examples"
+    short, _ = raft.build(model, Searcher([store]), asked, Packing(2), form="short", cancel=CancelToken())
+    assert {e.answer.split(" [")[0] for e in short if e.kind == "cited"} == {"84 months"}
     lost = raft.Asked("Who painted the ceiling?", "Michelangelo", "kb:notes", "g")
     assert raft.build(model, Searcher([store]), [lost], Packing(2), cancel=CancelToken())[1]
 

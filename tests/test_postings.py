@@ -208,12 +208,12 @@ def test_an_analysis_that_was_interrupted_leaves_no_false_words(monkeypatch: pyt
     module._PER_THREAD.numberings.clear()
     calls = iter(range(100))
 
-    def failing(token: str, language: str) -> tuple[str, ...]:
+    def failing(part: str, language: str) -> list[str]:
         if next(calls) == 1:
             raise MemoryError
-        return (token,)
+        return [part]
 
-    monkeypatch.setattr(module, "token_terms", failing)
+    monkeypatch.setattr(module, "part_terms", failing)
     with pytest.raises(MemoryError):
         invert([(DocumentFields(), [chunk(text)])])
     monkeypatch.undo()

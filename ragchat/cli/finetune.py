@@ -59,6 +59,14 @@ MODES = ("style", "task", "knowledge", "rag")
     metavar="FILE",
     help="Questions to measure with, instead of a part of the data.",
 )
+@click.option(
+    "--answers",
+    "answer_form",
+    type=click.Choice(["sentence", "short"]),
+    default="sentence",
+    show_default=True,
+    help="What the mode rag says: the sentence that holds the answer, or the answer alone.",
+)
 @click.option("--dry-run", is_flag=True, help="Only check, and time three steps.")
 @click.option("--rank", "lora_rank", type=int, metavar="N", help="Rank of the adapter.")
 @click.option("--alpha", "lora_alpha", type=int, metavar="N", help="Its scale; twice the rank if not given.")
@@ -113,6 +121,7 @@ def finetune(
     knowledge_bases: tuple[str, ...],
     mode: Any,
     held_out: Path | None,
+    answer_form: Any,
     dry_run: bool,
     targets: tuple[str, ...],
     engine: str,
@@ -152,7 +161,7 @@ def finetune(
         replace=replacing,
         check=not no_check,
     )
-    wanted = Wanted(chats, files, knowledge_bases, held_out, mode)
+    wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form)
     with ExitStack() as stack:
         from ragchat.cli.finetune_screen import Board
 

@@ -16,6 +16,7 @@ from ragchat.errors import FinetuneError, NotFoundError, UsageError
 if TYPE_CHECKING:
     from ragchat.finetune.examples import Example, Rejected
     from ragchat.finetune.pairs import PairFile
+    from ragchat.finetune.raft import Form
     from ragchat.finetune.recipe import Mode
     from ragchat.finetune.split import Split
     from ragchat.store.chats import ChatStore
@@ -31,6 +32,7 @@ class Wanted:
     knowledge_bases: Sequence[str]
     held_out: Path | None
     mode: Mode
+    answer_form: Form = "sentence"
 
 
 def pair_file(context: Context, knowledge_base: str) -> PairFile:
@@ -126,13 +128,22 @@ def _raft(
     with ExitStack() as stack:
         stores = stack.enter_context(build.knowledge_bases(context, wanted.knowledge_bases))
         searcher = Searcher(stores)
-        made, not_found = raft.build(model, searcher, asked, way, share=share, cancel=cancel)
+        made, not_found = raft.build(
+            model, searcher, asked, way, form=wanted.answer_form, share=share, cancel=cancel
+        )
         if held_out is not None:
             wanted_too = [
                 raft.Asked(e.question, (e.expected or (e.answer,))[0], e.source, e.group) for e in held_out
             ]
             held_out, _ = raft.build(
-                model, searcher, wanted_too, way, share=share, passages=(way.passages,), cancel=cancel
+                model,
+                searcher,
+                wanted_too,
+                way,
+                passages=(way.passages,),
+                form=wanted.answer_form,
+                share=share,
+                cancel=cancel,
             )
     return split([*own, *made], held_out=held_out, evaluation_questions=questions), rejected + not_found
 

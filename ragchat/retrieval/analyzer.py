@@ -58,6 +58,10 @@ _CAMEL = regex.compile(
     rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|{_CASELESS}+|(?:\p{{N}}\p{{M}}*)+|\p{{M}}+"
 )
 _HAS_CAMEL = regex.compile(r"\p{Ll}\p{M}*\p{Lu}|\p{L}\p{M}*\p{N}|\p{N}\p{M}*\p{L}")
+# The same three for ASCII, several times as fast with `re`: most of what a documentation has, it has once, in ASCII.
+_ASCII_PART = re.compile(r"([A-Za-z0-9]++)(?:'[sS](?![A-Za-z0-9]))?+")
+_ASCII_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_ASCII_HAS_CAMEL = re.compile(r"[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z]")
 _NAME_MARK = re.compile(r"[_.:@#+\\\d]|/.*/", re.DOTALL)
 _SECTION = re.compile(r"[/\\@:#]+")
 
@@ -88,35 +92,65 @@ def _cached_terms(token: str, language: str) -> tuple[str, ...]:
     return tuple(term for _, term in _units(token, language))
 
 
+def split(token: str, language: str) -> tuple[Sequence[str], Sequence[str]]:
+    """(The parts of a token, whose terms `part_terms` tells; terms that only the whole has.) `invert` remembers parts."""
+    parts, wholes = _split(token, language)
+    return parts, [term for _, term in wholes]
+
+
+def part_terms(part: str, language: str) -> list[str]:
+    """The terms of one part of a token."""
+    return [term for _, term in _part(part, language)]
+
+
 def _units(token: str, language: str) -> list[tuple[str, str]]:
     """(What stands there, its term) for each part of a token, for the pieces of a part, and for the whole."""
-    if token[-1] in "+#":  # C++, C#
-        return [(token.lower(), token.lower()), (token[0].lower(), token[0].lower())]
-    if GRAM.match(token):
-        return [(token, token[:LONGEST_TERM])]
-    parts = _PART.findall(folding.elided(token, language)) or [token]  # an emoji is its own part
+    parts, wholes = _split(token, language)
     units: list[tuple[str, str]] = []
     for part in parts:
-        units += _part(part, language) if len(part) <= LONGEST_TERM else _part.__wrapped__(part, language)
-    if len(parts) > 1:
-        units.extend((whole, whole[:LONGEST_TERM]) for whole in _wholes(token))
-        if len(parts) == 2 and "-".join(parts) == token and token.replace("-", "").isalpha():
-            joined = folding.lowered("".join(parts), language)  # e-mail is email
-            units.extend((joined, stem[:LONGEST_TERM]) for stem in _stems(joined, language))
+        units += _cached_part(part, language) if len(part) <= LONGEST_TERM else _part(part, language)
+    units += wholes
     return units
 
 
-@functools.lru_cache(maxsize=65536)
+def _split(token: str, language: str) -> tuple[Sequence[str], Sequence[tuple[str, str]]]:
+    """(Parts of a token, units that only the whole has.)"""
+    if token.isascii() and token.isalnum():
+        return (token,), ()
+    if token[-1] in "+#":  # C++, C#
+        return (), ((token.lower(), token.lower()), (token[0].lower(), token[0].lower()))
+    if GRAM.match(token):
+        return (), ((token, token[:LONGEST_TERM]),)
+    pattern = _ASCII_PART if token.isascii() else _PART
+    parts = pattern.findall(folding.elided(token, language)) or [token]  # an emoji is its own part
+    if len(parts) == 1:
+        return parts, ()
+    wholes = [(whole, whole[:LONGEST_TERM]) for whole in _wholes(token)]
+    if len(parts) == 2 and "-".join(parts) == token and token.replace("-", "").isalpha():
+        joined = folding.lowered("".join(parts), language)  # e-mail is email
+        wholes.extend((joined, stem[:LONGEST_TERM]) for stem in _stems(joined, language))
+    return parts, wholes
+
+
 def _part(part: str, language: str) -> list[tuple[str, str]]:
-    """The units of a part and of its pieces ("getName"). Remembered: identifiers are many, what they are made of is not."""
+    """The units of a part and of its pieces ("getName")."""
     units = _word(
         part, language
     )  # stemmed as a whole as well: whoever types it in lower case types a plain word
-    pieces = _CAMEL.findall(part[:_LONGEST_CACHED]) if _HAS_CAMEL.search(part) else ()
+    if part.isascii():
+        pieces = _ASCII_CAMEL.findall(part[:_LONGEST_CACHED]) if _ASCII_HAS_CAMEL.search(part) else ()
+    else:
+        pieces = _CAMEL.findall(part[:_LONGEST_CACHED]) if _HAS_CAMEL.search(part) else ()
     if 1 < len(pieces) <= _MOST_PIECES:
         for piece in pieces:
             units += _word(piece, language)
     return units
+
+
+@functools.lru_cache(maxsize=65536)
+def _cached_part(part: str, language: str) -> list[tuple[str, str]]:
+    """Remembered: identifiers are many, what they are made of is not."""
+    return _part(part, language)
 
 
 def _word(word: str, language: str) -> list[tuple[str, str]]:

@@ -16,7 +16,6 @@ from ragchat.retrieval.invert import (
     DocumentFields,
     Inversion,
     Texts,
-    concatenate,
     invert,
 )
 from ragchat.retrieval.postings import Bound, encode
@@ -28,10 +27,8 @@ VERSION = f"{analyzer.VERSION}/{FIELD_WEIGHTS.heading}.{FIELD_WEIGHTS.title}.{FI
 """Of everything that decides what stands in the lists; stored with an index."""
 _DETECTED_FROM = 8
 """Chunks at the beginning of a document that tell its language."""
-_BATCH_CHUNKS = 4096
-"""Analysed at once by one process."""
-_SEGMENT_CHUNKS = 1 << 15
-"""Written at once when an index is built as a whole: what fits into memory beside everything else."""
+_BATCH_CHUNKS = 1 << 12
+"""Analysed at once by one process, and a segment when an index is built as a whole: several of them wait in memory."""
 _WORTH_PROCESSES = 20_000
 """Chunks. Below, starting processes takes longer than they save."""
 
@@ -153,9 +150,9 @@ def rebuild(store: KnowledgeStore, progress: Callable[[int], None] = lambda chun
                 yield replace(file, language=analyzer.detect(text) or "en"), chunks
 
         done = 0
-        for batch, inversion in _analysed_batches(stored(), workers=0 if count < _WORTH_PROCESSES else None):
+        for batch, segment in _encoded(stored(), workers=0 if count < _WORTH_PROCESSES else None):
             chunk_ids = [number for _ in batch for number in numbers.popleft()]
-            store.add_segment([file for file, _ in batch], chunk_ids, encode_segment(inversion))
+            store.add_segment([file for file, _ in batch], chunk_ids, segment)
             done += len(chunk_ids)
             progress(done)
         store.set_analyzer_version(VERSION)
@@ -174,10 +171,10 @@ def build(
     """
     ensure_current(store)
     done = 0
-    for batch, inversion in _analysed_batches(documents, workers=workers):
+    for batch, segment in _encoded(documents, workers=workers):
         with store.writing():
-            store.write_documents(batch, encode_segment(inversion))
-        done += inversion.lengths.size
+            store.write_documents(batch, segment)
+        done += segment.size
         progress(done)
     merge.merge_all(store)
     return done
@@ -188,24 +185,6 @@ def merge_segments(
 ) -> int:
     """See `merge.merge_segments`."""
     return merge.merge_segments(store, fan_out=fan_out, stop=stop)
-
-
-def _analysed_batches(
-    documents: Iterable[DocumentChunks], *, workers: int | None
-) -> Iterator[tuple[list[DocumentChunks], Inversion]]:
-    """Documents with their posting lists, as many as make a segment at a time."""
-    gathered: list[DocumentChunks] = []
-    parts: list[Inversion] = []
-    size = 0
-    for batch, inversion in _analysed(_batches(documents), workers):
-        gathered += batch
-        parts.append(inversion)
-        size += inversion.lengths.size
-        if size >= _SEGMENT_CHUNKS:
-            yield gathered, concatenate(parts)
-            gathered, parts, size = [], [], 0
-    if gathered:
-        yield gathered, concatenate(parts)
 
 
 def _batches(documents: Iterable[DocumentChunks]) -> Iterator[list[DocumentChunks]]:
@@ -221,26 +200,33 @@ def _batches(documents: Iterable[DocumentChunks]) -> Iterator[list[DocumentChunk
         yield batch
 
 
-def _analysed(
-    batches: Iterator[list[DocumentChunks]], workers: int | None
-) -> Iterator[tuple[list[DocumentChunks], Inversion]]:
-    """Each batch with its lists, in order. With processes, two batches for each are under way at most."""
+def _encoded(
+    documents: Iterable[DocumentChunks], *, workers: int | None
+) -> Iterator[tuple[list[DocumentChunks], EncodedSegment]]:
+    """Documents in batches, each with its segment, in order. With processes, two batches for each are under way at most."""
+    batches = _batches(documents)
     if workers == 0:
-        yield from ((batch, analyse(batch)) for batch in batches)
+        yield from ((batch, encode_segment(analyse(batch))) for batch in batches)
         return
     from concurrent.futures import Future, ProcessPoolExecutor
     from multiprocessing import get_context
 
     count = workers or min(_MOST_PROCESSES, os.cpu_count() or 1)
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        waiting: deque[tuple[list[DocumentChunks], Future[Inversion]]] = deque()
+        waiting: deque[tuple[list[DocumentChunks], Future[EncodedSegment]]] = deque()
         for batch in batches:
-            waiting.append((batch, pool.submit(invert, _texts(batch))))
+            waiting.append((batch, pool.submit(_encode_texts, _texts(batch))))
             if len(waiting) >= 2 * count:
                 first, future = waiting.popleft()
                 yield first, future.result()
-        for first, future in waiting:
+        while waiting:
+            first, future = waiting.popleft()
             yield first, future.result()
+
+
+def _encode_texts(documents: Sequence[Texts]) -> EncodedSegment:
+    """What a process does."""
+    return encode_segment(invert(documents))
 
 
 def _texts(batch: Sequence[DocumentChunks]) -> list[Texts]:

@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from ragchat.retrieval.analyzer import stop_terms, token_terms, tokens
+from ragchat.retrieval.analyzer import part_terms, split, stop_terms, tokens
 from ragchat.retrieval.postings import LARGEST_LENGTH, LARGEST_TF, Postings, spread
 
 _NONE = array("i", (0,))
@@ -69,9 +69,17 @@ class _Numbering(dict[str, int]):
         self.begins = array("i", (0,))
         self.term_numbers = array("i")
         self._number: dict[str, int] = {}
+        self._of_part: dict[str, list[int]] = {}
 
     def __missing__(self, token: str) -> int:
-        numbers = [self._number_of(term) for term in token_terms(token, self.language)]
+        parts, wholes = split(token, self.language)
+        numbers: list[int] = []
+        for part in parts:  # identifiers are many, what they are made of is not
+            known = self._of_part.get(part)
+            if known is None:
+                known = self._of_part[part] = list(map(self._number_of, part_terms(part, self.language)))
+            numbers += known
+        numbers += map(self._number_of, wholes)
         number = len(self)
         # What an interrupted call left behind goes; the token is known when everything about it is.
         del self.term_numbers[self.begins[number] :], self.begins[number + 1 :]
