@@ -120,6 +120,11 @@ class Paths:
         return self.cache_dir / "weights"
 
     @property
+    def trainings_dir(self) -> Path:
+        """What runs of `ragchat finetune` say of themselves while they go."""
+        return self.state_dir / "trainings"
+
+    @property
     def finetune_log(self) -> Path:
         return self.state_dir / "finetune.log"
 

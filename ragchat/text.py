@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 # C0 without tab and newline, DEL, C1 (8-bit CSI and OSC live there), and lone surrogates, which SQLite cannot store.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -97,3 +98,17 @@ def human_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def curve(values: Sequence[float], width: int = 60) -> str:
+    """A line of bars, the newest on the right; each stands for the mean of as many values as needed."""
+    if not values:
+        return ""
+    per = max(1, -(-len(values) // width))
+    means = [sum(values[n : n + per]) / len(values[n : n + per]) for n in range(0, len(values), per)]
+    low, high = min(means), max(means)
+    span = (high - low) or 1.0
+    return "".join(_BARS[int((value - low) / span * (len(_BARS) - 1))] for value in means)

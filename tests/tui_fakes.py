@@ -10,6 +10,8 @@ import contextlib
 import inspect
 import itertools
 import queue
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -37,7 +39,7 @@ from ragchat.session.events import (
 from ragchat.session.templates import load as load_templates
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore, remove_knowledge_base
-from ragchat.tui.services import ModelChoice, SelectableModel, Services
+from ragchat.tui.services import ModelChoice, SelectableModel, Services, TrainingData
 from ragchat.types import (
     CancelToken,
     ChatOptions,
@@ -299,9 +301,15 @@ class Stage:
     pull_gate: threading.Event = field(default_factory=threading.Event)
     sync_gate: threading.Event = field(default_factory=threading.Event)
     read_gate: threading.Event = field(default_factory=threading.Event)
+    training_data: TrainingData = field(default_factory=lambda: TrainingData(2, {"guide": 5}, {"guide": 3}))
+    trained: list[list[str]] = field(default_factory=list)
     watched: tuple[str, ...] = ()
     watching: list[str] = field(default_factory=list)
     watch_changes: queue.Queue[Path] = field(default_factory=queue.Queue)
+
+    def start_training(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        self.trained.append(list(arguments))
+        return subprocess.Popen([sys.executable, "-c", ""])
 
     def chats(self) -> contextlib.closing[ChatStore]:
         return contextlib.closing(self.services.open_chats())
@@ -420,7 +428,11 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         read_attachment=read_attachment,
         models=lambda: stage.choices,
         pull_model=pull,
-        adapters=lambda: list(stage.adapters),
+        adapters=lambda model: list(stage.adapters),
+        training_data=lambda: stage.training_data,
+        start_training=stage.start_training,
+        training_said=lambda name: "nothing",
+        trainings_dir=folder / "trainings",
         templates=lambda: load_templates(folder / "templates", TEMPLATES),
         settings=lambda: list(config.describe(folder / "settings.toml", {})),
         set_setting=lambda key, text: config.set_value(folder / "settings.toml", key, text),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragchat import config
-from ragchat.cli import build
+from ragchat.cli import build, trainings
 from ragchat.cli.context import Context, note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
@@ -150,9 +150,9 @@ def make_services(context: Context, model_name: str) -> Services:
         pulled = build.pull(context, name, lambda p: progress(p.done, p.total, p.rate, p.eta_s), cancel)
         return pulled.path
 
-    def fitting_adapters() -> list[InstalledAdapter]:
-        name = model.selected
-        return list(build.adapters(context).fitting(build.library(context).resolve(name))) if name else []
+    def judged_adapters(name: str) -> list[InstalledAdapter]:
+        name = name or model.selected
+        return list(build.adapters(context).judged(build.library(context).resolve(name))) if name else []
 
     return Services(
         model=model,
@@ -172,7 +172,11 @@ def make_services(context: Context, model_name: str) -> Services:
         read_attachment=read_attachment,
         models=lambda: _choices(context),
         pull_model=pull_model,
-        adapters=fitting_adapters,
+        adapters=judged_adapters,
+        training_data=lambda: trainings.data(context),
+        start_training=lambda arguments: trainings.start(paths, arguments),
+        training_said=lambda name: trainings.said(paths, name),
+        trainings_dir=paths.trainings_dir,
         templates=templates,
         templates_dir=paths.templates_dir,
         settings=read_settings,

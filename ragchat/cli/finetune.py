@@ -141,36 +141,43 @@ def finetune(
     Ctrl-C pauses and asks what to do. A run that was killed goes on where it stopped when the same command is given again.
     """
     from ragchat.cli.finetune_data import Wanted, gather
+    from ragchat.cli.finetune_screen import Board
     from ragchat.finetune.recipe import changed, default_recipe
+    from ragchat.finetune.reporter import Reporter
     from ragchat.finetune.run import Job, run
+    from ragchat.llm.adapters import check_adapter_name
     from ragchat.llm.gguf import read_metadata
 
+    check_adapter_name(name)
     context.paths.create()
-    library = build.library(context)
-    base = library.resolve(model_name or context.settings.model.name)
-    recipe = changed(
-        default_recipe(mode, read_metadata(base).n_params), target_modules=targets or None, **changes
-    )
-    job = Job(
-        name,
-        base,
-        recipe,
-        engine=engine,
-        threads=threads,
-        nice=nice,
-        replace=replacing,
-        check=not no_check,
-    )
-    wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form)
+    cancel = CancelToken()
     with ExitStack() as stack:
-        from ragchat.cli.finetune_screen import Board
-
+        report = stack.enter_context(Reporter(context.paths.trainings_dir, name, model_name, cancel))
+        base = build.library(context).resolve(model_name or context.settings.model.name)
+        recipe = changed(
+            default_recipe(mode, read_metadata(base).n_params), target_modules=targets or None, **changes
+        )
+        job = Job(
+            name,
+            base,
+            recipe,
+            engine=engine,
+            threads=threads,
+            nice=nice,
+            replace=replacing,
+            check=not no_check,
+        )
+        wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form)
         board = stack.enter_context(Board(live=interactive() and not as_json))
-        cancel = CancelToken()
         steering = stack.enter_context(Steering(board, cancel))
         with opened(context, base) as model:
             board.stage("reading the data")
             parts, rejected = gather(context, wanted, model, cancel)
+
+        def started(training: TrainingRun) -> None:
+            steering.take(training)
+            report.steer(training)
+
         ended: Learned | Timed | None = None
         try:
             for event in run(
@@ -181,13 +188,15 @@ def finetune(
                 build.adapters(context),
                 places(context),
                 cancel=cancel,
-                started=steering.take,
+                started=started,
                 dry_steps=3 if dry_run else 0,
             ):
+                report.take(event)
                 ended = board.show(event) or ended
         except FinetuneError:
             if not steering.left:
                 raise
+            report.left()
             note("Left for later; the same command goes on from here.")
             return
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -12,13 +12,12 @@ import click
 from ragchat.cli.context import note
 from ragchat.finetune import wire
 from ragchat.finetune.run import DataReady, Learned, Planned, RunEvent, Stage
-from ragchat.text import clean_line, human_bytes, human_seconds
+from ragchat.text import clean_line, curve, human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
-_BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
 _REJECTED_SHOWN = 5
 _ANSWERS_SHOWN = 5
@@ -185,24 +184,13 @@ class Board:
             lines = [
                 f"{'━' * filled}{'╌' * (_WIDTH - filled)} {share * 100:3.0f} %",
                 _step_line(event),
-                f"loss      {curve(self._losses)}",
+                f"loss      {curve(self._losses, _WIDTH)}",
             ]
             if self._held_out:
                 steps = ", ".join(f"{loss:.3f}" for _, loss in self._held_out[-6:])
-                lines.append(f"held out  {curve([loss for _, loss in self._held_out])} {steps}")
+                lines.append(f"held out  {curve([loss for _, loss in self._held_out], _WIDTH)} {steps}")
             lines.append(f"{self._doing} · Ctrl-C pauses")
         return Text("\n".join(lines))
-
-
-def curve(values: Sequence[float], width: int = _WIDTH) -> str:
-    """A line of bars, the newest on the right; each stands for as many values as needed."""
-    if not values:
-        return ""
-    per = max(1, -(-len(values) // width))
-    means = [sum(values[n : n + per]) / len(values[n : n + per]) for n in range(0, len(values), per)]
-    low, high = min(means), max(means)
-    span = (high - low) or 1.0
-    return "".join(_BARS[int((value - low) / span * (len(_BARS) - 1))] for value in means)
 
 
 def _step_line(event: wire.Stepped) -> str:

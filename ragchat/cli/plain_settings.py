@@ -81,7 +81,7 @@ class PlainSettings:
         self._console.note(f"This chat is answered by {clean_line(typed.argument)}.")
 
     def adapter_names(self) -> Sequence[str]:
-        return [adapter.name for adapter in self._services.adapters()]
+        return [one.name for one in self._services.adapters("") if not one.problem]
 
     def adapter(self, typed: Typed) -> None:
         names = self.adapter_names()

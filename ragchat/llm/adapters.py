@@ -11,7 +11,7 @@ import difflib
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,17 @@ class AdapterLibrary:
             return ()
         sha256 = self.sha256(base)
         return tuple(a for a in whole if a.manifest and a.manifest.base.sha256 == sha256)
+
+    def judged(self, base: Path) -> tuple[InstalledAdapter, ...]:
+        """All of them, those that fit this file first; the others with the reason as their `problem`."""
+        fitting = {adapter.name for adapter in self.fitting(base)}
+        judged = [
+            adapter
+            if adapter.name in fitting or adapter.problem or adapter.manifest is None
+            else replace(adapter, problem=f"trained on {clean_line(adapter.manifest.base.file, limit=80)}")
+            for adapter in self.installed()
+        ]
+        return tuple(sorted(judged, key=lambda adapter: bool(adapter.problem)))
 
     def resolve(self, name: str, base: Path, *, force: bool = False) -> Path:
         """The GGUF file of an adapter for the model file `base`. Raises NotFoundError, AdapterError.

@@ -27,6 +27,7 @@ from ragchat.tui.ending import end_on_signals
 from ragchat.tui.quiet import QuietCollector
 from ragchat.tui.screens.chat import ChatScreen
 from ragchat.tui.state import JobState, ModelPhase, ModelState
+from ragchat.tui.trainings import KIND as TRAINING
 from ragchat.tui.widgets.conversation import ConversationPane
 from ragchat.types import CancelToken
 
@@ -270,9 +271,36 @@ class RagchatApp(App[None]):
         job = self.jobs.get(kind)
         if job is not None and job.running:
             job.cancel.cancel()
+            if kind.startswith(TRAINING):
+                self.chat.trainings.ask(job.name, "cancel")
+
+    def pause_job(self, kind: str) -> bool:
+        """Let a training wait, or go on; whether it is one."""
+        job = self.jobs.get(kind)
+        if job is None or not kind.startswith(TRAINING):
+            return False
+        self.chat.trainings.pause_or_resume(job.name)
+        return True
+
+    def take_training(self, job: JobState) -> None:
+        """A training has said where it is."""
+        known = self.jobs.get(job.kind)
+        if known is not None and known.running:
+            job = replace(job, cancel=known.cancel if job.running else job.cancel)
+            if not job.running:
+                self._end_job(job)
+                return
+        self._set_job(job)
+
+    def open_training(self) -> None:
+        """The window that begins a training, over whatever is there."""
+        from ragchat.tui.screens.train import Train
+
+        self.push_screen(Train(self.services, self.chat.trainings))
 
     def clear_jobs(self) -> None:
         """Forget the jobs that have ended."""
+        self.chat.trainings.forget_ended()
         self.jobs = {kind: job for kind, job in self.jobs.items() if job.running}
 
     def action_add_documents(self) -> None:
@@ -316,6 +344,7 @@ class RagchatApp(App[None]):
 
         yield from commands(screen)
         yield SystemCommand("Theme", "Other colours", self.action_change_theme)
+        yield SystemCommand("Train an adapter", "Fine-tune the model on your own data", self.open_training)
 
     def get_key_display(self, binding: Binding) -> str:
         display = super().get_key_display(binding)
@@ -369,7 +398,7 @@ class RagchatApp(App[None]):
     async def action_quit(self) -> None:
         """Stop what runs, keep what was typed, go."""
         self._load_cancel.cancel()
-        for job in self.jobs.values():
+        for job in self.jobs.values():  # trainings go on: theirs is a process of its own
             job.cancel.cancel()
         self.chat.upkeep.stop()
         self.chat.pane.stop()

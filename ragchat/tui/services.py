@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from ragchat.types import CancelToken, ChatModel, ChatOptions, KnowledgeBaseStatus
 
 if TYPE_CHECKING:  # the screen paints before any of these is needed
+    from subprocess import Popen
+
     from ragchat.config import Setting
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
@@ -36,6 +38,15 @@ class ModelChoice:
     memory_bytes: int
     licence: str
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """`rated`: answers that were rated good or corrected; `pairs`: kept questions by knowledge base; `unreviewed` of them."""
+
+    rated: int
+    pairs: Mapping[str, int]
+    unreviewed: Mapping[str, int]
 
 
 class SelectableModel(ChatModel, Protocol):
@@ -86,8 +97,15 @@ class Services:
     models: Callable[[], list[ModelChoice]]
     pull_model: Callable[[str, Callable[[int, int, float, float | None], None], CancelToken], Path]
     """Fetch a model; the callback gets bytes done, bytes in all, bytes per second, seconds left."""
-    adapters: Callable[[], list[InstalledAdapter]]
-    """Those that were trained on the file of the chosen model, and can be used."""
+    adapters: Callable[[str], list[InstalledAdapter]]
+    """All of them, judged for a model by its name (empty: the chosen one); those that do not fit say why and come last."""
+    training_data: Callable[[], TrainingData]
+    """What there is to train with."""
+    start_training: Callable[[Sequence[str]], Popen[bytes]]
+    """Run `ragchat finetune` with these arguments in a process of its own, which goes on when ragchat ends."""
+    training_said: Callable[[str], str]
+    """The last lines that the training of this name has printed."""
+    trainings_dir: Path
     templates: Callable[[], tuple[list[Template], list[WrongFile]]]
     """Prompt templates by name, and the person's files that are none."""
     settings: Callable[[], list[Setting]]

@@ -46,7 +46,7 @@ class JobState:
     """Work behind the chat, one run of a `kind` at a time ("pull", "sync" and what else there is).
 
     `total` 0: not known yet. `unit` is what is counted, in the plural; "bytes" are shown as such. `doing` is the verb of the
-    job in its ing-form, `detail` what it is at, `sentence` how it ended.
+    job in its ing-form, `detail` what it is at, `curve` a line of bars, `sentence` how it ended.
     """
 
     kind: str
@@ -62,6 +62,8 @@ class JobState:
     sentence: str = ""
     cancel: CancelToken = field(default_factory=CancelToken)
     doing: str = "working"
+    curve: str = ""
+    paused: bool = False
 
     @property
     def fraction(self) -> float:
@@ -75,6 +77,8 @@ class JobState:
     @property
     def short(self) -> str:
         """For the status bar."""
+        if self.paused:
+            return f"{self.doing} paused"
         return f"{self.doing} {self.fraction:.0%}" if self.total else self.doing
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 STEP = 0.25
 LARGEST = 2.0
-EMPTY = "No adapter was trained for this model. `ragchat finetune NAME` makes one, in a shell."
+EMPTY = "There is no adapter yet. F9 and then n trains one; so does `ragchat finetune NAME` in a shell."
+
+
+class Host(Protocol):
+    """What this window needs of the app."""
+
+    def open_training(self) -> None: ...
 
 
 class AdaptersScreen(Picker[str]):
@@ -26,12 +32,13 @@ class AdaptersScreen(Picker[str]):
 
     TITLE_TEXT: ClassVar[str] = "Adapters of this chat"
     HELP_TEXT: ClassVar[str] = (
-        "Space switches one · Ctrl+Up, Ctrl+Down change its scale · Enter uses them · Esc leaves it as it was"
+        "Space switches one · Ctrl+Up, Ctrl+Down change its scale · Enter uses them · Ctrl+N trains one · Esc leaves"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "switch", "Switch on or off", id="adapters.switch", show=False, priority=True),
         Binding("ctrl+up", "scale(1)", "Stronger", id="adapters.stronger", show=False, priority=True),
         Binding("ctrl+down", "scale(-1)", "Weaker", id="adapters.weaker", show=False, priority=True),
+        Binding("ctrl+n", "train", "Train an adapter", id="adapters.train", show=False, priority=True),
     ]
 
     MARKS: ClassVar[bool] = True
@@ -52,6 +59,11 @@ class AdaptersScreen(Picker[str]):
         ]
 
     def _line(self, adapter: InstalledAdapter) -> Content:
+        if adapter.problem:
+            name = Content.styled(f"  {clean_line(adapter.name)}", "$foreground 42%")
+            return Content.assemble(
+                name, Content.styled(f"\n  does not fit: {clean_line(adapter.problem)}", "$foreground 42%")
+            )
         scale = self.on.get(adapter.name)
         mark = Content.styled("● ", "$text-accent") if scale is not None else Content("  ")
         strength = "" if scale is None else f" · scale {scale:g}"
@@ -63,7 +75,7 @@ class AdaptersScreen(Picker[str]):
         )
 
     def action_switch(self) -> None:
-        if name := self.highlighted:
+        if name := self._usable():
             if name in self.on:
                 del self.on[name]
             else:
@@ -71,10 +83,22 @@ class AdaptersScreen(Picker[str]):
             self._redraw(name)
 
     def action_scale(self, direction: int) -> None:
-        if name := self.highlighted:
+        if name := self._usable():
             scale = self.on.get(name, 0.0 if direction > 0 else 1.0) + direction * STEP
             self.on[name] = max(0.0, min(LARGEST, scale))
             self._redraw(name)
+
+    def action_train(self) -> None:
+        self.dismiss(None)
+        cast(Host, self.app).open_training()
+
+    def _usable(self) -> str:
+        """The highlighted one, unless it does not fit; then the reason is said."""
+        adapter = self._adapters.get(self.highlighted or "")
+        if adapter is not None and adapter.problem:
+            self.notify(f"{adapter.name} does not fit: {adapter.problem}.", timeout=5, markup=False)
+            return ""
+        return adapter.name if adapter is not None else ""
 
     def _redraw(self, name: str) -> None:
         self.rebuild()

@@ -26,6 +26,7 @@ from ragchat.tui.foreign import citation_text
 from ragchat.tui.open_chats import OpenChats
 from ragchat.tui.slash_commands import SlashCommands
 from ragchat.tui.state import UsageState
+from ragchat.tui.trainings import Trainings
 from ragchat.tui.upkeep import Upkeep
 from ragchat.tui.widgets.chat_list import ChatList
 from ragchat.tui.widgets.conversation import ConversationPane
@@ -187,6 +188,7 @@ class ChatScreen(Screen[None]):
         self._has_chats: bool | None = None
         self._surveyed = False
         self.upkeep = Upkeep(services)
+        self.trainings = Trainings(services)
         self.windows = Windows(self, services)
         self.answers = AnswerWindows(self, services)
         self._slash = SlashCommands(self, services)
@@ -199,6 +201,7 @@ class ChatScreen(Screen[None]):
                 yield ConversationPane(self._services, EmptyChat(id="empty"))
             yield SourcesPanel()
         yield self.upkeep
+        yield self.trainings
         yield StatusBar()
         yield KeyHints()
 
@@ -628,7 +631,8 @@ class ChatScreen(Screen[None]):
             models = [choice.name for choice in self._services.models() if choice.installed]
             templates = [template.name for template in self._services.templates()[0]]
             self._slash.models, self._slash.templates = models, templates
-            self._slash.adapters = [adapter.name for adapter in self._services.adapters()]
+            usable = self._services.adapters(self.pane.options.model)
+            self._slash.adapters = [adapter.name for adapter in usable if not adapter.problem]
 
         tasks.reporting(self._services, "listing models", self.post_message, names)
 
@@ -739,7 +743,9 @@ class ChatScreen(Screen[None]):
                 window = AdaptersScreen(adapters, self.pane.options.adapter)
                 self.app.push_screen(window, lambda on: None if on is None else self.use_adapters(on))
 
-        self.windows.with_chats("listing the adapters", lambda _: self._services.adapters(), show)
+        self.windows.with_chats(
+            "listing the adapters", lambda _: self._services.adapters(self.pane.options.model), show
+        )
 
     def action_toggle_adapters(self) -> None:
         """The chat's adapters off, or on again."""

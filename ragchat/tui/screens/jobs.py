@@ -14,20 +14,22 @@ from textual.widgets import Static
 from ragchat.text import clean_line
 from ragchat.tui.screens.dialog import Dialog
 from ragchat.tui.state import JobState
+from ragchat.tui.trainings import KIND
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 
 DIM = "$foreground 62%"
 _HEIGHT = 4
+_WITH_CURVE = 5
 _NONE = "Nothing is running."
-_NONE_MORE = (
-    "Downloads, indexing and other long work show here how far they are. You can chat while they run."
-)
+_NONE_MORE = "Downloads, indexing and training show here how far they are. You can chat while they run. n begins a training."
 
 
 class Host(Protocol):
     """What this window needs of the app, whose `jobs` it watches."""
 
     def stop_job(self, kind: str) -> None: ...
+    def pause_job(self, kind: str) -> bool: ...
+    def open_training(self) -> None: ...
     def clear_jobs(self) -> None: ...
 
 
@@ -35,9 +37,13 @@ class JobsScreen(Dialog[None]):
     """Running jobs first, then those that ended. Closing it stops nothing."""
 
     TITLE_TEXT: ClassVar[str] = "Jobs"
-    HELP_TEXT: ClassVar[str] = "x stops it · Del forgets what has ended · Esc closes, all goes on"
+    HELP_TEXT: ClassVar[str] = (
+        "x stops it · p pauses a training · n trains · Del forgets what has ended · Esc closes, all goes on"
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x,ctrl+x", "stop", "Stop", id="jobs.stop", show=False),
+        Binding("p", "pause", "Pause a training, or go on", id="jobs.pause", show=False),
+        Binding("n", "train", "Train an adapter", id="jobs.train", show=False),
         Binding("delete,d", "clear", "Forget what has ended", id="jobs.clear", show=False),
         Binding("q", "close", "Close", id="jobs.close", show=False),
     ]
@@ -72,10 +78,11 @@ class JobsScreen(Dialog[None]):
             self.rows.redraw()
             return
         self._order = order
+        heights = {kind: _WITH_CURVE if kind.startswith(KIND) else _HEIGHT for kind in order}
         self.query_one("#nothing").display = not order
         self.rows.display = bool(order)
-        self.rows.styles.height = max(_HEIGHT, _HEIGHT * len(order))
-        self.rows.set_rows([Row(kind, _HEIGHT) for kind in order])
+        self.rows.styles.height = max(_HEIGHT, sum(heights.values()))
+        self.rows.set_rows([Row(kind, heights[kind]) for kind in order])
         if order and self.rows.highlighted is None:
             self.rows.action_first()
 
@@ -89,6 +96,14 @@ class JobsScreen(Dialog[None]):
             self.rows.redraw()
         elif job is not None:
             self.notify("This has ended already; Del forgets it.", timeout=3, markup=False)
+
+    def action_pause(self) -> None:
+        job = self._jobs.get(self.rows.key)
+        if job is None or not job.running or not self.host.pause_job(job.kind):
+            self.notify("Only a training can be paused.", timeout=3, markup=False)
+
+    def action_train(self) -> None:
+        self.host.open_training()
 
     def action_clear(self) -> None:
         self.host.clear_jobs()
@@ -112,7 +127,7 @@ def job_content(job: JobState, width: int) -> Content:
     else:
         lines.append(_bar(job, max(10, min(48, width - 9))))
         detail = "Stopping …" if job.cancel.cancelled else clean_line(job.detail, limit=200)
-        facts = [part for part in (job.line, detail) if part]
+        facts = [part for part in (job.line, detail, job.curve) if part]
         lines += [Content.styled(fact, DIM).truncate(max(8, width - 2), ellipsis=True) for fact in facts]
     return Content("\n").join([lines[0], *(Content.assemble("  ", line) for line in lines[1:])])
 

@@ -26,22 +26,25 @@ class StatusBar(Widget):
 
     def render(self) -> RenderResult:
         width = max(1, self.content_size.width)
-        left = [
-            model_content(self.model, limit=max(12, width // 3)),
-            Content(clean_line(self.knowledge, limit=max(10, width // 3))),
+        # Each with what must go before it does when there is no room: the first of the highest number.
+        facts = [
+            (0, model_content(self.model, limit=max(12, width // 3))),
+            (3, Content(clean_line(self.knowledge, limit=max(10, width // 3)))),
         ]
         if self.adapters:
-            left.insert(1, Content.styled(f"+ {clean_line(self.adapters, limit=24)}", "$text-accent"))
+            adapters = f"+ {clean_line(self.adapters, limit=24)}"
+            facts.insert(1, (1, Content.styled(adapters, "$text-accent")))
         if self.watching:
-            left.append(Content.styled("watching", "$foreground 62%"))
-        left += [Content.styled(job.short, "$text-accent") for job in self.jobs]
+            facts.append((5, Content.styled("watching", "$foreground 62%")))
+        facts += [(4, Content.styled(job.short, "$text-accent")) for job in self.jobs]
         if self.answering:
-            left.append(Content.styled(clean_line(self.answering, limit=44), "$text-accent"))
+            facts.append((2, Content.styled(clean_line(self.answering, limit=44), "$text-accent")))
         right = [Content.styled(fact, "$foreground 62%") for fact in self.usage.facts]
-        while right and _length(left) + _length(right) + 2 > width:
+        while right and _length([part for _, part in facts]) + _length(right) + 2 > width:
             right.pop()
-        while len(left) > 1 and _length(left) > width:
-            left.pop(1)
+        while len(facts) > 1 and _length([part for _, part in facts]) > width:
+            facts.remove(max(facts, key=lambda fact: fact[0]))
+        left = [part for _, part in facts]
         separator = Content.styled(" · ", "$foreground 42%")
         begin, end = separator.join(left), separator.join(right)
         if begin.cell_length > width:

@@ -1,0 +1,68 @@
+"""Trainings for the screen: what data there is, and `ragchat finetune` in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragchat.cli.context import Context
+from ragchat.errors import FinetuneError
+from ragchat.paths import Paths
+from ragchat.store.knowledge import knowledge_base_names
+from ragchat.text import clean_line
+
+if TYPE_CHECKING:
+    from ragchat.tui.services import TrainingData
+
+
+def data(context: Context) -> TrainingData:
+    """What there is to train with. Raises StorageError."""
+    from ragchat.cli.finetune_data import pair_file
+    from ragchat.finetune import from_chats
+    from ragchat.store.chats import ChatStore
+    from ragchat.tui.services import TrainingData
+
+    with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
+        rated = len(from_chats.read(chats))
+    found = {name: pair_file(context, name).kept for name in knowledge_base_names(context.paths.kb_dir)}
+    kept = {name: pairs for name, pairs in found.items() if pairs}
+    return TrainingData(
+        rated,
+        {name: len(pairs) for name, pairs in kept.items()},
+        {name: sum(not pair.reviewed for pair in pairs) for name, pairs in kept.items()},
+    )
+
+
+def start(paths: Paths, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Run `ragchat finetune` with these arguments, NAME first; it outlives this process. Raises FinetuneError."""
+    flags = sum(getattr(subprocess, name, 0) for name in ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW"))
+    try:
+        paths.trainings_dir.mkdir(parents=True, exist_ok=True)
+        with _output(paths, arguments[0]).open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ragchat", "finetune", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                creationflags=flags,  # Windows alone has any
+            )
+    except OSError as error:
+        raise FinetuneError(f"The training cannot be started: {error.strerror or error}.") from error
+
+
+def said(paths: Paths, name: str) -> str:
+    """The last lines that a training has printed, in one."""
+    try:
+        lines = _output(paths, name).read_text("utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return clean_line(" ".join(lines[-2:])) or "it said nothing."
+
+
+def _output(paths: Paths, name: str) -> Path:
+    return paths.trainings_dir / f"{name}.output"

@@ -1,0 +1,136 @@
+"""Beginning a training: what the adapter is called, what it is to learn, and from what. How far it is, the jobs window shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Checkbox, Input, RadioButton, RadioSet, Static
+
+from ragchat.errors import RagchatError
+from ragchat.llm.adapters import check_adapter_name
+from ragchat.text import clean_line
+from ragchat.tui import tasks
+from ragchat.tui.screens.dialog import Dialog, Line
+from ragchat.tui.sentences import count
+
+if TYPE_CHECKING:
+    from ragchat.tui.services import Services, TrainingData
+    from ragchat.tui.trainings import Trainings
+
+MODES = (
+    ("task", "task: what to do with an input"),
+    ("style", "style: how to say things"),
+    ("knowledge", "knowledge: facts, answered without documents"),
+    ("rag", "rag: to answer from passages, cited, and to refuse"),
+)
+_NO_DATA = (
+    "Nothing to learn from yet. In the chat, + rates an answer good and w corrects it; `ragchat pairs draft NAME` makes questions"
+    " from documents; a JSONL or CSV file serves as well."
+)
+_DIM = "$foreground 62%"
+
+
+class Train(Dialog[None]):
+    """Begins `ragchat finetune`; the settings that are not asked here are its defaults."""
+
+    TITLE_TEXT: ClassVar[str] = "Train an adapter for this model"
+    HELP_TEXT: ClassVar[str] = "Tab goes on · Space chooses · Ctrl+S begins · Esc leaves"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "begin", "Begin", id="train.begin", priority=True),
+    ]
+
+    def __init__(self, services: Services, trainings: Trainings) -> None:
+        super().__init__()
+        self._services, self._trainings = services, trainings
+        self._data: TrainingData | None = None
+
+    def body(self) -> Iterable[Widget]:
+        with VerticalScroll(id="fields", can_focus=False):
+            yield Static(Content("Name"), classes="label")
+            yield Line(placeholder="support-style")
+            yield Static(Content("What it is to learn"), classes="label")
+            with RadioSet():
+                for name, meaning in MODES:
+                    yield RadioButton(Content(meaning), value=name == "task", id=f"mode-{name}")
+            yield Static(Content("From"), classes="label")
+            yield Checkbox(Content("answers that were rated good or corrected"), id="rated", disabled=True)
+            yield VerticalScroll(id="pairs", can_focus=False)
+            file = Line(placeholder="a JSONL or CSV file, if there is one")
+            file.id = "file"
+            yield file
+        yield Static(Content(""), id="note")
+
+    def on_mount(self) -> None:
+        self._look()
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="training data", description="look for data"
+    )
+    def _look(self) -> None:
+        def look() -> None:
+            data = self._services.training_data()
+            self.app.call_from_thread(self._show, data)
+
+        tasks.reporting(self._services, "looking for data", self.post_message, look)
+
+    def _show(self, data: TrainingData) -> None:
+        self._data = data
+        rated = self.query_one("#rated", Checkbox)
+        rated.label = Content(f"{count(data.rated, 'answer')} rated good or corrected")
+        rated.disabled, rated.value = not data.rated, bool(data.rated)
+        pairs = self.query_one("#pairs", VerticalScroll)
+        boxes = []
+        for name, kept in data.pairs.items():
+            fresh = data.unreviewed.get(name, 0)
+            note = f", {fresh} not looked at by you" if fresh else ""
+            label = Content(f"{count(kept, 'question')} made from {clean_line(name)}{note}")
+            boxes.append(Checkbox(label, name=name))
+        pairs.mount(*boxes)
+        if not data.rated and not boxes:
+            self._say(_NO_DATA, _DIM)
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self.action_begin()
+
+    def action_begin(self) -> None:
+        name = self.query_one(Line).value.strip()
+        try:
+            check_adapter_name(name)
+        except RagchatError as error:
+            self._say(f"{error} {error.remedy}".strip(), "$text-error")
+            self.query_one(Line).focus()
+            return
+        pressed = self.query_one(RadioSet).pressed_button
+        mode = pressed.id.removeprefix("mode-") if pressed is not None and pressed.id else "task"
+        sources = ["--chats"] if self.query_one("#rated", Checkbox).value else []
+        for box in self.query("#pairs Checkbox").results(Checkbox):
+            if box.value and box.name:
+                sources += ["--kb", box.name]
+        if path := self.query_one("#file", Line).value.strip():
+            file = Path(path).expanduser()
+            if not file.is_file():
+                self._say(f"There is no file {clean_line(path)}.", "$text-error")
+                return
+            sources += ["--file", str(file.resolve())]
+        if not sources:
+            self._say("Say what it is to learn from.", "$text-error")
+            return
+        if mode == "rag" and "--kb" not in sources:
+            self._say("The mode rag needs questions made from documents.", "$text-error")
+            return
+        model = self._services.model.selected
+        named = ["--model", model] if model else []
+        self._trainings.begin([name, "--mode", mode, *named, *sources], name)
+        self.app.notify("The training begins; F9 shows how far it is.", timeout=5, markup=False)
+        self.dismiss(None)
+
+    def _say(self, sentence: str, style: str) -> None:
+        self.query_one("#note", Static).update(Content.styled(clean_line(sentence), style))

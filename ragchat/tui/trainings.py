@@ -1,0 +1,147 @@
+"""Trainings as jobs: begun here or in a shell, each runs in a process of its own and goes on when ragchat closes.
+
+What they are at is read from the files that they keep (`finetune.status`); a small worker looks once a second while any is there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from textual import work
+from textual.widget import Widget
+
+from ragchat.errors import RagchatError
+from ragchat.text import curve
+from ragchat.tui import messages
+from ragchat.tui.state import JobState
+
+if TYPE_CHECKING:
+    from ragchat.finetune.status import Status, Wish
+    from ragchat.tui.services import Services
+
+_LOOKED_S = 1.0
+_NOTHING_S = 3.0
+"""Between two looks while nothing is trained."""
+_GONE = "Its process is gone. The same training, begun again, goes on from its last checkpoint."
+
+
+class Host(Protocol):
+    """What this needs of the app."""
+
+    jobs: dict[str, JobState]
+
+    def take_training(self, job: JobState) -> None: ...
+
+
+class Trainings(Widget):
+    """Invisible; it stands in the chat screen, which is always there."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.display = False
+        self._services = services
+        self._over = threading.Event()
+        self._look_now = threading.Event()
+        self._seen: dict[str, Status] = {}
+
+    def on_mount(self) -> None:
+        self._look()
+
+    def on_unmount(self) -> None:
+        self._over.set()
+        self._look_now.set()
+
+    def begin(self, arguments: Sequence[str], name: str) -> None:
+        """Start `ragchat finetune NAME …` in a process of its own."""
+        self._start(tuple(arguments), name)
+
+    def ask(self, name: str, wanted: Wish) -> None:
+        """Pause, resume or cancel a training."""
+        from ragchat.finetune import status
+
+        try:
+            status.wish(self._services.trainings_dir, name, wanted)
+        except (OSError, RagchatError) as error:
+            self.post_message(messages.TroubleReported(f"This cannot be asked of the training: {error}", ""))
+
+    def pause_or_resume(self, name: str) -> None:
+        """The one that applies."""
+        seen = self._seen.get(name)
+        self.ask(name, "resume" if seen is not None and seen.state == "paused" else "pause")
+
+    def forget_ended(self) -> None:
+        """Take the files of what has ended away."""
+        from ragchat.finetune import status
+
+        for name, seen in list(self._seen.items()):
+            if seen.ended or seen.silent:
+                status.forget(self._services.trainings_dir, name)
+                self._seen.pop(name, None)
+
+    @work(thread=True, exit_on_error=False, group="begin training", description="start a training")
+    def _start(self, arguments: tuple[str, ...], name: str) -> None:
+        try:
+            process = self._services.start_training(arguments)
+        except RagchatError as error:
+            self.post_message(messages.TroubleReported(str(error), error.remedy))
+            return
+        self._look_now.set()
+        while process.poll() is None and not self._over.wait(0.5):
+            pass
+        if process.poll():
+            seen = self._seen.get(name)
+            if seen is None or not seen.ended:
+                said = self._services.training_said(name)
+                self.post_message(messages.TroubleReported(f"The training {name} ended: {said}", ""))
+
+    @work(thread=True, exit_on_error=False, group="trainings", description="look at trainings")
+    def _look(self) -> None:
+        folder = self._services.trainings_dir
+        first = True
+        while not self._over.is_set():
+            there = sorted(folder.glob("*.json")) if folder.is_dir() else []
+            if there:
+                from ragchat.finetune import status
+
+                for found in status.statuses(folder):
+                    if self._seen.get(found.name) != found or found.silent:
+                        self._seen[found.name] = found
+                        if not (first and found.ended):  # what ended while nobody looked is no news
+                            self.app.call_from_thread(self._show, job_of(found))
+            first = False
+            self._look_now.wait(_LOOKED_S if there else _NOTHING_S)
+            self._look_now.clear()
+
+    def _show(self, job: JobState) -> None:
+        cast(Host, self.app).take_training(job)
+
+
+def job_of(status: Status) -> JobState:
+    """How a training shows among the jobs."""
+    held_out = f" · held out {status.held_out[-1][1]:.3f}" if status.held_out else ""
+    loss = f"loss {status.losses[-1]:.3f}{held_out}" if status.losses else ""
+    memory = f"{status.rss_mib:,} MiB" if status.rss_mib else ""
+    speed = f"{status.tokens_s:.0f} tokens/s" if status.tokens_s else ""
+    doing = "" if status.doing == "training" else status.doing
+    running = not (status.ended or status.silent)
+    return JobState(
+        kind=f"{KIND}{status.name}",
+        name=status.name,
+        unit="steps",
+        done=status.step,
+        total=status.total_steps if status.step else 0,
+        eta_s=status.eta_s if running else None,
+        detail=" · ".join(part for part in (doing, loss, speed, memory) if part),
+        curve=curve(status.losses, 44),
+        running=running,
+        failed=status.state == "failed" or (status.silent and not status.ended),
+        paused=status.state == "paused",
+        sentence=_GONE if status.silent else status.sentence,
+        doing="training",
+    )
+
+
+KIND = "train:"
+"""What the kind of such a job begins with; the rest is its name."""
