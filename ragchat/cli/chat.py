@@ -19,7 +19,7 @@ from ragchat.cli.context import Context, note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.text import clean, clean_line
-from ragchat.types import CancelToken, ChatOptions, KnowledgeBaseStatus
+from ragchat.types import AdapterScale, CancelToken, ChatOptions, KnowledgeBaseStatus
 
 if TYPE_CHECKING:
     from ragchat.ingest.rows import RowsFinished
@@ -37,22 +37,27 @@ if TYPE_CHECKING:
     "--model", "model_name", default="", metavar="NAME", help="Model to chat with, by name or path."
 )
 @click.option(
+    "--adapter", default="", metavar="NAME", help="Adapters of new chats, such as style or style+facts:0.5."
+)
+@click.option(
     "--plain",
     is_flag=True,
     help="Lines only: for screen readers, dumb terminals and pipes. Chosen by itself where no screen can be drawn.",
 )
 @pass_context
-def chat(context: Context, model_name: str = "", plain: bool = False) -> None:
+def chat(context: Context, model_name: str = "", adapter: str = "", plain: bool = False) -> None:
     """Open the chat."""
+    for each in AdapterScale.parse(adapter):
+        build.adapters(context).find(each.name)  # a wrong name is said now, not with the first question
     if plain or not _can_draw():
-        _chat_in_lines(context, model_name, asked_for=plain)
+        _chat_in_lines(context, model_name, adapter, asked_for=plain)
         return
     from ragchat.tui.app import RagchatApp
 
     context.paths.create()
     if not os.environ.get("NO_COLOR"):  # set but empty asks for nothing; Textual takes it for a wish
         os.environ.pop("NO_COLOR", None)
-    services = make_services(context, model_name)
+    services = make_services(context, model_name, adapter)
     try:
         RagchatApp(services).run()
     finally:
@@ -69,13 +74,13 @@ def _on_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def _chat_in_lines(context: Context, model_name: str, *, asked_for: bool) -> None:
+def _chat_in_lines(context: Context, model_name: str, adapter: str, *, asked_for: bool) -> None:
     from ragchat.cli.plain import run
 
     if not asked_for:
         note("No screen can be drawn here, so this is the chat in plain lines (`ragchat chat --plain`).")
     context.paths.create()
-    services = make_services(context, model_name)
+    services = make_services(context, model_name, adapter)
     try:
         code = run(services, interactive=_on_terminal())
     finally:
@@ -83,7 +88,7 @@ def _chat_in_lines(context: Context, model_name: str, *, asked_for: bool) -> Non
     click.get_current_context().exit(code)
 
 
-def make_services(context: Context, model_name: str) -> Services:
+def make_services(context: Context, model_name: str, adapter: str = "") -> Services:
     from ragchat.tui.services import Services
 
     model = build.model(context, model_name)
@@ -191,6 +196,7 @@ def make_services(context: Context, model_name: str) -> Services:
         load_at_start=ui.load_at_start,
         log_file=paths.app_log,
         scratch_dir=paths.cache_dir / "scratch",
+        new_chat=ChatOptions(adapter=adapter),
     )
 
 

@@ -51,7 +51,7 @@ class PlainChat:
     def __init__(self, services: Services, chats: ChatStore, console: Console) -> None:
         self.services, self.chats, self.console = services, chats, console
         self.conversation_id = 0
-        self.options = ChatOptions()
+        self.options = services.new_chat
         self.files: list[Attachment] = []
         """What goes with the next question."""
         self._usual_model = services.model.selected

@@ -131,10 +131,8 @@ class Commands:
         self._console.note("A new chat.")
 
     def _enter(self, conversation: Conversation | None) -> None:
-        from ragchat.types import ChatOptions
-
         self._chat.conversation_id = conversation.id if conversation else 0
-        self._chat.options = conversation.options if conversation else ChatOptions()
+        self._chat.options = conversation.options if conversation else self._chat.services.new_chat
 
     def _list(self, typed: Typed) -> None:
         listed = self._chats.conversations(_CHATS_LISTED)

@@ -73,11 +73,14 @@ class PlainSettings:
                     clean_line(f"{choice.name}: {choice.title}, {size}, {state}. {choice.problem}")
                 )
             return
-        if typed.argument == "default":
-            self._chat.change_options(model="")
-        else:
-            model.select(typed.argument)
-            self._chat.change_options(model=typed.argument)
+        before, on = self._chat.options.model, self._chat.options.adapter
+        chosen = "" if typed.argument == "default" else typed.argument
+        if chosen:
+            model.select(chosen)
+        self._chat.change_options(model=chosen)
+        if on and chosen != before:
+            self._chat.change_options(adapter="")
+            self._console.note(f"{clean_line(on)} belongs to the model before and is off.")
         self._console.note(f"This chat is answered by {clean_line(typed.argument)}.")
 
     def adapter_names(self) -> Sequence[str]:

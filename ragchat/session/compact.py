@@ -5,6 +5,7 @@ The turns stay stored and shown, and the summary can be taken back (`ChatStore.r
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -82,7 +83,10 @@ def compact(
     info = model.info
     assert info
     thinking, model.thinking = model.thinking, False
+    adapters = model.adapters
     try:
+        if adapters:  # what was learned for answers would speak in the summary, too
+            model.set_adapters("")
         digest = Digest(model, WORDING, sampling=Sampling(temperature=0.0), longest=LONGEST, cancel=cancel)
         texts = [compaction.summary] if compaction else []
         texts += [f"{_SPEAKERS[turn.role]}: {turn.content.strip()}" for turn in turns]
@@ -102,6 +106,9 @@ def compact(
                     raise CancelledError("Stopped; the chat is as it was.")
     finally:
         model.thinking = thinking
+        if adapters:
+            with contextlib.suppress(ModelError):  # the next answer sets them, or says why not
+                model.set_adapters(adapters)
     summary = "".join(said).strip()
     if not summary:
         raise ModelError("The model wrote no summary, so the chat is as it was.", "Try another model.")

@@ -91,14 +91,14 @@ def of_answer(record: Recorded, model: ChatModel | None) -> PromptView:
     )
 
 
-def of_preview(preview: Preview, sampling: Sampling, info: ModelInfo) -> PromptView:
+def of_preview(preview: Preview, sampling: Sampling, info: ModelInfo, adapter: str = "") -> PromptView:
     """The prompt that the next question would send."""
     used, packed = preview.query, preview.prompt
     return PromptView(
         title="The prompt of the next question",
         model=info.name,
         model_path=info.path,
-        adapter="",
+        adapter=adapter,
         knowledge_bases=used.knowledge_bases,
         query=" ".join([used.query, *(f"({term})" for term in used.topic)]),
         messages=packed.messages,

@@ -77,7 +77,7 @@ class AnswerWindows:
                 )
                 info = services.model.info
                 assert info
-                return of_preview(preview, session.options.sampling, info)
+                return of_preview(preview, session.options.sampling, info, options.adapter)
 
         self._screen.windows.with_chats("making the prompt", read, self._show_prompt)
 
@@ -111,6 +111,10 @@ class AnswerWindows:
                 services.default_knowledge_bases(),
                 [choice.name for choice in services.models() if choice.installed and not choice.problem],
                 store.presets(),
+                {
+                    name: [one.name for one in services.adapters(name) if not one.problem]
+                    for name in {"", pane.options.model}
+                },
             )
 
         def set_up(defaults: Defaults) -> None:

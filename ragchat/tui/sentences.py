@@ -27,6 +27,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def answered_by(model: str, adapters: str) -> str:
+    """Whose words an answer is."""
+    return f"{model} + {adapters}" if adapters else model
+
+
 def ago(at: str, now: datetime | None = None) -> str:
     """How long ago a stored time was, as a person would say it; for one that is empty, that it never was."""
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -127,3 +127,5 @@ class Services:
     log_file: Path
     scratch_dir: Path
     """For text handed to an editor."""
+    new_chat: ChatOptions = field(default_factory=ChatOptions)
+    """What a new chat does otherwise than the settings."""

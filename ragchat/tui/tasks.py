@@ -19,7 +19,7 @@ from ragchat.session.events import MessageStored
 from ragchat.text import clean, clean_line, human_seconds
 from ragchat.tui import messages
 from ragchat.tui.foreign import evidence_in, file_name, locate
-from ragchat.tui.sentences import count
+from ragchat.tui.sentences import answered_by, count
 from ragchat.types import CancelToken, Citation, Hit, ReasoningDelta, Span, TextDelta, is_row
 
 if TYPE_CHECKING:
@@ -166,7 +166,11 @@ def _shown(store: ChatStore, message: StoredMessage) -> ShownMessage:
     if generation is None:  # it came in from elsewhere
         return ShownMessage(message, citations)
     return ShownMessage(
-        message, citations, bool(generation.knowledge_bases), generation.left_out, generation.model
+        message,
+        citations,
+        bool(generation.knowledge_bases),
+        generation.left_out,
+        answered_by(generation.model, generation.adapter),
     )
 
 

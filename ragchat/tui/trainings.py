@@ -1,6 +1,6 @@
 """Trainings as jobs: begun here or in a shell, each runs in a process of its own and goes on when ragchat closes.
 
-What they are at is read from the files that they keep (`finetune.status`); a small worker looks once a second while any is there.
+What they are at is read from the files that they keep (`finetune.status`); a worker looks once a second.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ragchat.tui.services import Services
 
 _LOOKED_S = 1.0
-_NOTHING_S = 3.0
-"""Between two looks while nothing is trained."""
 _GONE = "Its process is gone. The same training, begun again, goes on from its last checkpoint."
 
 
@@ -43,15 +41,16 @@ class Trainings(Widget):
         self.display = False
         self._services = services
         self._over = threading.Event()
-        self._look_now = threading.Event()
         self._seen: dict[str, Status] = {}
+        self._silent: set[str] = set()
+        self._looks = 0
 
     def on_mount(self) -> None:
         self._look()
+        self.set_interval(_LOOKED_S, self._look)
 
     def on_unmount(self) -> None:
         self._over.set()
-        self._look_now.set()
 
     def begin(self, arguments: Sequence[str], name: str) -> None:
         """Start `ragchat finetune NAME …` in a process of its own."""
@@ -87,7 +86,6 @@ class Trainings(Widget):
         except RagchatError as error:
             self.post_message(messages.TroubleReported(str(error), error.remedy))
             return
-        self._look_now.set()
         while process.poll() is None and not self._over.wait(0.5):
             pass
         if process.poll():
@@ -96,23 +94,22 @@ class Trainings(Widget):
                 said = self._services.training_said(name)
                 self.post_message(messages.TroubleReported(f"The training {name} ended: {said}", ""))
 
-    @work(thread=True, exit_on_error=False, group="trainings", description="look at trainings")
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="trainings", description="look at trainings"
+    )
     def _look(self) -> None:
         folder = self._services.trainings_dir
-        first = True
-        while not self._over.is_set():
-            there = sorted(folder.glob("*.json")) if folder.is_dir() else []
-            if there:
-                from ragchat.finetune import status
+        if folder.is_dir() and any(folder.glob("*.json")):
+            from ragchat.finetune import status
 
-                for found in status.statuses(folder):
-                    if self._seen.get(found.name) != found or found.silent:
-                        self._seen[found.name] = found
-                        if not (first and found.ended):  # what ended while nobody looked is no news
-                            self.app.call_from_thread(self._show, job_of(found))
-            first = False
-            self._look_now.wait(_LOOKED_S if there else _NOTHING_S)
-            self._look_now.clear()
+            for found in status.statuses(folder):
+                if self._seen.get(found.name) != found or found.silent != (found.name in self._silent):
+                    news = found.name in self._seen or not found.ended or self._looks
+                    self._seen[found.name] = found
+                    (self._silent.add if found.silent else self._silent.discard)(found.name)
+                    if news:  # what ended while nobody looked is none
+                        self.app.call_from_thread(self._show, job_of(found))
+        self._looks += 1
 
     def _show(self, job: JobState) -> None:
         cast(Host, self.app).take_training(job)

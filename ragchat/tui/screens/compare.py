@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -51,12 +51,15 @@ Run = Callable[[ChatOptions, str, int, CancelToken], Iterator[TrialEvent]]
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a chat does that has chosen nothing, and what there is to choose. `models` are installed ones."""
+    """What a chat does that has chosen nothing, and what there is to choose. `models` are installed ones, `adapters` those that
+    fit a model, by its name; empty: the model of the settings.
+    """
 
     model: str
     knowledge_bases: tuple[str, ...]
     models: Sequence[str] = ()
     presets: Sequence[tuple[str, ChatOptions]] = ()
+    adapters: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ class CompareSetup(Dialog[Comparison]):
         rows = [Row("question"), Row("ask")]
         for number, name in enumerate(SIDES):
             rows.append(Row("", text=f"{name}{'  this chat as it is' if not number else ''}"))
-            rows += [Row(f"{field}{number}") for field in ("model", "documents", "preset")]
+            rows += [Row(f"{what}{number}") for what in ("model", "adapter", "documents", "preset")]
         self.rows.set_rows(rows, highlight="ask" if self.question else "question")
         self.rows.highlight("ask" if self.question else "question")
         self.rows.focus()
@@ -170,6 +173,8 @@ class CompareSetup(Dialog[Comparison]):
         match field:
             case "model":
                 return clean_line(options.model or self._defaults.model) or "none is installed"
+            case "adapter":
+                return clean_line(options.adapter, limit=60) or "none"
             case "documents":
                 names = options.knowledge_bases
                 shown = self._defaults.knowledge_bases if names is None else names
@@ -202,9 +207,33 @@ class CompareSetup(Dialog[Comparison]):
 
         def chosen(name: str | None) -> None:
             if name is not None:
-                self._change(side, replace(options, model="" if name == _AS_SET else name, preset=""))
+                self._change(
+                    side, replace(options, model="" if name == _AS_SET else name, adapter="", preset="")
+                )
 
         self.app.push_screen(Pick(f"The model of {SIDES[side]}", choices), chosen)
+
+    def _choose_adapter(self, side: int) -> None:
+        options = self.sides[side]
+        names = self._defaults.adapters.get(options.model)
+        if names is None:
+            self.notify(
+                f"Ask {options.model} in a chat first: which adapters fit it is found out there.",
+                markup=False,
+            )
+            return
+        if not names:
+            self.notify("No adapter fits this model; F9 and then n trains one.", timeout=4, markup=False)
+            return
+        on = dict.fromkeys([*names, *filter(None, [options.adapter])])
+        choices = [Choice(_AS_SET, "none", marked=not options.adapter)]
+        choices += [Choice(name, clean_line(name, limit=60), marked=name == options.adapter) for name in on]
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self._change(side, replace(options, adapter="" if name == _AS_SET else name, preset=""))
+
+        self.app.push_screen(Pick(f"The adapter of {SIDES[side]}", choices), chosen)
 
     def _choose_documents(self, side: int) -> None:
         options = self.sides[side]

@@ -46,6 +46,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     from ragchat.tui.screens.review_pairs import ReviewPairs
     from ragchat.tui.screens.search import SearchScreen
     from ragchat.tui.screens.settings import SettingsScreen
+    from ragchat.tui.screens.train import Train
     from ragchat.tui.screens.welcome import WelcomeScreen
     from ragchat.tui.widgets.chat_list import ChatList
     from ragchat.tui.widgets.file_list import FileList
@@ -68,6 +69,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("Search all chats (F7)", [FindChats]),
         ("This chat's settings (F8)", [ChatOptionsScreen, PickKept]),
         ("Adapters (Alt+A)", [AdaptersScreen]),
+        ("A training, before it begins (F9, n)", [Train]),
         ("Questions to learn from (ragchat pairs review)", [ReviewPairs]),
         ("The prompt of an answer (p, Alt+P)", [PromptViewScreen]),
         ("Replay (R)", [ReplayScreen]),

@@ -23,13 +23,13 @@ from ragchat.tui import messages, tasks
 from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer, Request
 from ragchat.tui.paths import typed_path
-from ragchat.tui.sentences import answer_footer, progress_sentence
+from ragchat.tui.sentences import answer_footer, answered_by, progress_sentence
 from ragchat.tui.turns import Turns
 from ragchat.tui.widgets.attachments import AttachmentBar, Chip
 from ragchat.tui.widgets.message import AnswerView, Facts, MessageView, NoticeView, QuestionView
 from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.transcript import Transcript
-from ragchat.types import ChatOptions, LoadProgress
+from ragchat.types import LoadProgress
 
 if TYPE_CHECKING:
     from ragchat.tui.services import Services
@@ -88,7 +88,7 @@ class ConversationPane(Vertical):
         self._empty = empty
         self.conversation: Conversation | None = None
         self.conversation_id = 0
-        self.options = ChatOptions()
+        self.options = self._services.new_chat
         self.default_model = ""
         """The model of chats that have none of their own; empty: the one that is selected."""
         self.editing: Editing | None = None
@@ -136,7 +136,7 @@ class ConversationPane(Vertical):
         self.visit += 1
         self.conversation_id = conversation_id
         self.conversation = None
-        self.options = ChatOptions()
+        self.options = self._services.new_chat
         self._load_page(conversation_id, tasks.Where(around=around), self.visit)
 
     def reload(self, *, around: int = 0) -> None:
@@ -359,7 +359,8 @@ class ConversationPane(Vertical):
 
             shown = stored_question(question, "", [chip.label for chip in chips])
         live = self.begin(request, chips=chips, write=False)
-        view = AnswerView("", model=live.model or self._services.model.selected, streaming=True)
+        speaker = answered_by(live.model or self._services.model.selected, live.options.adapter)
+        view = AnswerView("", model=speaker, streaming=True)
         await self.transcript.add(QuestionView(shown), view)
         self._show_live_progress(live)
         self._write(live)
