@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 from ragchat.cli.context import Context
-from ragchat.cli.eval import measure, report, table
+from ragchat.cli.eval import figures, measure, table
 from ragchat.config import Settings
 from ragchat.evaluation.packing_trial import WAYS
 from ragchat.paths import Paths
@@ -37,7 +37,7 @@ def main() -> None:
         context, arguments.dir, ways, limit=arguments.limit, model_name=arguments.model, out=arguments.out
     )
     print(table(found))
-    print(json.dumps({"benchmark": "answers", "set": arguments.dir.name, **report(info, found)}))
+    print(json.dumps({"benchmark": "answers", "set": arguments.dir.name, **figures(info, found)}))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,19 @@ class RetrievalSettings(Section, frozen=True):
             description="Least share of the question's weight (idf) that the best passage holds; below, nothing was found",
         ),
     ] = 0.4
+    min_confidence: Annotated[
+        float,
+        Meta(ge=0, le=1, description="A search this sure counts as found, whatever its passages hold"),
+    ] = 0.3
+    k1: Annotated[
+        float,
+        Meta(ge=0, le=10, description="BM25: how much repetition counts; `ragchat eval tune` tries values"),
+    ] = 1.2
+    b: Annotated[float, Meta(ge=0, le=1, description="BM25: how much long passages are held back")] = 0.6
+    proximity: Annotated[bool, Meta(description="Words that stand near each other count more")] = True
+    forms: Annotated[bool, Meta(description="Words that stand as they were typed count more")] = True
+    agreement: Annotated[bool, Meta(description="Passages that resemble other good ones count more")] = True
+    feedback: Annotated[bool, Meta(description="Search again with words of the best passages (RM3)")] = True
 
 
 class KnowledgeSettings(Section, frozen=True):

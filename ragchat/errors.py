@@ -88,5 +88,11 @@ class FinetuneError(RagchatError):
     exit_code = 9
 
 
+class EvaluationError(RagchatError):
+    """A measured figure is below what was demanded, or has become worse."""
+
+    exit_code = 10
+
+
 class CancelledError(RagchatError):
     exit_code = 130

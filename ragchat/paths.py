@@ -120,6 +120,16 @@ class Paths:
         return self.cache_dir / "weights"
 
     @property
+    def question_sets_dir(self) -> Path:
+        """The person's questions to measure with, a file for each set."""
+        return self.data_dir / "evaluation" / "sets"
+
+    @property
+    def evaluation_runs_dir(self) -> Path:
+        """What the ways of answering said to them."""
+        return self.data_dir / "evaluation" / "runs"
+
+    @property
     def trainings_dir(self) -> Path:
         """What runs of `ragchat finetune` say of themselves while they go."""
         return self.state_dir / "trainings"

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragchat.errors import NotFoundError, UsageError
+from ragchat.evaluation.leakage import near_duplicates
 from ragchat.finetune import formats, from_chats
 from ragchat.finetune.examples import Example
-from ragchat.finetune.split import near_duplicates, split
+from ragchat.finetune.split import split
 from ragchat.store.chats import ChatStore
 from ragchat.types import Message, PortableChat, PortableMessage
 

@@ -116,7 +116,9 @@ def test_examples_that_answer_from_passages(store: KnowledgeStore) -> None:
     ]
     model = FakeModel("x", n_ctx=2048)
     list(model.load())
-    made, rejected = raft.build(model, Searcher([store]), asked, Packing(2), cancel=CancelToken())
+    made, rejected = raft.build(
+        model, Searcher([store]), asked, Packing(2), refusals=0.2, cancel=CancelToken()
+    )
     assert rejected == []
     kinds = [example.kind for example in made]
     assert 0 < kinds.count("refusal") < 15
@@ -133,7 +135,7 @@ def test_examples_that_answer_from_passages(store: KnowledgeStore) -> None:
             assert "84 months" in said
             assert said in prompt
             assert len(said) > len("84 months"), "a whole sentence"
-    again, _ = raft.build(model, Searcher([store]), asked, Packing(2), cancel=CancelToken())
+    again, _ = raft.build(model, Searcher([store]), asked, Packing(2), refusals=0.2, cancel=CancelToken())
     assert again == made, "the same seed gives the same examples"
     short, _ = raft.build(model, Searcher([store]), asked, Packing(2), form="short", cancel=CancelToken())
     assert {e.answer.split(" [")[0] for e in short if e.kind == "cited"} == {"84 months"}

@@ -32,7 +32,10 @@ _COMMANDS = {
         "ragchat.cli.pairs",
         "Questions made from documents, to learn from: draft, review, list, export.",
     ),
-    "eval": ("ragchat.cli.eval", "Measure what serves you best: how passages are packed."),
+    "eval": (
+        "ragchat.cli.eval",
+        "Measure what serves you best: model, documents, adapter or both, on your own questions.",
+    ),
     "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
     "config": ("ragchat.cli.config", "Settings: show, path, set, unset."),
     "completion": ("ragchat.cli.completion", "Completion for bash, zsh and fish."),
@@ -99,7 +102,8 @@ def ragchat(ctx: click.Context) -> None:
     \b
     Exit codes: 0 done, 1 something failed, 2 wrong usage or setting, 3 nothing found
     (with --strict), 4 no such model, knowledge base or file, 5 model or inference,
-    6 database or disk, 7 a document, 8 a download, 130 cancelled.
+    6 database or disk, 7 a document, 8 a download, 9 a training, 10 an evaluation
+    below its target, 130 cancelled.
     """
     from ragchat.cli.context import build
 

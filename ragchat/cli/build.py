@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
     from ragchat.llm.download import ProgressCallback
     from ragchat.llm.library import ModelLibrary, Pulled
+    from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions, ChatSession
     from ragchat.store.chats import ChatStore
 
@@ -113,10 +114,27 @@ def ask_options(
         passages=retrieval.passages,
         passage_share=retrieval.passage_share,
         min_match=retrieval.min_match,
+        min_confidence=retrieval.min_confidence,
+        ranking=ranking(context),
         strict=chat.strict if strict is None else strict,
         thinking=context.settings.model.thinking,
         instructions=chat.system_prompt,
         packings=read_choices(context.paths.packings_file),
+    )
+
+
+def ranking(context: Context) -> Ranking:
+    """How searches rank."""
+    from ragchat.retrieval.search import Ranking
+
+    retrieval = context.settings.retrieval
+    return Ranking(
+        k1=retrieval.k1,
+        b=retrieval.b,
+        proximity=retrieval.proximity,
+        forms=retrieval.forms,
+        agreement=retrieval.agreement,
+        feedback=retrieval.feedback,
     )
 
 

@@ -12,6 +12,8 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.cli.eval_questions import questions
+from ragchat.cli.eval_runs import calibrate, history, report, run, tune, watch
 from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.text import clean_line, human_seconds
 
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def eval() -> None:
-    """Measure, on questions with known answers, what serves you best."""
+    """Measure, on questions with known answers, what serves you best: the model alone, documents, an adapter, or both."""
+
+
+eval.add_command(questions)
+for _command in (run, report, history, watch, calibrate, tune):
+    eval.add_command(_command)
 
 
 @eval.command()
@@ -74,7 +81,7 @@ def packing(
     info, found = measure(context, set_dir, ways, limit=limit, model_name=model_name, out=out)
     chosen = best(found)
     if as_json:
-        data(report(info, found), indent=2)
+        data(figures(info, found), indent=2)
     else:
         click.echo(table(found))
     if chosen and not no_store:
@@ -135,7 +142,7 @@ def measure(
         return info, packing_trial.results(rows, ways)
 
 
-def report(info: ModelInfo, found: Sequence[Result]) -> dict[str, Any]:
+def figures(info: ModelInfo, found: Sequence[Result]) -> dict[str, Any]:
     """The figures for scripts: shares, means, and each way's share of the right paragraph's right answers."""
     right = next((result.contains for result in found if result.way.right), 0.0)
     return {

@@ -67,6 +67,12 @@ MODES = ("style", "task", "knowledge", "rag")
     show_default=True,
     help="What the mode rag says: the sentence that holds the answer, or the answer alone.",
 )
+@click.option(
+    "--refusals",
+    type=click.FloatRange(0, 0.5),
+    metavar="X",
+    help="Share of the examples of the mode rag without the right passage, where it learns to refuse.",
+)
 @click.option("--dry-run", is_flag=True, help="Only check, and time three steps.")
 @click.option("--rank", "lora_rank", type=int, metavar="N", help="Rank of the adapter.")
 @click.option("--alpha", "lora_alpha", type=int, metavar="N", help="Its scale; twice the rank if not given.")
@@ -122,6 +128,7 @@ def finetune(
     mode: Any,
     held_out: Path | None,
     answer_form: Any,
+    refusals: float | None,
     dry_run: bool,
     targets: tuple[str, ...],
     engine: str,
@@ -167,7 +174,7 @@ def finetune(
             replace=replacing,
             check=not no_check,
         )
-        wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form)
+        wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form, refusals)
         board = stack.enter_context(Board(live=interactive() and not as_json))
         steering = stack.enter_context(Steering(board, cancel))
         with opened(context, base) as model:

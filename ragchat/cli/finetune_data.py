@@ -33,6 +33,7 @@ class Wanted:
     held_out: Path | None
     mode: Mode
     answer_form: Form = "sentence"
+    refusals: float | None = None
 
 
 def pair_file(context: Context, knowledge_base: str) -> PairFile:
@@ -49,6 +50,8 @@ def gather(
 
     Raises RagchatError.
     """
+    from ragchat.cli.eval_run import questions as evaluation_questions
+    from ragchat.cli.eval_run import set_names
     from ragchat.finetune import formats, from_chats, pairs
     from ragchat.finetune.split import split
 
@@ -61,7 +64,9 @@ def gather(
     rejected: list[Rejected] = []
     held_out: list[Example] | None = None
     with contextlib.closing(_chats(context)) as chats:
-        questions = [one.question for one in chats.evaluation_questions()]
+        questions = [
+            one.question for name in set_names(context) for one in evaluation_questions(context, name)
+        ]
         if wanted.chats:
             found = from_chats.read(chats, with_passages=wanted.mode != "knowledge")
             if not found and not wanted.files and not wanted.knowledge_bases:
@@ -128,8 +133,16 @@ def _raft(
     with ExitStack() as stack:
         stores = stack.enter_context(build.knowledge_bases(context, wanted.knowledge_bases))
         searcher = Searcher(stores)
+        refusals = raft.WITHOUT_THE_RIGHT_ONE if wanted.refusals is None else wanted.refusals
         made, not_found = raft.build(
-            model, searcher, asked, way, form=wanted.answer_form, share=share, cancel=cancel
+            model,
+            searcher,
+            asked,
+            way,
+            form=wanted.answer_form,
+            refusals=refusals,
+            share=share,
+            cancel=cancel,
         )
         if held_out is not None:
             wanted_too = [
@@ -142,6 +155,7 @@ def _raft(
                 way,
                 passages=(way.passages,),
                 form=wanted.answer_form,
+                refusals=refusals,
                 share=share,
                 cancel=cancel,
             )

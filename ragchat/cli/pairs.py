@@ -19,7 +19,7 @@ from ragchat.text import clean_line, human_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ragchat.finetune.pairs import Pair, PairFile
+    from ragchat.finetune.pairs import Pair, PairFile, PairProgress
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types import Hit
 
@@ -45,38 +45,7 @@ def draft(context: Context, /, name: str, model_name: str, most: int) -> None:
     passage again among the best three, and when it asks nothing that another one asks. Ctrl-C keeps what was made; the same
     command goes on.
     """
-    import time
-
-    from ragchat.finetune.pairs import PairProgress
-    from ragchat.finetune.pairs import draft as make
-    from ragchat.retrieval.search import Searcher
-
-    context.paths.create()
-    file = pair_file(context, name)
-    with ExitStack() as stack:
-        stores = stack.enter_context(build.knowledge_bases(context, [name]))
-        chunks = list(_chunks(stores[0]))
-        if not chunks:
-            raise NotFoundError(f"{name} holds no documents.", f"`ragchat kb add {name} PATH` adds some.")
-        model = build.model(context, model_name)
-        stack.callback(model.close)
-        cancel = stack.enter_context(cancel_on_interrupt())
-        for _ in model.load(cancel):
-            pass
-        model.thinking = False
-        live, began, first = interactive(), time.monotonic(), 0
-        progress = PairProgress(0, len(chunks), 0, 0)
-        for progress in make(model, Searcher(stores), _spread(chunks), file, most=most, cancel=cancel):
-            if live:
-                first = first or progress.kept + 1
-                each = (time.monotonic() - began) / max(1, progress.kept - first + 1)
-                left = (
-                    f", {human_seconds(each * (most - progress.kept))} left" if progress.kept > first else ""
-                )
-                line = f"{progress.kept} kept, {progress.rejected} rejected, {progress.done} of {progress.total} passages{left}"
-                click.echo(f"\r{line}".ljust(78), nl=False, err=True)
-        if live:
-            click.echo(err=True)
+    progress = make_pairs(context, name, pair_file(context, name), model_name, most)
     note(f"{progress.kept} kept, {progress.rejected} rejected. `ragchat pairs review {name}` shows them.")
 
 
@@ -125,6 +94,42 @@ def export(context: Context, /, name: str, output: Path, force: bool) -> None:
     except OSError as error:
         raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
     note(f"{len(file.kept)} questions written to {output}.")
+
+
+def make_pairs(context: Context, name: str, file: PairFile, model_name: str, most: int) -> PairProgress:
+    """Draft pairs of a knowledge base into a file, with progress; what was made stays after Ctrl-C. Raises RagchatError."""
+    import time
+
+    from ragchat.finetune.pairs import PairProgress
+    from ragchat.finetune.pairs import draft as make
+    from ragchat.retrieval.search import Searcher
+
+    context.paths.create()
+    with ExitStack() as stack:
+        stores = stack.enter_context(build.knowledge_bases(context, [name]))
+        chunks = list(_chunks(stores[0]))
+        if not chunks:
+            raise NotFoundError(f"{name} holds no documents.", f"`ragchat kb add {name} PATH` adds some.")
+        model = build.model(context, model_name)
+        stack.callback(model.close)
+        cancel = stack.enter_context(cancel_on_interrupt())
+        for _ in model.load(cancel):
+            pass
+        model.thinking = False
+        live, began, first = interactive(), time.monotonic(), 0
+        progress = PairProgress(0, len(chunks), 0, 0)
+        for progress in make(model, Searcher(stores), _spread(chunks), file, most=most, cancel=cancel):
+            if live:
+                first = first or progress.kept + 1
+                each = (time.monotonic() - began) / max(1, progress.kept - first + 1)
+                left = (
+                    f", {human_seconds(each * (most - progress.kept))} left" if progress.kept > first else ""
+                )
+                line = f"{progress.kept} kept, {progress.rejected} rejected, {progress.done} of {progress.total} passages{left}"
+                click.echo(f"\r{line}".ljust(78), nl=False, err=True)
+        if live:
+            click.echo(err=True)
+    return progress
 
 
 def _row(pair: Pair) -> str:

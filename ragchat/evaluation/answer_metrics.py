@@ -34,6 +34,39 @@ def f1(said: str, answers: Sequence[str]) -> float:
     return max((_f1(_words(_squeezed(said)), _words(_squeezed(answer))) for answer in answers), default=0.0)
 
 
+def exact_match(said: str, answers: Sequence[str]) -> float:
+    """1 when the words are those of one of the answers, in their order; SQuAD's EM. 0 without answers."""
+    words = _words(_squeezed(said))
+    return float(any(words == _words(_squeezed(answer)) for answer in answers))
+
+
+def rouge_l(said: str, answers: Sequence[str]) -> float:
+    """F-measure of the longest common subsequence of words, against the answer that fits best. 0 without answers.
+
+    ROUGE-L with beta 1 (Lin, ROUGE: A Package for Automatic Evaluation of Summaries, 2004), without stemming; all words count.
+    """
+    words = _WORDS.findall(said.casefold())
+    return max((_rouge_l(words, _WORDS.findall(answer.casefold())) for answer in answers), default=0.0)
+
+
+def _rouge_l(said: list[str], answer: list[str]) -> float:
+    if not said or not answer:
+        return 0.0
+    shared = _longest_common_subsequence(said, answer)
+    return 2 * shared / (len(said) + len(answer))
+
+
+def _longest_common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
+    row = [0] * (len(other) + 1)
+    for word in one:
+        before = 0
+        for n, against in enumerate(other, 1):
+            above = row[n]
+            row[n] = before + 1 if word == against else max(above, row[n - 1])
+            before = above
+    return row[-1]
+
+
 def _f1(said: list[str], answer: list[str]) -> float:
     if not said or not answer:
         return float(said == answer)

@@ -19,8 +19,8 @@ import msgspec
 import regex
 
 from ragchat.errors import StorageError
+from ragchat.evaluation.leakage import near_duplicates
 from ragchat.finetune.examples import Example
-from ragchat.finetune.split import near_duplicates
 from ragchat.retrieval.search import Searcher
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS

@@ -17,13 +17,13 @@ from typing import Any
 import msgspec
 
 from ragchat.errors import CancelledError, FinetuneError, StorageError, UsageError
-from ragchat.evaluation import forgetting
+from ragchat.evaluation import forgetting, leakage
 from ragchat.finetune import budget, parity, recall, rehearsal, wire
 from ragchat.finetune.client import TrainingRun
 from ragchat.finetune.examples import Example, Rejected
 from ragchat.finetune.recipe import Recipe
 from ragchat.finetune.split import Split
-from ragchat.llm.adapters import AdapterLibrary, AdapterManifest, check_adapter_name
+from ragchat.llm.adapters import AdapterLibrary, AdapterManifest, check_adapter_name, keep_learned
 from ragchat.llm.gguf import read_metadata
 from ragchat.paths import write_atomically
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
@@ -236,6 +236,7 @@ def run(
         ),
         replace=job.replace,
     )
+    keep_learned(folder, (leakage.fingerprint(example.question) for example in parts.training))
     warnings: list[str] = []
     after = recall.Recall(())
     if job.check:

@@ -8,9 +8,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ragchat.evaluation.leakage import near_duplicates
 from ragchat.finetune.examples import Example
-from ragchat.retrieval.analyzer import detect, terms
-from ragchat.retrieval.diversity import NEAR_DUPLICATE, shingles
 
 HELD_OUT = 0.1
 """Share of the groups that are held out."""
@@ -53,31 +52,6 @@ def split(
         tuple(left_out),
         repeated,
     )
-
-
-def near_duplicates(questions: Sequence[str], of: Sequence[str]) -> list[bool]:
-    """For each question whether it says the same as one of `of`, but for at most a fifth of its runs of words."""
-    index: dict[tuple[str, ...], set[int]] = {}
-    known = [_shingles(text) for text in of]
-    for number, runs in enumerate(known):
-        for run in runs:
-            index.setdefault(run, set()).add(number)
-    return [_is_near(_shingles(question), known, index) for question in questions]
-
-
-def _is_near(
-    runs: frozenset[tuple[str, ...]],
-    known: Sequence[frozenset[tuple[str, ...]]],
-    index: dict[tuple[str, ...], set[int]],
-) -> bool:
-    candidates = {number for run in runs for number in index.get(run, ())}
-    return any(
-        len(runs & known[number]) >= NEAR_DUPLICATE * len(runs | known[number]) for number in candidates
-    )
-
-
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    return shingles(terms(text, detect(text)))
 
 
 def _without(examples: Sequence[Example], questions: list[str]) -> tuple[list[Example], list[Example]]:

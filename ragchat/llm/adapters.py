@@ -10,7 +10,7 @@ import contextlib
 import difflib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ import msgspec
 from ragchat.errors import AdapterError, ModelFileError, NotFoundError, StorageError, UsageError
 from ragchat.llm.fingerprint import sha256_of
 from ragchat.llm.gguf import read_metadata
+from ragchat.paths import write_atomically
 from ragchat.text import clean_line
 
 ADAPTER_GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
+LEARNED = "learned.json"
+"""Hashes of the questions that an adapter has learned from, so that nobody measures with them."""
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -99,6 +102,14 @@ def check_adapter_name(name: str) -> None:
             f"{clean_line(name, limit=80)!r} cannot be the name of an adapter.",
             "Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
         )
+
+
+def keep_learned(folder: Path, fingerprints: Iterable[Iterable[int]]) -> None:
+    """Put hashes of what was learned beside an adapter. Raises StorageError."""
+    try:
+        write_atomically(folder / LEARNED, msgspec.json.encode([sorted(runs) for runs in fingerprints]))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
 
 def read_manifest(folder: Path) -> AdapterManifest:
@@ -197,6 +208,14 @@ class AdapterLibrary:
             elif sha256_of(path) != known.sha256:
                 wrong.append(f"{file} is not what it was when the adapter was made.")
         return wrong
+
+    def learned(self, name: str) -> list[frozenset[int]]:
+        """Hashes of what an adapter has learned from (`evaluation.leakage`); empty: not known. Raises NotFoundError."""
+        try:
+            kept = msgspec.json.decode((self.find(name).folder / LEARNED).read_bytes(), type=list[list[int]])
+        except (OSError, msgspec.DecodeError):
+            return []
+        return [frozenset(runs) for runs in kept]
 
     def remove(self, name: str) -> InstalledAdapter:
         """Delete an adapter. Raises NotFoundError, StorageError."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
-from ragchat.retrieval.search import Searcher, SearchResult
+from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.session import attachment as attached
 from ragchat.session import packing, prompt, query
 from ragchat.session.attachment import Attachment
@@ -48,8 +48,9 @@ NO_ROOM = (
     "What your documents say about this did not fit beside the question, so this answer is not from them."
 )
 DECLINED = "Your documents hold nothing that answers this question."
+MATCH = 0.4
 SURE = 0.3
-"""Confidence from which the documents are taken to speak of what was asked for."""
+"""Match, and confidence, from which the documents are taken to speak of what was asked for (`ragchat eval calibrate`)."""
 LONGEST_TITLE = 60
 
 
@@ -57,7 +58,8 @@ LONGEST_TITLE = 60
 class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
-    `min_match` is the least share of the question's weight that a passage must hold to count as relevant. `adapter` is what is
+    A passage counts as relevant when it holds a share of `min_match` of the question's weight, or the search is sure of it by
+    `min_confidence`. `ranking` is how the search ranks. `adapter` is what is
     switched on, as `AdapterScale` writes it.
     """
 
@@ -65,12 +67,14 @@ class AskOptions:
     k: int = 8
     passages: int = 0
     passage_share: float = 0.5
-    min_match: float = 0.4
+    min_match: float = MATCH
+    min_confidence: float = SURE
     strict: bool = False
     thinking: bool = False
     instructions: str = ""
     adapter: str = ""
     packings: Mapping[str, packing.Packing] = field(default_factory=dict)
+    ranking: Ranking = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +358,16 @@ class ChatSession:
         result = SearchResult((), 0.0, 0.0)
         if self._searcher and not asked.pinned:
             k = packing.hits_wanted(self._options.packings.values(), self._options.k)
-            result = self._searcher.search(built.text, k, weights=built.weights, follow_up=bool(built.topic))
+            result = self._searcher.search(
+                built.text,
+                k,
+                weights=built.weights,
+                follow_up=bool(built.topic),
+                ranking=self._options.ranking,
+            )
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
         relevant = bool(result.hits) and (
-            result.match >= self._options.min_match or result.confidence >= SURE
+            result.match >= self._options.min_match or result.confidence >= self._options.min_confidence
         )
         hits = asked.pinned or result.hits
         return QueryUsed(built.text, built.topic, self._names), HitsFound(

@@ -6,6 +6,7 @@ Chunk numbers only grow and are never used again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -486,6 +487,15 @@ class KnowledgeStore:
     def is_writing(self) -> bool:
         """Whether a transaction is open on this connection: what is read now may never be committed."""
         return self._connection.in_transaction
+
+    def contents_hash(self) -> str:
+        """Of the paths and contents of all indexed documents, however they lie in the index."""
+        made = hashlib.sha256()
+        for path, content_hash, size in self._connection.execute(
+            "SELECT path, content_hash, size FROM documents WHERE state = 'indexed' ORDER BY path"
+        ):
+            made.update(f"{path}\0{content_hash}\0{size}\n".encode("utf-8", "surrogatepass"))
+        return made.hexdigest()[:16]
 
     def statistics(self) -> IndexStatistics:
         rows = self._fetch(

@@ -1,0 +1,244 @@
+"""`ragchat eval questions`: the sets of questions that the ways of answering are measured with."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from ragchat.cli.context import Context, data, note, pass_context
+from ragchat.cli.eval_run import questions as read_questions
+from ragchat.cli.eval_run import set_names, sets
+from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.text import clean_line
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.sets import Asked
+    from ragchat.finetune.pairs import PairFile
+
+_REFUSED_SHOWN = 10
+
+
+@click.group()
+def questions() -> None:
+    """Questions to measure with: list, add, import, draft, review, export, remove. `chat` is the set of those kept in chats."""
+
+
+@questions.command("list")
+@click.argument("set_name", metavar="[SET]", default="")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def list_(context: Context, set_name: str, as_json: bool) -> None:
+    """Show all sets, or the questions of SET."""
+    if not set_name:
+        found = {name: read_questions(context, name) for name in set_names(context)}
+        if as_json:
+            data({"sets": {name: _counts(asked) for name, asked in found.items()}}, indent=2)
+            return
+        for name, asked in found.items():
+            counts = _counts(asked)
+            bare = f", {counts['unanswerable']} without an answer" if counts["unanswerable"] else ""
+            click.echo(
+                f"{clean_line(name)}: {counts['questions']} questions{bare}, {counts['with_source']} with a source"
+            )
+        if not found:
+            note(
+                "There is no question yet. In a chat, E keeps one; `ragchat eval questions import NAME FILE` brings many,"
+                " `ragchat eval questions draft NAME --kb DOCUMENTS` makes some from your documents."
+            )
+        return
+    asked = read_questions(context, set_name)
+    if as_json:
+        data({"set": set_name, "questions": [msgspec.to_builtins(one) for one in asked]}, indent=2)
+        return
+    for one in asked:
+        expected = (
+            " | ".join(map(clean_line, one.answers)) if one.answerable else "(no answer in the documents)"
+        )
+        tags = f"  #{' #'.join(map(clean_line, one.tags))}" if one.tags else ""
+        click.echo(f"{one.id}  {clean_line(one.question)}  →  {expected}{tags}")
+
+
+@questions.command()
+@click.argument("set_name", metavar="SET")
+@click.argument("question")
+@click.option("--answer", "answers", multiple=True, metavar="TEXT", help="Counts as right; may be repeated.")
+@click.option(
+    "--source", "sources", multiple=True, metavar="PATH", help="Document that holds it; may be repeated."
+)
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="To tell kinds of questions apart; may be repeated."
+)
+@click.option("--unanswerable", is_flag=True, help="The documents hold no answer: right is to say so.")
+@pass_context
+def add(
+    context: Context,
+    set_name: str,
+    question: str,
+    answers: tuple[str, ...],
+    sources: tuple[str, ...],
+    tags: tuple[str, ...],
+    unanswerable: bool,
+) -> None:
+    """Put QUESTION into SET, which is made if there is none."""
+    from ragchat.evaluation.sets import new
+
+    made = new(question, answers, sources=sources, tags=tags, answerable=not unanswerable)
+    fresh = sets(context).add(set_name, [made])
+    note(f"{made.id} is in {set_name}." if fresh else f"{set_name} has this question already.")
+
+
+@questions.command("import")
+@click.argument("set_name", metavar="SET")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Given to all of them; may be repeated.")
+@pass_context
+def import_(context: Context, set_name: str, file: Path, tags: tuple[str, ...]) -> None:
+    """Bring the questions of FILE into SET: JSON, JSON lines, CSV (question, answer, source, tags) or SQuAD.
+
+    Several answers of a CSV field are parted by |. Rows that are no questions are listed with the reason.
+    """
+    from ragchat.evaluation.sets import read_file
+
+    found = read_file(file)
+    asked = [
+        msgspec.structs.replace(one, tags=tuple(dict.fromkeys((*one.tags, *tags)))) for one in found.questions
+    ]
+    fresh = sets(context).add(set_name, asked)
+    note(
+        f"{found.format}: {fresh} questions came in, {len(asked) - fresh} were there already, {len(found.refused)} are none."
+    )
+    for row in found.refused[:_REFUSED_SHOWN]:
+        note(f"  {row.line}: {clean_line(row.reason)}")
+    if len(found.refused) > _REFUSED_SHOWN:
+        note(f"  and {len(found.refused) - _REFUSED_SHOWN} more")
+
+
+@questions.command()
+@click.argument("set_name", metavar="SET")
+@click.option("--kb", "name", required=True, metavar="NAME", help="Documents to make them from.")
+@click.option("--model", "model_name", default="", metavar="NAME", help="Model that words the questions.")
+@click.option(
+    "--most", type=click.IntRange(1), default=50, show_default=True, help="Stop when so many are kept."
+)
+@click.option("--take", is_flag=True, help="Into the set at once, without a review.")
+@pass_context
+def draft(context: Context, set_name: str, name: str, model_name: str, most: int, take: bool) -> None:
+    """Make questions for SET from documents with the local model, as `ragchat pairs draft` does, but apart from what is learned.
+
+    An answer stands word for word in a document, and a search with the question finds its passage again among the best three.
+    Ctrl-C keeps what was made; the same command goes on.
+    """
+    from ragchat.cli.pairs import make_pairs
+
+    sets(context).file(set_name)  # is it a name?
+    file = _drafts(context, set_name)
+    progress = make_pairs(context, name, file, model_name, most)
+    note(f"{progress.kept} kept, {progress.rejected} rejected.")
+    if take:
+        note(f"{_take(context, set_name, file, reviewed=False)} questions came into {set_name}.")
+    else:
+        note(f"`ragchat eval questions review {set_name}` shows them; what you keep comes into the set.")
+
+
+@questions.command()
+@click.argument("set_name", metavar="SET")
+@pass_context
+def review(context: Context, set_name: str) -> None:
+    """Look at the drafted questions of SET one by one: keep, edit, reject by one key. What is kept comes into the set."""
+    from ragchat.tui.screens.review_pairs import review as show
+
+    file = _drafts(context, set_name)
+    if not file.pairs:
+        raise NotFoundError(
+            f"Nothing was drafted for {clean_line(set_name)}.",
+            f"`ragchat eval questions draft {clean_line(set_name)} --kb NAME` makes some.",
+        )
+    show(set_name, file)
+    note(f"{_take(context, set_name, file, reviewed=True)} questions came into {set_name}.")
+
+
+@questions.command()
+@click.argument("set_name", metavar="SET")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE"
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@pass_context
+def export(context: Context, set_name: str, output: Path, force: bool) -> None:
+    """Write the questions of SET to FILE: JSON lines, or CSV if it ends so."""
+    asked = read_questions(context, set_name)
+    if output.exists() and not force:
+        raise UsageError(f"{output} is there already.", "--force overwrites it.")
+    text = _csv(asked) if output.suffix.casefold() == ".csv" else "".join(f"{_line(one)}\n" for one in asked)
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
+    note(f"{len(asked)} questions written to {output}.")
+
+
+@questions.command()
+@click.argument("set_name", metavar="SET")
+@click.argument("question_id", metavar="[ID]", default="")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_context
+def remove(context: Context, set_name: str, question_id: str, yes: bool) -> None:
+    """Delete a question of SET by its ID, or the whole set."""
+    library = sets(context)
+    asked = library.read(set_name)
+    if not question_id:
+        if not yes:
+            click.confirm(f"Delete {set_name} with its {len(asked)} questions?", abort=True, err=True)
+        library.remove(set_name)
+        note(f"{set_name} is gone.")
+        return
+    rest = [one for one in asked if one.id != question_id]
+    if len(rest) == len(asked):
+        raise NotFoundError(
+            f"{set_name} has no question {clean_line(question_id)!r}.",
+            f"`ragchat eval questions list {set_name}`",
+        )
+    library.write(set_name, rest)
+    note(f"{question_id} is gone.")
+
+
+def _drafts(context: Context, set_name: str) -> PairFile:
+    from ragchat.finetune.pairs import PairFile
+
+    return PairFile(context.paths.question_sets_dir.parent / "drafts" / f"{set_name}.jsonl")
+
+
+def _take(context: Context, set_name: str, file: PairFile, *, reviewed: bool) -> int:
+    """Put kept drafts into the set (with `reviewed` those that somebody has looked at); how many came in."""
+    from ragchat.evaluation.sets import new
+
+    kept = [pair for pair in file.kept if pair.reviewed or not reviewed]
+    made = [new(pair.question, [pair.answer], sources=[pair.path], origin="drafted") for pair in kept]
+    return sets(context).add(set_name, made) if made else 0
+
+
+def _counts(asked: list[Asked]) -> dict[str, int]:
+    return {
+        "questions": len(asked),
+        "unanswerable": sum(not one.answerable for one in asked),
+        "with_source": sum(bool(one.sources) for one in asked),
+    }
+
+
+def _line(one: Asked) -> str:
+    return msgspec.json.encode(one).decode()
+
+
+def _csv(asked: list[Asked]) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["id", "question", "answers", "sources", "tags", "answerable"])
+    for one in asked:
+        lists = ["|".join(values) for values in (one.answers, one.sources, one.tags)]
+        writer.writerow([one.id, one.question, *lists, "yes" if one.answerable else "no"])
+    return out.getvalue()

@@ -1,0 +1,288 @@
+"""Putting a run together from the settings: which questions, which ways, over which model, documents and adapter."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ragchat.cli import build
+from ragchat.cli.context import Context
+from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
+from ragchat.types import AdapterScale, CancelToken
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
+    from ragchat.evaluation.sets import Asked, SetLibrary
+    from ragchat.session.chat import AskOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for. Empty: as the chat does it, or all that there is."""
+
+    set_name: str
+    arms: tuple[str, ...] = ()
+    model: str = ""
+    adapter: str = ""
+    knowledge_bases: tuple[str, ...] = ()
+    limit: int = 0
+    max_tokens: int = 0
+    tags: tuple[str, ...] = ()
+
+
+def sets(context: Context) -> SetLibrary:
+    """The person's question sets."""
+    from ragchat.evaluation.sets import SetLibrary
+
+    return SetLibrary(context.paths.question_sets_dir)
+
+
+def runs(context: Context) -> RunLibrary:
+    """All runs."""
+    from ragchat.evaluation.four_ways import RunLibrary
+
+    return RunLibrary(context.paths.evaluation_runs_dir)
+
+
+def questions(context: Context, name: str) -> list[Asked]:
+    """Those of a set, or of the chats. Raises NotFoundError, UsageError."""
+    from ragchat.evaluation.sets import CHAT_SET, from_chats
+
+    if name != CHAT_SET:
+        return sets(context).read(name)
+    from ragchat.store.chats import ChatStore
+
+    context.paths.create()
+    with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
+        return from_chats(chats.evaluation_questions())
+
+
+def set_names(context: Context) -> list[str]:
+    """All sets that hold a question."""
+    from ragchat.evaluation.sets import CHAT_SET
+
+    own = sets(context).names()
+    with contextlib.suppress(RagchatError):
+        if questions(context, CHAT_SET):
+            own.insert(0, CHAT_SET)
+    return own
+
+
+def options(context: Context, wanted: Wanted) -> AskOptions:
+    """How every way is asked: as in a chat, but greedily and with a fixed seed."""
+    from ragchat.evaluation.four_ways import ANSWER_TOKENS
+
+    base = build.ask_options(context)
+    sampling = replace(base.sampling, temperature=0.0, seed=0, max_tokens=wanted.max_tokens or ANSWER_TOKENS)
+    return replace(base, sampling=sampling)
+
+
+def prepare(context: Context, wanted: Wanted) -> Run:
+    """What is to be run: arms that can be, questions without those that the adapter knows. Raises RagchatError."""
+    from ragchat.evaluation import leakage
+    from ragchat.evaluation.four_ways import ARMS, Run, run_id
+    from ragchat.evaluation.inputs import collect
+
+    asked = questions(context, wanted.set_name)
+    if wanted.tags:
+        asked = [one for one in asked if set(wanted.tags) & set(one.tags)]
+    if not asked:
+        raise NotFoundError(
+            f"The set {wanted.set_name} holds no question.",
+            "`ragchat eval questions add` puts one in; E keeps one in a chat.",
+        )
+    asked = _spread(asked, wanted.limit)
+    base = build.library(context).resolve(wanted.model or context.settings.model.name)
+    library = build.adapters(context)
+    adapter = wanted.adapter
+    names = wanted.knowledge_bases or build.default_knowledge_bases(context)
+    arms: list[Arm] = []
+    for arm in ARMS:
+        possible = ("rag" not in arm or names) and ("tuned" not in arm or adapter)
+        if wanted.arms and arm in wanted.arms and not possible:
+            missing = (
+                "an adapter: --adapter NAME" if "tuned" in arm and not adapter else "documents: --kb NAME"
+            )
+            raise UsageError(f"“{arm}” needs {missing}.")
+        if possible and (not wanted.arms or arm in wanted.arms):
+            arms.append(arm)
+    scales = AdapterScale.parse(adapter)
+    files = {f"{each.name}:{each.scale:g}": library.resolve(each.name, base) for each in scales}
+    left_out: list[str] = []
+    if any("tuned" in arm for arm in arms):
+        learned = [print_ for each in scales for print_ in library.learned(each.name)]
+        near = leakage.among([leakage.fingerprint(q.question) for q in asked], learned)
+        left_out = [q.id for q, is_near in zip(asked, near, strict=True) if is_near]
+        asked = [q for q in asked if q.id not in set(left_out)]
+        if not asked:
+            raise UsageError(
+                f"Every question of {wanted.set_name} is one that the adapter has learned from.",
+                "Measure with other questions.",
+            )
+    from ragchat.llm.fingerprint import sha256_of
+
+    inputs = collect(
+        model=(base.stem, library.sha256(base)),
+        adapters={name: sha256_of(file) for name, file in files.items()} if _uses(arms, "tuned") else {},
+        documents=contents(context, names) if _uses(arms, "rag") else {},
+        options=options(context, wanted),
+        questions=asked,
+        arms=arms,
+    )
+    return Run(
+        id=run_id(wanted.set_name, inputs),
+        set_name=wanted.set_name,
+        arms=tuple(arms),
+        inputs=inputs,
+        questions=tuple(asked),
+        left_out=tuple(left_out),
+        facts=_facts(library, scales) | {"asked": _as_asked(wanted, base, names)},
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _as_asked(wanted: Wanted, base: Path, names: Sequence[str]) -> dict[str, Any]:
+    """What the very same run can be asked for again with."""
+    return {
+        "model": base.stem,
+        "adapter": wanted.adapter,
+        "knowledge_bases": list(names),
+        "limit": wanted.limit,
+        "max_tokens": wanted.max_tokens,
+        "tags": list(wanted.tags),
+        "arms": list(wanted.arms),
+    }
+
+
+def again(run: Run, *, limit: int = 0) -> Wanted:
+    """What was asked for when the run was made."""
+    said = run.facts.get("asked", {})
+    return Wanted(
+        run.set_name,
+        tuple(said.get("arms", ())),
+        said.get("model", ""),
+        said.get("adapter", ""),
+        tuple(said.get("knowledge_bases", ())),
+        limit or said.get("limit", 0),
+        said.get("max_tokens", 0),
+        tuple(said.get("tags", ())),
+    )
+
+
+def fresh(context: Context, run: Run, sample: Sequence[Asked], set_name: str) -> Run:
+    """A run of some questions of another one, as things are now, whatever it was then. Raises RagchatError."""
+    from ragchat.evaluation.four_ways import run_id
+
+    now = prepare(context, replace(again(run), arms=run.arms))
+    started = datetime.now(UTC).isoformat(timespec="milliseconds")
+    inputs = now.inputs | {"questions": [question.id for question in sample], "at": started}
+    return msgspec.structs.replace(
+        now,
+        id=run_id(set_name, inputs),
+        set_name=set_name,
+        inputs=inputs,
+        questions=tuple(sample),
+        started_at=started,
+    )
+
+
+def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> Iterator[Progress]:
+    """Ask what is not answered yet, and note the end. Raises RagchatError."""
+    import psutil
+
+    from ragchat.evaluation.four_ways import ask_all
+
+    library = runs(context)
+    if (known := library.find(run.id)) is not None:
+        run = known
+    else:
+        library.keep(run)
+    said = run.facts.get("asked", {})
+    with ExitStack() as stack:
+        model = build.model(context, wanted.model or said.get("model", ""))
+        stack.callback(model.close)
+
+        def memory() -> int:
+            try:
+                return int(psutil.Process(model.pid).memory_info().rss / 1024**2) if model.pid else 0
+            except psutil.Error:
+                return 0
+
+        base = options(context, wanted)
+        sessions = {
+            arm: stack.enter_context(
+                build.chat_session(
+                    context,
+                    None,
+                    model,
+                    said.get("knowledge_bases", ()) if "rag" in arm else (),
+                    replace(base, adapter=said.get("adapter", "") if "tuned" in arm else ""),
+                )
+            )
+            for arm in run.arms
+        }
+        done = 0
+        for progress in ask_all(run, sessions, library, memory=memory, cancel=cancel):
+            done = progress.done
+            yield progress
+            if cancel.cancelled:
+                raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
+    if done == len(run.questions) * len(run.arms):
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        library.keep(msgspec.structs.replace(run, finished_at=run.finished_at or ended))
+
+
+def inputs_now(context: Context, run: Run) -> dict[str, Any]:
+    """The run's inputs as they are at this moment, as far as that can be told; what is gone is named so. Raises nothing."""
+    said = again(run)
+    try:
+        fresh = prepare(context, replace(said, arms=run.arms))
+        return fresh.inputs
+    except RagchatError as error:
+        return {
+            "documents"
+            if "knowledge base" in str(error)
+            else "adapter"
+            if "adapter" in str(error)
+            else "model": str(error)
+        }
+
+
+def stale(context: Context, run: Run) -> list[str]:
+    """What has changed since the run, in words; empty: its verdict holds."""
+    from ragchat.evaluation.inputs import changes
+
+    return changes(run.inputs, inputs_now(context, run))
+
+
+def contents(context: Context, names: Sequence[str]) -> dict[str, str]:
+    """What stands in each knowledge base, as a hash. Raises NotFoundError."""
+    with build.knowledge_bases(context, names) as stores:
+        return {store.name: store.contents_hash() for store in stores}
+
+
+def _uses(arms: Sequence[str], part: str) -> bool:
+    return any(part in arm for arm in arms)
+
+
+def _facts(library: Any, scales: Sequence[AdapterScale]) -> dict[str, Any]:
+    seconds = 0.0
+    for each in scales:
+        manifest = library.find(each.name).manifest
+        if manifest is not None:
+            seconds += float(manifest.checks.get("training", {}).get("seconds", 0) or 0)
+    return {"training_seconds": seconds} if seconds else {}
+
+
+def _spread(asked: Sequence[Asked], limit: int) -> list[Asked]:
+    """At most `limit` of them, evenly over the set, since neighbours ask about the same document."""
+    if not limit or limit >= len(asked):
+        return list(asked)
+    return [asked[i * len(asked) // limit] for i in range(limit)]

@@ -1,0 +1,640 @@
+"""`ragchat eval run`, `report`, `history`, `watch`, `calibrate`, `tune`: which way serves the person best, and still does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragchat.cli import build, eval_run
+from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.errors import CancelledError, EvaluationError, NotFoundError, StorageError, UsageError
+from ragchat.text import clean_line, human_seconds
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.four_ways import Run
+    from ragchat.evaluation.verdict import Verdict
+
+_TABLE = (
+    "contains", "f1", "exact", "rouge_l", "citation_precision", "citation_recall", "groundedness", "refuses_rightly",
+    "refuses_wrongly", "recall@10", "mrr@10", "ndcg@10",
+)  # fmt: skip
+
+
+def _common(command: Any) -> Any:
+    """Options of those commands that ask a model."""
+    for option in reversed(
+        (
+            click.option(
+                "--model",
+                "model_name",
+                default="",
+                metavar="NAME",
+                help="Model to measure; the chat's if none is named.",
+            ),
+            click.option(
+                "--adapter", default="", metavar="NAME[:SCALE]", help="Adapter to measure; several: a+b:0.5."
+            ),
+            click.option(
+                "--kb",
+                "names",
+                multiple=True,
+                metavar="NAME",
+                help="Documents; those of the chat if none are named.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("set_name", metavar="SET")
+@_common
+@click.option("--arms", default="", metavar="LIST", help="Some of base,rag,tuned,rag+tuned; all that can be.")
+@click.option(
+    "--limit", type=click.IntRange(1), metavar="N", help="So many questions, evenly spread over the set."
+)
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="Only questions with this tag; may be repeated."
+)
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer.")
+@click.option("--measure", default="", metavar="NAME", help="What decides: contains, f1, exact or rouge_l.")
+@click.option(
+    "--size",
+    type=click.FloatRange(0.01, 1),
+    default=0.1,
+    show_default=True,
+    help="A difference you would care about.",
+)
+@click.option(
+    "--fail-below",
+    "gates",
+    multiple=True,
+    metavar="[ARM:]NAME=X",
+    help="End with code 10 when a figure is lower, as f1=0.6.",
+)
+@click.option(
+    "--judge", "judge_model", default="", metavar="MODEL", help="Let this model judge the answers, too."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def run(
+    context: Context,
+    set_name: str,
+    model_name: str,
+    adapter: str,
+    names: tuple[str, ...],
+    arms: str,
+    limit: int | None,
+    tags: tuple[str, ...],
+    max_tokens: int | None,
+    measure: str,
+    size: float,
+    gates: tuple[str, ...],
+    judge_model: str,
+    as_json: bool,
+) -> None:
+    """Ask the questions of SET in up to four ways, and say which serves you best: the model alone (base), with your documents
+    (rag), with an adapter (tuned), with both (rag+tuned).
+
+    The ways take turns at each question, so a part of a run is fair. Ctrl-C keeps what is done; the same command goes on. Nothing
+    of it comes into your chats.
+    """
+    from ragchat.evaluation.four_ways import ARMS
+
+    _check_measure(measure)
+    limits = [_gate(text) for text in gates]
+    chosen = tuple(part.strip() for part in arms.split(",") if part.strip())
+    if unknown := [arm for arm in chosen if arm not in ARMS]:
+        raise UsageError(
+            f"There is no way called {clean_line(unknown[0])}.", f"There are: {', '.join(ARMS)}."
+        )
+    wanted = eval_run.Wanted(
+        set_name,
+        chosen,
+        model_name,
+        adapter.strip(),
+        tuple(dict.fromkeys(names)),
+        limit or 0,
+        max_tokens or 0,
+        tags,
+    )
+    made = carry_out(context, wanted)
+    if judge_model:
+        _judge(context, made, judge_model)
+    verdict = _verdict(context, made, measure, size)
+    if as_json:
+        data(figures(verdict), indent=2)
+    else:
+        _print(verdict)
+    _check_gates(verdict, limits)
+
+
+def carry_out(context: Context, wanted: eval_run.Wanted) -> Run:
+    """Prepare a run, or go on with it, showing how far it is. Raises RagchatError."""
+    context.paths.create()
+    prepared = eval_run.prepare(context, wanted)
+    note(
+        f"{len(prepared.questions)} questions of {clean_line(prepared.set_name)}, {len(prepared.arms)} ways:"
+        f" {', '.join(prepared.arms)}."
+    )
+    if prepared.left_out:
+        note(
+            f"{len(prepared.left_out)} questions are left out: the adapter has learned from them, or from near-duplicates."
+        )
+    live, said = interactive(), 0
+    with cancel_on_interrupt() as cancel:
+        try:
+            for progress in eval_run.perform(context, wanted, prepared, cancel):
+                left = f", {human_seconds(progress.eta_s)} left" if progress.eta_s is not None else ""
+                line = f"{progress.done} of {progress.total} answers{left}"
+                if live:
+                    click.echo(f"\r{line}".ljust(60), nl=False, err=True)
+                elif progress.done - said >= 100:
+                    said = progress.done
+                    note(line)
+        finally:
+            if live:
+                click.echo(err=True)
+    return eval_run.runs(context).find(prepared.id) or prepared
+
+
+@click.command()
+@click.argument("set_name", metavar="[SET]", default="")
+@click.option(
+    "--run", "run_id", default="", metavar="ID", help="An earlier run, as `ragchat eval history` lists them."
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.html",
+    help="Where the page goes.",
+)
+@click.option("--measure", default="", metavar="NAME", help="What decides: contains, f1, exact or rouge_l.")
+@click.option(
+    "--size",
+    type=click.FloatRange(0.01, 1),
+    default=0.1,
+    show_default=True,
+    help="A difference you would care about.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, no page.")
+@pass_context
+def report(
+    context: Context,
+    set_name: str,
+    run_id: str,
+    output: Path | None,
+    measure: str,
+    size: float,
+    as_json: bool,
+) -> None:
+    """The verdict of the newest run (of SET) in words, and as a page that opens in a browser without a network."""
+    from ragchat.evaluation.report import html
+
+    _check_measure(measure)
+    verdict = _verdict(context, _chosen(context, set_name, run_id), measure, size)
+    outdated = eval_run.stale(context, verdict.run)
+    if as_json:
+        data(figures(verdict) | {"stale": outdated}, indent=2)
+        return
+    _print(verdict)
+    _say_stale(outdated)
+    if output is not None:
+        try:
+            output.write_text(html(verdict, outdated), encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
+        note(f"The page is {output}.")
+
+
+@click.command()
+@click.argument("set_name", metavar="[SET]", default="")
+@click.option("--measure", default="", metavar="NAME", help="What is shown: contains, f1, exact or rouge_l.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def history(context: Context, set_name: str, measure: str, as_json: bool) -> None:
+    """How the figures moved from run to run, and what had changed in between."""
+    from ragchat.evaluation.inputs import changes
+    from ragchat.evaluation.verdict import judge, percent
+
+    _check_measure(measure)
+    library = eval_run.runs(context)
+    found = [one for one in library.all() if set_name in ("", one.set_name)]
+    if not found:
+        raise _no_run(set_name)
+    rows: list[dict[str, Any]] = []
+    before: dict[str, Run] = {}
+    for one in found:
+        verdict = judge(one, library.answers(one.id), primary=measure)
+        earlier = before.get(one.set_name)
+        before[one.set_name] = one
+        rows.append(
+            {
+                "run": one.id,
+                "set": one.set_name,
+                "started_at": one.started_at,
+                "finished": bool(one.finished_at),
+                "questions": len(verdict.questions),
+                "measure": verdict.primary,
+                "figures": {
+                    arm: round(own[verdict.primary].mean, 4) for arm, own in verdict.table.items() if own
+                },
+                "winner": verdict.winner or None,
+                "changed": changes(earlier.inputs, one.inputs) if earlier else [],
+            }
+        )
+    if as_json:
+        data({"runs": rows}, indent=2)
+        return
+    for row in rows:
+        shown = ", ".join(f"{arm} {percent(value)}" for arm, value in row["figures"].items())
+        part = "" if row["finished"] else ", not finished"
+        click.echo(
+            f"{row['started_at'][:16].replace('T', ' ')}  {row['run']}  {row['questions']} questions{part}"
+            f"  {row['measure']}: {shown}"
+        )
+        if row["changed"]:
+            click.echo(f"    changed since the one before: {'; '.join(row['changed'])}")
+    _say_stale(eval_run.stale(context, found[-1]))
+
+
+@click.command()
+@click.argument("set_name", metavar="[SET]", default="")
+@click.option(
+    "--sample", type=click.IntRange(5), default=24, show_default=True, help="Questions that are asked again."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
+    """Ask a small fixed sample of the newest run again, as things are now, and warn when answers have become worse than chance.
+
+    Meant for after a sync, a training, or a change of settings; ends with code 10 when a regression is shown.
+    """
+    from ragchat.evaluation.watching import compare, sample_of
+
+    library = eval_run.runs(context)
+    old = _chosen(context, set_name, "", finished=True)
+    if old.set_name.endswith(_WATCHED):
+        raise _no_run(set_name)
+    small = sample_of(old, library.answers(old.id), sample)
+    outdated = eval_run.stale(context, old)
+    new = eval_run.fresh(context, old, small, f"{old.set_name}{_WATCHED}")
+    note(
+        f"{len(small)} questions of {clean_line(old.set_name)}, {len(old.arms)} ways;"
+        f" {'; '.join(outdated) or 'nothing has changed'}."
+    )
+    with cancel_on_interrupt() as cancel:
+        for _ in eval_run.perform(context, eval_run.again(new), new, cancel):
+            pass
+    found = compare(old, library.answers(old.id), library.answers(new.id), small)
+    if as_json:
+        data({"run": old.id, "changed": outdated, "ways": [asdict(one) for one in found]}, indent=2)
+    for one in found:
+        if not as_json:
+            click.echo(one.sentence)
+    if worse := [one for one in found if one.regression]:
+        raise EvaluationError(
+            f"Answers have become worse: {', '.join(one.arm for one in worse)}.",
+            f"Changed since: {'; '.join(outdated) or 'nothing that is known'}."
+            f" `ragchat eval run {clean_line(old.set_name)}` looks closer.",
+        )
+
+
+_WATCHED = ".watch"
+
+
+@click.command()
+@click.argument("set_name", metavar="SET")
+@click.option(
+    "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
+)
+@click.option(
+    "--false-answers",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="Allow at most this share; else both errors count alike.",
+)
+@click.option("--strictness", type=click.FloatRange(0, 1), metavar="X", help="Take this point of the curve.")
+@click.option("--no-store", is_flag=True, help="Only show the curve.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def calibrate(
+    context: Context,
+    set_name: str,
+    names: tuple[str, ...],
+    false_answers: float | None,
+    strictness: float | None,
+    no_store: bool,
+    as_json: bool,
+) -> None:
+    """Set when the chat says that nothing in the documents matches: false answers against wrong refusals on the questions of SET.
+
+    SET needs questions with an answer and questions without (--unanswerable). No model is asked. The chosen point goes into your
+    settings (retrieval.min_match, retrieval.min_confidence).
+    """
+    from ragchat import config
+    from ragchat.evaluation.calibration import choose, curve, look
+    from ragchat.retrieval.search import Searcher
+
+    asked = eval_run.questions(context, set_name)
+    chosen = tuple(names) or build.default_knowledge_bases(context)
+    with ExitStack() as stack:
+        stores = stack.enter_context(build.knowledge_bases(context, chosen))
+        cancel = stack.enter_context(cancel_on_interrupt())
+        judged = list(look(Searcher(stores), asked, cancel=cancel))
+        if cancel.cancelled:
+            raise CancelledError("Stopped; nothing was changed.")
+    try:
+        points = curve(judged)
+    except ValueError as error:
+        raise UsageError(
+            f"{clean_line(set_name)}: {error}.",
+            "`ragchat eval questions add SET … --unanswerable` puts one without an answer in.",
+        ) from error
+    point = choose(points, most_false_answers=false_answers)
+    if strictness is not None:
+        point = points[round(strictness * (len(points) - 1))]
+    retrieval = context.settings.retrieval
+    before = [one.answered(retrieval.min_match, retrieval.min_confidence) for one in judged]
+    now = {
+        "false_answers": _share(b for b, one in zip(before, judged, strict=True) if not one.answerable),
+        "wrong_refusals": _share(not b for b, one in zip(before, judged, strict=True) if one.answerable),
+    }
+    if as_json:
+        data({"now": now, "chosen": asdict(point), "curve": [asdict(one) for one in points]}, indent=2)
+    else:
+        click.echo(
+            f"{'strictness':>10}{'match':>8}{'confidence':>12}{'false answers':>15}{'wrong refusals':>16}"
+        )
+        for one in points[::10]:
+            mark = "  ←" if abs(one.strictness - point.strictness) < 0.05 else ""
+            click.echo(
+                f"{one.strictness:>10.2f}{one.min_match:>8.2f}{one.min_confidence:>12.2f}{one.false_answers:>15.1%}{one.wrong_refusals:>16.1%}{mark}"
+            )
+        click.echo(
+            f"As it is set now: {now['false_answers']:.1%} false answers, {now['wrong_refusals']:.1%} wrong refusals."
+        )
+        click.echo(
+            f"Chosen: strictness {point.strictness:.2f}: {point.false_answers:.1%} false answers,"
+            f" {point.wrong_refusals:.1%} wrong refusals."
+        )
+    if not no_store:
+        config.set_value(context.paths.settings_file, "retrieval.min_match", str(point.min_match))
+        config.set_value(context.paths.settings_file, "retrieval.min_confidence", str(point.min_confidence))
+        note(
+            "Chats use it from now on; `ragchat config unset retrieval.min_match` and retrieval.min_confidence undo it."
+        )
+
+
+@click.command()
+@click.argument("set_name", metavar="SET")
+@click.option(
+    "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
+)
+@click.option("--store", is_flag=True, help="Put what helps into your settings.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def tune(context: Context, set_name: str, names: tuple[str, ...], store: bool, as_json: bool) -> None:
+    """Try other settings of the search on one half of SET, and say what they are worth on the other half. No model is asked."""
+    from ragchat import config
+    from ragchat.evaluation.tuning import Tried, Tuned
+    from ragchat.evaluation.tuning import tune as search_settings
+    from ragchat.evaluation.verdict import points
+    from ragchat.retrieval.search import Searcher
+
+    asked = eval_run.questions(context, set_name)
+    chosen = tuple(names) or build.default_knowledge_bases(context)
+    tuned: Tuned | None = None
+    with ExitStack() as stack:
+        stores = stack.enter_context(build.knowledge_bases(context, chosen))
+        cancel = stack.enter_context(cancel_on_interrupt())
+        try:
+            for event in search_settings(
+                Searcher(stores),
+                asked,
+                now=build.ranking(context),
+                passages=max(1, context.settings.retrieval.passages),
+                cancel=cancel,
+            ):
+                match event:
+                    case Tried():
+                        kept = "  kept" if event.kept else ""
+                        note(
+                            f"{event.done:3} of {event.total}: {event.name} = {event.value}: {event.score:.4f}{kept}"
+                        )
+                    case Tuned():
+                        tuned = event
+        except ValueError as error:
+            raise UsageError(f"{clean_line(set_name)}: {error}.", "Add questions with answers.") from error
+    if tuned is None:
+        raise CancelledError("Stopped; nothing was changed.")
+    changed = {f"retrieval.{name}": value for name, value in tuned.settings.items()}
+    if as_json:
+        data(
+            {
+                "settings": changed,
+                "before": tuned.before,
+                "after": tuned.after,
+                "gain": asdict(tuned.gain),
+                "p": tuned.p,
+            },
+            indent=2,
+        )
+    elif not changed:
+        click.echo("No other setting helped on the first half: the settings stay as they are.")
+    else:
+        said = ", ".join(f"{name} = {value}" for name, value in changed.items())
+        sure = "shown" if tuned.shown else "not shown: it may be chance"
+        click.echo(
+            f"{said}: {points(tuned.gain)} on the {tuned.questions} questions that chose nothing; {sure} (p = {tuned.p:.3f})."
+        )
+    if store and changed and tuned.gain.mean > 0:
+        for name, value in changed.items():
+            config.set_value(
+                context.paths.settings_file,
+                name,
+                str(value).lower() if isinstance(value, bool) else str(value),
+            )
+        note("These are your settings now.")
+    elif store and changed:
+        note("Nothing was stored: on the other half it does not help.")
+
+
+# --- what they share ----------------------------------------------------------------------------------
+
+
+def _verdict(context: Context, made: Run, measure: str, size: float) -> Verdict:
+    from ragchat.evaluation.verdict import judge
+
+    return judge(made, eval_run.runs(context).answers(made.id), primary=measure, size=size)
+
+
+def _chosen(context: Context, set_name: str, run_id: str, *, finished: bool = False) -> Run:
+    found = [
+        one
+        for one in eval_run.runs(context).all()
+        if (run_id in ("", one.id))
+        and (set_name in ("", one.set_name))
+        and (run_id or not one.set_name.endswith(_WATCHED))
+        and (one.finished_at or not finished)
+    ]
+    if not found:
+        raise _no_run(set_name)
+    return found[-1]
+
+
+def _no_run(set_name: str) -> NotFoundError:
+    of = f" of {clean_line(set_name)}" if set_name else ""
+    return NotFoundError(
+        f"There is no run{of} yet.",
+        "`ragchat eval run SET` makes one; `ragchat eval questions list` shows the sets.",
+    )
+
+
+def _check_measure(measure: str) -> None:
+    from ragchat.evaluation.verdict import PRIMARY
+
+    if measure and measure not in PRIMARY:
+        raise UsageError(f"{clean_line(measure)} cannot decide.", f"There are: {', '.join(PRIMARY)}.")
+
+
+def _gate(text: str) -> tuple[str, str, float]:
+    """(arm or empty, measure, least value)."""
+    from ragchat.evaluation.four_ways import ARMS
+    from ragchat.evaluation.verdict import MEASURES
+
+    name, _, value = text.partition("=")
+    arm, _, measure = name.rpartition(":")
+    try:
+        least = float(value)
+    except ValueError:
+        least = -1.0
+    if measure not in MEASURES or (arm and arm not in ARMS) or not 0 <= least <= 1:
+        raise UsageError(
+            f"{clean_line(text)} is no target.",
+            f"Write [ARM:]NAME=X with X from 0 to 1; names are {', '.join(MEASURES)}, ways {', '.join(ARMS)}.",
+        )
+    return arm, measure, least
+
+
+def _check_gates(verdict: Verdict, gates: Sequence[tuple[str, str, float]]) -> None:
+    """Without a named way the best one counts. Raises EvaluationError."""
+    missed = []
+    for arm, measure, least in gates:
+        found = {
+            name: own[measure].mean
+            for name, own in verdict.table.items()
+            if measure in own and arm in ("", name)
+        }
+        best = max(found.values(), default=0.0)
+        if best < least:
+            missed.append(f"{arm + ' ' if arm else ''}{measure} is {best:.3f}, below {least:g}")
+    if missed:
+        raise EvaluationError(f"{'; '.join(missed)}.")
+
+
+def _say_stale(outdated: Sequence[str]) -> None:
+    if outdated:
+        note(
+            f"This verdict is stale. Changed since: {'; '.join(outdated)}. `ragchat eval run` says it again."
+        )
+
+
+def _print(verdict: Verdict) -> None:
+    from ragchat.evaluation.verdict import MEASURES
+
+    arms = list(verdict.run.arms)
+    click.echo(f"{'':36}{''.join(f'{arm:>22}' for arm in arms)}")
+    for measure in _TABLE:
+        if any(measure in verdict.table[arm] for arm in arms):
+            cells = []
+            for arm in arms:
+                found = verdict.table[arm].get(measure)
+                cells.append(f"{found.mean:.3f} ({found.low:.2f}–{found.high:.2f})" if found else "")
+            click.echo(f"{MEASURES[measure][0]:36}{''.join(f'{cell:>22}' for cell in cells)}")
+    for what, of in (
+        ("first word, s", "ttft_s"),
+        ("whole answer, s", "seconds"),
+        ("tokens of the prompt", "prompt_tokens"),
+    ):
+        cells = [f"{getattr(verdict.prices[arm], of):.2f}" for arm in arms]
+        click.echo(f"{what:36}{''.join(f'{cell:>22}' for cell in cells)}")
+    click.echo()
+    for difference in verdict.differences:
+        interval = difference.interval
+        click.echo(
+            f"{difference.one} − {difference.other}: {interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}),"
+            f" p = {difference.p:.4f}, adjusted {difference.adjusted:.4f}{'  shown' if difference.shown else ''}"
+        )
+    click.echo()
+    for sentence in verdict.says:
+        click.echo(sentence)
+    for step in verdict.next_steps:
+        click.echo(f"→ {step}")
+
+
+def figures(verdict: Verdict) -> dict[str, Any]:
+    """All of it for scripts."""
+    return {
+        "run": verdict.run.id,
+        "set": verdict.run.set_name,
+        "inputs": verdict.run.inputs,
+        "questions": len(verdict.questions),
+        "left_out": list(verdict.run.left_out),
+        "measure": verdict.primary,
+        "ways": {
+            arm: {name: asdict(interval) for name, interval in own.items()}
+            for arm, own in verdict.table.items()
+        },
+        "differences": [
+            {
+                "one": d.one,
+                "other": d.other,
+                **asdict(d.interval),
+                "p": d.p,
+                "p_adjusted": d.adjusted,
+                "shown": d.shown,
+                "questions_needed": d.needed,
+            }
+            for d in verdict.differences
+        ],
+        "best": list(verdict.best),
+        "winner": verdict.winner or None,
+        "by_tag": {tag: {arm: asdict(i) for arm, i in own.items()} for tag, own in verdict.by_tag.items()},
+        "prices": {arm: asdict(price) for arm, price in verdict.prices.items()},
+        "verdict": list(verdict.says),
+        "next_steps": list(verdict.next_steps),
+    }
+
+
+def _judge(context: Context, made: Run, judge_model: str) -> None:
+    """Let a model judge, and say how well it agrees with the exact measures."""
+    from ragchat.evaluation.judging import agreement, judge_all
+
+    library = eval_run.runs(context)
+    with contextlib.closing(build.model(context, judge_model)) as model, cancel_on_interrupt() as cancel:
+        for _ in model.load(cancel):
+            pass
+        model.thinking = False
+        answers = library.answers(made.id)
+        judged = dict(judge_all(model, made.questions, answers, cancel=cancel))
+        found = agreement(made.questions, answers, judged)
+    note(
+        f"{clean_line(model.selected)} as a judge: {found.judged} answers, agrees with “the answer is in what was said” in"
+        f" {found.share:.0%} (kappa {found.kappa:.2f}); it finds right: "
+        + ", ".join(f"{arm} {share:.0%}" for arm, share in found.by_arm.items())
+        + "."
+    )
+
+
+def _share(flags: Any) -> float:
+    values = [float(flag) for flag in flags]
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,261 @@
+"""The same questions asked in several ways: the model alone, with documents, with an adapter, with both. Each through the very
+session that a chat uses, greedily and with a fixed seed, and every answer is kept at once.
+
+The ways take turns at each question, and the turn begins with another way each time, so that a part of a run compares them as
+fairly as the whole. A run that was stopped or killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from ragchat.errors import CancelledError, PromptTooLongError, StorageError, UsageError
+from ragchat.evaluation.energy import Meter
+from ragchat.evaluation.grounding import refuses
+from ragchat.evaluation.sets import Asked
+from ragchat.paths import write_atomically
+from ragchat.session.chat import ChatSession
+from ragchat.session.events import AnswerFinished, HitsFound, PromptReady
+from ragchat.types import CancelToken
+
+Arm = Literal["base", "rag", "tuned", "rag+tuned"]
+ARMS: tuple[Arm, ...] = ("base", "rag", "tuned", "rag+tuned")
+MEANING: Mapping[Arm, str] = {
+    "base": "the model alone",
+    "rag": "with your documents",
+    "tuned": "with the adapter",
+    "rag+tuned": "with documents and adapter",
+}
+ANSWER_TOKENS = 96
+"""Longest answer, unless somebody says otherwise."""
+_LONGEST_PASSAGE = 1200
+"""Characters of a cited passage that are kept, to be shown beside the answer."""
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """A passage that the answer cites."""
+
+    n: int
+    path: str
+    text: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of one way. `found` are the documents of the hits in their order; `cited` passages are those that it cites.
+
+    `offered_right`: a passage in the prompt held an expected answer. Times in seconds, memory in MiB, energy in joules (0:
+    unknown). `error`: there is no answer, and why.
+    """
+
+    question: str
+    arm: Arm
+    said: str
+    refused: bool
+    from_documents: bool
+    cited: tuple[Passage, ...] = ()
+    offered: int = 0
+    offered_right: bool = False
+    found: tuple[str, ...] = ()
+    ttft_s: float = 0.0
+    decode_tok_s: float = 0.0
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    memory_mib: int = 0
+    joules: float = 0.0
+    error: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is of. `inputs` are all that its figures depend on, by name; the same inputs are the same run.
+
+    `left_out` are questions that the adapter has learned from.
+    """
+
+    id: str
+    set_name: str
+    arms: tuple[Arm, ...]
+    inputs: dict[str, Any]
+    questions: tuple[Asked, ...]
+    left_out: tuple[str, ...] = ()
+    facts: dict[str, Any] = {}
+    started_at: str = ""
+    finished_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `total` answers are there; `eta_s` until the rest is, None while unknown."""
+
+    done: int
+    total: int
+    eta_s: float | None
+    answer: Answer | None = None
+
+
+def run_id(set_name: str, inputs: Mapping[str, Any]) -> str:
+    """The name of a run with these inputs."""
+    packed = json.dumps(inputs, sort_keys=True, ensure_ascii=False).encode()
+    return f"{set_name}-{hashlib.sha256(packed).hexdigest()[:10]}"
+
+
+class RunLibrary:
+    """Runs in a folder: `ID/run.json` and `ID/answers.jsonl`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def all(self) -> list[Run]:
+        """The oldest first; folders that are no runs are left out."""
+        found = []
+        for file in self._folder.glob("*/run.json") if self._folder.is_dir() else ():
+            try:
+                found.append(msgspec.json.decode(file.read_bytes(), type=Run))
+            except (OSError, msgspec.DecodeError):
+                continue
+        return sorted(found, key=lambda run: run.started_at)
+
+    def find(self, run_id: str) -> Run | None:
+        return next((run for run in self.all() if run.id == run_id), None)
+
+    def latest(self, set_name: str = "") -> Run | None:
+        """The newest run, or that of a set."""
+        return next((run for run in reversed(self.all()) if set_name in ("", run.set_name)), None)
+
+    def keep(self, run: Run) -> None:
+        """Write what the run is of. Raises StorageError."""
+        try:
+            folder = self._folder / run.id
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(folder / "run.json", msgspec.json.encode(run))
+        except OSError as error:
+            raise StorageError(f"The run cannot be kept: {error.strerror or error}.") from error
+
+    def answers_file(self, run_id: str) -> Path:
+        return self._folder / run_id / "answers.jsonl"
+
+    def answers(self, run_id: str) -> list[Answer]:
+        """All answers of a run. A last line that was cut off is left out. Raises UsageError when the file is broken."""
+        file = self.answers_file(run_id)
+        if not file.is_file():
+            return []
+        lines = file.read_bytes().split(b"\n")
+        found = []
+        for number, line in enumerate(lines[:-1], 1):
+            try:
+                found.append(msgspec.json.decode(line, type=Answer))
+            except msgspec.DecodeError as error:
+                raise UsageError(
+                    f"{file}, line {number} is no answer: {error}.", "Remove that line."
+                ) from error
+        return found
+
+
+def ask_all(
+    run: Run,
+    sessions: Mapping[Arm, ChatSession],
+    library: RunLibrary,
+    *,
+    memory: Callable[[], int] = lambda: 0,
+    cancel: CancelToken,
+) -> Iterator[Progress]:
+    """Ask what has no answer yet. `memory` gives the model process's MiB. Raises CancelledError, ModelError, StorageError."""
+    there = {(answer.question, answer.arm) for answer in library.answers(run.id)}
+    todo = [
+        (question, arm)
+        for number, question in enumerate(run.questions)
+        for arm in _turn(run.arms, number)
+        if (question.id, arm) not in there
+    ]
+    total = len(run.questions) * len(run.arms)
+    yield Progress(total - len(todo), total, None)
+    file = library.answers_file(run.id)
+    _drop_torn_line(file)
+    began = time.monotonic()
+    meter = Meter()
+    try:
+        with file.open("ab") as out:
+            for number, (question, arm) in enumerate(todo, 1):
+                answer = ask(sessions[arm], question, arm, memory=memory, meter=meter, cancel=cancel)
+                out.write(msgspec.json.encode(answer) + b"\n")
+                out.flush()
+                each = (time.monotonic() - began) / number
+                yield Progress(total - len(todo) + number, total, each * (len(todo) - number), answer)
+    except OSError as error:
+        raise StorageError(f"The answers cannot be kept: {error.strerror or error}.") from error
+
+
+def ask(
+    session: ChatSession,
+    question: Asked,
+    arm: Arm,
+    *,
+    memory: Callable[[], int] = lambda: 0,
+    meter: Meter | None = None,
+    cancel: CancelToken,
+) -> Answer:
+    """One answer, as a chat would give it. Raises CancelledError, ModelError."""
+    from ragchat.evaluation.answer_metrics import holds
+
+    found: tuple[str, ...] = ()
+    ready: PromptReady | None = None
+    finished: AnswerFinished | None = None
+    before, began = meter.joules() if meter else 0.0, time.monotonic()
+    try:
+        for event in session.ask(0, question.question, cancel=cancel):
+            match event:
+                case HitsFound(hits=hits):
+                    found = tuple(dict.fromkeys(hit.path for hit in hits))
+                case PromptReady():
+                    ready = event
+                case AnswerFinished():
+                    finished = event
+    except PromptTooLongError as error:  # the next question may do better
+        return Answer(
+            question=question.id, arm=arm, said="", refused=False, from_documents=False, error=str(error)
+        )
+    if finished is None or finished.finish_reason == "cancelled":
+        raise CancelledError("Stopped; the answers so far are kept.")
+    offered = ready.citations if ready else ()
+    timings = finished.timings
+    return Answer(
+        question=question.id,
+        arm=arm,
+        said=finished.text,
+        refused=refuses(finished.text),
+        from_documents=finished.from_documents,
+        cited=tuple(
+            Passage(c.n, c.hit.path, c.hit.text[:_LONGEST_PASSAGE]) for c in finished.citations if c.used
+        ),
+        offered=len(offered),
+        offered_right=bool(question.answers) and any(holds(c.hit.text, question.answers) for c in offered),
+        found=found,
+        ttft_s=round(timings.ttft_s, 4),
+        decode_tok_s=round(timings.decode_tok_s, 2),
+        seconds=round(time.monotonic() - began, 3),
+        prompt_tokens=timings.prompt_tokens,
+        completion_tokens=timings.completion_tokens,
+        memory_mib=memory(),
+        joules=round(max(0.0, meter.joules() - before), 2) if meter else 0.0,
+    )
+
+
+def _turn(arms: Sequence[Arm], number: int) -> Sequence[Arm]:
+    first = number % len(arms)
+    return [*arms[first:], *arms[:first]]
+
+
+def _drop_torn_line(file: Path) -> None:
+    """What was half written when the run was killed must not meet the next line."""
+    if file.is_file():
+        data = file.read_bytes()
+        if data and not data.endswith(b"\n"):
+            file.write_bytes(data[: data.rfind(b"\n") + 1])

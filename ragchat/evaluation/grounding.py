@@ -1,0 +1,70 @@
+"""Whether an answer stands on what it cites, and whether it declines. One function per measure, each for one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import regex
+
+from ragchat.evaluation.answer_metrics import holds
+from ragchat.retrieval.analyzer import detect, stop_terms, terms
+from ragchat.session.chat import DECLINED, NO_ROOM, NOT_FROM_DOCUMENTS
+
+_MARKER = regex.compile(r"\s*\[\d{1,2}\]")
+_NUMBER = regex.compile(r"(?<![\p{L}\p{N}])\p{N}+(?:[.,:]\p{N}+)*")
+_SPEAKER = r"(?:passages?|documents?|text|context|sources?|article|paragraph|I|we)"
+_NOT = r"(?:do(?:es)? not|did not|don't|doesn't|cannot|can't|could not)"
+_HOLD = r"(?:hold|contain|provide|mention|say|specif|include|state|find|answer|know)"
+_REFUSED = regex.compile(
+    rf"\b{_SPEAKER}\b[^.]{{0,40}}\b{_NOT}\b[^.]{{0,40}}\b{_HOLD}|\bno (?:information|answer|mention)\b"
+    r"|\b(?:is|are) not (?:mentioned|specified|stated|provided|given|answered)\b|\bunanswerable\b",
+    regex.IGNORECASE,
+)
+_OPENING = 200
+"""Characters in which a refusal is said; what comes later qualifies an answer."""
+
+
+def without_markers(said: str) -> str:
+    """The model's own words: without citation marks and without what ragchat says before them."""
+    for notice in (NOT_FROM_DOCUMENTS, NO_ROOM):
+        said = said.removeprefix(f"{notice}\n\n")
+    return _MARKER.sub("", said).strip()
+
+
+def refuses(said: str) -> bool:
+    """Whether the answer says that there is none: ragchat's own sentences, or words to that effect at its beginning (English)."""
+    if said.startswith((DECLINED, NOT_FROM_DOCUMENTS)):
+        return True
+    return bool(_REFUSED.search(without_markers(said)[:_OPENING]))
+
+
+def citation_precision(cited: Sequence[str], answers: Sequence[str]) -> float:
+    """Share of the cited passages that hold an expected answer; 0 when nothing is cited.
+
+    Precision and recall of citations are those of Gao and others (Enabling Large Language Models to Generate Text with Citations,
+    2023), with "supports" read as "holds the expected answer word for word".
+    """
+    return sum(holds(text, answers) for text in cited) / len(cited) if cited else 0.0
+
+
+def citation_recall(cited: Sequence[str], answers: Sequence[str]) -> float:
+    """1 when one of the cited passages holds an expected answer, else 0."""
+    return float(any(holds(text, answers) for text in cited))
+
+
+def groundedness(said: str, cited: Sequence[str]) -> float:
+    """Share of the answer's content words that stand in the cited passages; 0 when one of its numbers does not stand there.
+
+    Words are compared as the search compares them (stemmed, without stop words). 0 for an answer without words or citations.
+    """
+    own = without_markers(said)
+    source = "\n".join(cited)
+    if not own or not source.strip():
+        return 0.0
+    numbers = set(_NUMBER.findall(source))
+    if any(number not in numbers for number in _NUMBER.findall(own)):
+        return 0.0
+    language = detect(source) or "en"
+    held, stops = set(terms(source, language)), stop_terms(language)
+    words = [term for term in terms(own, language) if term not in stops]
+    return sum(word in held for word in words) / len(words) if words else 0.0

@@ -1,0 +1,97 @@
+"""All that the figures of a run depend on, by name, so that a verdict can be told from one whose inputs have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ragchat.evaluation.sets import Asked
+from ragchat.retrieval.index import VERSION as INDEX_VERSION
+from ragchat.session import prompt
+from ragchat.session.chat import AskOptions
+from ragchat.text import clean_line
+
+NAMES = {
+    "model": "the model",
+    "adapter": "the adapter",
+    "documents": "the documents",
+    "prompt": "the wording of the prompt",
+    "settings": "the settings",
+    "questions": "the questions",
+    "arms": "the ways that are compared",
+}
+"""What each input is called."""
+
+
+def collect(
+    *,
+    model: tuple[str, str],
+    adapters: Mapping[str, str],
+    documents: Mapping[str, str],
+    options: AskOptions,
+    questions: Sequence[Asked],
+    arms: Sequence[str],
+) -> dict[str, Any]:
+    """The inputs of a run. `model` is (name, SHA-256), `adapters` SHA-256 by name, `documents` hash of the contents by name."""
+    sampling = asdict(options.sampling)
+    return {
+        "model": list(model),
+        "adapter": dict(adapters),
+        "documents": dict(documents),
+        "prompt": prompt_revision(options.instructions),
+        "settings": {
+            **{name: value for name, value in sampling.items() if value is not None},
+            "k": options.k,
+            "passages": options.passages,
+            "passage_share": options.passage_share,
+            "min_match": options.min_match,
+            "min_confidence": options.min_confidence,
+            "ranking": asdict(options.ranking),
+            "strict": options.strict,
+            "thinking": options.thinking,
+            "packings": {key: asdict(way) for key, way in sorted(options.packings.items())},
+            "index": INDEX_VERSION,
+        },
+        "questions": _hash([(q.id, q.question, q.answers, q.sources, q.answerable) for q in questions]),
+        "arms": list(arms),
+    }
+
+
+def prompt_revision(instructions: str = "") -> str:
+    """Of every wording that ragchat puts into prompts, and of the person's own instructions."""
+    return _hash([prompt.PLAIN_INSTRUCTIONS, dict(prompt.WORDINGS), instructions])
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is not as it was, in words; `now` may hold some of the inputs only, and those alone are compared."""
+    found = []
+    for name, value in now.items():
+        was = before.get(name)
+        if _plain(was) != _plain(value):
+            found.append(
+                f"{NAMES.get(name, name)} ({_told(name, was, value)})"
+                if _told(name, was, value)
+                else NAMES.get(name, name)
+            )
+    return found
+
+
+def _told(name: str, was: Any, value: Any) -> str:
+    """What exactly, where that says something."""
+    if name == "model" and was and value and was[0] != value[0]:
+        return clean_line(f"{was[0]} → {value[0]}", limit=80)
+    if name in ("documents", "adapter", "settings") and isinstance(was, dict) and isinstance(value, dict):
+        keys = [key for key in sorted({*was, *value}) if _plain(was.get(key)) != _plain(value.get(key))]
+        return clean_line(", ".join(keys), limit=80)
+    return ""
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(_plain(value).encode()).hexdigest()[:16]

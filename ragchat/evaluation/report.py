@@ -1,0 +1,169 @@
+"""A verdict as one HTML page that opens offline: words, table, charts, the questions where the ways disagree, settings.
+
+Everything that comes from documents, questions or models is escaped; the page holds no script and loads nothing.
+"""
+
+from __future__ import annotations
+
+import html as markup
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from ragchat.evaluation.four_ways import MEANING, Answer
+from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.verdict import MEASURES, Verdict, points, spread
+from ragchat.text import clean
+
+_MOST_DISAGREEMENTS = 60
+_WIDTH, _BAR, _LEFT = 680, 26, 190
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2330; --dim: #667; --line: #d5d9e2; --bar: #3f6fb5; --good: #2b7a4b;
+  --bad: #a8412f; --bg: #fff }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8f0; --dim: #99a3b5; --line: #3a4252; --bar: #6f9be0; --good: #6cc08c; --bad: #e58a78; --bg: #161a22 }
+}
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--bg); max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem }
+h1, h2 { line-height: 1.2 }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+.dim { color: var(--dim) }
+.shown { font-weight: 600 }
+.stale { border: 1px solid var(--bad); padding: .6rem .9rem; border-radius: 6px }
+details { margin: .6rem 0; border-bottom: 1px solid var(--line); padding-bottom: .6rem }
+summary { cursor: pointer }
+blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid var(--line); white-space: pre-wrap }
+pre { overflow: auto }
+.right { color: var(--good) }
+.wrong { color: var(--bad) }
+svg text { fill: var(--ink); font-size: 13px }
+"""
+
+
+def html(verdict: Verdict, stale: Sequence[str] = ()) -> str:
+    """The page. `stale`: what has changed since, in words."""
+    run = verdict.run
+    parts = [
+        "<!doctype html><html lang=en><head><meta charset=utf-8>",
+        "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        "<meta name=viewport content='width=device-width'>",
+        f"<title>Evaluation: {_e(run.set_name)}</title><style>{_STYLE}</style></head><body>",
+        f"<h1>Which way serves you best: {_e(run.set_name)}</h1>",
+        f"<p class=dim>{_e(run.started_at[:16].replace('T', ' '))} · {_e(run.id)} · {len(verdict.questions)} questions</p>",
+    ]
+    if stale:
+        parts.append(f"<p class=stale>This verdict is stale. Changed since: {_e('; '.join(stale))}.</p>")
+    parts += [f"<p>{_e(sentence)}</p>" for sentence in verdict.says]
+    if verdict.next_steps:
+        steps = "".join(f"<li>{_e(step)}</li>" for step in verdict.next_steps)
+        parts.append(f"<h2>What to do next</h2><ul>{steps}</ul>")
+    parts += [
+        "<h2>Figures</h2>",
+        _chart(verdict),
+        _table(verdict),
+        "<h2>Differences</h2>",
+        _differences(verdict),
+    ]
+    if verdict.by_tag:
+        parts += ["<h2>By tag</h2>", _tags(verdict)]
+    parts += ["<h2>Where the ways disagree</h2>", *_disagreements(verdict)]
+    settings = json.dumps(run.inputs, indent=1, ensure_ascii=False, sort_keys=True, default=str)
+    parts.append(f"<h2>What it was measured with</h2><pre>{_e(settings)}</pre></body></html>")
+    return "\n".join(parts)
+
+
+def _chart(verdict: Verdict) -> str:
+    """A bar for each way with its interval."""
+    rows = []
+    for number, arm in enumerate(verdict.run.arms):
+        interval = verdict.table[arm].get(verdict.primary)
+        if interval is None:
+            continue
+        y, scale = number * (_BAR + 14) + 8, _WIDTH - _LEFT - 60
+        low, high = _LEFT + interval.low * scale, _LEFT + interval.high * scale
+        middle = y + _BAR / 2
+        rows.append(
+            f'<text x="0" y="{middle + 4:.0f}">{_e(MEANING[arm])}</text>'
+            f'<rect x="{_LEFT}" y="{y}" width="{max(1.0, interval.mean * scale):.1f}" height="{_BAR}" fill="var(--bar)" rx="3"/>'
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="var(--ink)" stroke-width="2"/>'
+            f'<text x="{high + 8:.1f}" y="{middle + 4:.0f}">{interval.mean * 100:.0f} %</text>'
+        )
+    height = len(verdict.run.arms) * (_BAR + 14) + 12
+    label = _e(MEASURES[verdict.primary][0])
+    return (
+        f"<figure><svg viewBox='0 0 {_WIDTH} {height}' role=img aria-label='{label}'>{''.join(rows)}</svg>"
+        f"<figcaption class=dim>{label}; the line spans 95 %</figcaption></figure>"
+    )
+
+
+def _table(verdict: Verdict) -> str:
+    arms = verdict.run.arms
+    head = "".join(f"<th class=n>{_e(arm)}</th>" for arm in arms)
+    rows = []
+    for measure, (meaning, _) in MEASURES.items():
+        if any(measure in verdict.table[arm] for arm in arms):
+            cells = "".join(
+                f"<td class=n>{spread(verdict.table[arm][measure]) if measure in verdict.table[arm] else ''}</td>"
+                for arm in arms
+            )
+            rows.append(
+                f"<tr><td>{_e(meaning)} <span class=dim>{verdict.counts.get(measure, 0)}</span></td>{cells}</tr>"
+            )
+    for meaning, of, unit in (
+        ("first word", "ttft_s", "s"),
+        ("whole answer", "seconds", "s"),
+        ("prompt", "prompt_tokens", "tokens"),
+        ("speed", "decode_tok_s", "tokens/s"),
+    ):
+        cells = "".join(f"<td class=n>{getattr(verdict.prices[arm], of):.2f} {unit}</td>" for arm in arms)
+        rows.append(f"<tr><td>{meaning}</td>{cells}</tr>")
+    return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _differences(verdict: Verdict) -> str:
+    rows = "".join(
+        f"<tr{' class=shown' if d.shown else ''}><td>{_e(d.one)} − {_e(d.other)}</td><td class=n>{points(d.interval)}</td>"
+        f"<td class=n>{d.p:.4f}</td><td class=n>{d.adjusted:.4f}</td><td>{'shown' if d.shown else 'not shown'}</td></tr>"
+        for d in verdict.differences
+    )
+    head = "<th></th><th class=n>difference</th><th class=n>p</th><th class=n>adjusted</th><th></th>"
+    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _tags(verdict: Verdict) -> str:
+    arms = verdict.run.arms
+    head = "".join(f"<th class=n>{_e(arm)}</th>" for arm in arms)
+    rows = "".join(
+        f"<tr><td>{_e(tag)}</td>{''.join(f'<td class=n>{spread(own[arm])}</td>' for arm in arms)}</tr>"
+        for tag, own in verdict.by_tag.items()
+    )
+    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+
+
+def _disagreements(verdict: Verdict) -> Iterator[str]:
+    found = verdict.disagreements()
+    if not found:
+        yield "<p>Nowhere: every question is answered alike.</p>"
+    for question in found[:_MOST_DISAGREEMENTS]:
+        expected = " or ".join(question.answers) if question.answerable else "no answer in the documents"
+        yield f"<details><summary>{_e(question.question)} <span class=dim>{_e(expected)}</span></summary>"
+        yield from _answers(verdict, question)
+        yield "</details>"
+    if len(found) > _MOST_DISAGREEMENTS:
+        yield f"<p class=dim>and {len(found) - _MOST_DISAGREEMENTS} more</p>"
+
+
+def _answers(verdict: Verdict, question: Asked) -> Iterable[str]:
+    score = MEASURES[verdict.primary][1]
+    for arm in verdict.run.arms:
+        answer: Answer = verdict.answers[arm][question.id]
+        right = (score(question, answer) or 0.0) >= 0.5
+        mark = f"<b class=right>✓ {_e(arm)}</b>" if right else f"<b class=wrong>✗ {_e(arm)}</b>"
+        yield f"<p>{mark}</p><blockquote>{_e(answer.said)}</blockquote>"
+        for passage in answer.cited:
+            yield f"<p class=dim>[{passage.n}] {_e(passage.path)}</p><blockquote class=dim>{_e(passage.text)}</blockquote>"
+
+
+def _e(text: str) -> str:
+    return markup.escape(clean(str(text)))

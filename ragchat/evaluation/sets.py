@@ -1,0 +1,296 @@
+"""The person's question sets: `sets/NAME.jsonl`, a question a line, read and written whole; and files of others that come in.
+
+A set may be edited by hand. The questions that were kept in chats are a set of their own (`CHAT_SET`), held by the chats.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.ingest.textfile import decode
+from ragchat.paths import write_atomically
+from ragchat.text import clean, clean_line, human_bytes
+from ragchat.types import EvaluationQuestion
+
+CHAT_SET = "chat"
+"""Name of the set of questions that were kept in chats."""
+LARGEST_FILE = 256 * 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ANSWERS = ("answers", "answer", "expected", "expected_answer", "reference", "ground_truth", "output")
+_SOURCES = ("sources", "source", "relevant", "document", "documents", "file")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A question to measure with. Any of `answers` is right; `answerable` False: the documents hold none.
+
+    `sources` are the documents that hold it, by path or the end of one; empty when nobody said. `origin` is how it came in.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    answerable: bool = True
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that is no question, by line (or place) of its file."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a file held. `format` is what it was taken for."""
+
+    questions: tuple[Asked, ...]
+    refused: tuple[Refused, ...]
+    format: str
+
+
+class _RowError(ValueError):
+    """The reason why a row is no question."""
+
+
+class SetLibrary:
+    """The sets in a folder. Sets are small; every change writes the file anew, to a temporary name first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """By name."""
+        return sorted(file.stem for file in self._folder.glob("*.jsonl")) if self._folder.is_dir() else []
+
+    def file(self, name: str) -> Path:
+        """Where a set lies. Raises UsageError for what cannot be a name."""
+        if not _NAME.fullmatch(name) or name == CHAT_SET:
+            raise UsageError(
+                f"{clean_line(name, limit=80)!r} cannot be the name of a question set.",
+                f"Use letters, digits, '.', '_' and '-'; {CHAT_SET} is taken.",
+            )
+        return self._folder / f"{name}.jsonl"
+
+    def read(self, name: str) -> list[Asked]:
+        """The questions of a set. Raises NotFoundError, UsageError naming the line."""
+        file = self.file(name)
+        if not file.is_file():
+            there = ", ".join(self.names()) or "none yet"
+            raise NotFoundError(
+                f"There is no question set {clean_line(name, limit=80)!r}. There are: {there}.",
+                "`ragchat eval questions import NAME FILE` makes one; in a chat, E keeps a question.",
+            )
+        found = []
+        for number, line in enumerate(file.read_text("utf-8").split("\n"), 1):
+            if line.strip():
+                try:
+                    found.append(msgspec.json.decode(line, type=Asked))
+                except msgspec.DecodeError as error:
+                    raise UsageError(f"{file}, line {number} is no question: {error}.") from error
+        return found
+
+    def write(self, name: str, questions: Iterable[Asked]) -> None:
+        """Put these in the place of a set. Raises StorageError."""
+        file = self.file(name)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(file, b"".join(msgspec.json.encode(one) + b"\n" for one in questions))
+        except OSError as error:
+            raise StorageError(f"{file} cannot be written: {error.strerror or error}.") from error
+
+    def add(self, name: str, questions: Sequence[Asked]) -> int:
+        """Append those that are not in the set yet (by question and answers); how many came in."""
+        there = self.read(name) if self.file(name).is_file() else []
+        known = {(one.question, one.answers) for one in there}
+        fresh = [one for one in questions if (one.question, one.answers) not in known]
+        if fresh or not there:
+            self.write(name, [*there, *fresh])
+        return len(fresh)
+
+    def remove(self, name: str) -> None:
+        """Delete a set. Raises NotFoundError, StorageError."""
+        self.read(name)
+        try:
+            self.file(name).unlink()
+        except OSError as error:
+            raise StorageError(f"{self.file(name)} cannot be deleted: {error.strerror or error}.") from error
+
+
+def new(
+    question: str,
+    answers: Iterable[str] = (),
+    *,
+    sources: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    answerable: bool = True,
+    origin: str = "added",
+) -> Asked:
+    """A question, cleaned, with a number made from its words. Raises UsageError without a question or an answer to it."""
+    asked = clean_line(question)
+    expected = tuple(dict.fromkeys(text for answer in answers if (text := clean(answer).strip())))
+    if not asked:
+        raise UsageError("There is no question.")
+    if answerable and not expected:
+        raise UsageError(
+            "There is no expected answer.", "Give one, or say that the documents hold none (--unanswerable)."
+        )
+    own = hashlib.sha256("\0".join((asked, *expected)).encode()).hexdigest()[:12]
+    return Asked(
+        id=own,
+        question=asked,
+        answers=expected if answerable else (),
+        sources=tuple(dict.fromkeys(clean_line(source) for source in sources if source)),
+        tags=tuple(dict.fromkeys(clean_line(tag) for tag in tags if tag.strip())),
+        answerable=answerable,
+        origin=origin,
+    )
+
+
+def from_chats(kept: Iterable[EvaluationQuestion]) -> list[Asked]:
+    """Questions that were kept in chats."""
+    return [
+        Asked(
+            id=f"chat-{one.id}",
+            question=one.question,
+            answers=one.answers,
+            sources=(one.source,) if one.source else (),
+            tags=one.tags,
+            answerable=one.answerable,
+            origin="chat",
+        )
+        for one in kept
+    ]
+
+
+def read_file(path: Path) -> Imported:
+    """Questions of a JSON, JSONL, CSV or SQuAD file; other rows are kept with the reason. Raises NotFoundError, UsageError."""
+    path = path.expanduser()
+    shown = clean_line(str(path))
+    if not path.is_file():
+        raise NotFoundError(f"There is no file {shown}.")
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UsageError(
+                f"{shown} is larger than {human_bytes(LARGEST_FILE)}.", "Part it into several files."
+            )
+        text = decode(path.read_bytes()).removeprefix("\ufeff")
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror or error}.") from error
+    kind, rows = _rows(text, path)
+    questions: list[Asked] = []
+    refused: list[Refused] = []
+    for line, row in rows:
+        try:
+            questions.append(_asked(row))
+        except (_RowError, UsageError) as error:
+            refused.append(Refused(line, str(error).rstrip(".")))
+    if not questions:
+        first = f" The first reason: {refused[0].line}, {refused[0].reason}." if refused else ""
+        raise UsageError(
+            f"No question was found in {shown}.{first}",
+            'A row is {"question": "…", "answers": ["…"]}; a CSV file has such columns; SQuAD files are read as they are.',
+        )
+    return Imported(tuple(questions), tuple(refused), kind)
+
+
+def _rows(text: str, path: Path) -> tuple[str, Iterator[tuple[int, object]]]:
+    if path.suffix.casefold() in (".csv", ".tsv"):
+        return "CSV", _csv_rows(text, "\t" if path.suffix.casefold() == ".tsv" else "")
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return "JSON lines", _json_lines(text)
+    if isinstance(whole, dict) and isinstance(whole.get("data"), list):
+        return "SQuAD", _squad_rows(whole["data"])
+    if isinstance(whole, dict) and isinstance(whole.get("questions"), list):
+        whole = whole["questions"]
+    return ("JSON", enumerate(whole, 1)) if isinstance(whole, list) else ("JSON lines", _json_lines(text))
+
+
+def _json_lines(text: str) -> Iterator[tuple[int, object]]:
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON holds U+2028 as it is
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError):
+                yield number, "it is no JSON"
+
+
+def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, object]]:
+    first = text.partition("\n")[0]
+    delimiter = delimiter or max(",;\t", key=first.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader.fieldnames = [name.strip().casefold() for name in reader.fieldnames or ()]
+    try:
+        for row in reader:
+            yield (
+                reader.line_num,
+                {
+                    key: value.split("|") if key in (*_ANSWERS, *_SOURCES, "tags") else value
+                    for key, value in row.items()
+                    if isinstance(key, str) and isinstance(value, str) and value.strip()
+                },
+            )
+    except csv.Error as error:
+        yield reader.line_num, f"it is no CSV: {error}"
+
+
+def _squad_rows(articles: Sequence[object]) -> Iterator[tuple[int, object]]:
+    """Rajpurkar, Jia and Liang, Know What You Don't Know (2018): articles, paragraphs, questions with spans or without any."""
+    number = 0
+    for article in articles:
+        paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
+        for paragraph in paragraphs if isinstance(paragraphs, list) else ():
+            asked = paragraph.get("qas") if isinstance(paragraph, dict) else None
+            for row in asked if isinstance(asked, list) else ():
+                number += 1
+                yield number, row
+
+
+def _asked(row: object) -> Asked:
+    if not isinstance(row, dict):
+        raise _RowError(row if isinstance(row, str) else "it is no object")
+    question = row.get("question", row.get("query", row.get("prompt")))
+    if not isinstance(question, str) or not question.strip():
+        raise _RowError("it has no question")
+    impossible = bool(row.get("is_impossible")) or row.get("answerable") in (False, "false", "no", "0")
+    answers = _texts(row, _ANSWERS)
+    made = new(
+        question,
+        answers,
+        sources=_texts(row, _SOURCES),
+        tags=_texts(row, ("tags", "tag", "category")),
+        answerable=not impossible,
+        origin="imported",
+    )
+    given = row.get("id")
+    return msgspec.structs.replace(made, id=clean_line(str(given), limit=80)) if given else made
+
+
+def _texts(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The texts of the first of these fields that is there, in any of the shapes that people use."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, dict):  # {"text": [...]}, as the hub writes SQuAD
+            value = value.get("text")
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            return [str(value)]
+        if isinstance(value, list) and value:
+            texts = [each.get("text") if isinstance(each, dict) else each for each in value]
+            return [str(text) for text in texts if isinstance(text, (str, int, float)) and str(text).strip()]
+    return []
