@@ -109,7 +109,7 @@ class RetrievalSettings(Section, frozen=True):
     k1: Annotated[
         float,
         Meta(ge=0, le=10, description="BM25: how much repetition counts; `ragchat eval tune` tries values"),
-    ] = 1.2
+    ] = 1.5
     b: Annotated[float, Meta(ge=0, le=1, description="BM25: how much long passages are held back")] = 0.6
     proximity: Annotated[bool, Meta(description="Words that stand near each other count more")] = True
     forms: Annotated[bool, Meta(description="Words that stand as they were typed count more")] = True

@@ -39,6 +39,7 @@ from ragchat.session.events import (
 from ragchat.session.templates import load as load_templates
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore, remove_knowledge_base
+from ragchat.tui.screens.evaluation import Evaluation
 from ragchat.tui.services import ModelChoice, SelectableModel, Services, TrainingData
 from ragchat.types import (
     CancelToken,
@@ -301,6 +302,7 @@ class Stage:
     pull_gate: threading.Event = field(default_factory=threading.Event)
     sync_gate: threading.Event = field(default_factory=threading.Event)
     read_gate: threading.Event = field(default_factory=threading.Event)
+    evaluations: list[Evaluation] = field(default_factory=list)
     training_data: TrainingData = field(default_factory=lambda: TrainingData(2, {"guide": 5}, {"guide": 3}))
     trained: list[list[str]] = field(default_factory=list)
     watched: tuple[str, ...] = ()
@@ -429,6 +431,8 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         models=lambda: stage.choices,
         pull_model=pull,
         adapters=lambda model: list(stage.adapters),
+        evaluations=lambda: list(stage.evaluations),
+        verdict_stale=lambda: [change for one in stage.evaluations[:1] for change in one.stale],
         training_data=lambda: stage.training_data,
         start_training=stage.start_training,
         training_said=lambda name: "nothing",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragchat import config
-from ragchat.cli import build, trainings
+from ragchat.cli import build, eval_run, trainings
 from ragchat.cli.context import Context, note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
@@ -178,6 +178,8 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
         models=lambda: _choices(context),
         pull_model=pull_model,
         adapters=judged_adapters,
+        evaluations=lambda: eval_run.evaluations(context),
+        verdict_stale=lambda: eval_run.verdict_stale(context),
         training_data=lambda: trainings.data(context),
         start_training=lambda arguments: trainings.start(paths, arguments),
         training_said=lambda name: trainings.said(paths, name),

@@ -41,7 +41,8 @@ class Finding:
 def doctor(context: Context, as_json: bool) -> None:
     """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
     checks: list[Callable[[Context], Iterator[Finding]]] = [
-        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _models, _inference,
+        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _models, _verdicts,
+        _inference,
     ]  # fmt: skip
     findings = []
     for check in checks:
@@ -244,6 +245,21 @@ def _models(context: Context) -> Iterator[Finding]:
         "prompt format", bool(template), template or "the model has none",
         "Choose one: ragchat config set model.plain_format chatml (or alpaca, vicuna, plain).",
     )  # fmt: skip
+
+
+def _verdicts(context: Context) -> Iterator[Finding]:
+    """A stale verdict is nothing broken; it is said, no more."""
+    from ragchat.cli import eval_run
+
+    for run in eval_run.newest(context):
+        name = clean_line(run.set_name)
+        outdated = eval_run.stale(context, run)
+        said = (
+            f"stale, changed since: {'; '.join(outdated)}; `ragchat eval run {name}` says it again"
+            if outdated
+            else "holds"
+        )
+        yield Finding("verdict", True, f"{name}, {run.finished_at[:10]}: {said}")
 
 
 def _inference(context: Context) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
     from ragchat.evaluation.sets import Asked, SetLibrary
     from ragchat.session.chat import AskOptions
+    from ragchat.tui.screens.evaluation import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +261,37 @@ def stale(context: Context, run: Run) -> list[str]:
     from ragchat.evaluation.inputs import changes
 
     return changes(run.inputs, inputs_now(context, run))
+
+
+WATCHED = ".watch"
+"""What the name of a set ends with whose run was a watch's."""
+
+
+def newest(context: Context) -> list[Run]:
+    """The newest finished run of each set, the newest first."""
+    found: dict[str, Run] = {}
+    for run in runs(context).all():
+        if run.finished_at and not run.set_name.endswith(WATCHED):
+            found.pop(run.set_name, None)
+            found[run.set_name] = run
+    return list(found.values())[::-1]
+
+
+def evaluations(context: Context) -> list[Evaluation]:
+    """For the screen: the newest verdict of each set, with what has changed since."""
+    from ragchat.evaluation.verdict import judge
+    from ragchat.tui.screens.evaluation import Evaluation
+
+    library = runs(context)
+    return [
+        Evaluation(judge(run, library.answers(run.id)), tuple(stale(context, run))) for run in newest(context)
+    ]
+
+
+def verdict_stale(context: Context) -> list[str]:
+    """What has changed since the newest verdict."""
+    found = newest(context)
+    return stale(context, found[0]) if found else []
 
 
 def contents(context: Context, names: Sequence[str]) -> dict[str, str]:

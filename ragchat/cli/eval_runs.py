@@ -13,6 +13,7 @@ import click
 
 from ragchat.cli import build, eval_run
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.cli.eval_run import WATCHED
 from ragchat.errors import CancelledError, EvaluationError, NotFoundError, StorageError, UsageError
 from ragchat.text import clean_line, human_seconds
 
@@ -282,11 +283,11 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
 
     library = eval_run.runs(context)
     old = _chosen(context, set_name, "", finished=True)
-    if old.set_name.endswith(_WATCHED):
+    if old.set_name.endswith(WATCHED):
         raise _no_run(set_name)
     small = sample_of(old, library.answers(old.id), sample)
     outdated = eval_run.stale(context, old)
-    new = eval_run.fresh(context, old, small, f"{old.set_name}{_WATCHED}")
+    new = eval_run.fresh(context, old, small, f"{old.set_name}{WATCHED}")
     note(
         f"{len(small)} questions of {clean_line(old.set_name)}, {len(old.arms)} ways;"
         f" {'; '.join(outdated) or 'nothing has changed'}."
@@ -306,9 +307,6 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
             f"Changed since: {'; '.join(outdated) or 'nothing that is known'}."
             f" `ragchat eval run {clean_line(old.set_name)}` looks closer.",
         )
-
-
-_WATCHED = ".watch"
 
 
 @click.command()
@@ -483,7 +481,7 @@ def _chosen(context: Context, set_name: str, run_id: str, *, finished: bool = Fa
         for one in eval_run.runs(context).all()
         if (run_id in ("", one.id))
         and (set_name in ("", one.set_name))
-        and (run_id or not one.set_name.endswith(_WATCHED))
+        and (run_id or not one.set_name.endswith(WATCHED))
         and (one.finished_at or not finished)
     ]
     if not found:

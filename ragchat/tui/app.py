@@ -49,6 +49,15 @@ class RagchatApp(App[None]):
         Binding("f2", "choose_model", "Model", id="app.model", priority=True, tooltip="Choose a model"),
         Binding("f4", "add_documents", "Add documents", id="app.add_documents", priority=True),
         Binding("f9", "jobs", "Jobs", id="app.jobs", priority=True, show=False),
+        Binding(
+            "f11",
+            "evaluation",
+            "Verdict",
+            id="app.evaluation",
+            priority=True,
+            show=False,
+            tooltip="Which way serves you best",
+        ),
         Binding("ctrl+g", "jump", "Jump", id="app.jump", priority=True, show=False),
         Binding("f10,ctrl+comma", "settings", "Settings", id="app.settings", priority=True, show=False),
         Binding("ctrl+p", "command_palette", "All commands", id="app.palette", priority=True, show=False),
@@ -289,6 +298,7 @@ class RagchatApp(App[None]):
             job = replace(job, cancel=known.cancel if job.running else job.cancel)
             if not job.running:
                 self._end_job(job)
+                self.chat.training_ended()
                 return
         self._set_job(job)
 
@@ -333,6 +343,12 @@ class RagchatApp(App[None]):
             self.screen.dismiss(None)
         elif not isinstance(self.screen, ModalScreen):
             self.push_screen(JobsScreen())
+
+    def action_evaluation(self) -> None:
+        from ragchat.tui.screens.evaluation import EvaluationScreen
+
+        if not isinstance(self.screen, (EvaluationScreen, ModalScreen)):
+            self.push_screen(EvaluationScreen(self.services))
 
     def action_jump(self) -> None:
         from ragchat.tui.screens.jump import begin

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
+    from ragchat.tui.screens.evaluation import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,10 @@ class Services:
     training_said: Callable[[str], str]
     """The last lines that the training of this name has printed."""
     trainings_dir: Path
+    evaluations: Callable[[], list[Evaluation]]
+    """The newest verdict of each question set, the newest first, with what has changed since. Takes seconds."""
+    verdict_stale: Callable[[], list[str]]
+    """What has changed since the newest verdict; empty: nothing, or there is none."""
     templates: Callable[[], tuple[list[Template], list[WrongFile]]]
     """Prompt templates by name, and the person's files that are none."""
     settings: Callable[[], list[Setting]]

@@ -606,7 +606,8 @@ class ChatScreen(Screen[None]):
         self._default_knowledge = event.default
         self._knowledge_names = [status.name for status in event.statuses]
         self.query_one(EmptyChat).statuses = tuple(event.statuses)
-        self._list_names()
+        self.list_names()
+        self.look_at_verdict()
         self._show_knowledge()
         self._survey()
 
@@ -624,7 +625,7 @@ class ChatScreen(Screen[None]):
     @work(
         thread=True, exclusive=True, exit_on_error=False, group="names", description="list what can be named"
     )
-    def _list_names(self) -> None:
+    def list_names(self) -> None:
         """Names that slash commands complete."""
 
         def names() -> None:
@@ -729,6 +730,28 @@ class ChatScreen(Screen[None]):
         if names is None:
             return
         self.set_options(replace(self.pane.options, knowledge_bases=names, preset=""))
+
+    # --- the verdict of the evaluation ----------------------------------------------------------------
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="verdict", description="look at the verdict"
+    )
+    def look_at_verdict(self) -> None:
+        """Whether the newest evaluation still holds; the status bar says when it does not."""
+
+        def look() -> None:
+            stale = bool(self._services.verdict_stale())
+            self.app.call_from_thread(self._show_stale, stale)
+
+        tasks.reporting(self._services, "looking at the verdict", self.post_message, look)
+
+    def _show_stale(self, stale: bool) -> None:
+        self.query_one(StatusBar).stale = stale
+
+    def training_ended(self) -> None:
+        """There may be an adapter more."""
+        self.list_names()
+        self.look_at_verdict()
 
     # --- adapters -----------------------------------------------------------------------------------
 

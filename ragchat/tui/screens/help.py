@@ -32,6 +32,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     from ragchat.tui.screens.dialog import Dialog
     from ragchat.tui.screens.document import DocumentScreen
     from ragchat.tui.screens.edit_text import EditText
+    from ragchat.tui.screens.evaluation import Disagreement, EvaluationScreen
     from ragchat.tui.screens.export import ExportChats, PathDialog
     from ragchat.tui.screens.find_chats import FindChats
     from ragchat.tui.screens.history import HistoryScreen
@@ -78,6 +79,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("A whole document (Alt+S)", [ChooseDocument]),
         ("Compacting (Alt+K)", [CompactScreen]),
         ("Jobs (F9)", [JobsScreen, LazyList]),
+        ("Which way serves you best (F11)", [EvaluationScreen, Disagreement]),
         ("Earlier prompts (Ctrl+R)", [HistoryScreen]),
         ("Jump mode (Ctrl+G)", [JumpScreen]),
         ("Settings (F10)", [SettingsScreen]),

@@ -20,6 +20,8 @@ class StatusBar(Widget):
     knowledge: reactive[str] = reactive("")
     usage: reactive[UsageState] = reactive(UsageState())
     watching: reactive[bool] = reactive(False)
+    stale: reactive[bool] = reactive(False)
+    """The newest verdict of an evaluation no longer holds."""
     jobs: reactive[tuple[JobState, ...]] = reactive(())
     answering: reactive[str] = reactive("")
     """What is being written, and where, and how to stop it; empty: nothing."""
@@ -36,6 +38,8 @@ class StatusBar(Widget):
             facts.insert(1, (1, Content.styled(adapters, "$text-accent")))
         if self.watching:
             facts.append((5, Content.styled("watching", "$foreground 62%")))
+        if self.stale:
+            facts.append((6, Content.styled("verdict stale: F11", "$text-warning")))
         facts += [(4, Content.styled(job.short, "$text-accent")) for job in self.jobs]
         if self.answering:
             facts.append((2, Content.styled(clean_line(self.answering, limit=44), "$text-accent")))

@@ -1,0 +1,232 @@
+"""Which way serves the person best: the verdict in words, table and bars, and the questions where the ways disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from ragchat.text import clean_line
+from ragchat.tui import tasks
+from ragchat.tui.foreign import shown_line
+from ragchat.tui.screens.dialog import Dialog
+from ragchat.tui.widgets.status_bar import KeyHints
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.verdict import Verdict
+    from ragchat.tui.services import Services
+
+DIM = "$foreground 62%"
+_BAR = 30
+EMPTY = (
+    "Nothing was measured yet.\n\nE on an answer keeps its question; `ragchat eval questions import NAME FILE` brings many, and"
+    " `ragchat eval questions draft NAME --kb DOCUMENTS` makes some from your documents.\n\nThen, in a shell:"
+    " `ragchat eval run NAME --adapter ADAPTER`. It asks them of the model alone, with your documents, with the adapter and with"
+    " both, and this page says which serves you best."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A verdict, and what has changed since, in words."""
+
+    verdict: Verdict
+    stale: tuple[str, ...]
+
+
+class EvaluationScreen(Screen[None]):
+    """The newest run of each set; the newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "back", "Back", id="evaluation.back"),
+        Binding("s,right", "other(1)", "Next set", id="evaluation.next"),
+        Binding("left", "other(-1)", "Set before", id="evaluation.previous", show=False),
+        Binding("r,f5", "again", "Read again", id="evaluation.again"),
+    ]
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self._services = services
+        self.found: Sequence[Evaluation] = ()
+        self.at = 0
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content("Which way serves you best"), id="evaluation-title")
+        with VerticalScroll(id="evaluation-page", can_focus=False):
+            yield Static(Content.styled("Reading what was measured …", DIM), id="evaluation-text")
+            yield OptionList(id="disagreements")
+        yield KeyHints()
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).display = False
+        self._read()
+
+    def action_back(self) -> None:
+        self.dismiss(None)
+
+    def action_other(self, direction: int) -> None:
+        if self.found:
+            self.at = (self.at + direction) % len(self.found)
+            self._show()
+
+    def action_again(self) -> None:
+        self._read()
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="evaluation", description="read the verdict"
+    )
+    def _read(self) -> None:
+        def read() -> None:
+            found = self._services.evaluations()
+            self.app.call_from_thread(self._take, found)
+
+        tasks.reporting(self._services, "reading what was measured", self.post_message, read)
+
+    def _take(self, found: Sequence[Evaluation]) -> None:
+        self.found = found
+        self.at = min(self.at, max(0, len(found) - 1))
+        self._show()
+
+    def _show(self) -> None:
+        text, options = self.query_one("#evaluation-text", Static), self.query_one(OptionList)
+        options.clear_options()
+        options.display = False
+        if not self.found:
+            text.update(Content.styled(EMPTY, DIM))
+            return
+        shown = self.found[self.at]
+        verdict = shown.verdict
+        of = f"  {self.at + 1} of {len(self.found)}" if len(self.found) > 1 else ""
+        title = f"Which way serves you best · {clean_line(verdict.run.set_name)}{of}"
+        self.query_one("#evaluation-title", Static).update(Content(title))
+        text.update(page(shown))
+        asked = verdict.disagreements()
+        if asked:
+            rows = [Option(_row(verdict, one), id=str(n)) for n, one in enumerate(asked)]
+            options.add_options(rows)
+            options.display = True
+            options.focus()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        verdict = self.found[self.at].verdict
+        self.app.push_screen(Disagreement(verdict, verdict.disagreements()[int(event.option.id or 0)]))
+
+
+def page(shown: Evaluation) -> Content:
+    """All but the disagreements."""
+    from ragchat.evaluation.verdict import MEASURES, points, spread
+
+    verdict, lines = shown.verdict, []
+    run = verdict.run
+    if shown.stale:
+        said = f"Stale: {'; '.join(shown.stale)} changed. `ragchat eval run {run.set_name}` says it again."
+        lines.append(Content.styled(clean_line(said), "$text-warning"))
+    lines += [Content(clean_line(sentence)) for sentence in verdict.says]
+    lines.append(Content(""))
+    for arm in run.arms:
+        interval = verdict.table[arm].get(verdict.primary)
+        if interval:
+            filled = round(_BAR * interval.mean)
+            bar = Content.assemble(
+                Content.styled("━" * filled, "$accent"),
+                Content.styled("━" * (_BAR - filled), "$foreground 20%"),
+            )
+            mark = Content.styled(" ●", "$text-success") if arm == verdict.winner else ""
+            lines.append(Content.assemble(f"{arm:10} ", bar, f"  {spread(interval)}", mark))
+    lines.append(Content(""))
+    lines.append(Content.styled(f"{'':34}{''.join(f'{arm:>11}' for arm in run.arms)}", DIM))
+    for measure, (meaning, _) in MEASURES.items():
+        if any(measure in verdict.table[arm] for arm in run.arms):
+            cells = [
+                f"{verdict.table[arm][measure].mean:>11.2f}" if measure in verdict.table[arm] else f"{'':>11}"
+                for arm in run.arms
+            ]
+            lines.append(Content(f"{meaning:34}{''.join(cells)}"))
+    for meaning, of in (("first word, seconds", "ttft_s"), ("tokens of the prompt", "prompt_tokens")):
+        cells = [f"{getattr(verdict.prices[arm], of):>11.2f}" for arm in run.arms]
+        lines.append(Content(f"{meaning:34}{''.join(cells)}"))
+    lines.append(Content(""))
+    for difference in verdict.differences:
+        said = f"{difference.one} − {difference.other}: {points(difference.interval)}, p {difference.adjusted:.3f}"
+        lines.append(
+            Content.styled(f"{said}  shown", "bold") if difference.shown else Content.styled(said, DIM)
+        )
+    if verdict.next_steps:
+        lines.append(Content(""))
+        lines += [Content.styled(f"→ {clean_line(step)}", "$text-accent") for step in verdict.next_steps]
+    if verdict.disagreements():
+        lines += [Content(""), Content.styled("Where the ways disagree (Enter shows the answers):", DIM)]
+    return Content("\n").join(lines)
+
+
+def _row(verdict: Verdict, question: Asked) -> Content:
+    marks = []
+    for arm in verdict.run.arms:
+        right = _right(verdict, question, arm)
+        marks.append(Content.styled("✓" if right else "✗", "$text-success" if right else "$text-error"))
+    return Content.assemble(*marks, " ", shown_line(question.question, limit=200))
+
+
+def _right(verdict: Verdict, question: Asked, arm: str) -> bool:
+    from ragchat.evaluation.verdict import MEASURES
+
+    answer = verdict.answers[arm][question.id]  # type: ignore[index]
+    return (MEASURES[verdict.primary][1](question, answer) or 0.0) >= 0.5
+
+
+class Disagreement(Dialog[None]):
+    """One question, what each way said, and what it cited."""
+
+    TITLE_TEXT: ClassVar[str] = "One question, every way"
+    HELP_TEXT: ClassVar[str] = "Up and Down scroll · Esc closes"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "close", "Close", id="disagreement.close", show=False)
+    ]
+
+    def __init__(self, verdict: Verdict, question: Asked) -> None:
+        super().__init__()
+        self._verdict, self._question = verdict, question
+
+    def body(self) -> Iterable[Widget]:
+        with VerticalScroll():
+            yield Static(self._page())
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+    def _page(self) -> Content:
+        question, verdict = self._question, self._verdict
+        expected = " | ".join(question.answers) if question.answerable else "the documents hold no answer"
+        lines = [
+            Content.styled(clean_line(question.question), "bold"),
+            Content.styled(f"expected: {clean_line(expected)}", DIM),
+        ]
+        for arm in verdict.run.arms:
+            answer = verdict.answers[arm][question.id]
+            right = _right(verdict, question, arm)
+            mark = Content.styled("✓ " if right else "✗ ", "$text-success" if right else "$text-error")
+            lines += [
+                Content(""),
+                Content.assemble(mark, Content.styled(arm, "bold")),
+                Content(clean_line(answer.said)),
+            ]
+            lines += [
+                Content.styled(
+                    f"[{passage.n}] {clean_line(passage.path)}: {clean_line(passage.text, limit=400)}", DIM
+                )
+                for passage in answer.cited
+            ]
+        return Content("\n").join(lines)
