@@ -24,8 +24,9 @@ from ragchat.evaluation.verdict import MEASURES, Verdict, choose_primary, judge
 from ragchat.evaluation.watching import compare, sample_of
 from ragchat.session.chat import DECLINED, NOT_FROM_DOCUMENTS
 
-WORDS = tuple(
-    ["the", "a", "an", "bridge", "river", "pump", "of", "in", "1871", "84", "months,", "Ada", "Pell", "built.", "the-river", "O'Neill", "U.S.", "3.5", "(north)", "and", "or", "was", "not", "yes"]
+WORDS = re.findall(
+    r"\S+",
+    "the a an bridge river pump of in 1871 84 months, Ada Pell built. the-river O'Neill U.S. 3.5 (north) and or was not yes",
 )
 
 
