@@ -224,7 +224,9 @@ def _table(
 
 def _differences(values: Mapping[Arm, Sequence[float]], primary: str, size: float) -> tuple[Difference, ...]:
     test = statistics.mcnemar if primary in BINARY else statistics.permutation_test
-    pairs = list(combinations(values, 2))
+    pairs = [
+        (later, earlier) for earlier, later in combinations(values, 2)
+    ]  # what is added, less what was there
     p_values = {f"{one}|{other}": test(values[one], values[other]) for one, other in pairs}
     adjusted = statistics.holm(p_values)
     return tuple(
