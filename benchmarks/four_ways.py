@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--adapter", required=True)
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--arms", default="")
+    parser.add_argument("--max-tokens", type=int, default=64)
     wanted = parser.parse_args()
     environment = {**os.environ, "RAGCHAT_HOME": str(wanted.home)}
     paths = Paths.discover(environment)
@@ -53,7 +54,20 @@ def main() -> None:
         ragchat("kb", "add", "articles", str((wanted.set_dir / "corpus").resolve()))
     began = time.monotonic()
     arms = ["--arms", wanted.arms] if wanted.arms else []
-    print(ragchat("eval", "run", "unseen", "--adapter", wanted.adapter, "--kb", "articles", *arms))
+    print(
+        ragchat(
+            "eval",
+            "run",
+            "unseen",
+            "--adapter",
+            wanted.adapter,
+            "--kb",
+            "articles",
+            "--max-tokens",
+            str(wanted.max_tokens),
+            *arms,
+        )
+    )
     seconds = time.monotonic() - began
     figures = json.loads(ragchat("eval", "report", "unseen", "--json"))
     print(json.dumps({"benchmark": "four_ways", "took_s": round(seconds), **figures}))
