@@ -3,7 +3,7 @@
     python benchmarks/style_and_both.py [--home FOLDER] [--questions N]
 
 Form: reports are turned into lines of four fields; 120 examples are learned from, others are asked. Documents say nothing of it.
-Both: the bare value of a fact, cited; the facts stand in documents, and the adapter (mode rag, short answers) has learned the form
+Both: the bare value of a fact, cited; facts stand in documents, and the adapter (mode rag, short answers) has learned the form
 from facts and documents of its own. "Exactly the answer" decides. Real trainings and runs through the command line; a run of the
 same home goes on. Ends with one JSON line.
 """

@@ -511,3 +511,22 @@ def test_the_settings_are_what_the_search_does_by_itself() -> None:
 
 def test_every_measure_says_what_it_is() -> None:
     assert all(meaning and len(meaning) < 36 for meaning, _ in MEASURES.values())
+
+
+def test_a_judge_is_told_how_far_it_agrees() -> None:
+    from ragchat.evaluation.judging import agreement, judge_all
+    from ragchat.llm.fake import FakeModel
+    from ragchat.types import CancelToken
+
+    run = made_run(10, arms=("base", "rag"))
+    answers = answered(run, lambda n, arm: f"word{n}" if arm == "rag" else "no")
+    model = FakeModel("x", n_ctx=2048)
+    list(model.load())
+    judged = dict(judge_all(model, run.questions, answers, cancel=CancelToken()))
+    assert set(judged) == {(str(n), arm) for n in range(10) for arm in run.arms}
+    perfect = agreement(run.questions, answers, {key: key[1] == "rag" for key in judged})
+    assert (perfect.share, perfect.kappa) == (1.0, 1.0)
+    assert perfect.by_arm == {"base": 0.0, "rag": 1.0}
+    always = agreement(run.questions, answers, dict.fromkeys(judged, True))
+    assert (always.share, always.kappa) == (0.5, 0.0)
+    assert agreement(run.questions, answers, {}).judged == 0

@@ -48,7 +48,16 @@ def test_from_rows_to_an_adapter_that_is_measured(tmp_path: Path) -> None:
 
     # What is measured with must not be learned from.
     ragchat("eval", "questions", "add", "mine", "What is the code of station 3?", "--answer", "111")
-    arguments = ("stations", "--file", str(tmp_path / "rows.jsonl"), "--max-steps", "4", "--rehearsal", "0", "--json")
+    arguments = (
+        "stations",
+        "--file",
+        str(tmp_path / "rows.jsonl"),
+        "--max-steps",
+        "4",
+        "--rehearsal",
+        "0",
+        "--json",
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "ragchat", "finetune", *arguments],
         env=environment,

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ragchat.evaluation.four_ways import ARMS, Arm
+from ragchat.evaluation.sets import new
 from ragchat.evaluation.verdict import judge
 from ragchat.tui.screens.evaluation import Disagreement, Evaluation, EvaluationScreen
+from ragchat.tui.screens.questions import EditQuestion, QuestionsScreen
 from ragchat.tui.widgets.status_bar import StatusBar
 from tests.test_evaluation import answered, made_run
 from tests.tui_fakes import running, screen_text, set_stage, until
@@ -67,3 +69,35 @@ async def test_a_stale_verdict_is_named_in_the_status_line(tmp_path: Path) -> No
     stage.evaluations = [evaluation(stale=("the model",))]
     async with running(stage, size=(140, 30)) as (app, pilot):
         await until(pilot, lambda: "verdict stale: F11" in screen_text(app))
+
+
+async def test_questions_are_added_edited_and_deleted_by_keys(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.question_sets = {"work": [new("Who built it?", ["Ada Pell"])]}
+    async with running(stage) as (app, pilot):
+        await pilot.press("f11")
+        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await pilot.press("e")
+        await until(pilot, lambda: "work: 1 question" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
+        assert "Ada Pell" in screen_text(app)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, EditQuestion))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "There is no question." in screen_text(app))
+        await pilot.press(*"When", "tab", *"1871", "ctrl+s")
+        await until(pilot, lambda: len(stage.question_sets["work"]) == 2)
+        made = stage.question_sets["work"][1]
+        assert (made.question, made.answers) == ("When", ("1871",))
+        await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, EditQuestion))
+        await pilot.press("end", *" then", "ctrl+s")
+        await until(pilot, lambda: stage.question_sets["work"][1].question == "When then")
+        assert stage.question_sets["work"][1].id != made.id, "another question is measured anew"
+        await until(pilot, lambda: isinstance(app.screen, QuestionsScreen))
+        await pilot.press("d")
+        await until(pilot, lambda: len(stage.question_sets["work"]) == 1)
+        await pilot.press("u")
+        await until(pilot, lambda: len(stage.question_sets["work"]) == 2)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from ragchat import config
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
+from ragchat.evaluation.sets import Asked
 from ragchat.ingest.forget import forget
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
 from ragchat.llm.adapters import InstalledAdapter
@@ -302,12 +303,16 @@ class Stage:
     pull_gate: threading.Event = field(default_factory=threading.Event)
     sync_gate: threading.Event = field(default_factory=threading.Event)
     read_gate: threading.Event = field(default_factory=threading.Event)
+    question_sets: dict[str, list[Asked]] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     training_data: TrainingData = field(default_factory=lambda: TrainingData(2, {"guide": 5}, {"guide": 3}))
     trained: list[list[str]] = field(default_factory=list)
     watched: tuple[str, ...] = ()
     watching: list[str] = field(default_factory=list)
     watch_changes: queue.Queue[Path] = field(default_factory=queue.Queue)
+
+    def write_questions(self, name: str, asked: Sequence[Asked]) -> None:
+        self.question_sets[name] = list(asked)
 
     def start_training(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         self.trained.append(list(arguments))
@@ -431,6 +436,8 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         models=lambda: stage.choices,
         pull_model=pull,
         adapters=lambda model: list(stage.adapters),
+        question_sets=lambda: dict(stage.question_sets),
+        write_questions=stage.write_questions,
         evaluations=lambda: list(stage.evaluations),
         verdict_stale=lambda: [change for one in stage.evaluations[:1] for change in one.stale],
         training_data=lambda: stage.training_data,

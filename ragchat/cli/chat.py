@@ -179,6 +179,10 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
         pull_model=pull_model,
         adapters=judged_adapters,
         evaluations=lambda: eval_run.evaluations(context),
+        question_sets=lambda: {
+            name: eval_run.questions(context, name) for name in eval_run.set_names(context)
+        },
+        write_questions=lambda name, asked: eval_run.write_questions(context, name, asked),
         verdict_stale=lambda: eval_run.verdict_stale(context),
         training_data=lambda: trainings.data(context),
         start_training=lambda arguments: trainings.start(paths, arguments),

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ragchat.cli import build
-from ragchat.cli.context import Context
+from ragchat.cli.context import Context, note
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.types import AdapterScale, CancelToken
 
 if TYPE_CHECKING:
     from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
     from ragchat.evaluation.sets import Asked, SetLibrary
+    from ragchat.llm.adapters import AdapterLibrary
     from ragchat.session.chat import AskOptions
     from ragchat.tui.screens.evaluation import Evaluation
 
@@ -63,6 +64,33 @@ def questions(context: Context, name: str) -> list[Asked]:
     context.paths.create()
     with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
         return from_chats(chats.evaluation_questions())
+
+
+def write_questions(context: Context, name: str, asked: Sequence[Asked]) -> None:
+    """Put these in the place of a set's; of the chats' own, what is no longer there is deleted and what is new is kept there.
+
+    Raises StorageError.
+    """
+    from ragchat.evaluation.sets import CHAT_SET
+
+    if name != CHAT_SET:
+        sets(context).write(name, asked)
+        return
+    from ragchat.store.chats import ChatStore
+
+    with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
+        there = {f"chat-{one.id}": one for one in chats.evaluation_questions()}
+        for one in asked:
+            if one.id not in there:
+                chats.add_evaluation_question(
+                    one.question,
+                    one.answers,
+                    source=one.sources[0] if one.sources else "",
+                    tags=one.tags,
+                    answerable=one.answerable,
+                )
+        for key in there.keys() - {one.id for one in asked}:
+            chats.delete_evaluation_question(there[key].id)
 
 
 def set_names(context: Context) -> list[str]:
@@ -294,6 +322,15 @@ def verdict_stale(context: Context) -> list[str]:
     return stale(context, found[0]) if found else []
 
 
+def remind(context: Context) -> None:
+    """After a sync or a training: say when the newest verdict no longer holds, and how to look. Raises nothing."""
+    with contextlib.suppress(RagchatError, OSError):
+        if newest(context) and (changed := verdict_stale(context)):
+            note(
+                f"Your verdict is stale, changed: {'; '.join(changed)}. `ragchat eval watch` asks a sample again."
+            )
+
+
 def contents(context: Context, names: Sequence[str]) -> dict[str, str]:
     """What stands in each knowledge base, as a hash. Raises NotFoundError."""
     with build.knowledge_bases(context, names) as stores:
@@ -304,13 +341,19 @@ def _uses(arms: Sequence[str], part: str) -> bool:
     return any(part in arm for arm in arms)
 
 
-def _facts(library: Any, scales: Sequence[AdapterScale]) -> dict[str, Any]:
-    seconds = 0.0
+def _facts(library: AdapterLibrary, scales: Sequence[AdapterScale]) -> dict[str, Any]:
+    """What is known of the adapters: how long they took, and what they lost of what the model could before."""
+    seconds, forgetting = 0.0, {}
     for each in scales:
         manifest = library.find(each.name).manifest
         if manifest is not None:
             seconds += float(manifest.checks.get("training", {}).get("seconds", 0) or 0)
-    return {"training_seconds": seconds} if seconds else {}
+            if lost := manifest.checks.get("forgetting"):
+                forgetting[each.name] = lost
+    return {
+        **({"training_seconds": seconds} if seconds else {}),
+        **({"forgetting": forgetting} if forgetting else {}),
+    }
 
 
 def _spread(asked: Sequence[Asked], limit: int) -> list[Asked]:

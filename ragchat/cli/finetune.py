@@ -211,6 +211,10 @@ def finetune(
     elif ended is not None:
         for line in board.summary(ended):
             click.echo(line)
+    if not dry_run:
+        from ragchat.cli.eval_run import remind
+
+        remind(context)
 
 
 def places(context: Context) -> Places:

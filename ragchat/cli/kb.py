@@ -154,6 +154,16 @@ def sync(context: Context, names: tuple[str, ...], prune: bool) -> None:
     for name in chosen:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
             run_sync(context, store, prune=prune)
+    if chosen:
+        _remind(context)
+
+
+def _remind(context: Context) -> None:
+    """That a verdict no longer holds; only where one was ever made, so that nothing is imported for it else."""
+    if context.paths.evaluation_runs_dir.is_dir():
+        from ragchat.cli.eval_run import remind
+
+        remind(context)
 
 
 @kb.command("list")

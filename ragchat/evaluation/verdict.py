@@ -324,6 +324,7 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
     yield from _tags(verdict)
     yield _prices(verdict)
     yield from _freshness(verdict)
+    yield from _forgetting(verdict)
     if verdict.run.left_out:
         yield (
             f"{len(verdict.run.left_out)} questions are left out: the adapter has learned from them, or from near-duplicates."
@@ -432,6 +433,18 @@ def _freshness(verdict: Verdict) -> Iterable[str]:
         yield "When a document changes, answers from documents follow with the next question."
     if any("tuned" in arm for arm in verdict.run.arms):
         yield "What the adapter has learned stays as it was until it is trained again."
+
+
+def _forgetting(verdict: Verdict) -> Iterable[str]:
+    """As measured when the adapter was made."""
+    if not any("tuned" in arm for arm in verdict.run.arms):
+        return
+    for name, lost in verdict.run.facts.get("forgetting", {}).items():
+        yield (
+            f"What {name} has cost in general: perplexity of plain prose {lost['perplexity_before']:.2f} →"
+            f" {lost['perplexity_after']:.2f},"
+            f" general questions {percent(lost['general_questions_before'])} → {percent(lost['general_questions_after'])}."
+        )
 
 
 def _next_steps(verdict: Verdict) -> Iterable[str]:

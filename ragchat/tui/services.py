@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from subprocess import Popen
 
     from ragchat.config import Setting
+    from ragchat.evaluation.sets import Asked
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
     from ragchat.llm.adapters import InstalledAdapter
@@ -109,6 +110,10 @@ class Services:
     trainings_dir: Path
     evaluations: Callable[[], list[Evaluation]]
     """The newest verdict of each question set, the newest first, with what has changed since. Takes seconds."""
+    question_sets: Callable[[], dict[str, list[Asked]]]
+    """All sets with their questions; `chat` are those that were kept in chats."""
+    write_questions: Callable[[str, Sequence[Asked]], object]
+    """Put these in the place of a set's. Raises RagchatError."""
     verdict_stale: Callable[[], list[str]]
     """What has changed since the newest verdict; empty: nothing, or there is none."""
     templates: Callable[[], tuple[list[Template], list[WrongFile]]]

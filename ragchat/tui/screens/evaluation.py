@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 DIM = "$foreground 62%"
 _BAR = 30
+_NEW = "\0new"
 EMPTY = (
     "Nothing was measured yet.\n\nE on an answer keeps its question; `ragchat eval questions import NAME FILE` brings many, and"
-    " `ragchat eval questions draft NAME --kb DOCUMENTS` makes some from your documents.\n\nThen, in a shell:"
-    " `ragchat eval run NAME --adapter ADAPTER`. It asks them of the model alone, with your documents, with the adapter and with"
-    " both, and this page says which serves you best."
+    " `ragchat eval questions draft NAME --kb DOCUMENTS` makes some from your documents; e adds and edits them here."
+    "\n\nThen, in a shell: `ragchat eval run NAME --adapter ADAPTER`. It asks them of the model alone, with your documents, with"
+    " the adapter and with both, and this page says which serves you best."
 )
 
 
@@ -52,6 +53,9 @@ class EvaluationScreen(Screen[None]):
         Binding("escape,q", "back", "Back", id="evaluation.back"),
         Binding("s,right", "other(1)", "Next set", id="evaluation.next"),
         Binding("left", "other(-1)", "Set before", id="evaluation.previous", show=False),
+        Binding(
+            "e", "questions", "Questions", id="evaluation.questions", tooltip="Add, edit and delete questions"
+        ),
         Binding("r,f5", "again", "Read again", id="evaluation.again"),
     ]
 
@@ -82,6 +86,49 @@ class EvaluationScreen(Screen[None]):
 
     def action_again(self) -> None:
         self._read()
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="sets", description="list the question sets"
+    )
+    def action_questions(self) -> None:
+        def read() -> None:
+            sets = self._services.question_sets()
+            self.app.call_from_thread(self._choose_set, sets)
+
+        tasks.reporting(self._services, "listing the question sets", self.post_message, read)
+
+    def _choose_set(self, sets: dict[str, list[Asked]]) -> None:
+        from ragchat.tui.screens.pick import Choice, Pick
+        from ragchat.tui.sentences import count
+
+        shown = self.found[self.at].verdict.run.set_name if self.found else ""
+        choices = [
+            Choice(name, f"{clean_line(name)}: {count(len(asked), 'question')}", marked=name == shown)
+            for name, asked in sets.items()
+        ]
+        choices.append(Choice(_NEW, "a new set"))
+
+        def chosen(name: str | None) -> None:
+            if name == _NEW:
+                from ragchat.tui.screens.ask_line import AskLine
+
+                self.app.push_screen(
+                    AskLine("The name of the new set"), lambda typed: self._open_set(typed or "", [])
+                )
+            elif name is not None:
+                self._open_set(name, sets[name])
+
+        self.app.push_screen(Pick("Which questions?", choices), chosen)
+
+    def _open_set(self, name: str, asked: Sequence[Asked]) -> None:
+        from ragchat.tui.screens.questions import QuestionsScreen
+
+        def back(_: None) -> None:
+            self._read()
+
+        if name:
+            screen = QuestionsScreen(name, asked, lambda now: self._services.write_questions(name, now))
+            self.app.push_screen(screen, back)
 
     @work(
         thread=True, exclusive=True, exit_on_error=False, group="evaluation", description="read the verdict"

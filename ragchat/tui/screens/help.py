@@ -43,6 +43,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     from ragchat.tui.screens.link import LinkScreen
     from ragchat.tui.screens.pick import PickKept
     from ragchat.tui.screens.prompt_view import PromptViewScreen
+    from ragchat.tui.screens.questions import EditQuestion, QuestionsScreen
     from ragchat.tui.screens.replay import ReplayScreen
     from ragchat.tui.screens.review_pairs import ReviewPairs
     from ragchat.tui.screens.search import SearchScreen
@@ -80,6 +81,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("Compacting (Alt+K)", [CompactScreen]),
         ("Jobs (F9)", [JobsScreen, LazyList]),
         ("Which way serves you best (F11)", [EvaluationScreen, Disagreement]),
+        ("Questions to measure with (F11, e)", [QuestionsScreen, EditQuestion]),
         ("Earlier prompts (Ctrl+R)", [HistoryScreen]),
         ("Jump mode (Ctrl+G)", [JumpScreen]),
         ("Settings (F10)", [SettingsScreen]),
