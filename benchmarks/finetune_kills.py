@@ -60,7 +60,7 @@ def main() -> None:
             "--batch-size",
             "4",
         ]
-        command += ["--engine", "peft", "--no-check", "--replace", "--nice", "0"]
+        command += ["--engine", "peft", "--no-check", "--replace", "--nice", "0", "--rehearsal", "0"]
         while True:
             process = subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
