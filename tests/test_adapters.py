@@ -153,6 +153,22 @@ def test_an_adapter_belongs_to_its_file(library: AdapterLibrary, default_model: 
     assert library.check("one") == []
 
 
+def test_weights_that_were_changed_in_place_are_refused(
+    library: AdapterLibrary, models: Path, default_model: Path
+) -> None:
+    folder = models / "adapters" / "altered"
+    shutil.copytree(models / "adapters" / "one", folder)
+    try:
+        assert library.resolve("altered", default_model).is_file()
+        data = bytearray((folder / "adapter.gguf").read_bytes())
+        data[-1] ^= 1
+        (folder / "adapter.gguf").write_bytes(data)
+        with pytest.raises(AdapterError, match="weights were changed"):
+            library.resolve("altered", default_model)
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_it_is_on_again_after_the_process_was_killed(client: InferenceClient) -> None:
     client.set_adapters("two")
     tuned = client.logits(TOKENS)

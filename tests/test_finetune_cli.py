@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="`make finetune` installs what training need
 from ragchat.finetune import status
 from ragchat.paths import Paths
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.timeout(600)]
 
 
 def rows(count: int = 24) -> str:
@@ -58,8 +58,9 @@ def test_from_rows_to_an_adapter_that_is_measured(tmp_path: Path) -> None:
         "0",
         "--json",
     )
+    quickly = ("--engine", "peft", "--nice", "0", "--batch-size", "4")
     process = subprocess.Popen(
-        [sys.executable, "-m", "ragchat", "finetune", *arguments],
+        [sys.executable, "-m", "ragchat", "finetune", *arguments, *quickly],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

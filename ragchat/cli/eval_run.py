@@ -275,13 +275,15 @@ def inputs_now(context: Context, run: Run) -> dict[str, Any]:
         fresh = prepare(context, replace(said, arms=run.arms))
         return fresh.inputs
     except RagchatError as error:
-        return {
-            "documents"
-            if "knowledge base" in str(error)
-            else "adapter"
-            if "adapter" in str(error)
-            else "model": str(error)
-        }
+        said = str(error)
+        for name, word in (
+            ("questions", "question"),
+            ("documents", "knowledge base"),
+            ("adapter", "adapter"),
+        ):
+            if word in said:
+                return {name: said}
+        return {"model": said}
 
 
 def stale(context: Context, run: Run) -> list[str]:

@@ -184,6 +184,11 @@ class AdapterLibrary:
                 f"The adapter {adapter.name} cannot be used: {adapter.problem}.",
                 f"`ragchat adapter check {adapter.name}` looks closer; make or import it again.",
             )
+        if sha256_of(adapter.gguf, self._fingerprints) != adapter.manifest.files[ADAPTER_GGUF].sha256:
+            raise AdapterError(
+                f"The adapter {adapter.name} is not what it was when it was made: its weights were changed.",
+                "Make or import it again.",
+            )
         trained_on = adapter.manifest.base
         if self.sha256(base) == trained_on.sha256:
             return adapter.gguf

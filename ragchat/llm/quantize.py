@@ -67,12 +67,14 @@ def quantize(
                 stderr=out,
                 env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PYTHONUTF8": "1"},
             )
-            while process.poll() is None:
-                if cancel is not None and cancel.cancelled:
-                    process.kill()
-                    process.wait()
-                    raise CancelledError("Stopped; nothing was written.")
-                time.sleep(0.05)
+            try:
+                while process.poll() is None:
+                    if cancel is not None and cancel.cancelled:
+                        raise CancelledError("Stopped; nothing was written.")
+                    time.sleep(0.05)
+            finally:  # Ctrl-C, too
+                process.kill()
+                process.wait()
         if process.returncode:
             raise FinetuneError(f"llama.cpp cannot write {target.name} as {type_name}.", f"The log is {log}.")
         temporary.replace(target)
