@@ -270,20 +270,12 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
 
 def inputs_now(context: Context, run: Run) -> dict[str, Any]:
     """The run's inputs as they are at this moment, as far as that can be told; what is gone is named so. Raises nothing."""
-    said = again(run)
     try:
-        fresh = prepare(context, replace(said, arms=run.arms))
-        return fresh.inputs
+        return prepare(context, replace(again(run), arms=run.arms)).inputs
     except RagchatError as error:
         said = str(error)
-        for name, word in (
-            ("questions", "question"),
-            ("documents", "knowledge base"),
-            ("adapter", "adapter"),
-        ):
-            if word in said:
-                return {name: said}
-        return {"model": said}
+        parts = (("questions", "question"), ("documents", "knowledge base"), ("adapter", "adapter"))
+        return {next((name for name, word in parts if word in said), "model"): said}
 
 
 def stale(context: Context, run: Run) -> list[str]:
