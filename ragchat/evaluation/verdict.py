@@ -320,6 +320,7 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
         yield f"No difference between the ways is shown.{more}"
     yield from _effects(verdict)
     yield from _other_measures(verdict)
+    yield from _grounds(verdict)
     yield from _refusals(verdict)
     yield from _tags(verdict)
     yield _prices(verdict)
@@ -380,6 +381,26 @@ def _other_measures(verdict: Verdict) -> Iterable[str]:
             name = MEASURES[measure][0]
             said = spread(verdict.table[winner][measure])  # type: ignore[index]
             yield f"By “{name}” {MEANING[winner]} is best: {said}."  # type: ignore[index]
+
+
+def _grounds(verdict: Verdict) -> Iterable[str]:
+    """What the adapter does to citing, where documents are asked either way; over the questions for which both have the measure."""
+    if not {"rag", "rag+tuned"} <= set(verdict.run.arms):
+        return
+    rag, both = verdict.answers["rag"], verdict.answers["rag+tuned"]
+    for measure in ("citation_recall", "citation_precision", "groundedness"):
+        meaning, score = MEASURES[measure]
+        pairs = [(score(q, rag[q.id]), score(q, both[q.id])) for q in verdict.questions]
+        there = [(one, other) for one, other in pairs if one is not None and other is not None]
+        if len(there) < FEWEST:
+            continue
+        before, after = [one for one, _ in there], [other for _, other in there]
+        change = statistics.difference(after, before)
+        if change.excludes_zero and abs(change.mean) >= 0.02:
+            yield (
+                f"With documents, the adapter moves “{meaning}” from {percent(fmean(before))} to {percent(fmean(after))}:"
+                f" {points(change)} over {len(there)} questions."
+            )
 
 
 def _refusals(verdict: Verdict) -> Iterable[str]:
@@ -463,7 +484,7 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
     if held and rag.get("contains") and rag["contains"].mean < 0.7 * fmean(held):
         yield (
             f"The right passage stands in the prompt for {percent(fmean(held))} of the questions, and the model uses it less"
-            " often: a larger model, or an adapter of the mode rag, helps more than more passages."
+            f" often: a larger model{'' if 'rag+tuned' in arms else ', or an adapter of the mode rag,'} helps more than passages."
         )
     elif held and fmean(held) < 0.7:
         yield (

@@ -1,0 +1,59 @@
+"""How often the verdict names a winner where there is nothing to find: ways that answer equally well, by chance alone.
+
+    python benchmarks/false_winners.py [--seeds N] [--questions N]
+
+Every way is right on a question with probability one half, on its own. No model is asked. Ends with one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+
+from ragchat.evaluation.four_ways import ARMS, Answer, Arm, Run
+from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.verdict import judge
+
+
+def winner(seed: int, questions: int, arms: tuple[Arm, ...]) -> str:
+    draw = random.Random(seed)
+    asked = tuple(Asked(id=str(n), question="?", answers=(f"word{n}",)) for n in range(questions))
+    run = Run(id="r", set_name="s", arms=arms, inputs={}, questions=asked)
+    answers = [
+        Answer(
+            question=one.id,
+            arm=arm,
+            said=one.answers[0] if draw.random() < 0.5 else "no",
+            refused=False,
+            from_documents=False,
+        )
+        for one in asked
+        for arm in arms
+    ]
+    return judge(run, answers).winner
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--questions", type=int, default=100)
+    wanted = parser.parse_args()
+    found = {}
+    for arms in (("base", "rag"), ARMS):
+        named = sum(bool(winner(seed, wanted.questions, arms)) for seed in range(wanted.seeds))  # type: ignore[arg-type]
+        found[f"{len(arms)} ways"] = named / wanted.seeds
+        print(
+            f"{len(arms)} ways that are equally good: {named} winners in {wanted.seeds} runs of {wanted.questions} questions"
+        )
+    print(
+        json.dumps(
+            {"benchmark": "false_winners", "questions": wanted.questions, "seeds": wanted.seeds, **found}
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
