@@ -384,7 +384,7 @@ def _other_measures(verdict: Verdict) -> Iterable[str]:
 
 
 def _grounds(verdict: Verdict) -> Iterable[str]:
-    """What the adapter does to citing, where documents are asked either way; over the questions for which both have the measure."""
+    """What the adapter does to citing, where documents are asked either way; over the questions that both have a figure for."""
     if not {"rag", "rag+tuned"} <= set(verdict.run.arms):
         return
     rag, both = verdict.answers["rag"], verdict.answers["rag+tuned"]
