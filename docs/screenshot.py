@@ -1,11 +1,13 @@
 """The pictures of the documentation: the real app, the real default model, ragchat's own manual.
 
-python docs/screenshot.py        writes docs/screenshot.svg and docs/screens/*.svg
+python docs/screenshot.py                writes docs/screenshot.svg and docs/screens/*.svg
+python docs/screenshot.py --verdict HOME writes docs/screens/verdict.svg of the newest run below HOME (benchmarks/four_ways.py)
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +94,24 @@ async def take(context: Context) -> None:
         services.model.close()
 
 
+async def take_verdict(context: Context) -> None:
+    services = make_services(context, "")
+    app = RagchatApp(services)
+    try:
+        async with app.run_test(size=(118, 44)) as pilot:
+            await until(pilot, lambda: app.chat.pane.visit)
+            await pilot.press("f11")
+            await until(pilot, lambda: getattr(app.screen, "found", ()))
+            await pilot.pause(1)
+            app.save_screenshot("verdict.svg", path=str(HERE / "screens"))
+    finally:
+        services.model.close()
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--verdict"]:
+        asyncio.run(take_verdict(Context(Paths.discover({"RAGCHAT_HOME": sys.argv[2]}), Settings())))
+        return
     with tempfile.TemporaryDirectory() as home:
         context = Context(Paths.discover({"RAGCHAT_HOME": home}), Settings())
         context.paths.create()

@@ -90,7 +90,7 @@ def test_documents_are_shown_to_help_and_the_page_is_written(home: Path, tmp_pat
     assert found["prices"]["rag"]["ttft_s"] > 0
     assert found["prices"]["rag"]["memory_mib"] > 50
     said = ragchat(home, "eval", "report", "work", "-o", str(tmp_path / "page.html"))
-    assert "Best served you are with your documents" in said.stdout
+    assert "You are best served with your documents" in said.stdout
     assert "Who built the Harrow bridge?" in (tmp_path / "page.html").read_text()
 
 

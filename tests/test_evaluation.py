@@ -330,7 +330,7 @@ def test_documents_win_where_they_do() -> None:
     assert verdict.winner == "rag"  # as good as both, and simpler
     assert set(verdict.best) == {"rag", "rag+tuned"}
     text = " ".join(verdict.says)
-    assert "Best served you are with your documents" in text
+    assert "You are best served with your documents" in text
     assert "Documents add +" in text
     assert "adds nothing that is shown" in text
     assert verdict.difference("base", "rag").interval.mean < 0  # type: ignore[union-attr]

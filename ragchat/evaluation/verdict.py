@@ -335,10 +335,10 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
 def _winning(verdict: Verdict) -> str:
     best = verdict.best
     if len(best) == 1:
-        return f"Best served you are {MEANING[best[0]]}: it is shown to be better than every other way."
+        return f"You are best served {_by(best[0])}: that is shown to be better than every other way."
     rest = ", ".join(MEANING[arm] for arm in verdict.run.arms if arm not in best)
     return (
-        f"Best served you are {MEANING[best[0]]}. {' and '.join(_capital(MEANING[arm]) for arm in best[1:])} is not shown to be"
+        f"You are best served {_by(best[0])}. {' and '.join(_capital(MEANING[arm]) for arm in best[1:])} is not shown to be"
         f" better or worse; shown to be worse: {rest}."
     )
 
@@ -505,6 +505,10 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
         yield "No question without an answer is in the set: add some (--unanswerable), to see whether it declines."
     if "base" in verdict.best and verdict.winner == "base":
         yield "The model alone does as well: leave the documents out for such questions, or ask about what only they hold."
+
+
+def _by(arm: Arm) -> str:
+    return f"by {MEANING[arm]}" if arm == "base" else MEANING[arm]
 
 
 def _capital(text: str) -> str:
