@@ -19,7 +19,7 @@ from ragchat.evaluation.calibration import Judged
 from ragchat.evaluation.four_ways import ARMS, Answer, Arm, Passage, Run, RunLibrary, run_id
 from ragchat.evaluation.inputs import changes
 from ragchat.evaluation.report import html
-from ragchat.evaluation.sets import Asked, SetLibrary, new, read_file
+from ragchat.evaluation.sets import Asked, SetLibrary, join_list, merged, new, read_file
 from ragchat.evaluation.verdict import MEASURES, Verdict, choose_primary, judge
 from ragchat.evaluation.watching import compare, sample_of
 from ragchat.session.chat import DECLINED, NOT_FROM_DOCUMENTS
@@ -164,6 +164,13 @@ def test_how_many_questions_it_takes() -> None:
         "The text does not mention the price of it [1].",
         "I cannot answer this from the given text.",
         "There is no information about this.",
+        "There is no specific information in the text.",
+        "I don’t know.",
+        "I'm unable to find that.",
+        "I am not able to answer that.",
+        "There isn't enough information.",
+        "None of the passages mention it.",
+        "The passages give no date.",
     ],
 )
 def test_refusals_are_seen(said: str) -> None:
@@ -178,6 +185,7 @@ def test_refusals_are_seen(said: str) -> None:
         "Ada Pell [1].",
         "It does not rain in the north.",
         "It was found in 1905.",
+        "No mention was made by him, but Ada Pell built it.",
     ],
 )
 def test_answers_are_no_refusals(said: str) -> None:
@@ -201,7 +209,7 @@ def test_sets_are_kept(tmp_path: Path) -> None:
     library = SetLibrary(tmp_path / "sets")
     assert library.names() == []
     one = new("Who built it?", ["Ada Pell", "Pell"], sources=["bridge.txt"], tags=["people"])
-    assert library.add("work", [one, one]) == 2  # one call, nothing there before
+    assert library.add("work", [one, one]) == 1
     assert library.add("work", [one]) == 0
     library.write("work", [one])
     assert library.read("work") == [one]
@@ -270,6 +278,53 @@ def test_files_of_questions(tmp_path: Path) -> None:
         read_file(tmp_path / "none.json")
     with pytest.raises(NotFoundError):
         read_file(tmp_path / "missing.json")
+
+
+def test_ids_that_clash_and_answers_with_bars(tmp_path: Path) -> None:
+    library = SetLibrary(tmp_path)
+    one, other = (
+        Asked(id="1", question="A?", answers=("a: b | c: d",)),
+        Asked(id="1", question="B?", answers=("x\\|y",)),
+    )
+    library.add("work", [one])
+    library.add("work", [other])
+    there = library.read("work")
+    assert len({q.id for q in there}) == 2
+    (tmp_path / "rows.csv").write_text(
+        "question,answers\n" + "".join(f'{q.question},"{join_list(q.answers)}"\n' for q in there)
+    )
+    assert [q.answers for q in read_file(tmp_path / "rows.csv").questions] == [q.answers for q in there]
+    library.write("twice", [one, one])
+    with pytest.raises(UsageError, match="another question"):
+        library.read("twice")
+
+
+def test_truth_in_tables(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer,is_impossible\nWho?,Ada,False\nWhat?,,True\n")
+    assert [q.answerable for q in read_file(tmp_path / "a.csv").questions] == [True, False]
+    (tmp_path / "b.csv").write_text("question,answer,answerable\nWho?,Ada,YES\nWhat?,,FALSE\n")
+    assert [q.answerable for q in read_file(tmp_path / "b.csv").questions] == [True, False]
+
+
+def test_odd_files_among_the_sets_stop_nothing(tmp_path: Path) -> None:
+    library = SetLibrary(tmp_path)
+    library.write("work", [new("Who?", ["Ada"])])
+    for name in ("my set.jsonl", "._work.jsonl", "x.watch.jsonl"):
+        (tmp_path / name).write_text("nonsense")
+    assert library.names() == ["work"]
+    with library.file("work").open("rb") as file:
+        data = file.read()
+    library.file("work").write_bytes(b"\xef\xbb\xbf" + data)
+    assert len(library.read("work")) == 1
+    library.file("work").write_bytes('{"id": "1", "question": "Für?"}'.encode("latin-1"))
+    with pytest.raises(UsageError, match="line 1"):
+        library.read("work")
+
+
+def test_what_came_in_meanwhile_stays() -> None:
+    one, two, three, four = (new(f"{n}?", ["x"]) for n in range(4))
+    changed = msgspec.structs.replace(two, tags=("t",))
+    assert merged([one, two, three], [one, two], [changed, four]) == [changed, three, four]
 
 
 def test_leakage_is_found_without_the_questions_text() -> None:
@@ -371,6 +426,36 @@ def test_no_winner_among_equals() -> None:
         verdict = verdict_of(run, lambda n, arm, hits=hits: f"word{n}" if hits[n, arm] else "no")  # type: ignore[misc]
         winners += bool(verdict.winner)
     assert winners <= 3
+
+
+def test_a_way_that_is_shown_better_than_nothing_is_not_recommended() -> None:
+    """Only rag against tuned differs enough: then no single way is best, and that alone is said."""
+    run = made_run(100, arms=("base", "rag", "tuned"))
+    hits = {"base": set(range(50)), "rag": set(range(62)), "tuned": set(range(38))}
+    verdict = verdict_of(run, lambda n, arm: f"word{n}" if n in hits[arm] else "no")
+    shown = {(d.one, d.other) for d in verdict.differences if d.shown}
+    if shown == {("tuned", "rag")}:
+        assert verdict.winner == ""
+        assert "No single way is shown to be best" in verdict.says[1]
+    else:  # nested hits make every difference large
+        assert verdict.winner == "rag"
+
+
+def test_another_measure_that_names_another_way_is_told() -> None:
+    run = made_run(60, arms=("base", "tuned"))
+    verdict = verdict_of(
+        run, lambda n, arm: f"word{n}" if arm == "tuned" else f"I would say that it is word{n}, maybe."
+    )
+    assert verdict.winner == ""
+    assert any("By “exactly the answer” with the adapter is best" in sentence for sentence in verdict.says)
+
+
+def test_a_tag_of_one_question_says_nothing() -> None:
+    run = made_run(40, arms=("base", "rag"))
+    asked = (msgspec.structs.replace(run.questions[0], tags=("rare",)), *run.questions[1:])
+    run = msgspec.structs.replace(run, questions=asked)
+    verdict = verdict_of(run, lambda n, arm: f"word{n}" if arm == "rag" and n == 0 else "no")
+    assert not any("rare" in sentence for sentence in verdict.says)
 
 
 def test_too_few_questions_say_so() -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from ragchat import config
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.sets import Asked, merged
 from ragchat.ingest.forget import forget
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
 from ragchat.llm.adapters import InstalledAdapter
@@ -311,8 +311,8 @@ class Stage:
     watching: list[str] = field(default_factory=list)
     watch_changes: queue.Queue[Path] = field(default_factory=queue.Queue)
 
-    def write_questions(self, name: str, asked: Sequence[Asked]) -> None:
-        self.question_sets[name] = list(asked)
+    def write_questions(self, name: str, before: Sequence[Asked], now: Sequence[Asked]) -> None:
+        self.question_sets[name] = merged(self.question_sets.get(name, []), before, now)
 
     def start_training(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         self.trained.append(list(arguments))

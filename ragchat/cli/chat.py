@@ -182,7 +182,7 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
         question_sets=lambda: {
             name: eval_run.questions(context, name) for name in eval_run.set_names(context)
         },
-        write_questions=lambda name, asked: eval_run.write_questions(context, name, asked),
+        write_questions=lambda name, before, now: eval_run.write_questions(context, name, before, now),
         verdict_stale=lambda: eval_run.verdict_stale(context),
         training_data=lambda: trainings.data(context),
         start_training=lambda arguments: trainings.start(paths, arguments),

@@ -60,7 +60,7 @@ def list_(context: Context, set_name: str, as_json: bool) -> None:
             " | ".join(map(clean_line, one.answers)) if one.answerable else "(no answer in the documents)"
         )
         tags = f"  #{' #'.join(map(clean_line, one.tags))}" if one.tags else ""
-        click.echo(f"{one.id}  {clean_line(one.question)}  →  {expected}{tags}")
+        click.echo(f"{clean_line(one.id)}  {clean_line(one.question)}  →  {expected}{tags}")
 
 
 @questions.command()
@@ -235,10 +235,12 @@ def _line(one: Asked) -> str:
 
 
 def _csv(asked: list[Asked]) -> str:
+    from ragchat.evaluation.sets import join_list
+
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["id", "question", "answers", "sources", "tags", "answerable"])
     for one in asked:
-        lists = ["|".join(values) for values in (one.answers, one.sources, one.tags)]
+        lists = [join_list(values) for values in (one.answers, one.sources, one.tags)]
         writer.writerow([one.id, one.question, *lists, "yes" if one.answerable else "no"])
     return out.getvalue()

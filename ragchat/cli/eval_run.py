@@ -15,6 +15,7 @@ import msgspec
 from ragchat.cli import build
 from ragchat.cli.context import Context, note
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
+from ragchat.text import clean_line
 from ragchat.types import AdapterScale, CancelToken
 
 if TYPE_CHECKING:
@@ -66,31 +67,36 @@ def questions(context: Context, name: str) -> list[Asked]:
         return from_chats(chats.evaluation_questions())
 
 
-def write_questions(context: Context, name: str, asked: Sequence[Asked]) -> None:
-    """Put these in the place of a set's; of the chats' own, what is no longer there is deleted and what is new is kept there.
-
-    Raises StorageError.
-    """
+def write_questions(context: Context, name: str, before: Sequence[Asked], now: Sequence[Asked]) -> None:
+    """Do to a set what turned `before` into `now`; what came in meanwhile stays. Raises UsageError, StorageError."""
     from ragchat.evaluation.sets import CHAT_SET
 
     if name != CHAT_SET:
-        sets(context).write(name, asked)
+        sets(context).change(name, before, now)
         return
     from ragchat.store.chats import ChatStore
 
     with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
+        old = {one.id: one for one in before}
         there = {f"chat-{one.id}": one for one in chats.evaluation_questions()}
-        for one in asked:
-            if one.id not in there:
-                chats.add_evaluation_question(
-                    one.question,
-                    one.answers,
-                    source=one.sources[0] if one.sources else "",
-                    tags=one.tags,
-                    answerable=one.answerable,
-                )
-        for key in there.keys() - {one.id for one in asked}:
-            chats.delete_evaluation_question(there[key].id)
+        for one in now:
+            if old.get(one.id) == one:
+                continue
+            kept = there.pop(one.id, None)
+            chats.add_evaluation_question(
+                one.question,
+                one.answers,
+                source=one.sources[0] if one.sources else "",
+                quote=kept.quote if kept else "",
+                tags=one.tags,
+                answerable=one.answerable,
+                message_id=kept.message_id if kept else 0,
+            )
+            if kept:
+                chats.delete_evaluation_question(kept.id)
+        for key in old.keys() - {one.id for one in now}:
+            if key in there:
+                chats.delete_evaluation_question(there[key].id)
 
 
 def set_names(context: Context) -> list[str]:
@@ -142,7 +148,12 @@ def prepare(context: Context, wanted: Wanted) -> Run:
             raise UsageError(f"“{arm}” needs {missing}.")
         if possible and (not wanted.arms or arm in wanted.arms):
             arms.append(arm)
-    scales = AdapterScale.parse(adapter)
+    try:
+        scales = AdapterScale.parse(adapter)
+    except ValueError as error:
+        raise UsageError(
+            f"{clean_line(adapter)} names no adapters.", "Write NAME, NAME:SCALE or A+B:0.5."
+        ) from error
     files = {f"{each.name}:{each.scale:g}": library.resolve(each.name, base) for each in scales}
     left_out: list[str] = []
     if any("tuned" in arm for arm in arms):
@@ -159,6 +170,7 @@ def prepare(context: Context, wanted: Wanted) -> Run:
 
     inputs = collect(
         model=(base.stem, library.sha256(base)),
+        context={"n_ctx": context.settings.model.n_ctx, "plain_format": context.settings.model.plain_format},
         adapters={name: sha256_of(file) for name, file in files.items()} if _uses(arms, "tuned") else {},
         documents=contents(context, names) if _uses(arms, "rag") else {},
         options=options(context, wanted),
@@ -180,7 +192,8 @@ def prepare(context: Context, wanted: Wanted) -> Run:
 def _as_asked(wanted: Wanted, base: Path, names: Sequence[str]) -> dict[str, Any]:
     """What the very same run can be asked for again with."""
     return {
-        "model": base.stem,
+        "model": str(base) if wanted.model else "",
+        "default_documents": not wanted.knowledge_bases,
         "adapter": wanted.adapter,
         "knowledge_bases": list(names),
         "limit": wanted.limit,
@@ -198,7 +211,7 @@ def again(run: Run, *, limit: int = 0) -> Wanted:
         tuple(said.get("arms", ())),
         said.get("model", ""),
         said.get("adapter", ""),
-        tuple(said.get("knowledge_bases", ())),
+        () if said.get("default_documents") else tuple(said.get("knowledge_bases", ())),
         limit or said.get("limit", 0),
         said.get("max_tokens", 0),
         tuple(said.get("tags", ())),
@@ -235,6 +248,7 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
         library.keep(run)
     said = run.facts.get("asked", {})
     with ExitStack() as stack:
+        stack.enter_context(library.alone(run.id))
         model = build.model(context, wanted.model or said.get("model", ""))
         stack.callback(model.close)
 
@@ -265,7 +279,7 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
                 raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
     if done == len(run.questions) * len(run.arms):
         ended = datetime.now(UTC).isoformat(timespec="seconds")
-        library.keep(msgspec.structs.replace(run, finished_at=run.finished_at or ended))
+        library.keep(msgspec.structs.replace(run, finished_at=run.finished_at or ended, confirmed_at=ended))
 
 
 def inputs_now(context: Context, run: Run) -> dict[str, Any]:
@@ -279,18 +293,31 @@ def inputs_now(context: Context, run: Run) -> dict[str, Any]:
 
 
 def stale(context: Context, run: Run) -> list[str]:
-    """What has changed since the run, in words; empty: its verdict holds."""
+    """What has changed since the run, in words; empty: its verdict holds. An adapter that was made since counts, too."""
     from ragchat.evaluation.inputs import changes
 
-    return changes(run.inputs, inputs_now(context, run))
+    found = changes(run.inputs, inputs_now(context, run))
+    with contextlib.suppress(RagchatError):
+        base = build.library(context).resolve(again(run).model or context.settings.model.name)
+        used = {each.partition(":")[0] for each in run.inputs.get("adapter", {})}
+        found += [
+            f"a new adapter ({clean_line(one.name)})"
+            for one in build.adapters(context).fitting(base)
+            if one.name not in used and one.manifest and _after(one.manifest.created_at, run.started_at)
+        ]
+    return found
 
 
-WATCHED = ".watch"
-"""What the name of a set ends with whose run was a watch's."""
+def _after(later: str, earlier: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(later) > datetime.fromisoformat(earlier)
+    return False
 
 
 def newest(context: Context) -> list[Run]:
     """The newest finished run of each set, the newest first."""
+    from ragchat.evaluation.sets import WATCHED
+
     found: dict[str, Run] = {}
     for run in runs(context).all():
         if run.finished_at and not run.set_name.endswith(WATCHED):
@@ -337,17 +364,17 @@ def _uses(arms: Sequence[str], part: str) -> bool:
 
 def _facts(library: AdapterLibrary, scales: Sequence[AdapterScale]) -> dict[str, Any]:
     """What is known of the adapters: how long they took, and what they lost of what the model could before."""
-    seconds, forgetting = 0.0, {}
+    seconds: float = 0.0
+    forgetting: dict[str, Any] = {}
     for each in scales:
         manifest = library.find(each.name).manifest
         if manifest is not None:
             seconds += float(manifest.checks.get("training", {}).get("seconds", 0) or 0)
             if lost := manifest.checks.get("forgetting"):
                 forgetting[each.name] = lost
-    return {
-        **({"training_seconds": seconds} if seconds else {}),
-        **({"forgetting": forgetting} if forgetting else {}),
-    }
+    unknown = [each.name for each in scales if not library.learned(each.name)]
+    found = {"training_seconds": seconds, "forgetting": forgetting, "learned_unknown": unknown}
+    return {name: value for name, value in found.items() if value}
 
 
 def _spread(asked: Sequence[Asked], limit: int) -> list[Asked]:

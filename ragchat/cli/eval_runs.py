@@ -13,8 +13,15 @@ import click
 
 from ragchat.cli import build, eval_run
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
-from ragchat.cli.eval_run import WATCHED
-from ragchat.errors import CancelledError, EvaluationError, NotFoundError, StorageError, UsageError
+from ragchat.errors import (
+    CancelledError,
+    EvaluationError,
+    NotFoundError,
+    RagchatError,
+    StorageError,
+    UsageError,
+)
+from ragchat.evaluation.sets import WATCHED
 from ragchat.text import clean_line, human_seconds
 
 if TYPE_CHECKING:
@@ -259,18 +266,19 @@ def history(context: Context, set_name: str, measure: str, as_json: bool) -> Non
         shown = ", ".join(f"{arm} {percent(value)}" for arm, value in row["figures"].items())
         part = "" if row["finished"] else ", not finished"
         click.echo(
-            f"{row['started_at'][:16].replace('T', ' ')}  {row['run']}  {row['questions']} questions{part}"
+            f"{row['started_at'][:16].replace('T', ' ')}  {clean_line(row['run'])}  {row['questions']} questions{part}"
             f"  {row['measure']}: {shown}"
         )
         if row["changed"]:
             click.echo(f"    changed since the one before: {'; '.join(row['changed'])}")
-    _say_stale(eval_run.stale(context, found[-1]))
+    if own := [one for one in found if not one.set_name.endswith(WATCHED)]:
+        _say_stale(eval_run.stale(context, own[-1]))
 
 
 @click.command()
 @click.argument("set_name", metavar="[SET]", default="")
 @click.option(
-    "--sample", type=click.IntRange(5), default=24, show_default=True, help="Questions that are asked again."
+    "--sample", type=click.IntRange(6), default=24, show_default=True, help="Questions that are asked again."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
@@ -287,7 +295,10 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
         raise _no_run(set_name)
     small = sample_of(old, library.answers(old.id), sample)
     outdated = eval_run.stale(context, old)
-    new = eval_run.fresh(context, old, small, f"{old.set_name}{WATCHED}")
+    try:
+        new = eval_run.fresh(context, old, small, f"{old.set_name}{WATCHED}")
+    except RagchatError as error:
+        raise EvaluationError(f"The questions cannot be asked again: {error}", error.remedy) from error
     note(
         f"{len(small)} questions of {clean_line(old.set_name)}, {len(old.arms)} ways;"
         f" {'; '.join(outdated) or 'nothing has changed'}."
@@ -347,7 +358,7 @@ def calibrate(
     with ExitStack() as stack:
         stores = stack.enter_context(build.knowledge_bases(context, chosen))
         cancel = stack.enter_context(cancel_on_interrupt())
-        judged = list(look(Searcher(stores), asked, cancel=cancel))
+        judged = list(look(Searcher(stores), asked, ranking=build.ranking(context), cancel=cancel))
         if cancel.cancelled:
             raise CancelledError("Stopped; nothing was changed.")
     try:
@@ -454,7 +465,7 @@ def tune(context: Context, set_name: str, names: tuple[str, ...], store: bool, a
         click.echo(
             f"{said}: {points(tuned.gain)} on the {tuned.questions} questions that chose nothing; {sure} (p = {tuned.p:.3f})."
         )
-    if store and changed and tuned.gain.mean > 0:
+    if store and changed and tuned.shown:
         for name, value in changed.items():
             config.set_value(
                 context.paths.settings_file,
@@ -463,7 +474,7 @@ def tune(context: Context, set_name: str, names: tuple[str, ...], store: bool, a
             )
         note("These are your settings now.")
     elif store and changed:
-        note("Nothing was stored: on the other half it does not help.")
+        note("Nothing was stored: on the other half it is not shown to help.")
 
 
 # --- what they share ----------------------------------------------------------------------------------
@@ -484,6 +495,8 @@ def _chosen(context: Context, set_name: str, run_id: str, *, finished: bool = Fa
         and (run_id or not one.set_name.endswith(WATCHED))
         and (one.finished_at or not finished)
     ]
+    if not found and run_id:
+        raise NotFoundError(f"There is no run {clean_line(run_id)!r}.", "`ragchat eval history` lists them.")
     if not found:
         raise _no_run(set_name)
     return found[-1]
@@ -574,9 +587,9 @@ def _print(verdict: Verdict) -> None:
         )
     click.echo()
     for sentence in verdict.says:
-        click.echo(sentence)
+        click.echo(clean_line(sentence, limit=2000))
     for step in verdict.next_steps:
-        click.echo(f"→ {step}")
+        click.echo(f"→ {clean_line(step, limit=2000)}")
 
 
 def figures(verdict: Verdict) -> dict[str, Any]:
@@ -624,6 +637,8 @@ def _judge(context: Context, made: Run, judge_model: str) -> None:
         model.thinking = False
         answers = library.answers(made.id)
         judged = dict(judge_all(model, made.questions, answers, cancel=cancel))
+        if cancel.cancelled:
+            raise CancelledError("Stopped; the answers are kept, the judge's words are not.")
         found = agreement(made.questions, answers, judged)
     note(
         f"{clean_line(model.selected)} as a judge: {found.judged} answers, agrees with “the answer is in what was said” in"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ragchat.evaluation.sets import Asked
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session.chat import MATCH, SURE
 from ragchat.types import CancelToken
 
@@ -50,12 +50,14 @@ class Point:
         return (self.false_answers + self.wrong_refusals) / 2
 
 
-def look(searcher: Searcher, questions: Sequence[Asked], *, cancel: CancelToken) -> Iterator[Judged]:
+def look(
+    searcher: Searcher, questions: Sequence[Asked], *, ranking: Ranking = DEFAULT, cancel: CancelToken
+) -> Iterator[Judged]:
     """What the search says of each question. Raises StorageError."""
     for question in questions:
         if cancel.cancelled:
             return
-        found = searcher.search(question.question, _HITS)
+        found = searcher.search(question.question, _HITS, ranking=ranking)
         hit = bool(found.hits)
         yield Judged(
             question.question,

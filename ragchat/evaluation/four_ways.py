@@ -7,8 +7,10 @@ fairly as the whole. A run that was stopped or killed goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +19,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from ragchat.errors import CancelledError, PromptTooLongError, StorageError, UsageError
+from ragchat.errors import CancelledError, PromptTooLongError, StorageError
+from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.energy import Meter
 from ragchat.evaluation.grounding import refuses
 from ragchat.evaluation.sets import Asked
 from ragchat.paths import write_atomically
 from ragchat.session.chat import ChatSession
 from ragchat.session.events import AnswerFinished, HitsFound, PromptReady
+from ragchat.store.watchlock import alone
 from ragchat.types import CancelToken
 
 Arm = Literal["base", "rag", "tuned", "rag+tuned"]
@@ -77,7 +81,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is of. `inputs` are all that its figures depend on, by name; the same inputs are the same run.
 
-    `left_out` are questions that the adapter has learned from.
+    `left_out` are questions that the adapter has learned from. `confirmed_at`: when the run was last asked for and whole.
     """
 
     id: str
@@ -89,6 +93,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = {}
     started_at: str = ""
     finished_at: str = ""
+    confirmed_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +119,14 @@ class RunLibrary:
         self._folder = folder
 
     def all(self) -> list[Run]:
-        """The oldest first; folders that are no runs are left out."""
+        """Those that were asked for last come last; folders that are no runs are left out."""
         found = []
         for file in self._folder.glob("*/run.json") if self._folder.is_dir() else ():
             try:
                 found.append(msgspec.json.decode(file.read_bytes(), type=Run))
-            except (OSError, msgspec.DecodeError):
+            except (OSError, msgspec.DecodeError, UnicodeError):
                 continue
-        return sorted(found, key=lambda run: run.started_at)
+        return sorted(found, key=lambda run: (run.confirmed_at or run.started_at, run.started_at))
 
     def find(self, run_id: str) -> Run | None:
         return next((run for run in self.all() if run.id == run_id), None)
@@ -143,20 +148,20 @@ class RunLibrary:
         return self._folder / run_id / "answers.jsonl"
 
     def answers(self, run_id: str) -> list[Answer]:
-        """All answers of a run. A last line that was cut off is left out. Raises UsageError when the file is broken."""
-        file = self.answers_file(run_id)
-        if not file.is_file():
-            return []
-        lines = file.read_bytes().split(b"\n")
+        """All answers of a run; lines that are none (cut off, damaged) are left out, so that they are asked again."""
         found = []
-        for number, line in enumerate(lines[:-1], 1):
-            try:
-                found.append(msgspec.json.decode(line, type=Answer))
-            except msgspec.DecodeError as error:
-                raise UsageError(
-                    f"{file}, line {number} is no answer: {error}.", "Remove that line."
-                ) from error
+        with contextlib.suppress(OSError):
+            for line in self.answers_file(run_id).read_bytes().split(b"\n"):
+                with contextlib.suppress(msgspec.DecodeError, UnicodeError):
+                    found.append(msgspec.json.decode(line, type=Answer))
         return found
+
+    def alone(self, run_id: str) -> contextlib.AbstractContextManager[None]:
+        """Be the one that works on this run. Raises RagchatError when another process does, StorageError."""
+        said = "Another ragchat works on this very run"
+        return alone(
+            self._folder / run_id / "lock", said, "Wait for it, or end it; what it has answered is kept."
+        )
 
 
 def ask_all(
@@ -168,7 +173,7 @@ def ask_all(
     cancel: CancelToken,
 ) -> Iterator[Progress]:
     """Ask what has no answer yet. `memory` gives the model process's MiB. Raises CancelledError, ModelError, StorageError."""
-    there = {(answer.question, answer.arm) for answer in library.answers(run.id)}
+    there = {(answer.question, answer.arm) for answer in library.answers(run.id) if not answer.error}
     todo = [
         (question, arm)
         for number, question in enumerate(run.questions)
@@ -178,10 +183,10 @@ def ask_all(
     total = len(run.questions) * len(run.arms)
     yield Progress(total - len(todo), total, None)
     file = library.answers_file(run.id)
-    _drop_torn_line(file)
     began = time.monotonic()
     meter = Meter()
     try:
+        _drop_torn_line(file)
         with file.open("ab") as out:
             for number, (question, arm) in enumerate(todo, 1):
                 answer = ask(sessions[arm], question, arm, memory=memory, meter=meter, cancel=cancel)
@@ -203,8 +208,6 @@ def ask(
     cancel: CancelToken,
 ) -> Answer:
     """One answer, as a chat would give it. Raises CancelledError, ModelError."""
-    from ragchat.evaluation.answer_metrics import holds
-
     found: tuple[str, ...] = ()
     ready: PromptReady | None = None
     finished: AnswerFinished | None = None
@@ -236,7 +239,7 @@ def ask(
             Passage(c.n, c.hit.path, c.hit.text[:_LONGEST_PASSAGE]) for c in finished.citations if c.used
         ),
         offered=len(offered),
-        offered_right=bool(question.answers) and any(holds(c.hit.text, question.answers) for c in offered),
+        offered_right=bool(question.answers) and any(contains(c.hit.text, question.answers) for c in offered),
         found=found,
         ttft_s=round(timings.ttft_s, 4),
         decode_tok_s=round(timings.decode_tok_s, 2),
@@ -258,4 +261,4 @@ def _drop_torn_line(file: Path) -> None:
     if file.is_file():
         data = file.read_bytes()
         if data and not data.endswith(b"\n"):
-            file.write_bytes(data[: data.rfind(b"\n") + 1])
+            os.truncate(file, data.rfind(b"\n") + 1)

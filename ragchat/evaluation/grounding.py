@@ -6,18 +6,21 @@ from collections.abc import Sequence
 
 import regex
 
-from ragchat.evaluation.answer_metrics import holds
+from ragchat.evaluation.answer_metrics import contains
 from ragchat.retrieval.analyzer import detect, stop_terms, terms
 from ragchat.session.chat import DECLINED, NO_ROOM, NOT_FROM_DOCUMENTS
 
 _MARKER = regex.compile(r"\s*\[\d{1,2}\]")
 _NUMBER = regex.compile(r"(?<![\p{L}\p{N}])\p{N}+(?:[.,:]\p{N}+)*")
 _SPEAKER = r"(?:passages?|documents?|text|context|sources?|article|paragraph|I|we)"
-_NOT = r"(?:do(?:es)? not|did not|don't|doesn't|cannot|can't|could not)"
-_HOLD = r"(?:hold|contain|provide|mention|say|specif|include|state|find|answer|know)"
+_NOT = r"(?:do(?:es)? not|did not|don't|doesn't|cannot|can't|could not|(?:am|are|is|'m|'re) (?:un|not )able to|am not sure)"
+_HOLD = r"(?:hold|contain|provide|mention|say|specif|include|state|find|answer|know|give|that)"
 _REFUSED = regex.compile(
-    rf"\b{_SPEAKER}\b[^.]{{0,40}}\b{_NOT}\b[^.]{{0,40}}\b{_HOLD}|\bno (?:information|answer|mention)\b"
-    r"|\b(?:is|are) not (?:mentioned|specified|stated|provided|given|answered)\b|\bunanswerable\b",
+    rf"\b{_SPEAKER}\b ?[^.]{{0,40}}?{_NOT}\b[^.]{{0,40}}\b{_HOLD}|\bnone of the {_SPEAKER}\b"
+    rf"|\b{_SPEAKER} (?:give|hold|say|mention)s? no\b"
+    r"|\b(?:there is|there's|there are|contains?|provides?|has|have) (?:no|not enough) (?:\w+ )?"
+    r"(?:information|answer|mention|data|details?)\b"
+    r"|\bthere isn't (?:any|enough)\b|\b(?:is|are) not (?:mentioned|specified|stated|provided|given|answered)\b|\bunanswerable\b",
     regex.IGNORECASE,
 )
 _OPENING = 200
@@ -35,7 +38,7 @@ def refuses(said: str) -> bool:
     """Whether the answer says that there is none: ragchat's own sentences, or words to that effect at its beginning (English)."""
     if said.startswith((DECLINED, NOT_FROM_DOCUMENTS)):
         return True
-    return bool(_REFUSED.search(without_markers(said)[:_OPENING]))
+    return bool(_REFUSED.search(without_markers(said)[:_OPENING].replace("’", "'")))
 
 
 def citation_precision(cited: Sequence[str], answers: Sequence[str]) -> float:
@@ -44,12 +47,12 @@ def citation_precision(cited: Sequence[str], answers: Sequence[str]) -> float:
     Precision and recall of citations are those of Gao and others (Enabling Large Language Models to Generate Text with Citations,
     2023), with "supports" read as "holds the expected answer word for word".
     """
-    return sum(holds(text, answers) for text in cited) / len(cited) if cited else 0.0
+    return sum(contains(text, answers) for text in cited) / len(cited) if cited else 0.0
 
 
 def citation_recall(cited: Sequence[str], answers: Sequence[str]) -> float:
     """1 when one of the cited passages holds an expected answer, else 0."""
-    return float(any(holds(text, answers) for text in cited))
+    return float(any(contains(text, answers) for text in cited))
 
 
 def groundedness(said: str, cited: Sequence[str]) -> float:

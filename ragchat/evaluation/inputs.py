@@ -34,8 +34,11 @@ def collect(
     options: AskOptions,
     questions: Sequence[Asked],
     arms: Sequence[str],
+    context: Mapping[str, object],
 ) -> dict[str, Any]:
-    """The inputs of a run. `model` is (name, SHA-256), `adapters` SHA-256 by name, `documents` hash of the contents by name."""
+    """The inputs of a run. `model` is (name, SHA-256), `adapters` SHA-256 by name, `documents` hash of the contents by name,
+    `context` is what the model is loaded with.
+    """
     sampling = asdict(options.sampling)
     return {
         "model": list(model),
@@ -54,21 +57,26 @@ def collect(
             "thinking": options.thinking,
             "packings": {key: asdict(way) for key, way in sorted(options.packings.items())},
             "index": INDEX_VERSION,
+            **context,
         },
-        "questions": _hash([(q.id, q.question, q.answers, q.sources, q.answerable) for q in questions]),
+        "questions": _hash(
+            [(q.id, q.question, q.answers, q.sources, q.tags, q.answerable) for q in questions]
+        ),
         "arms": list(arms),
     }
 
 
 def prompt_revision(instructions: str = "") -> str:
     """Of every wording that ragchat puts into prompts, and of the person's own instructions."""
-    return _hash([prompt.PLAIN_INSTRUCTIONS, dict(prompt.WORDINGS), instructions])
+    return _hash([prompt.REVISION, prompt.PLAIN_INSTRUCTIONS, dict(prompt.WORDINGS), instructions])
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What is not as it was, in words; `now` may hold some of the inputs only, and those alone are compared."""
     found = []
     for name, value in now.items():
+        if name not in NAMES:
+            continue
         was = before.get(name)
         if _plain(was) != _plain(value):
             found.append(
@@ -81,7 +89,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _told(name: str, was: Any, value: Any) -> str:
     """What exactly, where that says something."""
-    if name == "model" and was and value and was[0] != value[0]:
+    if name == "model" and isinstance(was, list) and isinstance(value, list) and was[:1] != value[:1]:
         return clean_line(f"{was[0]} → {value[0]}", limit=80)
     if name in ("documents", "adapter", "settings") and isinstance(was, dict) and isinstance(value, dict):
         keys = [key for key in sorted({*was, *value}) if _plain(was.get(key)) != _plain(value.get(key))]

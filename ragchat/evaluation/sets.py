@@ -5,6 +5,7 @@ A set may be edited by hand. The questions that were kept in chats are a set of 
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
@@ -25,6 +26,8 @@ from ragchat.types import EvaluationQuestion
 
 CHAT_SET = "chat"
 """Name of the set of questions that were kept in chats."""
+WATCHED = ".watch"
+"""What the name of a set ends with whose run was a watch's."""
 LARGEST_FILE = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ANSWERS = ("answers", "answer", "expected", "expected_answer", "reference", "ground_truth", "output")
@@ -75,14 +78,15 @@ class SetLibrary:
 
     def names(self) -> list[str]:
         """By name."""
-        return sorted(file.stem for file in self._folder.glob("*.jsonl")) if self._folder.is_dir() else []
+        files = self._folder.glob("*.jsonl") if self._folder.is_dir() else ()
+        return sorted(file.stem for file in files if _NAME.fullmatch(file.stem) and not _reserved(file.stem))
 
     def file(self, name: str) -> Path:
         """Where a set lies. Raises UsageError for what cannot be a name."""
-        if not _NAME.fullmatch(name) or name == CHAT_SET:
+        if not _NAME.fullmatch(name) or _reserved(name):
             raise UsageError(
                 f"{clean_line(name, limit=80)!r} cannot be the name of a question set.",
-                f"Use letters, digits, '.', '_' and '-'; {CHAT_SET} is taken.",
+                f"Use letters, digits, '.', '_' and '-'; {CHAT_SET}, and names ending in {WATCHED}, are taken.",
             )
         return self._folder / f"{name}.jsonl"
 
@@ -95,14 +99,24 @@ class SetLibrary:
                 f"There is no question set {clean_line(name, limit=80)!r}. There are: {there}.",
                 "`ragchat eval questions import NAME FILE` makes one; in a chat, E keeps a question.",
             )
-        found = []
-        for number, line in enumerate(file.read_text("utf-8").split("\n"), 1):
+        try:
+            lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
+        except OSError as error:
+            raise StorageError(f"{file} cannot be read: {error.strerror or error}.") from error
+        found: dict[str, Asked] = {}
+        for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    found.append(msgspec.json.decode(line, type=Asked))
-                except msgspec.DecodeError as error:
+                    one = _cleaned(msgspec.json.decode(line, type=Asked))
+                except (msgspec.DecodeError, UnicodeError) as error:
                     raise UsageError(f"{file}, line {number} is no question: {error}.") from error
-        return found
+                if one.id in found:
+                    raise UsageError(
+                        f"{file}, line {number}: there is another question with the id {one.id!r}.",
+                        "Give it one of its own.",
+                    )
+                found[one.id] = one
+        return list(found.values())
 
     def write(self, name: str, questions: Iterable[Asked]) -> None:
         """Put these in the place of a set. Raises StorageError."""
@@ -117,10 +131,25 @@ class SetLibrary:
         """Append those that are not in the set yet (by question and answers); how many came in."""
         there = self.read(name) if self.file(name).is_file() else []
         known = {(one.question, one.answers) for one in there}
-        fresh = [one for one in questions if (one.question, one.answers) not in known]
+        ids = {one.id for one in there}
+        fresh: list[Asked] = []
+        for one in questions:
+            if (one.question, one.answers) in known:
+                continue
+            if one.id in ids:  # files number their rows from 1
+                own = _id_of(one.question, one.answers)
+                one = msgspec.structs.replace(one, id=own if own not in ids else f"{own}-{len(ids)}")
+            known.add((one.question, one.answers))
+            ids.add(one.id)
+            fresh.append(one)
         if fresh or not there:
             self.write(name, [*there, *fresh])
         return len(fresh)
+
+    def change(self, name: str, before: Sequence[Asked], now: Sequence[Asked]) -> None:
+        """Do to the set what turned `before` into `now`; what came in meanwhile stays. Raises UsageError, StorageError."""
+        there = self.read(name) if self.file(name).is_file() else []
+        self.write(name, merged(there, before, now))
 
     def remove(self, name: str) -> None:
         """Delete a set. Raises NotFoundError, StorageError."""
@@ -149,15 +178,43 @@ def new(
         raise UsageError(
             "There is no expected answer.", "Give one, or say that the documents hold none (--unanswerable)."
         )
-    own = hashlib.sha256("\0".join((asked, *expected)).encode()).hexdigest()[:12]
     return Asked(
-        id=own,
+        id=_id_of(asked, expected),
         question=asked,
         answers=expected if answerable else (),
         sources=tuple(dict.fromkeys(clean_line(source) for source in sources if source)),
         tags=tuple(dict.fromkeys(clean_line(tag) for tag in tags if tag.strip())),
         answerable=answerable,
         origin=origin,
+    )
+
+
+def merged(there: Sequence[Asked], before: Sequence[Asked], now: Sequence[Asked]) -> list[Asked]:
+    """`there` with what turned `before` into `now`: questions taken out, changed and added, by their ids."""
+    old, new_ = {one.id: one for one in before}, {one.id: one for one in now}
+    gone = old.keys() - new_.keys()
+    changed = {key: one for key, one in new_.items() if old.get(key) != one}
+    kept = [changed.pop(one.id, one) for one in there if one.id not in gone]
+    return [*kept, *changed.values()]
+
+
+def _id_of(question: str, answers: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join((question, *answers)).encode()).hexdigest()[:12]
+
+
+def _reserved(name: str) -> bool:
+    return name == CHAT_SET or name.endswith(WATCHED)
+
+
+def _cleaned(one: Asked) -> Asked:
+    """Sets may be written by hand, or by others."""
+    return msgspec.structs.replace(
+        one,
+        id=clean_line(one.id, limit=80),
+        question=clean_line(one.question),
+        answers=tuple(map(clean, one.answers)),
+        sources=tuple(map(clean_line, one.sources)),
+        tags=tuple(map(clean_line, one.tags)),
     )
 
 
@@ -241,7 +298,7 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, object]]:
             yield (
                 reader.line_num,
                 {
-                    key: value.split("|") if key in (*_ANSWERS, *_SOURCES, "tags") else value
+                    key: split_list(value) if key in (*_ANSWERS, *_SOURCES, "tags") else value
                     for key, value in row.items()
                     if isinstance(key, str) and isinstance(value, str) and value.strip()
                 },
@@ -268,7 +325,7 @@ def _asked(row: object) -> Asked:
     question = row.get("question", row.get("query", row.get("prompt")))
     if not isinstance(question, str) or not question.strip():
         raise _RowError("it has no question")
-    impossible = bool(row.get("is_impossible")) or row.get("answerable") in (False, "false", "no", "0")
+    impossible = _truth(row.get("is_impossible"), False) or not _truth(row.get("answerable"), True)
     answers = _texts(row, _ANSWERS)
     made = new(
         question,
@@ -280,6 +337,25 @@ def _asked(row: object) -> Asked:
     )
     given = row.get("id")
     return msgspec.structs.replace(made, id=clean_line(str(given), limit=80)) if given else made
+
+
+def join_list(values: Sequence[str]) -> str:
+    """Several texts in one field of CSV, parted by |; what is in them is escaped."""
+    return "|".join(value.replace("\\", "\\\\").replace("|", "\\|") for value in values)
+
+
+def split_list(text: str) -> list[str]:
+    """The other way round. A backslash before anything but | and itself stands for itself."""
+    parts = re.findall(r"((?:\\[\\|]|[^|])*)(?:\||$)", text)
+    return [re.sub(r"\\([\\|])", r"\1", part) for part in parts if part]
+
+
+def _truth(value: object, usual: bool) -> bool:
+    """What a field says in any of the ways people write it; `usual` where it says nothing."""
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    said = str(value or "").strip().casefold()
+    return said in ("true", "yes", "1", "y", "t") if said else usual
 
 
 def _texts(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Which settings of the search serve the person's own questions: a bounded search on one half, told of the other half.
 
-What is measured is what counts for the answer: whether an expected answer stands in the passages that would be packed, and where
-the source is known, whether its document is found. No model is needed. One setting is changed at a time, and kept when it helps
+What is measured is what counts for the answer: whether an expected answer stands in the first hits, and how early the first hit
+with it comes. No model is needed. One setting is changed at a time, and kept when it helps
 on the development half; what the other half says of the result is what a person may believe.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from ragchat.evaluation import statistics
-from ragchat.evaluation.answer_metrics import holds
+from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.sets import Asked
 from ragchat.evaluation.statistics import Interval
 from ragchat.retrieval.search import Ranking, Searcher
@@ -104,7 +104,7 @@ def scores(searcher: Searcher, questions: Sequence[Asked], ranking: Ranking, pas
     found = []
     for question in questions:
         hits = searcher.search(question.question, 10, ranking=ranking, with_evidence=False).hits
-        ranks = [hit.rank for hit in hits if holds(hit.text, question.answers)]
+        ranks = [hit.rank for hit in hits if contains(hit.text, question.answers)]
         first = min(ranks, default=0)
         found.append(((1.0 if 0 < first <= passages else 0.0) + (1 / first if first else 0.0)) / 2)
     return found

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean, median
 
+import msgspec
+
 from ragchat.evaluation import grounding, retrieval_metrics, statistics
 from ragchat.evaluation.answer_metrics import contains, exact_match, f1, rouge_l
 from ragchat.evaluation.four_ways import ARMS, MEANING, Answer, Arm, Run
@@ -73,7 +75,12 @@ def _named(path: str, sources: Sequence[str]) -> str:
     """The source that a path is, else the path."""
     plain = path.replace("\\", "/")
     return next(
-        (s for s in sources if plain == s or plain.endswith("/" + s.replace("\\", "/").lstrip("/"))), path
+        (
+            s
+            for s in sources
+            if plain == s.replace("\\", "/") or plain.endswith("/" + s.replace("\\", "/").lstrip("/"))
+        ),
+        path,
     )
 
 
@@ -180,7 +187,9 @@ def judge(run: Run, answers: Iterable[Answer], *, primary: str = "", size: float
     by_arm: dict[Arm, dict[str, Answer]] = {arm: {} for arm in run.arms}
     for answer in answers:
         if answer.arm in by_arm and not answer.error:
-            by_arm[answer.arm][answer.question] = answer
+            by_arm[answer.arm][answer.question] = msgspec.structs.replace(
+                answer, refused=grounding.refuses(answer.said)
+            )
     shared = tuple(q for q in run.questions if all(q.id in own for own in by_arm.values()))
     primary = primary or choose_primary(shared)
     table, counts = _table(shared, by_arm)
@@ -252,10 +261,16 @@ def _best(values: Mapping[Arm, Sequence[float]], differences: Sequence[Differenc
 
 
 def _winner(arms: Sequence[Arm], best: Sequence[Arm], differences: Sequence[Difference]) -> str:
-    """The way that is shown to be better than every other; of several, the simplest, where the rest is beaten; else empty."""
-    if not any(found.shown for found in differences):
-        return ""
-    return best[0] if best and len(best) < len(arms) else ""
+    """Of those that nothing is shown to be better than, the simplest that is itself shown to be better than all the rest; empty
+    where there is none.
+    """
+    rest = [arm for arm in arms if arm not in best]
+    shown = {
+        (found.one, found.other) if found.interval.mean > 0 else (found.other, found.one)
+        for found in differences
+        if found.shown
+    }
+    return next((arm for arm in best if rest and all((arm, other) in shown for other in rest)), "")
 
 
 def _by_tag(
@@ -308,8 +323,17 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
     arms, table = verdict.run.arms, verdict.table
     means = ", ".join(f"{MEANING[arm]} {spread(table[arm][verdict.primary])}" for arm in arms)
     yield f"{count} questions, judged by “{MEASURES[verdict.primary][0]}”: {means}."
+    shown = [found for found in verdict.differences if found.shown]
     if verdict.winner:
         yield _winning(verdict)
+    elif shown:
+        said = "; ".join(
+            f"{MEANING[better]} than {MEANING[worse]}"
+            for better, worse in (
+                (d.one, d.other) if d.interval.mean > 0 else (d.other, d.one) for d in shown
+            )
+        )
+        yield f"No single way is shown to be best. Shown to be better: {said}."
     else:
         needed = max((found.needed for found in verdict.differences), default=0)
         more = (
@@ -326,6 +350,17 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
     yield _prices(verdict)
     yield from _freshness(verdict)
     yield from _forgetting(verdict)
+    if failed := [q for q in verdict.run.questions if any(q.id in own for own in verdict.answers.values())]:
+        missing = {
+            arm: sum(q.id not in own for q in failed)
+            for arm, own in verdict.answers.items()
+            if any(q.id not in own for q in failed)
+        }
+        if missing:
+            said = ", ".join(f"{MEANING[arm]} {number}" for arm, number in missing.items())
+            yield f"Questions that not every way has answered are not counted; missing: {said}."
+    if unknown := verdict.run.facts.get("learned_unknown"):
+        yield f"What {', '.join(unknown)} has learned from is not known: questions may be among it."
     if verdict.run.left_out:
         yield (
             f"{len(verdict.run.left_out)} questions are left out: the adapter has learned from them, or from near-duplicates."
@@ -334,11 +369,13 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
 
 def _winning(verdict: Verdict) -> str:
     best = verdict.best
+    winner = next(arm for arm in best if arm == verdict.winner)
     if len(best) == 1:
-        return f"You are best served {_by(best[0])}: that is shown to be better than every other way."
+        return f"You are best served {_by(winner)}: that is shown to be better than every other way."
     rest = ", ".join(MEANING[arm] for arm in verdict.run.arms if arm not in best)
     return (
-        f"You are best served {_by(best[0])}. {' and '.join(_capital(MEANING[arm]) for arm in best[1:])} is not shown to be"
+        f"You are best served {_by(winner)}. {' and '.join(_capital(MEANING[arm]) for arm in best if arm != winner)}"
+        f" is not shown to be"
         f" better or worse; shown to be worse: {rest}."
     )
 
@@ -374,10 +411,13 @@ def _other_measures(verdict: Verdict) -> Iterable[str]:
             arm: [score(q, own[q.id]) or 0.0 for q in verdict.questions]
             for arm, own in verdict.answers.items()
         }
-        differences = _differences(values, measure, 0.1)
+        # They are looked at besides, so they share the 5 % among themselves.
+        differences = [
+            replace(d, adjusted=d.adjusted * (len(PRIMARY) - 1)) for d in _differences(values, measure, 0.1)
+        ]
         best = _best(values, differences)
         winner = _winner(verdict.run.arms, best, differences)
-        if winner and winner not in verdict.best:
+        if winner and winner != verdict.winner:
             name = MEASURES[measure][0]
             said = spread(verdict.table[winner][measure])  # type: ignore[index]
             yield f"By “{name}” {MEANING[winner]} is best: {said}."  # type: ignore[index]
@@ -424,8 +464,22 @@ def _refusals(verdict: Verdict) -> Iterable[str]:
 def _tags(verdict: Verdict) -> Iterable[str]:
     for tag, own in verdict.by_tag.items():
         best = max(own, key=lambda arm: own[arm].mean)
-        simplest = verdict.best[0] if verdict.best else best
-        if own[best].low > own[simplest].high:
+        simplest: Arm = next(
+            (arm for arm in verdict.best if arm == verdict.winner), verdict.best[0] if verdict.best else best
+        )
+        places = [q for q in verdict.questions if tag in q.tags]
+        if best == simplest or len(places) < FEWEST:
+            continue
+        score = MEASURES[verdict.primary][1]
+        values = {
+            arm: [score(q, verdict.answers[arm][q.id]) or 0.0 for q in places] for arm in (best, simplest)
+        }
+        p = (
+            statistics.permutation_test(values[best], values[simplest])
+            * len(verdict.by_tag)
+            * max(1, len(own) - 1)
+        )
+        if p < SHOWN:
             yield (
                 f"On “{tag}” {MEANING[best]} reaches {percent(own[best].mean)}, {MEANING[simplest]}"
                 f" {percent(own[simplest].mean)}."
@@ -460,7 +514,18 @@ def _forgetting(verdict: Verdict) -> Iterable[str]:
     """As measured when the adapter was made."""
     if not any("tuned" in arm for arm in verdict.run.arms):
         return
-    for name, lost in verdict.run.facts.get("forgetting", {}).items():
+    forgetting = verdict.run.facts.get("forgetting", {})
+    for name, lost in forgetting.items():
+        if (
+            not {
+                "perplexity_before",
+                "perplexity_after",
+                "general_questions_before",
+                "general_questions_after",
+            }
+            <= lost.keys()
+        ):
+            continue
         yield (
             f"What {name} has cost in general: perplexity of plain prose {lost['perplexity_before']:.2f} →"
             f" {lost['perplexity_after']:.2f},"
@@ -481,7 +546,8 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
         )
     own = verdict.answers.get("rag", {})
     held = [own[q.id].offered_right for q in verdict.questions if q.answerable and q.id in own]
-    if held and rag.get("contains") and rag["contains"].mean < 0.7 * fmean(held):
+    right = [contains(own[q.id].said, q.answers) for q in verdict.questions if q.answerable and q.id in own]
+    if held and fmean(right) < 0.7 * fmean(held):
         yield (
             f"The right passage stands in the prompt for {percent(fmean(held))} of the questions, and the model uses it less"
             f" often: a larger model{'' if 'rag+tuned' in arms else ', or an adapter of the mode rag,'} helps more than passages."

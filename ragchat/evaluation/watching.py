@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ragchat.evaluation import statistics
 from ragchat.evaluation.four_ways import MEANING, Answer, Arm, Run
@@ -17,7 +17,7 @@ SURE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One way, then and now, over the same questions. `p` of a difference as large by chance."""
+    """One way, then and now, over the same questions. `p` that answers become so much worse by chance, adjusted for the ways."""
 
     arm: Arm
     questions: int
@@ -41,20 +41,12 @@ class Watched:
 
 
 def sample_of(run: Run, answers: Iterable[Answer], size: int) -> tuple[Asked, ...]:
-    """Always the same questions of a run, those first that some way has got right: what was wrong before cannot become worse."""
-    primary = choose_primary(run.questions)
-    score = MEASURES[primary][1]
-    asked = {question.id: question for question in run.questions}
-    best: dict[str, float] = {}
-    for answer in answers:
-        if answer.question in asked and not answer.error:
-            value = score(asked[answer.question], answer) or 0.0
-            best[answer.question] = max(best.get(answer.question, 0.0), value)
-    order = sorted(
-        (question for question in run.questions if question.id in best),
-        key=lambda q: (best[q.id] < 0.5, hashlib.sha256(q.id.encode()).digest()),
-    )
-    return tuple(order[:size])
+    """Always the same questions of a run, drawn by their ids alone: choosing them by how they were answered would make them seem
+    worse the next time, by chance.
+    """
+    answered = {answer.question for answer in answers if not answer.error}
+    there = [question for question in run.questions if question.id in answered]
+    return tuple(sorted(there, key=lambda q: hashlib.sha256(q.id.encode()).digest())[:size])
 
 
 def compare(
@@ -79,8 +71,15 @@ def compare(
                 sum(then) / len(both),
                 sum(later) / len(both),
                 statistics.difference(later, then),
-                statistics.permutation_test(later, then),
+                _one_sided(later, then),
                 primary,
             )
         )
-    return found
+    adjusted = statistics.holm({one.arm: one.p for one in found})
+    return [replace(one, p=adjusted[one.arm]) for one in found]
+
+
+def _one_sided(later: Sequence[float], then: Sequence[float]) -> float:
+    """p that the answers become this much worse by chance."""
+    p = statistics.permutation_test(later, then)
+    return p / 2 if sum(later) < sum(then) else 1 - p / 2

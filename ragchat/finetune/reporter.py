@@ -89,8 +89,11 @@ class Reporter:
         while not self._over.wait(_LOOKED_S):
             with contextlib.suppress(OSError):
                 wish = self._wish.read_text("utf-8").strip()
-                self._wish.unlink()
-                self._obey(wish)
+                if (
+                    self._run is not None or wish == "cancel"
+                ):  # a pause waits until there is something to pause
+                    self._wish.unlink()
+                    self._obey(wish)
             if time.monotonic() - written > _RENEWED_S:
                 self._write()
                 written = time.monotonic()

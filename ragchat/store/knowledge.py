@@ -489,12 +489,12 @@ class KnowledgeStore:
         return self._connection.in_transaction
 
     def contents_hash(self) -> str:
-        """Of the paths and contents of all indexed documents, however they lie in the index."""
+        """Of the paths, contents and chunks of all indexed documents, however they lie in the index."""
         made = hashlib.sha256()
-        for path, content_hash, size in self._connection.execute(
-            "SELECT path, content_hash, size FROM documents WHERE state = 'indexed' ORDER BY path"
+        for path, content_hash, size, chunks in self._connection.execute(
+            "SELECT path, content_hash, size, chunk_count FROM documents WHERE state = 'indexed' ORDER BY path"
         ):
-            made.update(f"{path}\0{content_hash}\0{size}\n".encode("utf-8", "surrogatepass"))
+            made.update(f"{path}\0{content_hash}\0{size}\0{chunks}\n".encode("utf-8", "surrogatepass"))
         return made.hexdigest()[:16]
 
     def statistics(self) -> IndexStatistics:

@@ -21,17 +21,23 @@ def lock_file(database: Path) -> Path:
 @contextlib.contextmanager
 def watching(database: Path) -> Iterator[None]:
     """Be the one that watches this knowledge base. Raises RagchatError when another process does, StorageError."""
-    path = lock_file(database)
+    said = (
+        f"Another ragchat watches {database.stem} already",
+        "Changes are taken in by that one; end it to watch from here.",
+    )
+    with alone(lock_file(database), *said):
+        yield
+
+
+@contextlib.contextmanager
+def alone(path: Path, sentence: str, remedy: str) -> Iterator[None]:
+    """Hold a lock file. Raises RagchatError with the sentence when another process does, StorageError."""
     with explained(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         if not _try_lock(descriptor):
             holder = _holder(path)
-            raise RagchatError(
-                f"Another ragchat watches {database.stem} already"
-                + (f" (process {holder})." if holder else "."),
-                "Changes are taken in by that one; end it to watch from here.",
-            )
+            raise RagchatError(sentence + (f" (process {holder})." if holder else "."), remedy)
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, str(os.getpid()).encode())

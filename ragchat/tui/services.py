@@ -112,8 +112,8 @@ class Services:
     """The newest verdict of each question set, the newest first, with what has changed since. Takes seconds."""
     question_sets: Callable[[], dict[str, list[Asked]]]
     """All sets with their questions; `chat` are those that were kept in chats."""
-    write_questions: Callable[[str, Sequence[Asked]], object]
-    """Put these in the place of a set's. Raises RagchatError."""
+    write_questions: Callable[[str, Sequence[Asked], Sequence[Asked]], object]
+    """Do to a set what turned the first into the second. Raises RagchatError."""
     verdict_stale: Callable[[], list[str]]
     """What has changed since the newest verdict; empty: nothing, or there is none."""
     templates: Callable[[], tuple[list[Template], list[WrongFile]]]

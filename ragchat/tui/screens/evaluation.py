@@ -113,7 +113,8 @@ class EvaluationScreen(Screen[None]):
                 from ragchat.tui.screens.ask_line import AskLine
 
                 self.app.push_screen(
-                    AskLine("The name of the new set"), lambda typed: self._open_set(typed or "", [])
+                    AskLine("The name of the new set"),
+                    lambda typed: self._open_set(typed or "", sets.get(typed or "", [])),
                 )
             elif name is not None:
                 self._open_set(name, sets[name])
@@ -127,7 +128,9 @@ class EvaluationScreen(Screen[None]):
             self._read()
 
         if name:
-            screen = QuestionsScreen(name, asked, lambda now: self._services.write_questions(name, now))
+            screen = QuestionsScreen(
+                name, asked, lambda before, now: self._services.write_questions(name, before, now)
+            )
             self.app.push_screen(screen, back)
 
     @work(

@@ -91,7 +91,7 @@ class EditQuestion(Dialog["Asked"]):
 
 
 class QuestionsScreen(Screen[None]):
-    """`write` stores the whole set; it raises RagchatError."""
+    """`write` is given the questions before and after a change, and does to the set what was changed; it raises RagchatError."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "Back", id="questions.back"),
@@ -102,7 +102,10 @@ class QuestionsScreen(Screen[None]):
     ]
 
     def __init__(
-        self, name: str, questions: Sequence[Asked], write: Callable[[Sequence[Asked]], object]
+        self,
+        name: str,
+        questions: Sequence[Asked],
+        write: Callable[[Sequence[Asked], Sequence[Asked]], object],
     ) -> None:
         super().__init__()
         self._of, self._write = name, write
@@ -165,7 +168,7 @@ class QuestionsScreen(Screen[None]):
 
     def _stored(self, questions: Sequence[Asked]) -> bool:
         try:
-            self._write(questions)
+            self._write(self.questions, questions)
         except RagchatError as error:
             self.notify(clean_line(f"{error} {error.remedy}"), severity="error", markup=False)
             return False
