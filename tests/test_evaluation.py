@@ -192,6 +192,13 @@ def test_answers_are_no_refusals(said: str) -> None:
     assert not grounding.refuses(said)
 
 
+def test_an_answer_that_is_said_not_to_be_from_the_documents_is_one() -> None:
+    said = f"{NOT_FROM_DOCUMENTS}\n\nIt costs ten dollars."
+    assert grounding.refuses(said), "where the documents hold none, this is right"
+    assert not grounding.gives_no_answer(said), "where they do, it is no refusal"
+    assert grounding.gives_no_answer(f"{NOT_FROM_DOCUMENTS}\n\nI do not know the answer.")
+
+
 def test_groundedness() -> None:
     source = ["The Harrow bridge was built by Ada Pell in 1871."]
     assert grounding.groundedness("Ada Pell built the bridge in 1871 [1].", source) == 1.0

@@ -271,7 +271,7 @@ async def test_adapters_are_switched_by_keys(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")
         await pilot.press("alt+a")
-        await until(pilot, lambda: "No adapter was trained for this model" in screen_text(app))
+        await until(pilot, lambda: "There is no adapter yet." in screen_text(app))
         stage.adapters = [adapter("facts"), adapter("style")]
         await pilot.press("alt+a")
         await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))

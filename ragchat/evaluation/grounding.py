@@ -41,6 +41,13 @@ def refuses(said: str) -> bool:
     return bool(_REFUSED.search(without_markers(said)[:_OPENING].replace("’", "'")))
 
 
+def gives_no_answer(said: str) -> bool:
+    """The same of an answer to a question that has one: to say that it is not from the documents, and to give it, is none."""
+    return said.startswith(DECLINED) or bool(
+        _REFUSED.search(without_markers(said)[:_OPENING].replace("’", "'"))
+    )
+
+
 def citation_precision(cited: Sequence[str], answers: Sequence[str]) -> float:
     """Share of the cited passages that hold an expected answer; 0 when nothing is cited.
 

@@ -96,7 +96,10 @@ MEASURES: Mapping[str, tuple[str, Score]] = {
         "declines, there is no answer",
         lambda q, a: None if q.answerable else float(a.refused),
     ),
-    "refuses_wrongly": ("declines, there is one", lambda q, a: float(a.refused) if q.answerable else None),
+    "refuses_wrongly": (
+        "declines, there is one",
+        lambda q, a: float(grounding.gives_no_answer(a.said)) if q.answerable else None,
+    ),
     "recall@10": ("its document is found", _ranking(lambda r, s: retrieval_metrics.recall_at(K, r, s))),
     "mrr@10": (
         "rank of its document, MRR",
@@ -552,7 +555,7 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
             f"The right passage stands in the prompt for {percent(fmean(held))} of the questions, and the model uses it less"
             f" often: a larger model{'' if 'rag+tuned' in arms else ', or an adapter of the mode rag,'} helps more than passages."
         )
-    elif held and fmean(held) < 0.7:
+    elif held and 0.05 < fmean(held) < 0.7:
         yield (
             f"The right passage stands in only {percent(fmean(held))} of the prompts: raise retrieval.passages, or add documents."
         )
