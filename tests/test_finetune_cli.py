@@ -96,30 +96,14 @@ def test_from_rows_to_an_adapter_that_is_measured(tmp_path: Path) -> None:
     )
     assert answer["adapter"] == "stations"
 
-    # A question that it has learned from is left out of a verdict.
-    ragchat("eval", "questions", "add", "learned", "What is the code of station 7?", "--answer", "259")
-    ragchat(
-        "eval",
-        "questions",
-        "add",
-        "learned",
-        "Who painted the ceiling of the chapel?",
-        "--answer",
-        "Ada Pell",
-    )
-    found = json.loads(
-        ragchat(
-            "eval",
-            "run",
-            "learned",
-            "--adapter",
-            "stations",
-            "--arms",
-            "base,tuned",
-            "--max-tokens",
-            "8",
-            "--json",
-        )
-    )
-    assert len(found["left_out"]) + found["questions"] == 2
-    assert len(found["left_out"]) == 1
+    # Questions that it has learned from are left out of a verdict; those that were held out are not among them.
+    questions = [
+        {"question": f"What is the code of station {n}?", "answer": str(n * 37)} for n in range(5, 11)
+    ]
+    questions.append({"question": "Who painted the ceiling of the chapel?", "answer": "Ada Pell"})
+    (tmp_path / "learned.jsonl").write_text("".join(json.dumps(one) + "\n" for one in questions))
+    ragchat("eval", "questions", "import", "learned", str(tmp_path / "learned.jsonl"))
+    arms = ("--arms", "base,tuned", "--max-tokens", "8", "--json")
+    found = json.loads(ragchat("eval", "run", "learned", "--adapter", "stations", *arms))
+    assert len(found["left_out"]) + found["questions"] == 7
+    assert len(found["left_out"]) >= 3
