@@ -2,9 +2,9 @@
 
     python benchmarks/false_winners.py [--seeds N] [--questions N] [--draws N]
 
-Every way is right on a question with probability one half, on its own. Whole verdicts are few, so the tests alone that decide them
-(McNemar, Holm) are drawn many times besides: how often any difference counts as shown. No model is asked. Ends with one JSON
-line.
+Every way is right on a question with probability one half, on its own. Whole verdicts are few, so the tests alone that decide
+them (McNemar, Holm) are drawn many times besides: how often any difference counts as shown. No model is asked. Ends with one
+JSON line.
 """
 
 from __future__ import annotations
