@@ -6,6 +6,7 @@ Runs in the training process. Offline and quiet by environment variables that mu
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +49,7 @@ class Prepared:
 def be_quiet(*, threads: int) -> None:
     """Set the environment of this process; nothing of the extra may be imported before."""
     os.environ.update(QUIET)
+    socket.has_ipv6 = False  # urllib3, which transformers imports, would bind a socket to see whether there is IPv6
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
