@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from ragchat.llm.client import InferenceClient, ModelOptions
 from ragchat.llm.library import ModelLibrary
 from ragchat.paths import Paths, checkout_models
+
+# Whoever starts the tests in the background of a shell has Ctrl-C ignored, and what they start would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
