@@ -49,7 +49,9 @@ class Prepared:
 def be_quiet(*, threads: int) -> None:
     """Set the environment of this process; nothing of the extra may be imported before."""
     os.environ.update(QUIET)
-    socket.has_ipv6 = False  # urllib3, which transformers imports, would bind a socket to see whether there is IPv6
+    socket.has_ipv6 = (
+        False  # urllib3, which transformers imports, would bind a socket to see whether there is IPv6
+    )
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)
 
