@@ -1,6 +1,6 @@
 """A training that is killed again and again: resumed or explained, never a torn adapter in the list.
 
-    python benchmarks/finetune_kills.py [--kills N] [--steps N] [--seed N]
+    python benchmarks/finetune_kills.py [--kills N] [--steps N] [--longest SECONDS] [--seed N]
 
 `ragchat finetune` on the default model, all its processes killed (SIGKILL) at a random moment, the same command given again, and
 so on; after each kill every adapter that is listed must be whole. At the end one run goes through. POSIX only. Ends with one
@@ -42,7 +42,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--longest", type=float, default=150, help="a run lives at most so many seconds")
     parser.add_argument("--seed", type=int, default=1)
     wanted = parser.parse_args()
     draw, resumed, torn, refused, kills = random.Random(wanted.seed), [], 0, [], 0
@@ -66,8 +67,8 @@ def main() -> None:
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
             last = kills >= wanted.kills
-            # Mostly in the training, now and then in what is before and after it.
-            deadline = None if last else time.monotonic() + draw.uniform(1, 75)
+            # Mostly in the training, now and then in what is before and after it; a checkpoint is written every 45 seconds.
+            deadline = None if last else time.monotonic() + draw.uniform(1, wanted.longest)
             try:
                 said, _ = process.communicate(
                     timeout=None if deadline is None else deadline - time.monotonic()

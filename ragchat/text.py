@@ -103,12 +103,15 @@ def human_seconds(seconds: float) -> str:
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def curve(values: Sequence[float], width: int = 60) -> str:
-    """A line of bars, the newest on the right; each stands for the mean of as many values as needed."""
+def curve(values: Sequence[float], width: int = 60, *, scale: tuple[float, float] | None = None) -> str:
+    """A line of bars, the newest on the right; each stands for the mean of as many values as needed.
+
+    `scale` are the values of the lowest and the highest bar; without it those of the least and the largest mean.
+    """
     if not values:
         return ""
     per = max(1, -(-len(values) // width))
     means = [sum(values[n : n + per]) / len(values[n : n + per]) for n in range(0, len(values), per)]
-    low, high = min(means), max(means)
+    low, high = scale or (min(means), max(means))
     span = (high - low) or 1.0
     return "".join(_BARS[int((value - low) / span * (len(_BARS) - 1))] for value in means)

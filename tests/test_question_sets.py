@@ -192,7 +192,14 @@ def trial(
     scratch = file.parent / f"kb{stop_after}{file.exists()}"
     with question_sets.build_knowledge_base(scratch, found) as store:
         steps = packing_trial.run(
-            used, Searcher([store]), found, found.questions[:2], (RIGHT, ONE, TWO), file, cancel=cancel
+            used,
+            Searcher([store]),
+            found.name,
+            found.questions[:2],
+            (RIGHT, ONE, TWO),
+            file,
+            cancel=cancel,
+            right=lambda question: packing_trial.right_paragraph(question, found),
         )
         for step in steps:
             if step.done >= stop_after:

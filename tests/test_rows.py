@@ -126,6 +126,18 @@ def test_only_changed_rows_are_indexed_anew(
     assert found(store, "newcomer") == [f"{prefix}999"]
 
 
+def test_all_rows_are_indexed_anew_when_asked_for(
+    store: KnowledgeStore, options: IngestOptions, database: Path
+) -> None:
+    source = add(store, options, database).source
+    before = chunk_ids(store)
+    *_, done = sync_rows(store, source, options, cancel=CancelToken(), again=True)
+    assert isinstance(done, RowsFinished)
+    assert (done.found, done.indexed, done.unchanged, done.removed) == (300, 300, 0, 0)
+    assert chunk_ids(store).keys() == before.keys()
+    assert found(store, shelf(17)) == [f"{source.prefix}17"]
+
+
 def test_nothing_changed_nothing_written(
     store: KnowledgeStore, options: IngestOptions, database: Path
 ) -> None:

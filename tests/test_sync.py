@@ -161,6 +161,27 @@ def test_new_changed_touched_renamed_and_deleted(
     check_whole(store)
 
 
+def test_other_chunk_sizes_are_said_and_taken_when_everything_is_read_again(
+    docs: Path, store: KnowledgeStore, options: IngestOptions, read: list[str]
+) -> None:
+    write(docs, "long.txt", "".join(f"Sentence number {n} speaks of heron {n}.\n\n" for n in range(200)))
+    assert run(store, options, docs).notes == ()
+    before = store.statistics().chunk_count
+    smaller = replace(options, chunk_tokens=60)
+    read.clear()
+    [said] = run(store, smaller).notes
+    assert "of 220 tokens with 30" in said
+    assert "--again" in said
+    assert read == []
+    done = run(store, smaller, again=True)
+    assert sorted(read) == ["a.md", "b.txt", "c.md", "long.txt"]
+    assert done.notes == ()
+    assert done.status.indexed == 4
+    assert store.statistics().chunk_count > 2 * before
+    check_whole(store)
+    assert len(run(store, options).notes) == 1, "the other way round it is said as well"
+
+
 def test_a_renamed_folder_is_not_read_again(
     docs: Path, store: KnowledgeStore, options: IngestOptions, read: list[str]
 ) -> None:

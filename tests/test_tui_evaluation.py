@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ragchat import config
+from ragchat.errors import UsageError
+from ragchat.evaluation.calibration import Judged, RefusalCurve, choose, curve, point
 from ragchat.evaluation.four_ways import ARMS, Arm
 from ragchat.evaluation.sets import new
 from ragchat.evaluation.verdict import judge
@@ -101,3 +104,57 @@ async def test_questions_are_added_edited_and_deleted_by_keys(tmp_path: Path) ->
         await until(pilot, lambda: len(stage.question_sets["work"]) == 1)
         await pilot.press("u")
         await until(pilot, lambda: len(stage.question_sets["work"]) == 2)
+
+
+def refusals() -> RefusalCurve:
+    """Questions with an answer match at .5 to .9, those without at .2 to .6."""
+    judged = [Judged(f"there {n}", True, 0.5 + n / 25, 0.0) for n in range(10)]
+    judged += [Judged(f"gone {n}", False, 0.2 + n / 25, 0.0) for n in range(10)]
+    return RefusalCurve(curve(judged), point(judged, 0.4, 0.3))
+
+
+@pytest.mark.parametrize("size", [(60, 20), (100, 30)])
+async def test_the_point_of_declining_is_picked_by_keys(tmp_path: Path, size: tuple[int, int]) -> None:
+    stage = set_stage(tmp_path)
+    stage.question_sets = {
+        "plain": [new("Who built it?", ["Ada Pell"])],
+        "work": [new("Who built it?", ["Ada Pell"]), new("Who was Nobody?", [], answerable=False)],
+    }
+    found = refusals()
+    stage.refusal_curve = lambda name: found if name == "work" else None
+    best = choose(found.points)
+    async with running(stage, size=size) as (app, pilot):
+        await pilot.press("f11")
+        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "Answers what the documents do not hold" in screen_text(app))
+        assert "Here: 50.0% false answers, 0.0% wrong refusals" in screen_text(app)
+        await pilot.press("end")
+        await until(pilot, lambda: "Here: 0.0% false answers, 100.0% wrong refusals" in screen_text(app))
+        await pilot.press("b")
+        said = f"Here: {best.false_answers:.1%} false answers, {best.wrong_refusals:.1%} wrong refusals"
+        await until(pilot, lambda: said in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+    kept = config.load(stage.folder / "settings.toml", {}).retrieval
+    assert (kept.min_match, kept.min_confidence) == (best.min_match, best.min_confidence)
+
+
+async def test_what_is_missing_for_it_is_said(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.question_sets = {"work": [new("Who built it?", ["Ada Pell"])]}
+    async with running(stage) as (app, pilot):
+        await pilot.press("f11")
+        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "and some that they do not" in screen_text(app))
+        stage.question_sets["work"].append(new("Who was Nobody?", [], answerable=False))
+
+        def fails(_: str) -> RefusalCurve | None:
+            raise UsageError("There is nothing to search.", "Add documents.")
+
+        stage.refusal_curve = fails
+        await pilot.press("c")
+        await until(pilot, lambda: "There is nothing to search. Add documents." in screen_text(app))
+        await pilot.press("enter", "b", "left", "escape")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, cast
 
 from ragchat import config
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
+from ragchat.evaluation.calibration import RefusalCurve
 from ragchat.evaluation.sets import Asked, merged
 from ragchat.ingest.forget import forget
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
@@ -305,6 +306,7 @@ class Stage:
     read_gate: threading.Event = field(default_factory=threading.Event)
     question_sets: dict[str, list[Asked]] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
+    refusal_curve: Callable[[str], RefusalCurve | None] = lambda _: None
     training_data: TrainingData = field(default_factory=lambda: TrainingData(2, {"guide": 5}, {"guide": 3}))
     trained: list[list[str]] = field(default_factory=list)
     watched: tuple[str, ...] = ()
@@ -439,6 +441,7 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
         question_sets=lambda: dict(stage.question_sets),
         write_questions=stage.write_questions,
         evaluations=lambda: list(stage.evaluations),
+        refusal_curve=lambda name, cancel: stage.refusal_curve(name),
         verdict_stale=lambda: [change for one in stage.evaluations[:1] for change in one.stale],
         training_data=lambda: stage.training_data,
         start_training=stage.start_training,

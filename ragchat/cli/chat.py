@@ -22,6 +22,7 @@ from ragchat.text import clean, clean_line
 from ragchat.types import AdapterScale, CancelToken, ChatOptions, KnowledgeBaseStatus
 
 if TYPE_CHECKING:
+    from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
     from ragchat.llm.adapters import InstalledAdapter
@@ -143,6 +144,11 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
         take_up(lambda _: None)
         return list(config.describe(paths.settings_file, os.environ))
 
+    def refusal_curve(name: str, cancel: CancelToken) -> RefusalCurve | None:
+        from ragchat.cli.eval_settings import refusal_curve as look
+
+        return look(context, name, (), cancel)
+
     def templates() -> tuple[list[Template], list[WrongFile]]:
         from ragchat.paths import TEMPLATES
         from ragchat.session.templates import load
@@ -183,6 +189,7 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
             name: eval_run.questions(context, name) for name in eval_run.set_names(context)
         },
         write_questions=lambda name, before, now: eval_run.write_questions(context, name, before, now),
+        refusal_curve=refusal_curve,
         verdict_stale=lambda: eval_run.verdict_stale(context),
         training_data=lambda: trainings.data(context),
         start_training=lambda arguments: trainings.start(paths, arguments),

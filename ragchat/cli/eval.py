@@ -13,7 +13,8 @@ import click
 from ragchat.cli import build
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
 from ragchat.cli.eval_questions import questions
-from ragchat.cli.eval_runs import calibrate, history, report, run, tune, watch
+from ragchat.cli.eval_runs import history, report, run, watch
+from ragchat.cli.eval_settings import calibrate, tune
 from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.text import clean_line, human_seconds
 
@@ -124,7 +125,16 @@ def measure(
         )
         live = interactive()
         try:
-            for step in packing_trial.run(model, Searcher([store]), found, asked, ways, file, cancel=cancel):
+            for step in packing_trial.run(
+                model,
+                Searcher([store]),
+                found.name,
+                asked,
+                ways,
+                file,
+                cancel=cancel,
+                right=lambda question: packing_trial.right_paragraph(question, found),
+            ):
                 left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
                 if live:
                     click.echo(f"\r{step.done} of {step.total} answers{left}".ljust(60), nl=False, err=True)

@@ -133,7 +133,7 @@ def prepare(context: Context, wanted: Wanted) -> Run:
             f"The set {wanted.set_name} holds no question.",
             "`ragchat eval questions add` puts one in; E keeps one in a chat.",
         )
-    asked = _spread(asked, wanted.limit)
+    asked = spread(asked, wanted.limit)
     base = build.library(context).resolve(wanted.model or context.settings.model.name)
     library = build.adapters(context)
     adapter = wanted.adapter
@@ -377,7 +377,7 @@ def _facts(library: AdapterLibrary, scales: Sequence[AdapterScale]) -> dict[str,
     return {name: value for name, value in found.items() if value}
 
 
-def _spread(asked: Sequence[Asked], limit: int) -> list[Asked]:
+def spread(asked: Sequence[Asked], limit: int) -> list[Asked]:
     """At most `limit` of them, evenly over the set, since neighbours ask about the same document."""
     if not limit or limit >= len(asked):
         return list(asked)

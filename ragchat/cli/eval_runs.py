@@ -1,10 +1,9 @@
-"""`ragchat eval run`, `report`, `history`, `watch`, `calibrate`, `tune`: which way serves the person best, and still does."""
+"""`ragchat eval run`, `report`, `history`, `watch`: which way serves the person best, and still does."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -320,163 +319,6 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
         )
 
 
-@click.command()
-@click.argument("set_name", metavar="SET")
-@click.option(
-    "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
-)
-@click.option(
-    "--false-answers",
-    type=click.FloatRange(0, 1),
-    metavar="X",
-    help="Allow at most this share; else both errors count alike.",
-)
-@click.option("--strictness", type=click.FloatRange(0, 1), metavar="X", help="Take this point of the curve.")
-@click.option("--no-store", is_flag=True, help="Only show the curve.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@pass_context
-def calibrate(
-    context: Context,
-    set_name: str,
-    names: tuple[str, ...],
-    false_answers: float | None,
-    strictness: float | None,
-    no_store: bool,
-    as_json: bool,
-) -> None:
-    """Set when the chat says that nothing in the documents matches: false answers against wrong refusals on the questions of SET.
-
-    SET needs questions with an answer and questions without (--unanswerable). No model is asked. The chosen point goes into your
-    settings (retrieval.min_match, retrieval.min_confidence).
-    """
-    from ragchat import config
-    from ragchat.evaluation.calibration import choose, curve, look
-    from ragchat.retrieval.search import Searcher
-
-    asked = eval_run.questions(context, set_name)
-    chosen = tuple(names) or build.default_knowledge_bases(context)
-    with ExitStack() as stack:
-        stores = stack.enter_context(build.knowledge_bases(context, chosen))
-        cancel = stack.enter_context(cancel_on_interrupt())
-        judged = list(look(Searcher(stores), asked, ranking=build.ranking(context), cancel=cancel))
-        if cancel.cancelled:
-            raise CancelledError("Stopped; nothing was changed.")
-    try:
-        points = curve(judged)
-    except ValueError as error:
-        raise UsageError(
-            f"{clean_line(set_name)}: {error}.",
-            "`ragchat eval questions add SET … --unanswerable` puts one without an answer in.",
-        ) from error
-    point = choose(points, most_false_answers=false_answers)
-    if strictness is not None:
-        point = points[round(strictness * (len(points) - 1))]
-    retrieval = context.settings.retrieval
-    before = [one.answered(retrieval.min_match, retrieval.min_confidence) for one in judged]
-    now = {
-        "false_answers": _share(b for b, one in zip(before, judged, strict=True) if not one.answerable),
-        "wrong_refusals": _share(not b for b, one in zip(before, judged, strict=True) if one.answerable),
-    }
-    if as_json:
-        data({"now": now, "chosen": asdict(point), "curve": [asdict(one) for one in points]}, indent=2)
-    else:
-        click.echo(
-            f"{'strictness':>10}{'match':>8}{'confidence':>12}{'false answers':>15}{'wrong refusals':>16}"
-        )
-        for one in points[::10]:
-            mark = "  ←" if abs(one.strictness - point.strictness) < 0.05 else ""
-            click.echo(
-                f"{one.strictness:>10.2f}{one.min_match:>8.2f}{one.min_confidence:>12.2f}{one.false_answers:>15.1%}{one.wrong_refusals:>16.1%}{mark}"
-            )
-        click.echo(
-            f"As it is set now: {now['false_answers']:.1%} false answers, {now['wrong_refusals']:.1%} wrong refusals."
-        )
-        click.echo(
-            f"Chosen: strictness {point.strictness:.2f}: {point.false_answers:.1%} false answers,"
-            f" {point.wrong_refusals:.1%} wrong refusals."
-        )
-    if not no_store:
-        config.set_value(context.paths.settings_file, "retrieval.min_match", str(point.min_match))
-        config.set_value(context.paths.settings_file, "retrieval.min_confidence", str(point.min_confidence))
-        note(
-            "Chats use it from now on; `ragchat config unset retrieval.min_match` and retrieval.min_confidence undo it."
-        )
-
-
-@click.command()
-@click.argument("set_name", metavar="SET")
-@click.option(
-    "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
-)
-@click.option("--store", is_flag=True, help="Put what helps into your settings.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@pass_context
-def tune(context: Context, set_name: str, names: tuple[str, ...], store: bool, as_json: bool) -> None:
-    """Try other settings of the search on one half of SET, and say what they are worth on the other half. No model is asked."""
-    from ragchat import config
-    from ragchat.evaluation.tuning import Tried, Tuned
-    from ragchat.evaluation.tuning import tune as search_settings
-    from ragchat.evaluation.verdict import points
-    from ragchat.retrieval.search import Searcher
-
-    asked = eval_run.questions(context, set_name)
-    chosen = tuple(names) or build.default_knowledge_bases(context)
-    tuned: Tuned | None = None
-    with ExitStack() as stack:
-        stores = stack.enter_context(build.knowledge_bases(context, chosen))
-        cancel = stack.enter_context(cancel_on_interrupt())
-        try:
-            for event in search_settings(
-                Searcher(stores),
-                asked,
-                now=build.ranking(context),
-                passages=max(1, context.settings.retrieval.passages),
-                cancel=cancel,
-            ):
-                match event:
-                    case Tried():
-                        kept = "  kept" if event.kept else ""
-                        note(
-                            f"{event.done:3} of {event.total}: {event.name} = {event.value}: {event.score:.4f}{kept}"
-                        )
-                    case Tuned():
-                        tuned = event
-        except ValueError as error:
-            raise UsageError(f"{clean_line(set_name)}: {error}.", "Add questions with answers.") from error
-    if tuned is None:
-        raise CancelledError("Stopped; nothing was changed.")
-    changed = {f"retrieval.{name}": value for name, value in tuned.settings.items()}
-    if as_json:
-        data(
-            {
-                "settings": changed,
-                "before": tuned.before,
-                "after": tuned.after,
-                "gain": asdict(tuned.gain),
-                "p": tuned.p,
-            },
-            indent=2,
-        )
-    elif not changed:
-        click.echo("No other setting helped on the first half: the settings stay as they are.")
-    else:
-        said = ", ".join(f"{name} = {value}" for name, value in changed.items())
-        sure = "shown" if tuned.shown else "not shown: it may be chance"
-        click.echo(
-            f"{said}: {points(tuned.gain)} on the {tuned.questions} questions that chose nothing; {sure} (p = {tuned.p:.3f})."
-        )
-    if store and changed and tuned.shown:
-        for name, value in changed.items():
-            config.set_value(
-                context.paths.settings_file,
-                name,
-                str(value).lower() if isinstance(value, bool) else str(value),
-            )
-        note("These are your settings now.")
-    elif store and changed:
-        note("Nothing was stored: on the other half it is not shown to help.")
-
-
 # --- what they share ----------------------------------------------------------------------------------
 
 
@@ -646,8 +488,3 @@ def _judge(context: Context, made: Run, judge_model: str) -> None:
         + ", ".join(f"{arm} {share:.0%}" for arm, share in found.by_arm.items())
         + "."
     )
-
-
-def _share(flags: Any) -> float:
-    values = [float(flag) for flag in flags]
-    return sum(values) / len(values) if values else 0.0

@@ -145,15 +145,20 @@ def _holds_anything(context: Context, name: str) -> bool:
 @click.option(
     "--prune", is_flag=True, help="Also take out what lay in folders that are empty or missing now."
 )
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Read and cut unchanged files and rows, too, as after a change of chunk sizes.",
+)
 @pass_context
-def sync(context: Context, names: tuple[str, ...], prune: bool) -> None:
+def sync(context: Context, names: tuple[str, ...], prune: bool, again: bool) -> None:
     """Bring knowledge bases up to date with their files and tables (all of them without NAME)."""
     chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
     if not chosen:
         note("There is no knowledge base yet: ragchat kb add NAME FOLDER makes one.")
     for name in chosen:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-            run_sync(context, store, prune=prune)
+            run_sync(context, store, prune=prune, again=again)
     if chosen:
         _remind(context)
 

@@ -20,15 +20,21 @@ if TYPE_CHECKING:
 
 
 def run_sync(
-    context: Context, store: KnowledgeStore, paths: tuple[Path, ...] = (), *, prune: bool = False
+    context: Context,
+    store: KnowledgeStore,
+    paths: tuple[Path, ...] = (),
+    *,
+    prune: bool = False,
+    again: bool = False,
 ) -> None:
-    """Bring a knowledge base up to date, after adding `paths` to it; `prune` as in `ingest.sync`. Raises RagchatError."""
+    """Bring a knowledge base up to date, with `paths` added; `prune` and `again` as in `ingest.sync`. Raises RagchatError."""
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress, sync
 
     finished = None
     with cancel_on_interrupt() as cancel, _bar(store.name) as update:
-        for event in sync(store, build.ingest_options(context), cancel=cancel, add=paths, prune=prune):
+        options = build.ingest_options(context)
+        for event in sync(store, options, cancel=cancel, add=paths, prune=prune, again=again):
             match event:
                 case SyncProgress():
                     update(event)

@@ -50,6 +50,14 @@ class Point:
         return (self.false_answers + self.wrong_refusals) / 2
 
 
+@dataclass(frozen=True, slots=True)
+class RefusalCurve:
+    """`points` of all degrees of strictness, ascending; `now` as the settings are."""
+
+    points: Sequence[Point]
+    now: Point
+
+
 def look(
     searcher: Searcher, questions: Sequence[Asked], *, ranking: Ranking = DEFAULT, cancel: CancelToken
 ) -> Iterator[Judged]:
@@ -80,23 +88,21 @@ def _along(strictness: float, shipped: float) -> float:
 
 def curve(judged: Sequence[Judged]) -> list[Point]:
     """The points of `STEPS` degrees of strictness, ascending. Raises ValueError unless both kinds of questions are there."""
-    there = [one for one in judged if one.answerable]
-    gone = [one for one in judged if not one.answerable]
+    steps = [step / (STEPS - 1) for step in range(STEPS)]
+    return [point(judged, *thresholds(strictness), strictness=strictness) for strictness in steps]
+
+
+def point(
+    judged: Sequence[Judged], min_match: float, min_confidence: float, *, strictness: float = -1
+) -> Point:
+    """The errors with these thresholds; strictness -1 means none on the curve. Raises ValueError as `curve` does."""
+    there = [one.answered(min_match, min_confidence) for one in judged if one.answerable]
+    gone = [one.answered(min_match, min_confidence) for one in judged if not one.answerable]
     if not there or not gone:
         raise ValueError("both answerable and unanswerable questions are needed")
-    points = []
-    for step in range(STEPS):
-        strictness = step / (STEPS - 1)
-        least = thresholds(strictness)
-        points.append(
-            Point(
-                strictness,
-                *least,
-                sum(one.answered(*least) for one in gone) / len(gone),
-                sum(not one.answered(*least) for one in there) / len(there),
-            )
-        )
-    return points
+    return Point(
+        strictness, min_match, min_confidence, sum(gone) / len(gone), there.count(False) / len(there)
+    )
 
 
 def choose(points: Sequence[Point], *, most_false_answers: float | None = None) -> Point:

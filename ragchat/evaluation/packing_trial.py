@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -18,7 +18,7 @@ from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.evaluation.answer_metrics import contains, f1, holds
 from ragchat.evaluation.question_sets import Question, QuestionSet
 from ragchat.ingest.chunk import estimate_tokens, split
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session import prompt
 from ragchat.session.packing import Packing, hits_wanted, model_key
 from ragchat.types import CancelToken, ChatModel, ExtractedText, Hit, ModelInfo, Sampling, Span, TextDelta
@@ -97,17 +97,24 @@ class Result:
 def run(
     model: ChatModel,
     searcher: Searcher,
-    found: QuestionSet,
+    name: str,
     asked: Sequence[Question],
     ways: Sequence[Way],
     file: Path,
     *,
     cancel: CancelToken,
+    right: Callable[[Question], Hit | None] = lambda _: None,
+    ranking: Ranking = DEFAULT,
+    also: Mapping[str, object] | None = None,
 ) -> Iterator[TrialProgress]:
-    """Answer what `file` does not hold yet. The model is loaded. Raises CancelledError, ModelError, StorageError, UsageError."""
+    """Answer what `file` does not hold yet. The model is loaded. Raises CancelledError, ModelError, StorageError, UsageError.
+
+    `name` is that of the questions, `right` says what a way with `right` is given, `also` is what else a file must agree in.
+    """
     info = model.info
     assert info
-    done = {(row.way, row.question) for row in answers(file, _header(info, found.name))}
+    header = {**_header(info, name), **(also or {})}
+    done = {(row.way, row.question) for row in answers(file, header)}
     todo = [(question, way) for question in asked for way in ways if (way.name, question.id) not in done]
     total = len(asked) * len(ways)
     k = hits_wanted((way.packing for way in ways), 0)
@@ -118,11 +125,12 @@ def run(
     try:
         with file.open("a", encoding="utf-8") as out:
             if out.tell() == 0:
-                out.write(json.dumps(_header(info, found.name)) + "\n")
+                out.write(json.dumps(header) + "\n")
             for number, (question, way) in enumerate(todo, 1):
                 if question is not last:
-                    hits, last = searcher.search(question.text, k, with_evidence=False).hits, question
-                paragraph = right_paragraph(question, found) if way.right else None
+                    result = searcher.search(question.text, k, with_evidence=False, ranking=ranking)
+                    hits, last = result.hits, question
+                paragraph = right(question) if way.right else None
                 given = (paragraph,) if paragraph else () if way.right else hits
                 out.write(
                     json.dumps(asdict(_answer(model, info, question, way, given, cancel)), ensure_ascii=False)

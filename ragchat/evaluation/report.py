@@ -15,7 +15,7 @@ from ragchat.evaluation.verdict import MEASURES, Verdict, points, spread
 from ragchat.text import clean
 
 _MOST_DISAGREEMENTS = 60
-_WIDTH, _BAR, _LEFT = 680, 26, 190
+_WIDTH, _BAR, _LEFT = 860, 24, 215
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2330; --dim: #667; --line: #d5d9e2; --bar: #3f6fb5; --good: #2b7a4b;
   --bad: #a8412f; --bg: #fff }
@@ -37,7 +37,10 @@ blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid var(--
 pre { overflow: auto }
 .right { color: var(--good) }
 .wrong { color: var(--bad) }
-svg text { fill: var(--ink); font-size: 13px }
+figure { margin: 1rem 0 }
+svg { width: 100%; max-width: 54rem; height: auto }
+svg text { fill: var(--ink); font-size: 14px }
+svg text.dim { fill: var(--dim); font-size: 12px }
 """
 
 
@@ -63,6 +66,7 @@ def html(verdict: Verdict, stale: Sequence[str] = ()) -> str:
         _chart(verdict),
         _table(verdict),
         "<h2>Differences</h2>",
+        _forest(verdict),
         _differences(verdict),
     ]
     if verdict.by_tag:
@@ -75,12 +79,18 @@ def html(verdict: Verdict, stale: Sequence[str] = ()) -> str:
 
 def _chart(verdict: Verdict) -> str:
     """A bar for each way with its interval."""
-    rows = []
+    scale, height = _WIDTH - _LEFT - 60, len(verdict.run.arms) * (_BAR + 14) + 12
+    rows = [
+        f'<line x1="{x:.0f}" x2="{x:.0f}" y1="0" y2="{height}" stroke="var(--line)"/>'
+        f'<text class="dim" x="{x:.0f}" y="{height + 14}" text-anchor="middle">{share} %</text>'
+        for share in (0, 25, 50, 75, 100)
+        for x in (_LEFT + share / 100 * scale,)
+    ]
     for number, arm in enumerate(verdict.run.arms):
         interval = verdict.table[arm].get(verdict.primary)
         if interval is None:
             continue
-        y, scale = number * (_BAR + 14) + 8, _WIDTH - _LEFT - 60
+        y = number * (_BAR + 14) + 8
         low, high = _LEFT + interval.low * scale, _LEFT + interval.high * scale
         middle = y + _BAR / 2
         rows.append(
@@ -89,11 +99,36 @@ def _chart(verdict: Verdict) -> str:
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" stroke="var(--ink)" stroke-width="2"/>'
             f'<text x="{high + 8:.1f}" y="{middle + 4:.0f}">{interval.mean * 100:.0f} %</text>'
         )
-    height = len(verdict.run.arms) * (_BAR + 14) + 12
     label = _e(MEASURES[verdict.primary][0])
     return (
-        f"<figure><svg viewBox='0 0 {_WIDTH} {height}' role=img aria-label='{label}'>{''.join(rows)}</svg>"
+        f"<figure><svg viewBox='0 0 {_WIDTH} {height + 20}' role=img aria-label='{label}'>{''.join(rows)}</svg>"
         f"<figcaption class=dim>{label}; the line spans 95 %</figcaption></figure>"
+    )
+
+
+def _forest(verdict: Verdict) -> str:
+    """A line for each difference: its interval against no difference."""
+    if not verdict.differences:
+        return ""
+    reach = max(0.1, *(max(abs(d.interval.low), abs(d.interval.high)) for d in verdict.differences))
+    scale, middle = (_WIDTH - _LEFT - 60) / 2 / reach, _LEFT + (_WIDTH - _LEFT - 60) / 2
+    height = len(verdict.differences) * 24 + 8
+    rows = [f'<line x1="{middle}" x2="{middle}" y1="0" y2="{height}" stroke="var(--line)" stroke-width="2"/>']
+    for number, one in enumerate(verdict.differences):
+        y, at = number * 24 + 16, one.interval
+        colour = "var(--bar)" if one.shown else "var(--dim)"
+        low, mean, high = (middle + value * scale for value in (at.low, at.mean, at.high))
+        rows.append(
+            f'<text x="0" y="{y + 4}">{_e(one.one)} − {_e(one.other)}</text>'
+            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3"/>'
+            f'<circle cx="{mean:.1f}" cy="{y}" r="5" fill="{colour}"/>'
+        )
+    for side in (-1, 1):
+        x, said = middle + side * reach * scale, f"{side * reach * 100:+.0f}"
+        rows.append(f'<text class="dim" x="{x:.0f}" y="{height + 14}" text-anchor="middle">{said}</text>')
+    return (
+        f"<figure><svg viewBox='0 0 {_WIDTH} {height + 20}' role=img aria-label='differences in points'>{''.join(rows)}</svg>"
+        "<figcaption class=dim>points of difference; a line that crosses the middle shows none</figcaption></figure>"
     )
 
 
@@ -110,13 +145,13 @@ def _table(verdict: Verdict) -> str:
             rows.append(
                 f"<tr><td>{_e(meaning)} <span class=dim>{verdict.counts.get(measure, 0)}</span></td>{cells}</tr>"
             )
-    for meaning, of, unit in (
-        ("first word", "ttft_s", "s"),
-        ("whole answer", "seconds", "s"),
-        ("prompt", "prompt_tokens", "tokens"),
-        ("speed", "decode_tok_s", "tokens/s"),
+    for meaning, of, form, unit in (
+        ("first word", "ttft_s", ".2f", "s"),
+        ("whole answer", "seconds", ".2f", "s"),
+        ("prompt", "prompt_tokens", ".0f", "tokens"),
+        ("speed", "decode_tok_s", ".0f", "tokens/s"),
     ):
-        cells = "".join(f"<td class=n>{getattr(verdict.prices[arm], of):.2f} {unit}</td>" for arm in arms)
+        cells = "".join(f"<td class=n>{getattr(verdict.prices[arm], of):{form}} {unit}</td>" for arm in arms)
         rows.append(f"<tr><td>{meaning}</td>{cells}</tr>")
     return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
@@ -124,11 +159,15 @@ def _table(verdict: Verdict) -> str:
 def _differences(verdict: Verdict) -> str:
     rows = "".join(
         f"<tr{' class=shown' if d.shown else ''}><td>{_e(d.one)} − {_e(d.other)}</td><td class=n>{points(d.interval)}</td>"
-        f"<td class=n>{d.p:.4f}</td><td class=n>{d.adjusted:.4f}</td><td>{'shown' if d.shown else 'not shown'}</td></tr>"
+        f"<td class=n>{_p(d.p)}</td><td class=n>{_p(d.adjusted)}</td><td>{'shown' if d.shown else 'not shown'}</td></tr>"
         for d in verdict.differences
     )
     head = "<th></th><th class=n>difference</th><th class=n>p</th><th class=n>adjusted</th><th></th>"
     return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "&lt; 0.001"
 
 
 def _tags(verdict: Verdict) -> str:

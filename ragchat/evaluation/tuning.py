@@ -1,23 +1,33 @@
-"""Which settings of the search serve the person's own questions: a bounded search on one half, told of the other half.
+"""Which settings serve the person's own questions: a bounded search on one half of them, told of the other half.
 
-What is measured is what counts for the answer: whether an expected answer stands in the first hits, and how early the first hit
-with it comes. No model is needed. One setting is changed at a time, and kept when it helps
-on the development half; what the other half says of the result is what a person may believe.
+How the search ranks needs no model: what is measured is whether an expected answer stands in the first tokens of what is found,
+in rooms of three sizes. How many passages a model is given, in how many tokens, from chunks of which size, only its own answers
+can tell, since more context can mean fewer right answers. One setting is changed at a time, and kept when it helps on the
+development half; what the other half says of the result is what a person may believe.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
 from statistics import fmean
 
-from ragchat.evaluation import statistics
+from ragchat.evaluation import packing_trial, statistics
 from ragchat.evaluation.answer_metrics import contains
+from ragchat.evaluation.packing_trial import TrialProgress, Way
+from ragchat.evaluation.question_sets import Question
 from ragchat.evaluation.sets import Asked
 from ragchat.evaluation.statistics import Interval
+from ragchat.ingest.chunk import estimate_tokens
 from ragchat.retrieval.search import Ranking, Searcher
-from ragchat.types import CancelToken
+from ragchat.session.packing import Packing
+from ragchat.types import CancelToken, ChatModel
 
+PASSAGES = (1, 2, 3, 5, 8)
+BUDGETS = (0, 300, 600, 1200)
+"""Tokens that several passages may take together; 0: what the context leaves."""
 GRID: Mapping[str, tuple[object, ...]] = {
     "k1": (0.8, 1.2, 1.5, 2.0),
     "b": (0.3, 0.45, 0.6, 0.75, 0.9),
@@ -59,6 +69,28 @@ class Tuned:
         return self.p < 0.05 and self.gain.mean > 0
 
 
+@dataclass(frozen=True, slots=True)
+class TunedPacking:
+    """The packing that the model answers best with, from chunks of `chunk_tokens`, against what there is.
+
+    `before` and `after`: share of right answers on the half that chose nothing, with `gain` and `p` of the difference. `ways`
+    says of each packing that was tried what the development half made of it.
+    """
+
+    packing: Packing
+    chunk_tokens: int
+    ways: tuple[packing_trial.Result, ...]
+    before: float
+    after: float
+    gain: Interval
+    p: float
+    questions: int
+
+    @property
+    def shown(self) -> bool:
+        return self.p < 0.05 and self.gain.mean > 0
+
+
 def tune(
     searcher: Searcher,
     questions: Sequence[Asked],
@@ -66,13 +98,15 @@ def tune(
     now: Ranking,
     passages: int,
     cancel: CancelToken,
+    chunk_tokens: int,
 ) -> Iterator[Tried | Tuned]:
-    """Try the grid on every other question; a Tuned about the rest is last. `passages` are packed. Raises ValueError."""
-    asked = [q for q in questions if q.answerable]
-    if len(asked) < FEWEST:
-        raise ValueError(f"{len(asked)} questions with answers are too few; {FEWEST} are the least")
-    development, rest = asked[::2], asked[1::2]
-    best, best_score = now, fmean(scores(searcher, development, now, passages))
+    """Try the grid on every other question; a Tuned about the rest is last. `passages` of about `chunk_tokens` are packed.
+
+    Raises ValueError.
+    """
+    development, rest = _halves(questions)
+    room = max(1, passages) * chunk_tokens
+    best, best_score = now, fmean(scores(searcher, development, now, room))
     total, done = sum(len(values) - 1 for values in GRID.values()), 0
     for name, values in GRID.items():
         for value in values:
@@ -82,12 +116,13 @@ def tune(
                 return
             done += 1
             candidate = replace(best, **{name: value})  # type: ignore[arg-type]
-            score = fmean(scores(searcher, development, candidate, passages))
+            score = fmean(scores(searcher, development, candidate, room))
             kept = score > best_score + _LEAST_GAIN
             if kept:
                 best, best_score = candidate, score
             yield Tried(min(done, total), total, name, value, score, kept)
-    before, after = scores(searcher, rest, now, passages), scores(searcher, rest, best, passages)
+    before = scores(searcher, rest, now, room)
+    after = scores(searcher, rest, best, room)
     changed = {name: getattr(best, name) for name in GRID if getattr(best, name) != getattr(now, name)}
     yield Tuned(
         changed,
@@ -99,12 +134,135 @@ def tune(
     )
 
 
-def scores(searcher: Searcher, questions: Sequence[Asked], ranking: Ranking, passages: int) -> list[float]:
-    """For each question the mean of: its answer stands in the first `passages` hits; reciprocal rank of the first hit with it."""
+def scores(searcher: Searcher, questions: Sequence[Asked], ranking: Ranking, room: int) -> list[float]:
+    """For each question the share of three rooms (`room` tokens, twice, four times that) in which an expected answer is read."""
     found = []
     for question in questions:
         hits = searcher.search(question.question, 10, ranking=ranking, with_evidence=False).hits
-        ranks = [hit.rank for hit in hits if contains(hit.text, question.answers)]
-        first = min(ranks, default=0)
-        found.append(((1.0 if 0 < first <= passages else 0.0) + (1 / first if first else 0.0)) / 2)
+        texts = [hit.text for hit in hits]
+        found.append(
+            fmean(float(_is_read(texts, question.answers, size)) for size in (room, 2 * room, 4 * room))
+        )
     return found
+
+
+def _is_read(texts: Sequence[str], answers: Sequence[str], tokens: int) -> bool:
+    """Whether an answer stands in the first `tokens` of these texts, read in their order; the last is cut where they end."""
+    for text in texts:
+        size = estimate_tokens(text)
+        if contains(text if size <= tokens else text[: int(len(text) * tokens / size)], answers):
+            return True
+        tokens -= size
+        if tokens <= 0:
+            break
+    return False
+
+
+def choose_packing(
+    model: ChatModel,
+    searchers: Mapping[int, Searcher],
+    name: str,
+    questions: Sequence[Asked],
+    file: Path,
+    *,
+    now: Packing,
+    ranking: Ranking,
+    documents: str,
+    cancel: CancelToken,
+) -> Iterator[TrialProgress | TunedPacking]:
+    """Let the loaded model answer with other packings; a TunedPacking is last.
+
+    `searchers` over the same documents in chunks of so many tokens, as they are now first. Answers are kept in `file`, which
+    another run over the same `documents` (any text that tells them apart) goes on from. Raises CancelledError, ModelError,
+    StorageError, UsageError, ValueError.
+    """
+    development, rest = (
+        [Question(q.id, q.question, q.answers, q.sources) for q in half] for half in _halves(questions)
+    )
+    size = next(iter(searchers))
+    present = _Choice(size, now)
+    tried: dict[_Choice, None] = {}
+
+    def ask(asked: Sequence[Question], choices: Sequence[_Choice]) -> Iterator[TrialProgress]:
+        for tokens, group in groupby(choices, key=lambda choice: choice.chunk_tokens):
+            yield from packing_trial.run(
+                model,
+                searchers[tokens],
+                name,
+                asked,
+                [choice.way for choice in group],
+                file,
+                cancel=cancel,
+                ranking=ranking,
+                also={"documents": documents, "ranking": repr(ranking)},
+            )
+
+    def best() -> _Choice:
+        found = {one.way.name: one for one in told()}
+        ranked = packing_trial.best([found[choice.way.name] for choice in tried])
+        assert ranked
+        if ranked.contains <= found[present.way.name].contains:
+            return present
+        return next(choice for choice in tried if choice.way == ranked.way)
+
+    def told() -> list[packing_trial.Result]:
+        ids = {question.id for question in development}
+        rows = [row for row in packing_trial.answers(file) if row.question in ids]
+        return packing_trial.results(rows, [choice.way for choice in tried])
+
+    def attempt(choices: Iterable[_Choice]) -> Iterator[TrialProgress]:
+        tried.update(dict.fromkeys(choices))
+        yield from ask(development, list(tried))
+
+    yield from attempt((present, *(_Choice(size, replace(now, passages=passages)) for passages in PASSAGES)))
+    chosen = best()
+    if chosen.packing.passages > 1:
+        yield from attempt(_Choice(size, replace(chosen.packing, budget=budget)) for budget in BUDGETS)
+        chosen = best()
+    for other in list(searchers)[1:]:
+        passages = chosen.packing.passages
+        in_the_same_room = max(1, round(passages * chosen.chunk_tokens / other))
+        yield from attempt(
+            _Choice(other, replace(chosen.packing, passages=count)) for count in (passages, in_the_same_room)
+        )
+    chosen = best()
+    yield from ask(rest, list(dict.fromkeys((present, chosen))))
+    ids = {question.id for question in rest}
+    right: dict[str, list[float]] = {present.way.name: [], chosen.way.name: []}
+    for row in sorted(packing_trial.answers(file), key=lambda row: row.question):
+        if row.question in ids and row.way in right:
+            right[row.way].append(float(row.contains))
+    before, after = right[present.way.name], right[chosen.way.name]
+    yield TunedPacking(
+        chosen.packing,
+        chosen.chunk_tokens,
+        tuple(told()),
+        fmean(before),
+        fmean(after),
+        statistics.difference(after, before),
+        statistics.permutation_test(after, before),
+        len(rest),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A packing of chunks of a size."""
+
+    chunk_tokens: int
+    packing: Packing
+
+    @property
+    def way(self) -> Way:
+        packing = self.packing
+        count = f"{packing.passages} passage{'s' if packing.passages > 1 else ''}"
+        budget = f", {packing.budget} tokens" if packing.budget else ""
+        return Way(f"{count} of {self.chunk_tokens}{budget}", packing)
+
+
+def _halves(questions: Sequence[Asked]) -> tuple[list[Asked], list[Asked]]:
+    """(development half, the rest). Raises ValueError when there are too few."""
+    asked = [q for q in questions if q.answerable and q.answers]
+    if len(asked) < FEWEST:
+        raise ValueError(f"{len(asked)} questions with answers are too few; {FEWEST} are the least")
+    return asked[::2], asked[1::2]

@@ -33,11 +33,18 @@ class Comparison:
         return self.unchanged.total() + len(self.changed)
 
     def look(
-        self, store: KnowledgeStore, rules: ScanRules, only: Collection[Path | str] | None, *, prune: bool
+        self,
+        store: KnowledgeStore,
+        rules: ScanRules,
+        only: Collection[Path | str] | None,
+        *,
+        prune: bool,
+        again: bool = False,
     ) -> Iterator[str]:
         """Compare everything, or what lies at or below `only`; yields the path of each file that was met.
 
-        `prune`: what lay in a root that is empty or missing now is gone, too. Raises StorageError, UsageError.
+        `prune`: what lay in a root that is empty or missing now is gone, too. `again`: what was indexed
+        counts as changed. Raises StorageError, UsageError.
         """
         known: dict[str, KnownFile] = {}
         scanner = Scanner(store.roots(), _with_memory(rules, known))
@@ -53,7 +60,8 @@ class Comparison:
         for file in found:
             path = stored_path(file.path)
             earlier = known.pop(path, None)
-            if earlier is not None and _is_same(file, earlier):
+            anew = again and earlier is not None and earlier.state == "indexed" and not file.reason
+            if earlier is not None and not anew and _is_same(file, earlier):
                 self.unchanged[earlier.state] += 1
             else:
                 self.changed.append((file, earlier))

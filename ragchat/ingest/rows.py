@@ -267,6 +267,7 @@ class _Reading:
     known: dict[str, Document]
     forgotten: frozenset[str]
     changed: SpooledTemporaryFile[bytes]
+    again: bool = False
     gone: dict[str, Document] = field(default_factory=dict)
     found: int = 0
     unchanged: int = 0
@@ -304,7 +305,8 @@ class _Reading:
             self.empty += 1
             return
         known = self.gone.pop(row.path, None)
-        if known and known.state == "indexed" and known.content_hash == row.content_hash:
+        same = known and known.state == "indexed" and known.content_hash == row.content_hash
+        if same and not self.again:
             self.unchanged += 1
             return
         if len(self.sample) < 4000:
@@ -330,16 +332,22 @@ class _Reading:
 
 
 def sync_rows(
-    store: KnowledgeStore, source: RowSource, options: IngestOptions, *, cancel: CancelToken
+    store: KnowledgeStore,
+    source: RowSource,
+    options: IngestOptions,
+    *,
+    cancel: CancelToken,
+    again: bool = False,
 ) -> Iterator[SyncProgress | RowsFinished]:
     """Bring the documents of one source up to date; ends with RowsFinished unless it raises.
 
-    A source that cannot be read keeps its rows, and its note says why. Raises CancelledError, StorageError.
+    `again`: unchanged ones, too. A source that cannot be read keeps its rows, and its note says why.
+    Raises CancelledError, StorageError.
     """
     started = time.monotonic()
     with SpooledTemporaryFile(max_size=_IN_MEMORY) as changed:
         known = {document.path: document for document in store.documents_below(source.prefix)}
-        reading = _Reading(source, known, frozenset(store.options().forgotten), changed)
+        reading = _Reading(source, known, frozenset(store.options().forgotten), changed, again)
         try:
             mtime_ns = os.stat(source.path).st_mtime_ns  # noqa: PTH116
             _read(source, options, cancel, reading.take)

@@ -86,11 +86,13 @@ def sync(
     add: Sequence[Path] = (),
     only: Collection[Path] | None = None,
     prune: bool = False,
+    again: bool = False,
 ) -> Iterator[SyncEvent]:
     """Bring `store` up to date with its roots, after adding the files and folders of `add` to them.
 
     `only` looks at just these paths: files or folders, there or gone, and tables whose file is among them; paths under no root
     are passed over. `prune` also takes out what lay in roots that are empty or missing now, which is kept otherwise.
+    `again` reads and cuts what has not changed, too.
     Raises NotFoundError for a path of `add` that does not exist, UsageError for one whose name is no text, StorageError.
     Ends with SyncFinished unless it raises; each table gives a RowsFinished before.
     """
@@ -100,7 +102,9 @@ def sync(
     options = replace(options, max_file_bytes=rules.max_file_bytes)
     tally = _Tally()
     comparison = Comparison()
-    for met, path in enumerate(comparison.look(store, rules, only, prune=prune), 1):
+    sizes = f"{options.chunk_tokens} tokens with {options.overlap_tokens} repeated"
+    fresh = again or not store.statistics().chunk_count
+    for met, path in enumerate(comparison.look(store, rules, only, prune=prune, again=again), 1):
         if tally.is_time():
             yield tally.progress(met, 0, path)
         if cancel.cancelled:
@@ -108,11 +112,13 @@ def sync(
     else:
         index.ensure_current(store)
         index.merge_segments(store, stop=lambda: cancel.cancelled)  # what a killed process left, too
-        yield from _bring_in(store, options, comparison, tally, cancel)
-    yield from _sync_tables(store, options, only, cancel)
+        yield from _bring_in(store, options, comparison, tally, cancel, again=again)
+    yield from _sync_tables(store, options, only, cancel, again=again)
     if only is None:
         if not cancel.cancelled:
-            store.mark_synced()
+            store.mark_synced(sizes if fresh else "")
+            if (cut := store.chunk_sizes()) not in ("", sizes):
+                comparison.notes.append(_cut_otherwise(store.name, cut, sizes))
         store.checkpoint()
     yield SyncFinished(
         status=store.status(),
@@ -149,6 +155,13 @@ def _held_against_disk(document: Document) -> Document:
 # --- steps of a sync --------------------------------------------------------------------------------------
 
 
+def _cut_otherwise(name: str, cut: str, wanted: str) -> str:
+    return (
+        f"Its chunks are of {cut}, your settings say {wanted}:"
+        f" `ragchat kb sync {name} --again` reads and cuts everything anew."
+    )
+
+
 def _add_roots(store: KnowledgeStore, add: Sequence[Path]) -> None:
     new_roots = [Path(os.path.realpath(path)) for path in add]
     for path in new_roots:
@@ -174,7 +187,13 @@ def _rules(store: KnowledgeStore, options: IngestOptions) -> ScanRules:
 
 
 def _bring_in(
-    store: KnowledgeStore, options: IngestOptions, comparison: Comparison, tally: _Tally, cancel: CancelToken
+    store: KnowledgeStore,
+    options: IngestOptions,
+    comparison: Comparison,
+    tally: _Tally,
+    cancel: CancelToken,
+    *,
+    again: bool,
 ) -> Iterator[SyncProgress]:
     """Read what changed, take out what is gone."""
     tally.count_unchanged(comparison.unchanged)
@@ -189,7 +208,7 @@ def _bring_in(
     try:
         with pool:
             moves = Moves(store, comparison.gone)
-            for path in _read_changed(comparison.changed, pool, writer, options, moves, tally):
+            for path in _read_changed(comparison.changed, pool, writer, options, moves, tally, again=again):
                 if tally.done > said and tally.is_time():
                     said = tally.done
                     yield tally.progress(said, comparison.found, path)
@@ -226,6 +245,8 @@ def _read_changed(
     options: IngestOptions,
     moves: Moves,
     tally: _Tally,
+    *,
+    again: bool,
 ) -> Iterator[str]:
     """Bring every changed file in; yields a path whenever somebody may want to look: when one is done, or time has passed."""
     waiting = iter(changed)
@@ -233,7 +254,7 @@ def _read_changed(
     while upcoming or not pool.idle:
         while upcoming and pool.has_room(upcoming[0].size):
             file, known = upcoming
-            outcome = _without_reading(file, known, moves, writer)
+            outcome = _without_reading(file, known, moves, writer, again=again)
             if outcome is None:
                 pool.submit(_Task(file, known), _request(file, options), file.size)
             else:
@@ -259,7 +280,7 @@ def _request(file: FoundFile, options: IngestOptions) -> ReadRequest:
 
 
 def _without_reading(
-    file: FoundFile, known: KnownFile | None, moves: Moves, writer: BatchWriter
+    file: FoundFile, known: KnownFile | None, moves: Moves, writer: BatchWriter, *, again: bool
 ) -> str | None:
     """What became of a file that no parser has to see, as `_Tally.count` wants it; None for others."""
     record = FileRecord(stored_path(file.path), file.size, file.mtime_ns)
@@ -269,7 +290,7 @@ def _without_reading(
     if known is None:
         may_be_old = moves.is_possible(record.path, file.size)
     else:
-        may_be_old = known.state == "indexed" and known.size == file.size
+        may_be_old = not again and known.state == "indexed" and known.size == file.size
     if not may_be_old:
         return None
     try:
@@ -332,6 +353,8 @@ def _sync_tables(
     options: IngestOptions,
     only: Collection[Path] | None,
     cancel: CancelToken,
+    *,
+    again: bool,
 ) -> Iterator[SyncProgress | RowsFinished]:
     """Bring the rows of tables up to date, those whose file is among or below `only`."""
     for source in store.sources():
@@ -340,7 +363,7 @@ def _sync_tables(
             return
         if only is not None and not any(path.is_relative_to(place) for place in only):
             continue
-        yield from sync_rows(store, source, options, cancel=cancel)
+        yield from sync_rows(store, source, options, cancel=cancel, again=again)
 
 
 class _Tally:

@@ -574,10 +574,16 @@ class KnowledgeStore:
                 sources=self.sources(),
             )
 
-    def mark_synced(self) -> None:
-        """Note that a sync has seen every root."""
+    def mark_synced(self, chunk_sizes: str = "") -> None:
+        """Note that a sync has seen every root, and the sizes of chunks if it cut everything by them."""
         with immediate(self._connection):
+            if chunk_sizes:
+                self._set_meta("chunk_sizes", chunk_sizes)
             self._set_meta("synced_at", now())
+
+    def chunk_sizes(self) -> str:
+        """What `mark_synced` was told last; empty when nobody knows."""
+        return str(self._meta("chunk_sizes", ""))
 
     def analyzer_version(self) -> str:
         """Which analysis the index was built with; empty for a new one."""

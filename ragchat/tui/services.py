@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from subprocess import Popen
 
     from ragchat.config import Setting
+    from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.evaluation.sets import Asked
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
@@ -114,6 +115,8 @@ class Services:
     """All sets with their questions; `chat` are those that were kept in chats."""
     write_questions: Callable[[str, Sequence[Asked], Sequence[Asked]], object]
     """Do to a set what turned the first into the second. Raises RagchatError."""
+    refusal_curve: Callable[[str, CancelToken], RefusalCurve | None]
+    """False answers against wrong refusals on the questions of a set; None when cancelled. Seconds. Raises RagchatError."""
     verdict_stale: Callable[[], list[str]]
     """What has changed since the newest verdict; empty: nothing, or there is none."""
     templates: Callable[[], tuple[list[Template], list[WrongFile]]]

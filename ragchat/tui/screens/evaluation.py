@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -56,6 +56,13 @@ class EvaluationScreen(Screen[None]):
         Binding(
             "e", "questions", "Questions", id="evaluation.questions", tooltip="Add, edit and delete questions"
         ),
+        Binding(
+            "c",
+            "calibrate",
+            "When to decline",
+            id="evaluation.calibrate",
+            tooltip="When the chat says that nothing in the documents matches",
+        ),
         Binding("r,f5", "again", "Read again", id="evaluation.again"),
     ]
 
@@ -91,19 +98,64 @@ class EvaluationScreen(Screen[None]):
         thread=True, exclusive=True, exit_on_error=False, group="sets", description="list the question sets"
     )
     def action_questions(self) -> None:
+        self._with_sets(self._choose_set)
+
+    @work(
+        thread=True, exclusive=True, exit_on_error=False, group="sets", description="list the question sets"
+    )
+    def action_calibrate(self) -> None:
+        self._with_sets(self._choose_curve)
+
+    def _with_sets(self, then: Callable[[dict[str, list[Asked]]], None]) -> None:
         def read() -> None:
             sets = self._services.question_sets()
-            self.app.call_from_thread(self._choose_set, sets)
+            self.app.call_from_thread(then, sets)
 
         tasks.reporting(self._services, "listing the question sets", self.post_message, read)
+
+    def _choose_curve(self, sets: dict[str, list[Asked]]) -> None:
+        from ragchat.tui.screens.calibrate import CalibrateScreen
+        from ragchat.tui.screens.pick import Choice, Pick
+
+        able = [
+            Choice(name, clean_line(name), marked=name == self._set_name)
+            for name, asked in sets.items()
+            if any(one.answerable for one in asked) and not all(one.answerable for one in asked)
+        ]
+        if not able:
+            self.notify(
+                "That needs a set with questions that your documents answer and some that they do not; e adds them.",
+                timeout=6,
+                markup=False,
+            )
+            return
+
+        def kept(changed: bool | None) -> None:
+            if changed:
+                self.notify("Chats decline by it from now on.", timeout=4, markup=False)
+                self._read()
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.app.push_screen(CalibrateScreen(self._services, name), kept)
+
+        if len(able) == 1:
+            chosen(able[0].key)
+        else:
+            self.app.push_screen(Pick("By which questions?", able), chosen)
+
+    @property
+    def _set_name(self) -> str:
+        return self.found[self.at].verdict.run.set_name if self.found else ""
 
     def _choose_set(self, sets: dict[str, list[Asked]]) -> None:
         from ragchat.tui.screens.pick import Choice, Pick
         from ragchat.tui.sentences import count
 
-        shown = self.found[self.at].verdict.run.set_name if self.found else ""
         choices = [
-            Choice(name, f"{clean_line(name)}: {count(len(asked), 'question')}", marked=name == shown)
+            Choice(
+                name, f"{clean_line(name)}: {count(len(asked), 'question')}", marked=name == self._set_name
+            )
             for name, asked in sets.items()
         ]
         choices.append(Choice(_NEW, "a new set"))

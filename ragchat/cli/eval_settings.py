@@ -1,0 +1,417 @@
+"""`ragchat eval calibrate` and `tune`: settings that the person's own questions choose, without training."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ragchat import config
+from ragchat.cli import build, eval_run
+from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.errors import CancelledError, StorageError, UsageError
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.text import clean_line, human_seconds
+from ragchat.types import CancelToken, ModelInfo
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.calibration import Point, RefusalCurve
+    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.tuning import Tuned, TunedPacking
+
+_knowledge_bases = click.option(
+    "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
+)
+
+
+# --- when to say that nothing matches -------------------------------------------------------------------
+
+
+def refusal_curve(
+    context: Context, set_name: str, names: Sequence[str], cancel: CancelToken
+) -> RefusalCurve | None:
+    """What the search says of the questions of a set; None when cancelled. Raises NotFoundError, StorageError, UsageError."""
+    from ragchat.evaluation.calibration import RefusalCurve, curve, look, point
+    from ragchat.retrieval.search import Searcher
+
+    asked = eval_run.questions(context, set_name)
+    with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
+        judged = list(look(Searcher(stores), asked, ranking=build.ranking(context), cancel=cancel))
+    if cancel.cancelled:
+        return None
+    retrieval = context.settings.retrieval
+    try:
+        return RefusalCurve(curve(judged), point(judged, retrieval.min_match, retrieval.min_confidence))
+    except ValueError as error:
+        raise UsageError(
+            f"{clean_line(set_name)}: {error}.",
+            f"`ragchat eval questions add {clean_line(set_name)} … --unanswerable` puts one without an answer in.",
+        ) from error
+
+
+def store_point(context: Context, point: Point) -> None:
+    """Chats decline by this point from now on. Raises ConfigError, StorageError."""
+    config.set_value(context.paths.settings_file, "retrieval.min_match", str(point.min_match))
+    config.set_value(context.paths.settings_file, "retrieval.min_confidence", str(point.min_confidence))
+
+
+@click.command()
+@click.argument("set_name", metavar="SET")
+@_knowledge_bases
+@click.option(
+    "--false-answers",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="Allow at most this share; else both errors count alike.",
+)
+@click.option("--strictness", type=click.FloatRange(0, 1), metavar="X", help="Take this point of the curve.")
+@click.option("--no-store", is_flag=True, help="Only show the curve.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def calibrate(
+    context: Context,
+    set_name: str,
+    names: tuple[str, ...],
+    false_answers: float | None,
+    strictness: float | None,
+    no_store: bool,
+    as_json: bool,
+) -> None:
+    """Set when the chat says that nothing in the documents matches: false answers against wrong refusals on the questions of SET.
+
+    SET needs questions with an answer and questions without (--unanswerable). No model is asked. The chosen point goes into your
+    settings (retrieval.min_match, retrieval.min_confidence). In the screen: F11, c.
+    """
+    from ragchat.evaluation.calibration import choose
+
+    with cancel_on_interrupt() as cancel:
+        found = refusal_curve(context, set_name, names, cancel)
+    if found is None:
+        raise CancelledError("Stopped; nothing was changed.")
+    point = choose(found.points, most_false_answers=false_answers)
+    if strictness is not None:
+        point = found.points[round(strictness * (len(found.points) - 1))]
+    if as_json:
+        now = {"false_answers": found.now.false_answers, "wrong_refusals": found.now.wrong_refusals}
+        data({"now": now, "chosen": asdict(point), "curve": [asdict(one) for one in found.points]}, indent=2)
+    else:
+        _print_curve(found, point)
+    if not no_store:
+        store_point(context, point)
+        note(
+            "Chats use it from now on; `ragchat config unset retrieval.min_match` and retrieval.min_confidence undo it."
+        )
+
+
+def _print_curve(found: RefusalCurve, point: Point) -> None:
+    click.echo(f"{'strictness':>10}{'match':>8}{'confidence':>12}{'false answers':>15}{'wrong refusals':>16}")
+    for one in found.points[::10]:
+        mark = "  ←" if abs(one.strictness - point.strictness) < 0.05 else ""
+        click.echo(
+            f"{one.strictness:>10.2f}{one.min_match:>8.2f}{one.min_confidence:>12.2f}{one.false_answers:>15.1%}{one.wrong_refusals:>16.1%}{mark}"
+        )
+    click.echo(
+        f"As it is set now: {found.now.false_answers:.1%} false answers, {found.now.wrong_refusals:.1%} wrong refusals."
+    )
+    click.echo(
+        f"Chosen: strictness {point.strictness:.2f}: {point.false_answers:.1%} false answers,"
+        f" {point.wrong_refusals:.1%} wrong refusals."
+    )
+
+
+# --- the search, the chunks, what the model is given ----------------------------------------------------
+
+
+@click.command()
+@click.argument("set_name", metavar="SET")
+@_knowledge_bases
+@click.option(
+    "--passages",
+    is_flag=True,
+    help="Also let the model answer with more and fewer passages, and within other budgets: minutes.",
+)
+@click.option(
+    "--chunks",
+    is_flag=True,
+    help="The same, and from smaller and larger chunks: reads the documents twice more.",
+)
+@click.option("--model", "model_name", default="", metavar="NAME", help="Model for --passages and --chunks.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=0, metavar="N", help="Only so many questions, spread over SET."
+)
+@click.option("--store", is_flag=True, help="Put what is shown to help into your settings.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_context
+def tune(
+    context: Context,
+    set_name: str,
+    names: tuple[str, ...],
+    passages: bool,
+    chunks: bool,
+    model_name: str,
+    limit: int,
+    store: bool,
+    as_json: bool,
+) -> None:
+    """Try other settings on one half of SET, and say what they are worth on the other half.
+
+    How the search ranks is always tried, without a model, in seconds. Ctrl-C changes nothing; the model's answers are kept, and
+    the same command goes on.
+    """
+    asked = eval_run.spread(eval_run.questions(context, set_name), limit)
+    chosen = names or build.default_knowledge_bases(context)
+    told = info = None
+    try:
+        with ExitStack() as stack:
+            stores = stack.enter_context(build.knowledge_bases(context, chosen))
+            cancel = stack.enter_context(cancel_on_interrupt())
+            found = _tune_search(context, stores, asked, cancel)
+            if passages or chunks:
+                sizes = _other_sizes(context) if chunks else ()
+                told, info = _tune_packing(context, stores, set_name, asked, cancel, model_name, sizes=sizes)
+    except ValueError as error:
+        raise UsageError(f"{clean_line(set_name)}: {error}.", "Add questions with answers.") from error
+    if as_json:
+        data(_settings_report(found) | ({"passages": _packing_report(told)} if told else {}), indent=2)
+    else:
+        _say_search(found)
+        if told:
+            _say_packing(told, context.settings.knowledge.chunk_tokens)
+    if store:
+        _store(context, found, told, info)
+
+
+def _tune_search(
+    context: Context, stores: Sequence[KnowledgeStore], asked: Sequence[Asked], cancel: CancelToken
+) -> Tuned:
+    """Raises CancelledError, ValueError."""
+    from ragchat.evaluation.tuning import Tried, Tuned
+    from ragchat.evaluation.tuning import tune as search_settings
+    from ragchat.retrieval.search import Searcher
+
+    for event in search_settings(
+        Searcher(stores),
+        asked,
+        now=build.ranking(context),
+        passages=max(1, context.settings.retrieval.passages),
+        cancel=cancel,
+        chunk_tokens=context.settings.knowledge.chunk_tokens,
+    ):
+        match event:
+            case Tried():
+                kept = "  kept" if event.kept else ""
+                note(
+                    f"{event.done:3} of {event.total}: {event.name} = {event.value}: {event.score:.4f}{kept}"
+                )
+            case Tuned():
+                return event
+    raise CancelledError("Stopped; nothing was changed.")
+
+
+def _other_sizes(context: Context) -> tuple[int, ...]:
+    """Half and twice of what chunks are now, as far as the settings allow."""
+    now = context.settings.knowledge.chunk_tokens
+    return tuple(size for size in (now // 2, now * 2) if 40 <= size <= 2000)
+
+
+@contextmanager
+def _cut_anew(
+    context: Context, store: KnowledgeStore, folder: Path, chunk_tokens: int, cancel: CancelToken
+) -> Iterator[KnowledgeStore]:
+    """The documents of a knowledge base as they lie on the disk, in chunks of this size. Raises CancelledError, UsageError."""
+    from ragchat.ingest.sync import SyncFinished, sync
+
+    wanted = replace(build.ingest_options(context), chunk_tokens=chunk_tokens)
+    with KnowledgeStore.create(folder, store.name) as cut:
+        cut.set_options(store.options())
+        cut.add_roots(store.roots())
+        for source in store.sources():
+            cut.put_source(source)
+        note(f"Cutting {store.name} into chunks of {chunk_tokens} tokens …")
+        for event in sync(cut, wanted, cancel=cancel):
+            if isinstance(event, SyncFinished) and event.cancelled:
+                raise CancelledError("Stopped; nothing was changed.")
+        there, here = store.status().indexed, cut.status().indexed
+        if here < there:
+            raise UsageError(
+                f"{store.name} holds {there:,} documents, and only {here:,} of them are there to be cut anew.",
+                f"`ragchat kb status {store.name}` says which are gone; --passages tries the rest.",
+            )
+        yield cut
+
+
+def _tune_packing(
+    context: Context,
+    stores: Sequence[KnowledgeStore],
+    set_name: str,
+    asked: Sequence[Asked],
+    cancel: CancelToken,
+    model_name: str,
+    *,
+    sizes: Sequence[int],
+) -> tuple[TunedPacking, ModelInfo]:
+    """Raises CancelledError, ModelError, StorageError, ValueError."""
+    from ragchat.evaluation.tuning import TunedPacking, choose_packing
+    from ragchat.retrieval.search import Searcher
+    from ragchat.session.packing import for_model, model_key, read_choices
+
+    ranking = build.ranking(context)
+    documents = " ".join(f"{one.name}:{one.contents_hash()}" for one in stores)
+    with ExitStack() as stack:
+        searchers = {context.settings.knowledge.chunk_tokens: Searcher(stores)}
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragchat-")))
+        for size in sizes:
+            cut = [_cut_anew(context, one, scratch / str(size), size, cancel) for one in stores]
+            searchers[size] = Searcher([stack.enter_context(one) for one in cut])
+        model = build.model(context, model_name)
+        stack.callback(model.close)
+        for _ in model.load(cancel):
+            pass
+        if cancel.cancelled or model.info is None:
+            raise CancelledError("Stopped; nothing was changed.")
+        key = hashlib.sha256(f"{set_name} {model_key(model.info)} {documents} {ranking}".encode()).hexdigest()
+        file = context.paths.data_dir / "trials" / f"tune-{key[:16]}.jsonl"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{file.parent} cannot be made: {error.strerror or error}.") from error
+        now = for_model(
+            model.info,
+            read_choices(context.paths.packings_file),
+            passages=context.settings.retrieval.passages,
+        )
+        live, last = interactive(), -1
+        try:
+            for step in choose_packing(
+                model,
+                searchers,
+                set_name,
+                asked,
+                file,
+                now=now,
+                ranking=ranking,
+                documents=documents,
+                cancel=cancel,
+            ):
+                if isinstance(step, TunedPacking):
+                    return step, model.info
+                left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
+                if live:
+                    click.echo(f"\r{step.done} of {step.total} answers{left}".ljust(60), nl=False, err=True)
+                elif step.done // 50 > last:
+                    last = step.done // 50
+                    note(f"{step.done} of {step.total} answers{left}")
+        except CancelledError as error:
+            raise CancelledError(
+                "Stopped; nothing was changed. The answers are kept, and the same command goes on."
+            ) from error
+        finally:
+            if live:
+                click.echo(err=True)
+    raise CancelledError("Stopped; nothing was changed.")
+
+
+def _settings_report(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "settings": {f"retrieval.{name}": value for name, value in tuned.settings.items()},
+        "before": tuned.before,
+        "after": tuned.after,
+        "gain": asdict(tuned.gain),
+        "p": tuned.p,
+    }
+
+
+def _packing_report(told: TunedPacking) -> dict[str, Any]:
+    return {
+        "packing": asdict(told.packing),
+        "chunk_tokens": told.chunk_tokens,
+        "ways": {
+            one.way.name: {
+                "questions": one.questions,
+                "contains": one.contains,
+                "f1": one.f1,
+                "in_context": one.in_context,
+                "prompt_tokens": one.prompt_tokens,
+                "seconds": one.seconds,
+            }
+            for one in told.ways
+        },
+        "before": told.before,
+        "after": told.after,
+        "gain": asdict(told.gain),
+        "p": told.p,
+    }
+
+
+def _say_search(tuned: Tuned) -> None:
+    from ragchat.evaluation.verdict import points
+
+    if not tuned.settings:
+        click.echo("Search: no other setting helped on the first half; the settings stay as they are.")
+        return
+    said = ", ".join(f"retrieval.{name} = {value}" for name, value in tuned.settings.items())
+    sure = "shown" if tuned.shown else "not shown: it may be chance"
+    click.echo(
+        f"Search: {said}: {points(tuned.gain)} on the {tuned.questions} questions that chose nothing; {sure} (p = {tuned.p:.3f})."
+    )
+
+
+def _say_packing(told: TunedPacking, chunk_tokens: int) -> None:
+    from ragchat.evaluation.verdict import points
+
+    click.echo(f"{'':28}{'right':>8}{'in prompt':>11}{'tokens':>8}{'seconds':>9}")
+    for one in told.ways:
+        click.echo(
+            f"{clean_line(one.way.name):28}{one.contains:>8.1%}{one.in_context:>11.1%}{one.prompt_tokens:>8.0f}{one.seconds:>9.2f}"
+        )
+    said = f"{told.packing.passages} passage{'s' if told.packing.passages > 1 else ''} of {told.chunk_tokens} tokens"
+    if told.packing.budget:
+        said += f", at most {told.packing.budget} together"
+    if not told.gain.mean and told.p == 1.0 and told.chunk_tokens == chunk_tokens:
+        click.echo(f"Passages: {said}: no other way is better on the other half.")
+        return
+    sure = "shown" if told.shown else "not shown: it may be chance"
+    click.echo(
+        f"Passages: {said}: {points(told.gain)} of right answers on the {told.questions} questions that chose nothing;"
+        f" {sure} (p = {told.p:.3f})."
+    )
+
+
+def _store(context: Context, tuned: Tuned, told: TunedPacking | None, info: ModelInfo | None) -> None:
+    """Put into the settings what is shown to help, and say it."""
+    stored: list[str] = []
+
+    def put(name: str, value: object) -> None:
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        config.set_value(context.paths.settings_file, name, text)
+        stored.append(f"{name} = {text}")
+
+    if tuned.shown:
+        for name, value in tuned.settings.items():
+            put(f"retrieval.{name}", value)
+    cut_anew = False
+    if told and info and told.shown:
+        from ragchat.session.packing import write_choice
+
+        try:
+            write_choice(context.paths.packings_file, info, told.packing)
+        except OSError as error:
+            raise StorageError(f"The choice cannot be kept: {error}.") from error
+        if context.settings.retrieval.passages:
+            config.unset_value(context.paths.settings_file, "retrieval.passages")
+        stored.append(f"the passages that {clean_line(info.name)} is given")
+        cut_anew = told.chunk_tokens != context.settings.knowledge.chunk_tokens
+        if cut_anew:
+            put("knowledge.chunk_tokens", told.chunk_tokens)
+    if not stored:
+        note("Nothing was stored: nothing is shown to help on the other half.")
+        return
+    note(f"Stored: {', '.join(stored)}.")
+    if cut_anew:
+        note("`ragchat kb sync --again` cuts the documents by it.")

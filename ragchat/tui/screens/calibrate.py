@@ -1,0 +1,141 @@
+"""When the chat says that nothing matches: both errors along all degrees of strictness, and the point is picked by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ragchat.errors import RagchatError
+from ragchat.text import clean_line, curve
+from ragchat.tui.screens.dialog import Dialog
+from ragchat.types import CancelToken
+
+if TYPE_CHECKING:
+    from ragchat.evaluation.calibration import Point, RefusalCurve
+    from ragchat.tui.services import Services
+
+_DIM = "$foreground 62%"
+_WIDTH = 51
+"""Cells of the curves; each stands for as many degrees of strictness as are needed."""
+
+
+class CalibrateScreen(Dialog[bool]):
+    """Gives True when the settings were changed."""
+
+    HELP_TEXT: ClassVar[str] = (
+        "Left and Right move the point · Home, End to its ends · b where both errors are least · Enter keeps it · Esc leaves it"
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "move(-1)", "Less strict", id="calibrate.less", show=False),
+        Binding("right,l", "move(1)", "Stricter", id="calibrate.more", show=False),
+        Binding("home", "move(-1000)", "Answers whatever is found", id="calibrate.first", show=False),
+        Binding("end", "move(1000)", "Answers next to nothing", id="calibrate.last", show=False),
+        Binding("b", "best", "Least of both errors", id="calibrate.best", show=False),
+        Binding("enter", "keep", "Keep it", id="calibrate.keep", show=False),
+    ]
+
+    def __init__(self, services: Services, set_name: str) -> None:
+        super().__init__()
+        self._services, self._set_name = services, set_name
+        self._cancel = CancelToken()
+        self.found: RefusalCurve | None = None
+        self.at = 0
+
+    def title_text(self) -> str:
+        return f"When to say “not in your documents” · {clean_line(self._set_name, limit=60)}"
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(
+            Content.styled("◌ Searching for every question of the set …", "$text-accent"), id="curves"
+        )
+
+    def on_mount(self) -> None:
+        self._look()
+
+    def on_unmount(self) -> None:
+        self._cancel.cancel()
+
+    @work(
+        thread=True,
+        exclusive=True,
+        exit_on_error=False,
+        group="calibrate",
+        description="search for all questions",
+    )
+    def _look(self) -> None:
+        try:
+            found = self._services.refusal_curve(self._set_name, self._cancel)
+        except RagchatError as error:
+            self.app.call_from_thread(self._say, f"{error} {error.remedy}".strip())
+            return
+        if found is not None:
+            self.app.call_from_thread(self._take, found)
+
+    def _say(self, sentence: str) -> None:
+        self.query_one("#curves", Static).update(
+            Content.styled(clean_line(sentence, limit=600), "$text-error")
+        )
+
+    def _take(self, found: RefusalCurve) -> None:
+        self.found = found
+        nearest = min(found.points, key=lambda point: abs(point.min_match - found.now.min_match))
+        self.at = found.points.index(nearest)
+        self._show()
+
+    def action_move(self, by: int) -> None:
+        if self.found:
+            self.at = max(0, min(len(self.found.points) - 1, self.at + by))
+            self._show()
+
+    def action_best(self) -> None:
+        from ragchat.evaluation.calibration import choose
+
+        if self.found:
+            self.at = self.found.points.index(choose(self.found.points))
+            self._show()
+
+    def action_keep(self) -> None:
+        if self.found is None:
+            return
+        point = self.found.points[self.at]
+        try:
+            self._services.set_setting("retrieval.min_match", str(point.min_match))
+            self._services.set_setting("retrieval.min_confidence", str(point.min_confidence))
+        except RagchatError as error:
+            self._say(f"{error} {error.remedy}".strip())
+            return
+        self.dismiss(True)
+
+    def _show(self) -> None:
+        assert self.found
+        self.query_one("#curves", Static).update(page(self.found, self.at))
+
+
+def page(found: RefusalCurve, at: int) -> Content:
+    """Both curves over each other, the point under them, and what it means."""
+    points, scale = found.points, (0.0, 1.0)
+    answers = curve([point.false_answers for point in points], _WIDTH, scale=scale)
+    refusals = curve([point.wrong_refusals for point in points], _WIDTH, scale=scale)
+    place = round(at / (len(points) - 1) * (len(answers) - 1))
+    lines = [
+        Content("Answers what the documents do not hold:"),
+        Content.styled(answers, "$text-error"),
+        Content("Declines what they hold:"),
+        Content.styled(refusals, "$text-warning"),
+        Content.styled(f"{' ' * place}▲", "bold"),
+        Content.styled(f"{'answers all':<{_WIDTH - 16}}{'answers nothing':>16}", _DIM),
+        Content(""),
+        Content.assemble(Content.styled("Here: ", "bold"), _errors(points[at])),
+        Content.styled(f"Now:  {_errors(found.now)}", _DIM),
+    ]
+    return Content("\n").join(lines)
+
+
+def _errors(point: Point) -> str:
+    return f"{point.false_answers:.1%} false answers, {point.wrong_refusals:.1%} wrong refusals"
