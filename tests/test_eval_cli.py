@@ -147,6 +147,13 @@ def test_killed_it_goes_on_where_it_was(home: Path) -> None:
 def test_drafted_questions_stay_apart_from_what_is_learned(home: Path) -> None:
     ragchat(home, "eval", "questions", "draft", "drafted", "--kb", "notes", "--most", "2", "--take")
     drafted = json.loads(ragchat(home, "eval", "questions", "list", "drafted", "--json").stdout)["questions"]
+    assert drafted
+    gone = drafted[0]["id"]
+    ragchat(home, "eval", "questions", "remove", "drafted", gone)
+    again = ragchat(home, "eval", "questions", "draft", "drafted", "--kb", "notes", "--most", "2", "--take")
+    assert "0 questions came into drafted" in again.stderr
+    rest = json.loads(ragchat(home, "eval", "questions", "list", "drafted", "--json").stdout)["questions"]
+    assert gone not in [one["id"] for one in rest], "what was removed does not come back"
     for one in drafted:
         text = Path(one["sources"][0]).read_text()
         assert one["answers"][0] in text

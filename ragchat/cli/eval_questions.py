@@ -195,6 +195,7 @@ def remove(context: Context, set_name: str, question_id: str, yes: bool) -> None
         if not yes:
             click.confirm(f"Delete {set_name} with its {len(asked)} questions?", abort=True, err=True)
         library.remove(set_name)
+        _drafts(context, set_name).path.unlink(missing_ok=True)
         note(f"{set_name} is gone.")
         return
     rest = [one for one in asked if one.id != question_id]
@@ -214,12 +215,18 @@ def _drafts(context: Context, set_name: str) -> PairFile:
 
 
 def _take(context: Context, set_name: str, file: PairFile, *, reviewed: bool) -> int:
-    """Put kept drafts into the set (with `reviewed` those that somebody has looked at); how many came in."""
+    """Put kept drafts into the set (with `reviewed` those that somebody has looked at); how many came in.
+
+    None comes twice: what was removed from the set since stays out.
+    """
     from ragchat.evaluation.sets import new
 
-    kept = [pair for pair in file.kept if pair.reviewed or not reviewed]
+    kept = [pair for pair in file.kept if not pair.taken and (pair.reviewed or not reviewed)]
     made = [new(pair.question, [pair.answer], sources=[pair.path], origin="drafted") for pair in kept]
-    return sets(context).add(set_name, made) if made else 0
+    count = sets(context).add(set_name, made) if made else 0
+    for pair in kept:
+        file.put(msgspec.structs.replace(pair, taken=True))
+    return count
 
 
 def _counts(asked: list[Asked]) -> dict[str, int]:

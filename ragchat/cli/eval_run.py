@@ -111,12 +111,13 @@ def set_names(context: Context) -> list[str]:
 
 
 def options(context: Context, wanted: Wanted) -> AskOptions:
-    """How every way is asked: as in a chat, but greedily and with a fixed seed."""
+    """How every way is asked: as in a chat, but greedily, with a fixed seed, and with as many hits as the measures look at."""
     from ragchat.evaluation.four_ways import ANSWER_TOKENS
+    from ragchat.evaluation.verdict import K
 
     base = build.ask_options(context)
     sampling = replace(base.sampling, temperature=0.0, seed=0, max_tokens=wanted.max_tokens or ANSWER_TOKENS)
-    return replace(base, sampling=sampling)
+    return replace(base, sampling=sampling, k=max(K, base.k))
 
 
 def prepare(context: Context, wanted: Wanted) -> Run:

@@ -56,7 +56,8 @@ Verdict = Literal["kept", "rejected"]
 class Pair(msgspec.Struct, frozen=True, tag="pair"):
     """A question, its `answer` word for word from `sentence`, which stands in a chunk of the document at `path`.
 
-    `verdict` says whether it is learned from, `reason` why not; `reviewed`: a person has looked at it.
+    `verdict` says whether it is learned from, `reason` why not; `reviewed`: a person has looked at it,
+    `taken`: it went into a question set, once and for all.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Pair(msgspec.Struct, frozen=True, tag="pair"):
     verdict: Verdict
     reason: str = ""
     reviewed: bool = False
+    taken: bool = False
 
 
 class _Looked(msgspec.Struct, frozen=True, tag="looked"):
