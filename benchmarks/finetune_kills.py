@@ -79,9 +79,8 @@ def main() -> None:
             except subprocess.TimeoutExpired:
                 kill_all(process)
                 kills += 1
-                said, ended = "", False
-                if process.stdout:
-                    said = process.stdout.read()
+                said, _ = process.communicate()  # all it has said; its processes are gone, so the pipe ends
+                ended = False
             if found := re.search(r"going on from step (\d+)", said):
                 resumed.append(int(found[1]))
             listed = json.loads(

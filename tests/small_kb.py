@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ragchat.retrieval import index
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
@@ -18,9 +19,11 @@ def drafts(texts: Sequence[str], heading: str = "") -> list[ChunkDraft]:
     return found
 
 
-def put(store: KnowledgeStore, path: str, *texts: str, heading: str = "") -> int:
+def put(store: KnowledgeStore, path: str, *texts: str, heading: str = "", language: str = "") -> int:
     """Write a document, or replace the one at this path; its number."""
     record = FileRecord(path, size=sum(map(len, texts)), mtime_ns=1, content_hash=f"hash of {path}")
+    if language:
+        record = replace(record, language=language)
     return index.write_document(store, record, drafts(texts, heading))
 
 

@@ -160,6 +160,38 @@ def test_one_strange_word_does_not_drown_the_others_in_a_small_collection(store:
     assert Searcher([store]).search("Who painted the ceiling of the chapel?", 3).match == 0
 
 
+def test_documents_in_other_languages_do_not_make_a_question_look_unanswered(tmp_path: Path) -> None:
+    """Each word is looked for in the forms of every language; a text can hold only those of its own."""
+    english = (
+        "The warranty for all Heron scales is 48 months from the date of purchase. Batteries are excluded."
+    )
+    german = (
+        "Die Kündigungsfrist für den Mieter beträgt drei Monate. Die Miete ist am dritten Werktag fällig."
+    )
+    questions = {
+        "How long is the warranty for Heron scales?": english,
+        "Wie lang ist die Kündigungsfrist für den Mieter?": german,
+    }
+    for question, text in questions.items():
+        with KnowledgeStore.create(tmp_path / question[:3], "kb") as alone:
+            put(alone, "a", text, language="de" if text == german else "en")
+            expected = Searcher([alone]).search(question, 3)
+        with KnowledgeStore.create(tmp_path / question[:3], "both") as both:
+            put(both, "en", english, language="en")
+            put(both, "de", german, language="de")
+            found = Searcher([both]).search(question, 3)
+        assert found.hits[0].text == text
+        assert found.match == pytest.approx(expected.match, abs=0.15)
+        assert found.match >= 0.5
+        nothing = (
+            "Who painted the ceiling of the chapel?"
+            if text == english
+            else "Wer malte die Decke der Kapelle?"
+        )
+        with KnowledgeStore.open(tmp_path / question[:3], "both") as both:
+            assert Searcher([both]).search(nothing, 3).match == 0
+
+
 def test_words_of_earlier_turns_help_but_do_not_lead(store: KnowledgeStore) -> None:
     put(store, "lamp", "lamp wick one")
     put(store, "pump", "pump valve one")

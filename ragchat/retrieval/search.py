@@ -72,13 +72,12 @@ class SearchResult:
 @dataclass(frozen=True, slots=True)
 class _Scored:
     """(number of the knowledge base, chunk number, BM25) best first; idf of each term asked for; terms that no chunk holds;
-    what a chunk could score at most; the lists that were read, of each knowledge base; the idf of a word of one chunk.
+    the lists that were read, of each knowledge base; the idf of a word of one chunk.
     """
 
     places: Sequence[tuple[int, int, float]] = ()
     idf: Mapping[str, float] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
-    reachable: float = 0.0
     rows: Sequence[Sequence[PostingsRow]] = ()
     rarest: float = 0.0
 
@@ -120,13 +119,36 @@ class Searcher:
             for term, weight in (weights or {}).items():
                 wanted.setdefault(term, weight)
             hits, hidden, scored = self._ranked(query, wanted, k, ranking)
-        sure = confidence(scored.places[0][2], scored.reachable) if scored.places else 0.0
         if with_evidence and hits:
             hits = evidence.mark(query, hits)
         weighed = wanted if follow_up else {term: wanted[term] for term in asked}
+
+        def in_language(of: Mapping[str, float], language: str) -> Mapping[str, float]:
+            """Of the terms, one for each language of the documents, those that a text in `language` could hold."""
+            if len(self._languages) == 1:
+                return of
+            own = query_terms(query, (language,))
+            return {
+                term: weight
+                for term, weight in of.items()
+                if term in own or (term not in asked and term not in scored.unknown)
+            }
+
+        sure = 0.0
+        if hits:
+            could = in_language(wanted, _best(hits, scored.places[0][1]).language)
+            sure = confidence(scored.places[0][2], reachable(could, scored.idf))
         return SearchResult(
             tuple(hits),
-            _match(weighed, scored.idf, hits, rarest=scored.rarest) if with_evidence else 0.0,
+            max(
+                (
+                    _match(in_language(weighed, hit.language), scored.idf, hit, rarest=scored.rarest)
+                    for hit in hits[:3]
+                ),
+                default=0.0,
+            )
+            if with_evidence
+            else 0.0,
             time.perf_counter() - started,
             sure,
             tuple(term for term in scored.unknown if term in asked),
@@ -238,7 +260,6 @@ class Searcher:
             [(store, chunk, score) for (store, chunk), score in zip(places, scores.tolist(), strict=True)],
             idf,
             tuple(term for term in wanted if not dfs.get(term, 0)),
-            reachable(wanted, idf),
             rows,
             bm25.idf(1, n),
         )
@@ -321,19 +342,20 @@ def _rescored(
     return [*ranked, *hits[first:]], [*(analysed[i] for i in order), *analysed[first:]]
 
 
-def _match(
-    weighed: Mapping[str, float], idf: Mapping[str, float], hits: Sequence[Hit], *, rarest: float
-) -> float:
-    """Largest share of the query's weight (weight times idf) that one of the first hits holds.
+def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hit: Hit, *, rarest: float) -> float:
+    """Share of the query's weight (weight times idf) that a hit holds. `weighed` are terms in the language of the hit.
 
     A word that no chunk holds weighs as one that a single chunk holds: in a collection of a few, where it would weigh several
     times as much, one strange word of a question would drown the others.
     """
-    worth = (
-        {term: weight * min(rarest, idf.get(term, 0.0)) for term, weight in weighed.items()} if hits else {}
-    )
+    worth = {term: weight * min(rarest, idf.get(term, 0.0)) for term, weight in weighed.items()}
     total = sum(worth.values())
     if not total:
         return 0.0
-    held = (set(terms(indexed_text(hit.heading, hit.text), hit.language)) for hit in hits[:3])
-    return max(sum(value for term, value in worth.items() if term in found) / total for found in held)
+    held = set(terms(indexed_text(hit.heading, hit.text), hit.language))
+    return sum(value for term, value in worth.items() if term in held) / total
+
+
+def _best(hits: Sequence[Hit], chunk_id: int) -> Hit:
+    """The hit of a chunk, or the first where it was left out."""
+    return next((hit for hit in hits if hit.chunk_id == chunk_id), hits[0])

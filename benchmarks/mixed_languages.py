@@ -1,0 +1,96 @@
+"""Documents of several languages in one knowledge base: ranking, and what passes as relevant, beside each language alone.
+
+    python benchmarks/mixed_languages.py DIR DIR [DIR…] [--limit N]
+
+Question sets as for `benchmarks/confidence.py`; every other article is taken out of the documents, so that half of the questions
+have no answer there. Each set is asked of its own documents and of those of all sets together. `answered` and `not answered` are
+the shares of the questions that pass as the chat judges it (match or confidence, thresholds as shipped). Ends with one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from ragchat.evaluation import question_sets, retrieval_metrics
+from ragchat.evaluation.question_sets import QuestionSet
+from ragchat.retrieval.search import Searcher
+from ragchat.session.chat import MATCH, SURE
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """nDCG@10 of the questions whose documents are there, and shares of questions that pass."""
+
+    ndcg: float
+    answered: float
+    not_answered: float
+
+
+def article(name: str) -> str:
+    return name.partition("_")[0]
+
+
+def halved(found: QuestionSet) -> QuestionSet:
+    """The set without the documents of every other article."""
+    kept = set(list(dict.fromkeys(map(article, found.documents)))[::2])
+    return replace(found, documents={n: t for n, t in found.documents.items() if article(n) in kept})
+
+
+def measure(searcher: Searcher, found: QuestionSet, limit: int) -> Figures:
+    """Ask the questions of a set."""
+    ndcgs: list[float] = []
+    passed: dict[bool, list[float]] = {True: [], False: []}
+    for question in question_sets.spread(found.questions, limit):
+        result = searcher.search(question.text, 10)
+        there = any(name in found.documents for name in question.relevant)
+        passes = bool(result.hits) and (result.match >= MATCH or result.confidence >= SURE)
+        passed[there].append(float(passes))
+        if there:
+            ranking = list(dict.fromkeys(hit.path for hit in result.hits))
+            ndcgs.append(retrieval_metrics.ndcg_at(10, ranking, question.relevant))
+    return Figures(fmean(ndcgs), fmean(passed[True]), fmean(passed[False]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--limit", type=int, default=300)
+    wanted = parser.parse_args()
+    sets = [halved(question_sets.read(folder)) for folder in wanted.sets]
+    report = {}
+    with ExitStack() as stack:
+        stores = []
+        for found in sets:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            stores.append(stack.enter_context(question_sets.build_knowledge_base(folder, found)))
+        together = Searcher(stores)
+        print(f"{'':20}{'nDCG@10':>18}{'answered passes':>22}{'not answered passes':>24}")
+        for number, found in enumerate(sets):
+            alone = measure(Searcher([stores[number]]), found, wanted.limit)
+            mixed = measure(together, found, wanted.limit)
+            report[found.name] = {"alone": vars_of(alone), "together": vars_of(mixed)}
+            print(
+                f"{found.name:20}{alone.ndcg:>9.3f} → {mixed.ndcg:.3f}{alone.answered:>13.3f} → {mixed.answered:.3f}"
+                f"{alone.not_answered:>15.3f} → {mixed.not_answered:.3f}"
+            )
+    print(json.dumps({"benchmark": "mixed_languages", "sets": report}))
+
+
+def vars_of(figures: Figures) -> dict[str, float]:
+    return {
+        "ndcg": round(figures.ndcg, 4),
+        "answered": round(figures.answered, 4),
+        "not_answered": round(figures.not_answered, 4),
+    }
+
+
+if __name__ == "__main__":
+    main()
