@@ -9,7 +9,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := ragchat tests benchmarks
-MANUAL := $(wildcard ragchat/manual/*.md)
 
 # llama.cpp is compiled for this processor. Its AMX code faults when GCC 12 builds it (docs/decisions/0003-amx.md).
 NO_AMX := -mno-amx-tile -mno-amx-int8 -mno-amx-bf16
@@ -34,25 +33,27 @@ chat: setup
 ask: setup
 	@$(BIN)/ragchat ask "$(Q)"
 
-setup: $(VENV)/.setup
+setup: $(VENV)/.ready
+	@$(BIN)/ragchat setup
 
-test: $(VENV)/.setup $(VENV)/.dev $(VENV)/.finetune
+test: setup $(VENV)/.dev $(VENV)/.finetune
 	$(BIN)/python -m pytest -q
 
-check: $(VENV)/.setup $(VENV)/.dev $(VENV)/.finetune
+check: setup $(VENV)/.dev $(VENV)/.finetune
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q
 
-finetune: $(VENV)/.setup $(VENV)/.finetune
+finetune: setup $(VENV)/.finetune
+	@echo "Ready to train: $(BIN)/ragchat finetune --help; n in the jobs panel of the chat (F9) begins one, too."
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/.setup $(VENV)/.dev
+bench: setup $(VENV)/.dev
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/startup.py
 
@@ -81,8 +82,4 @@ $(VENV)/.finetune: $(VENV)/.ready
 	@echo "Installing what training needs into $(VENV), 2.4 GB…"
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH_FLAGS) --editable '.[finetune]'
-	@touch $@
-
-$(VENV)/.setup: $(VENV)/.ready $(MANUAL)
-	@$(BIN)/ragchat setup
 	@touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.widgets import Checkbox
 
 from ragchat import config
 from ragchat.errors import UsageError
@@ -110,7 +111,7 @@ def refusals() -> RefusalCurve:
     """Questions with an answer match at .5 to .9, those without at .2 to .6."""
     judged = [Judged(f"there {n}", True, 0.5 + n / 25, 0.0) for n in range(10)]
     judged += [Judged(f"gone {n}", False, 0.2 + n / 25, 0.0) for n in range(10)]
-    return RefusalCurve(curve(judged), point(judged, 0.4, 0.3))
+    return RefusalCurve(curve(judged), point(judged, 0.4, 0.3), 10, 10)
 
 
 @pytest.mark.parametrize("size", [(60, 20), (100, 30)])
@@ -158,3 +159,52 @@ async def test_what_is_missing_for_it_is_said(tmp_path: Path) -> None:
         await until(pilot, lambda: "There is nothing to search. Add documents." in screen_text(app))
         await pilot.press("enter", "b", "left", "escape")
         await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+
+
+async def test_everything_of_a_long_page_can_be_seen(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.evaluations = [evaluation()]
+    async with running(stage, size=(80, 24)) as (app, pilot):
+        await pilot.press("f11")
+        await until(pilot, lambda: "Which way serves you best" in screen_text(app))
+        await until(pilot, lambda: "the model alone" in screen_text(app))
+        seen = screen_text(app)
+        for _ in range(6):
+            await pilot.press("pagedown")
+            await pilot.pause()
+            seen += screen_text(app)
+        assert "→ " in seen, "what to do next"
+        questions = stage.evaluations[0].verdict.disagreements()
+        assert questions[-1].question in seen
+        for _ in range(6):
+            await pilot.press("pageup")
+            await pilot.pause()
+        assert questions[-1].question not in screen_text(app)
+        await pilot.press("end")
+        await until(pilot, lambda: questions[-1].question in screen_text(app))
+        await pilot.press("home")
+        await until(pilot, lambda: questions[0].question in screen_text(app))
+
+
+def test_a_bar_is_read_without_colour() -> None:
+    from ragchat.tui.screens.evaluation import page
+
+    text = page(evaluation()).plain
+    bars = {line.split()[0]: line.split()[1] for line in text.split("\n") if "━" in line or "┄" in line}
+    assert bars["rag"].count("━") > bars["base"].count("━") > 0
+    assert len(set(map(len, bars.values()))) == 1
+
+
+async def test_a_box_that_is_off_is_empty(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.question_sets = {"work": []}
+    async with running(stage) as (app, pilot):
+        app.push_screen(QuestionsScreen("work", [], lambda before, now: None))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, EditQuestion))
+        assert "▐ ▌" in screen_text(app)
+        assert "▐X▌" not in screen_text(app)
+        await pilot.press("tab", "tab", "tab", "tab")
+        app.screen.query_one(Checkbox).focus()
+        await pilot.press("space")
+        await until(pilot, lambda: "▐X▌" in screen_text(app))

@@ -43,6 +43,10 @@ _COMMANDS = {
 }
 
 
+_WHOLE_SENTENCE = 400
+"""Characters. Lists of commands wrap what they do rather than cut it."""
+
+
 class LazyGroup(click.Group):
     """Knows its commands by name and imports only the one that runs."""
 
@@ -74,7 +78,7 @@ class LazyGroup(click.Group):
 
 
 def _complement(command: click.Command, words: tuple[str, ...]) -> None:
-    """Give a command and those below it what all have alike: examples under the help, completion of names."""
+    """Give a command and those below it what all have alike: examples, whole sentences in lists, completion of names."""
     from ragchat.cli.completion import Named, kind_of
 
     command.epilog = command.epilog or epilog(" ".join(words))
@@ -83,6 +87,7 @@ def _complement(command: click.Command, words: tuple[str, ...]) -> None:
             param.type = Named(kind)
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
+            below.short_help = below.get_short_help_str(limit=_WHOLE_SENTENCE)
             _complement(below, (*words, name))
 
 

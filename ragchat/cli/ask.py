@@ -21,6 +21,8 @@ from ragchat.errors import (
     CancelledError,
     InferenceDiedError,
     ModelError,
+    ModelFileError,
+    NotFoundError,
     NothingFoundError,
     PromptTooLongError,
     UsageError,
@@ -145,20 +147,27 @@ def ask(
             return
         if dry_run:
             preview = session.preview(asked, attachment=attachment, files=files, cancel=CancelToken())
+            if options.strict and chosen and not preview.found.relevant and not (attachment or files):
+                raise _nothing_matches()
             _show_prompt(preview, as_json=as_json)
             return
         conversation = session.start(asked, knowledge_bases=chosen) if chats else 0
         live = not as_json and sys.stdout.isatty()
-        answer = _run(
-            session,
-            model,
-            chosen,
-            asked,
-            attachment=attachment,
-            files=files,
-            conversation=conversation,
-            live=live,
-        )
+        try:
+            answer = _run(
+                session,
+                model,
+                chosen,
+                asked,
+                attachment=attachment,
+                files=files,
+                conversation=conversation,
+                live=live,
+            )
+        except (ModelFileError, NotFoundError):
+            if chats:  # it could never have been answered, and the question stands in the shell's history
+                chats.erase(conversation)
+            raise
         if as_json:
             data(answer.as_json(), indent=2)
         else:
@@ -166,9 +175,20 @@ def ask(
         if answer.finished.finish_reason == "cancelled":
             raise CancelledError("Stopped; the answer so far is kept." if conversation else "Stopped.")
         if options.strict and chosen and not answer.finished.from_documents and not (attachment or files):
-            raise NothingFoundError(
-                "Nothing in the documents matches the question.", "Ask in other words, or without --strict."
+            raise _nothing_matches()
+        if chosen and not (answer.finished.from_documents or attachment or files or as_json):
+            manual = (
+                "" if build.MANUAL_KB in chosen else f"; `--kb {build.MANUAL_KB}` asks ragchat's own manual"
             )
+            note(
+                f"Searched: {clean_line(', '.join(chosen))}. `ragchat kb search` shows what comes nearest{manual}."
+            )
+
+
+def _nothing_matches() -> NothingFoundError:
+    return NothingFoundError(
+        "Nothing in the documents matches the question.", "Ask in other words, or without --strict."
+    )
 
 
 @dataclass(frozen=True, slots=True)

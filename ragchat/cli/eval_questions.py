@@ -12,8 +12,9 @@ import msgspec
 
 from ragchat.cli.context import Context, data, note, pass_context
 from ragchat.cli.eval_run import questions as read_questions
-from ragchat.cli.eval_run import set_names, sets
+from ragchat.cli.eval_run import set_names, sets, write_questions
 from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.evaluation.sets import CHAT_SET
 from ragchat.text import clean_line
 
 if TYPE_CHECKING:
@@ -188,13 +189,16 @@ def export(context: Context, set_name: str, output: Path, force: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_context
 def remove(context: Context, set_name: str, question_id: str, yes: bool) -> None:
-    """Delete a question of SET by its ID, or the whole set."""
+    """Delete a question of SET by its ID, or the whole set. In the screen: F11, e, then d."""
     library = sets(context)
-    asked = library.read(set_name)
+    asked = read_questions(context, set_name)
     if not question_id:
         if not yes:
             click.confirm(f"Delete {set_name} with its {len(asked)} questions?", abort=True, err=True)
-        library.remove(set_name)
+        if set_name == CHAT_SET:
+            write_questions(context, set_name, asked, [])
+        else:
+            library.remove(set_name)
         _drafts(context, set_name).path.unlink(missing_ok=True)
         note(f"{set_name} is gone.")
         return
@@ -204,8 +208,8 @@ def remove(context: Context, set_name: str, question_id: str, yes: bool) -> None
             f"{set_name} has no question {clean_line(question_id)!r}.",
             f"`ragchat eval questions list {set_name}`",
         )
-    library.write(set_name, rest)
-    note(f"{question_id} is gone.")
+    write_questions(context, set_name, asked, rest)
+    note(f"{clean_line(question_id)} is gone.")
 
 
 def _drafts(context: Context, set_name: str) -> PairFile:

@@ -316,12 +316,15 @@ def _after(later: str, earlier: str) -> bool:
 
 
 def newest(context: Context) -> list[Run]:
-    """The newest finished run of each set, the newest first."""
+    """The newest finished run of each set, the newest first; one of too few questions only where there is no other."""
     from ragchat.evaluation.sets import WATCHED
+    from ragchat.evaluation.verdict import FEWEST
 
     found: dict[str, Run] = {}
     for run in runs(context).all():
-        if run.finished_at and not run.set_name.endswith(WATCHED):
+        if not run.finished_at or run.set_name.endswith(WATCHED):
+            continue
+        if len(run.questions) >= FEWEST or len(found.get(run.set_name, run).questions) < FEWEST:
             found.pop(run.set_name, None)
             found[run.set_name] = run
     return list(found.values())[::-1]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ragchat.evaluation.sets import Asked
     from ragchat.evaluation.tuning import Tuned, TunedPacking
 
+_FEWEST_OF_A_KIND = 20
 _knowledge_bases = click.option(
     "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
 )
@@ -47,7 +48,13 @@ def refusal_curve(
         return None
     retrieval = context.settings.retrieval
     try:
-        return RefusalCurve(curve(judged), point(judged, retrieval.min_match, retrieval.min_confidence))
+        answerable = sum(one.answerable for one in judged)
+        return RefusalCurve(
+            curve(judged),
+            point(judged, retrieval.min_match, retrieval.min_confidence),
+            answerable,
+            len(judged) - answerable,
+        )
     except ValueError as error:
         raise UsageError(
             f"{clean_line(set_name)}: {error}.",
@@ -95,6 +102,12 @@ def calibrate(
     if found is None:
         raise CancelledError("Stopped; nothing was changed.")
     point = choose(found.points, most_false_answers=false_answers)
+    fewest = min(found.answerable, found.unanswerable)
+    if fewest < _FEWEST_OF_A_KIND:
+        note(
+            f"{found.answerable} questions with an answer and {found.unanswerable} without:"
+            f" from fewer than {_FEWEST_OF_A_KIND} of a kind the curve says little."
+        )
     if strictness is not None:
         point = found.points[round(strictness * (len(found.points) - 1))]
     if as_json:
@@ -111,8 +124,9 @@ def calibrate(
 
 def _print_curve(found: RefusalCurve, point: Point) -> None:
     click.echo(f"{'strictness':>10}{'match':>8}{'confidence':>12}{'false answers':>15}{'wrong refusals':>16}")
-    for one in found.points[::10]:
-        mark = "  ←" if abs(one.strictness - point.strictness) < 0.05 else ""
+    shown = {*range(0, len(found.points), 10), found.points.index(point)}
+    for one in (found.points[number] for number in sorted(shown)):
+        mark = "  ←" if one is point else ""
         click.echo(
             f"{one.strictness:>10.2f}{one.min_match:>8.2f}{one.min_confidence:>12.2f}{one.false_answers:>15.1%}{one.wrong_refusals:>16.1%}{mark}"
         )

@@ -74,8 +74,11 @@ class Board:
     def show(self, event: RunEvent) -> Learned | wire.Timed | None:
         """Draw what an event says; the event itself when it is the last."""
         match event:
-            case Stage(doing=doing):
+            case Stage(doing=doing, fraction=None):
                 self.stage(doing)
+            case Stage(doing=doing, fraction=fraction, eta_s=eta_s):
+                self._doing = f"{doing} {_share_done(fraction, eta_s)}"
+                self._draw()
             case DataReady():
                 for line in _data_lines(event):
                     self._say(line)
@@ -198,6 +201,11 @@ def _step_line(event: wire.Stepped) -> str:
         f"step {event.step} of {event.total_steps} · loss {event.loss:.4f} · {event.tokens_s:.0f} tokens/s"
         f" · {event.step_s:.2f} s/step · {human_seconds(event.eta_s)} left · {event.rss_mib} MiB"
     )
+
+
+def _share_done(fraction: float | None, eta_s: float | None) -> str:
+    left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
+    return f"{(fraction or 0.0) * 100:.0f} %{left}"
 
 
 def _data_lines(event: DataReady) -> Iterator[str]:

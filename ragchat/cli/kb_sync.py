@@ -150,9 +150,13 @@ def _report(finished: SyncFinished) -> None:
     status = finished.status
     note(
         f"{status.name}: found {status.found:,} = indexed {status.indexed:,} + skipped {status.skipped:,}"
-        f" + failed {status.failed:,}; {finished.unchanged:,} unchanged, {finished.removed:,} removed; {status.chunks:,} chunks,"
-        f" {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
+        f" + failed {status.failed:,}; {finished.read:,} read, {finished.unchanged:,} unchanged, {finished.removed:,} removed;"
+        f" {status.chunks:,} chunks, {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
     )
+    if not status.found and not status.sources:
+        note(
+            f"  There is nothing in it that can be read. `ragchat kb remove {status.name}` takes it away again."
+        )
     for sentence in finished.notes:
         note(f"  {clean_line(sentence)}")
     if status.skipped + status.failed:

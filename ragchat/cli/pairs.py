@@ -13,7 +13,7 @@ import msgspec
 from ragchat.cli import build
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
 from ragchat.cli.finetune_data import pair_file
-from ragchat.errors import NotFoundError, StorageError, UsageError
+from ragchat.errors import CancelledError, NotFoundError, StorageError, UsageError
 from ragchat.text import clean_line, human_seconds
 
 if TYPE_CHECKING:
@@ -116,19 +116,27 @@ def make_pairs(context: Context, name: str, file: PairFile, model_name: str, mos
         for _ in model.load(cancel):
             pass
         model.thinking = False
-        live, began, first = interactive(), time.monotonic(), 0
-        progress = PairProgress(0, len(chunks), 0, 0)
+        live, began = interactive(), time.monotonic()
+        progress, start = PairProgress(0, len(chunks), 0, 0), None
         for progress in make(model, Searcher(stores), _spread(chunks), file, most=most, cancel=cancel):
             if live:
-                first = first or progress.kept + 1
-                each = (time.monotonic() - began) / max(1, progress.kept - first + 1)
-                left = (
-                    f", {human_seconds(each * (most - progress.kept))} left" if progress.kept > first else ""
-                )
+                passed = time.monotonic() - began
+                start = start or progress
+                ends = [
+                    passed * (total - now) / (now - then)
+                    for then, now, total in (
+                        (start.done, progress.done, progress.total),
+                        (start.kept, progress.kept, most),
+                    )
+                    if now > then and total
+                ]
+                left = f", {human_seconds(min(ends))} left" if ends else ""
                 line = f"{progress.kept} kept, {progress.rejected} rejected, {progress.done} of {progress.total} passages{left}"
                 click.echo(f"\r{line}".ljust(78), nl=False, err=True)
         if live:
             click.echo(err=True)
+        if cancel.cancelled:
+            raise CancelledError("Stopped; what was made is kept, and the same command goes on.")
     return progress
 
 

@@ -52,10 +52,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class RefusalCurve:
-    """`points` of all degrees of strictness, ascending; `now` as the settings are."""
+    """`points` of all degrees of strictness, ascending; `now` as the settings are; from so many questions of each kind."""
 
     points: Sequence[Point]
     now: Point
+    answerable: int
+    unanswerable: int
 
 
 def look(

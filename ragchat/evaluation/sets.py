@@ -94,7 +94,7 @@ class SetLibrary:
         """The questions of a set. Raises NotFoundError, UsageError naming the line."""
         file = self.file(name)
         if not file.is_file():
-            there = ", ".join(self.names()) or "none yet"
+            there = ", ".join((CHAT_SET, *self.names()))
             raise NotFoundError(
                 f"There is no question set {clean_line(name, limit=80)!r}. There are: {there}.",
                 "`ragchat eval questions import NAME FILE` makes one; in a chat, E keeps a question.",

@@ -395,7 +395,12 @@ def _effects(verdict: Verdict) -> Iterable[str]:
         if found is None:
             continue
         verb = "add" if what == "Documents" or what.startswith("Documents,") else "adds"
-        if not found.shown:
+        if not found.shown and found.interval.low * found.interval.high > 0:
+            yield (
+                f"{what} {verb} {points(found.interval)}, but so few questions do not show it beyond chance:"
+                f" p = {found.adjusted:.3f}, counted over all comparisons."
+            )
+        elif not found.shown:
             yield f"{what} {verb} nothing that is shown: {points(found.interval)}."
         elif found.interval.mean > 0:
             yield f"{what} {verb} {points(found.interval)}."
@@ -548,16 +553,24 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
             " better settings, and documents may be missing."
         )
     own = verdict.answers.get("rag", {})
-    held = [own[q.id].offered_right for q in verdict.questions if q.answerable and q.id in own]
-    right = [contains(own[q.id].said, q.answers) for q in verdict.questions if q.answerable and q.id in own]
+    asked = [q for q in verdict.questions if q.answerable and q.id in own]
+    given = [q for q in asked if own[q.id].from_documents]
+    if len(asked) - len(given) >= max(2, 0.05 * len(asked)):
+        yield (
+            f"For {percent(1 - len(given) / len(asked))} of the questions that have an answer nothing was taken to be relevant,"
+            f" so no passage was given: `ragchat eval calibrate {verdict.run.set_name}` sets when that is."
+        )
+    held = [own[q.id].offered_right for q in given]
+    right = [contains(own[q.id].said, q.answers) for q in given]
     if held and fmean(right) < 0.7 * fmean(held):
         yield (
-            f"The right passage stands in the prompt for {percent(fmean(held))} of the questions, and the model uses it less"
+            f"The right passage stands in {percent(fmean(held))} of the prompts with passages, and the model uses it less"
             f" often: a larger model{'' if 'rag+tuned' in arms else ', or an adapter of the mode rag,'} helps more than passages."
         )
     elif held and 0.05 < fmean(held) < 0.7:
         yield (
-            f"The right passage stands in only {percent(fmean(held))} of the prompts: raise retrieval.passages, or add documents."
+            f"The right passage stands in only {percent(fmean(held))} of the prompts with passages: raise retrieval.passages,"
+            " or add documents."
         )
     if "tuned" not in arms:
         yield (

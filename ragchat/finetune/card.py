@@ -107,7 +107,7 @@ def _usage(manifest: AdapterManifest) -> str:
     return "\n".join(
         [
             "```sh",
-            f"ragchat --model {base} --adapter {manifest.name}",
+            f"ragchat chat --model {base} --adapter {manifest.name}",
             f"llama-cli -m {base} --lora adapter.gguf",
             "```",
             "",

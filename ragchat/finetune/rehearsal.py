@@ -29,11 +29,12 @@ def chats(
     cache: Path,
     *,
     cancel: CancelToken,
+    most: int = 0,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> list[tuple[Message, ...]]:
     """General questions with the loaded model's answers; about two seconds each for a small model, the first time.
 
-    After a cancel those that there are. Raises ModelError.
+    At most `most` of them (0: all). Answers are kept, after a cancel too, which gives none. Raises ModelError.
     """
     with resources.files(__package__).joinpath("rehearsal.toml").open("rb") as file:
         asked: list[str] = tomllib.load(file)["ask"]
@@ -42,16 +43,20 @@ def chats(
         answers = msgspec.json.decode(path.read_bytes(), type=list[str])
     except (OSError, msgspec.DecodeError):
         answers = []
-    fresh = len(answers) < len(asked)
+    asked = asked[:most] if most else asked
+    known = len(answers)
     model.set_adapters("")
     for done, question in enumerate(asked[len(answers) :], len(answers) + 1):
-        answers.append(_answer(model, question, cancel))
+        answer = _answer(model, question, cancel)
         if cancel.cancelled:
-            return []
+            break
+        answers.append(answer)
         on_progress(done / len(asked))
-    if fresh:
+    if len(answers) > known:
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(path, msgspec.json.encode(answers))
+    if cancel.cancelled:
+        return []
     return [
         (*_prompt(question), Message("assistant", answer))
         for question, answer in zip(asked, answers, strict=False)

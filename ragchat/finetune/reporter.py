@@ -120,8 +120,8 @@ class Reporter:
 def _after(status: Status, event: RunEvent) -> Status:
     change = msgspec.structs.replace
     match event:
-        case Stage(doing=doing):
-            return change(status, doing=doing)
+        case Stage(doing=doing, fraction=fraction):
+            return change(status, doing=f"{doing} {fraction * 100:.0f} %" if fraction else doing)
         case Planned(budget=plan):
             return change(status, total_steps=plan.steps)
         case wire.Converting(stage=stage, fraction=fraction):

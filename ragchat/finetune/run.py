@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -33,6 +35,10 @@ MEASURED = 40
 """So many held-out questions are asked before and after."""
 SHOWN = 12
 """Answers before and after that the card keeps."""
+_REHEARSED_DRY = 4
+"""General questions that a dry run asks: enough to time a step."""
+_SAID_EVERY_S = 0.5
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +69,11 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is being done; `fraction` 0 to 1, None while unknown."""
+    """What is being done; `fraction` 0 to 1, None at its beginning; `eta_s` None while unknown."""
 
     doing: str
     fraction: float | None = None
+    eta_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +146,28 @@ def run(
         for _ in model.load(cancel):
             pass
         yield Stage("tokens of the examples")
-        general: list[tuple[Message, ...]] = []
-        if job.recipe.rehearsal:
-            yield Stage("what the model says to general questions")
-            general = rehearsal.chats(model, sha256, places.rehearsal, cancel=cancel)
-        samples, too_long = _encoded(model, training, held_out, general, job.recipe.max_tokens)
+        samples, too_long = _encoded(model, training, held_out, job.recipe.max_tokens)
         data = _counts(parts, rejected, too_long)
         yield DataReady(parts, tuple(rejected), too_long, data)
         if not samples.training:
             raise UsageError(
                 f"Every example is longer than {job.recipe.max_tokens} tokens.", "Raise --max-tokens."
             )
+        if job.recipe.rehearsal:
+            general = yield from _staged(
+                "what the model says to general questions",
+                lambda told: rehearsal.chats(
+                    model,
+                    sha256,
+                    places.rehearsal,
+                    cancel=cancel,
+                    most=_REHEARSED_DRY if dry_steps else 0,
+                    on_progress=told,
+                ),
+            )
+            if cancel.cancelled:
+                raise CancelledError("Stopped before the training began; nothing was made.")
+            samples.rehearsal.extend(_fitting(model.encode(general), job.recipe.max_tokens))
         plan = budget.estimate(
             metadata,
             job.recipe,
@@ -165,10 +183,12 @@ def run(
         before, asked = recall.Recall(()), held_out[:MEASURED]
         base_abilities: forgetting.Abilities | None = None
         if job.check and not dry_steps:
-            yield Stage("answers before")
-            before = recall.measure(model, asked, cancel=cancel)
-            yield Stage("general abilities before")
-            base_abilities = _abilities(model, sha256, places.abilities)
+            before = yield from _staged(
+                "answers before", lambda told: recall.measure(model, asked, cancel=cancel, on_progress=told)
+            )
+            base_abilities = yield from _staged(
+                "general abilities before", lambda told: _abilities(model, sha256, places.abilities, told)
+            )
     if cancel.cancelled:
         raise CancelledError("Stopped before the training began; nothing was made.")
 
@@ -246,12 +266,14 @@ def run(
             yield Stage("does it do in llama.cpp what was trained")
             same = parity.measure(model, samples.held_out or samples.training, done, adapter=job.name)
             warnings += same.warnings
-            yield Stage("answers after")
-            after = recall.measure(model, asked, cancel=CancelToken())
-            yield Stage("general abilities after")
-            lost = (
-                forgetting.Forgetting(base_abilities, forgetting.measure(model)) if base_abilities else None
+            after = yield from _staged(
+                "answers after",
+                lambda told: recall.measure(model, asked, cancel=CancelToken(), on_progress=told),
             )
+            abilities = yield from _staged(
+                "general abilities after", lambda told: forgetting.measure(model, on_progress=told)
+            )
+            lost = forgetting.Forgetting(base_abilities, abilities) if base_abilities else None
             if lost and lost.warning:
                 warnings.append(lost.warning)
         record_results(
@@ -279,6 +301,26 @@ def run(
     yield Learned(folder, manifest, before, after, tuple(warnings), done.seconds)
 
 
+def _staged(
+    doing: str, work: Callable[[Callable[[float], None]], _Result]
+) -> Generator[Stage, None, _Result]:
+    """Do `work`, which says how far it is, beside a generator that passes it on. Raises what it raises."""
+    done = 0.0
+
+    def told(fraction: float) -> None:
+        nonlocal done
+        done = fraction
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work, told)
+        yield Stage(doing)
+        while wait([running], timeout=_SAID_EVERY_S).not_done:
+            left = (time.monotonic() - began) * (1 - done) / done if done else None
+            yield Stage(doing, done, left)
+    return running.result()
+
+
 def as_asked(example: Example) -> Example:
     """With the instructions that a chat without documents has, where an example brings none of its own."""
     if example.messages[0].role == "system":
@@ -295,18 +337,18 @@ def _encoded(
     model: ChatModel,
     training: Sequence[Example],
     held_out: Sequence[Example],
-    general: Sequence[tuple[Message, ...]],
     longest: int,
 ) -> tuple[wire.Samples, int]:
     def tokens(examples: Sequence[Example]) -> list[TokenSample]:
         return model.encode([example.messages for example in examples])
 
-    def fitting(samples: Sequence[TokenSample]) -> list[wire.Sample]:
-        return [wire.Sample(list(s.tokens), s.answer_start) for s in samples if len(s.tokens) <= longest]
-
     learned, kept_back = tokens(training), tokens(held_out)
-    samples = wire.Samples(fitting(learned), fitting(kept_back), fitting(model.encode(general)))
+    samples = wire.Samples(_fitting(learned, longest), _fitting(kept_back, longest), [])
     return samples, len(learned) - len(samples.training)
+
+
+def _fitting(samples: Sequence[TokenSample], longest: int) -> list[wire.Sample]:
+    return [wire.Sample(list(s.tokens), s.answer_start) for s in samples if len(s.tokens) <= longest]
 
 
 def _counts(parts: Split, rejected: Sequence[Rejected], too_long: int) -> dict[str, Any]:
@@ -340,7 +382,9 @@ def _prepare_folder(run_dir: Path, job: Job, sha256: str, samples: wire.Samples,
     return resumed
 
 
-def _abilities(model: ChatModel, sha256: str, cache: Path) -> forgetting.Abilities:
+def _abilities(
+    model: ChatModel, sha256: str, cache: Path, told: Callable[[float], None]
+) -> forgetting.Abilities:
     """Those of the base, measured once per file."""
     try:
         known = msgspec.json.decode(cache.read_bytes(), type=dict[str, forgetting.Abilities])
@@ -348,7 +392,7 @@ def _abilities(model: ChatModel, sha256: str, cache: Path) -> forgetting.Abiliti
         known = {}
     key = f"{forgetting.REVISION}:{sha256}"
     if key not in known:
-        known[key] = forgetting.measure(model)
+        known[key] = forgetting.measure(model, on_progress=told)
         write_atomically(cache, msgspec.json.encode(known))
     return known[key]
 

@@ -64,7 +64,8 @@ class SyncProgress:
 class SyncFinished:
     """What is in the knowledge base now. `removed` documents of files left it, `unchanged` files were not read.
 
-    `notes` are sentences for the person, such as on documents that were kept although their files are not there.
+    `read` files were new or
+    changed. `notes` are sentences for the person, such as on documents that were kept although their files are not there.
     """
 
     status: KnowledgeBaseStatus
@@ -72,6 +73,7 @@ class SyncFinished:
     unchanged: int
     seconds: float
     cancelled: bool
+    read: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -126,6 +128,7 @@ def sync(
         unchanged=tally.unchanged,
         seconds=time.monotonic() - started,
         cancelled=cancel.cancelled,
+        read=tally.read,
         notes=tuple(comparison.notes),
     )
 
@@ -378,6 +381,10 @@ class _Tally:
     @property
     def done(self) -> int:
         return self._states.total()
+
+    @property
+    def read(self) -> int:
+        return self._read
 
     def count_unchanged(self, states: Counter[str]) -> None:
         self._states += states

@@ -151,7 +151,8 @@ class AdapterLibrary:
         near = difflib.get_close_matches(name, adapters, n=3, cutoff=0.4)
         hint = f"Near it: {', '.join(map(clean_line, near))}. " if near else ""
         raise NotFoundError(
-            f"There is no adapter {clean_line(name, limit=80)!r}.", f"{hint}`ragchat adapter list` shows all."
+            f"There is no adapter {clean_line(name, limit=80)!r}.",
+            f"{hint}`ragchat adapter list` shows all; in a chat, /adapter off does without.",
         )
 
     def fitting(self, base: Path) -> tuple[InstalledAdapter, ...]:

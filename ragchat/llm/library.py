@@ -116,10 +116,12 @@ class ModelLibrary:
     def add(self, path: Path, *, copy: bool = False, name: str = "") -> InstalledModel:
         """Take in a model file under `name` (empty: its own): as a link, or as a copy.
 
-        Where links are not possible a hard link and then a copy are tried. Raises ModelFileError, UsageError,
+        Where links are not possible a hard link and then a copy are tried. Raises NotFoundError, ModelFileError, UsageError,
         StorageError.
         """
         source = path.expanduser().absolute()
+        if not source.exists():
+            raise NotFoundError(f"{source} does not exist.", "Check the path.")
         check_chat_model(read_metadata(source))
         target = self._dirs[0] / f"{_checked_name(name or source.stem)}{_SUFFIX}"
         if target.exists() and target.samefile(source):

@@ -348,7 +348,11 @@ class RagchatApp(App[None]):
         from ragchat.tui.screens.evaluation import EvaluationScreen
 
         if not isinstance(self.screen, (EvaluationScreen, ModalScreen)):
-            self.push_screen(EvaluationScreen(self.services))
+
+            def back(_: None) -> None:
+                self.chat.look_at_verdict()
+
+            self.push_screen(EvaluationScreen(self.services), back)
 
     def action_jump(self) -> None:
         from ragchat.tui.screens.jump import begin

@@ -133,6 +133,9 @@ def page(found: RefusalCurve, at: int) -> Content:
         Content(""),
         Content.assemble(Content.styled("Here: ", "bold"), _errors(points[at])),
         Content.styled(f"Now:  {_errors(found.now)}", _DIM),
+        Content.styled(
+            f"From {found.answerable} questions with an answer and {found.unanswerable} without.", _DIM
+        ),
     ]
     return Content("\n").join(lines)
 

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
@@ -63,6 +64,8 @@ class EvaluationScreen(Screen[None]):
             id="evaluation.calibrate",
             tooltip="When the chat says that nothing in the documents matches",
         ),
+        Binding("pagedown", "page(1)", "Scroll", id="evaluation.down", priority=True),
+        Binding("pageup", "page(-1)", "Scroll up", id="evaluation.up", show=False, priority=True),
         Binding("r,f5", "again", "Read again", id="evaluation.again"),
     ]
 
@@ -93,6 +96,21 @@ class EvaluationScreen(Screen[None]):
 
     def action_again(self) -> None:
         self._read()
+
+    def action_page(self, direction: int) -> None:
+        page = self.query_one("#evaluation-page", VerticalScroll)
+        page.scroll_relative(y=direction * max(1, page.size.height - 2), animate=False)
+
+    @on(OptionList.OptionHighlighted)
+    def _keep_in_sight(self, event: OptionList.OptionHighlighted) -> None:
+        """The list is as long as its questions: the page scrolls with the chosen one."""
+        event.stop()
+        options = event.option_list
+        if options.highlighted is None or not options.has_focus:
+            return
+        page = self.query_one("#evaluation-page", VerticalScroll)
+        line = options.virtual_region.y + options.highlighted
+        page.scroll_to_region(Region(0, line - 1, 1, 3), animate=False)
 
     @work(
         thread=True, exclusive=True, exit_on_error=False, group="sets", description="list the question sets"
@@ -244,7 +262,7 @@ def page(shown: Evaluation) -> Content:
             filled = round(_BAR * interval.mean)
             bar = Content.assemble(
                 Content.styled("━" * filled, "$accent"),
-                Content.styled("━" * (_BAR - filled), "$foreground 20%"),
+                Content.styled("┄" * (_BAR - filled), "$foreground 40%"),
             )
             mark = Content.styled(" ●", "$text-success") if arm == verdict.winner else ""
             lines.append(Content.assemble(f"{arm:10} ", bar, f"  {spread(interval)}", mark))
@@ -270,7 +288,10 @@ def page(shown: Evaluation) -> Content:
         lines.append(Content(""))
         lines += [Content.styled(f"→ {clean_line(step)}", "$text-accent") for step in verdict.next_steps]
     if verdict.disagreements():
-        lines += [Content(""), Content.styled("Where the ways disagree (Enter shows the answers):", DIM)]
+        lines += [
+            Content(""),
+            Content.styled("Where the ways disagree (Up, Down, Enter shows the answers):", DIM),
+        ]
     return Content("\n").join(lines)
 
 

@@ -35,6 +35,7 @@ from ragchat.tui.paths import complete_path
 from ragchat.tui.screens.dialog import Dialog, Line, Result
 from ragchat.tui.sentences import count
 from ragchat.tui.tasks import chats, record_unexpected
+from ragchat.tui.widgets.toggles import Check
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class ExportChats(PathDialog[str]):
         yield formats
         yield Static(Content("File"), classes="label")
         yield Line(self._path or self._suggested)
-        everything = Checkbox("All chats", value=not self._conversation_id, id="everything", compact=True)
+        everything = Check("All chats", value=not self._conversation_id, id="everything", compact=True)
         everything.disabled = not self._conversation_id
         yield everything
         yield Static(Content(""), id="note")

@@ -138,6 +138,6 @@ def _bar(job: JobState, cells: int) -> Content:
     filled = round(cells * job.fraction)
     return Content.assemble(
         Content.styled("━" * filled, "$accent"),
-        Content.styled("━" * (cells - filled), "$foreground 20%"),
+        Content.styled("┄" * (cells - filled), "$foreground 40%"),
         f" {job.fraction:4.0%}",
     )

@@ -16,6 +16,7 @@ from ragchat.text import clean_line
 from ragchat.tui.foreign import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.screens.edit_text import TextBox
+from ragchat.tui.widgets.toggles import Check
 from ragchat.types import Citation
 
 
@@ -52,7 +53,7 @@ class KeepQuestion(Dialog[Kept]):
         yield Static(Content("The document that holds it"), classes="label")
         rows = [Option(shown_line(one.hit.path), id=str(n)) for n, one in enumerate(self._sources)]
         yield OptionList(*rows, Option(Content.styled("none of these", "$foreground 62%"), id="none"))
-        yield Checkbox("The documents hold no answer to it", id="unanswerable")
+        yield Check("The documents hold no answer to it", id="unanswerable")
         yield Static(Content(""), id="note")
 
     def on_mount(self) -> None:

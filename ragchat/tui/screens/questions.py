@@ -23,6 +23,7 @@ from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.screens.edit_text import TextBox
 from ragchat.tui.sentences import count
 from ragchat.tui.widgets.status_bar import KeyHints
+from ragchat.tui.widgets.toggles import Check
 
 if TYPE_CHECKING:
     from ragchat.evaluation.sets import Asked
@@ -58,7 +59,7 @@ class EditQuestion(Dialog["Asked"]):
         tags = Line(", ".join(before.tags) if before else "")
         tags.id = "tags"
         yield tags
-        yield Checkbox(
+        yield Check(
             "The documents hold no answer to it",
             id="unanswerable",
             value=bool(before and not before.answerable),

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Checkbox, Input, RadioButton, RadioSet, Static
+from textual.widgets import Checkbox, Input, RadioSet, Static
 
 from ragchat.errors import RagchatError
 from ragchat.llm.adapters import check_adapter_name
@@ -19,6 +19,7 @@ from ragchat.text import clean_line
 from ragchat.tui import tasks
 from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.sentences import count
+from ragchat.tui.widgets.toggles import Check, Radio
 
 if TYPE_CHECKING:
     from ragchat.tui.services import Services, TrainingData
@@ -58,9 +59,9 @@ class Train(Dialog[None]):
             yield Static(Content("What it is to learn"), classes="label")
             with RadioSet():
                 for name, meaning in MODES:
-                    yield RadioButton(Content(meaning), value=name == "task", id=f"mode-{name}")
+                    yield Radio(Content(meaning), value=name == "task", id=f"mode-{name}")
             yield Static(Content("From"), classes="label")
-            yield Checkbox(Content("answers that were rated good or corrected"), id="rated", disabled=True)
+            yield Check(Content("answers that were rated good or corrected"), id="rated", disabled=True)
             yield VerticalScroll(id="pairs", can_focus=False)
             file = Line(placeholder="a JSONL or CSV file, if there is one")
             file.id = "file"
@@ -91,7 +92,7 @@ class Train(Dialog[None]):
             fresh = data.unreviewed.get(name, 0)
             note = f", {fresh} not looked at by you" if fresh else ""
             label = Content(f"{count(kept, 'question')} made from {clean_line(name)}{note}")
-            boxes.append(Checkbox(label, name=name))
+            boxes.append(Check(label, name=name))
         pairs.mount(*boxes)
         if not data.rated and not boxes:
             self._say(_NO_DATA, _DIM)

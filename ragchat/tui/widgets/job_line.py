@@ -37,7 +37,7 @@ class JobLine(Widget):
         filled = round(width * job.fraction)
         bar = Content.assemble(
             Content.styled("━" * filled, "$accent"),
-            Content.styled("━" * (width - filled), "$foreground 20%"),
+            Content.styled("┄" * (width - filled), "$foreground 40%"),
             f" {job.fraction:4.0%}",
         )
         lines = [Content(clean_line(job.name, limit=60)), bar, Content.styled(job.line, "$foreground 62%")]
