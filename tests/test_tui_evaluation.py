@@ -169,14 +169,15 @@ async def test_everything_of_a_long_page_can_be_seen(tmp_path: Path) -> None:
         await until(pilot, lambda: "Which way serves you best" in screen_text(app))
         await until(pilot, lambda: "the model alone" in screen_text(app))
         seen = screen_text(app)
-        for _ in range(6):
+        for _ in range(14):
             await pilot.press("pagedown")
             await pilot.pause()
             seen += screen_text(app)
         assert "→ " in seen, "what to do next"
-        questions = stage.evaluations[0].verdict.disagreements()
+        verdict = stage.evaluations[0].verdict
+        questions = [*verdict.disagreements(), *verdict.unanswered()]
         assert questions[-1].question in seen
-        for _ in range(6):
+        for _ in range(14):
             await pilot.press("pageup")
             await pilot.pause()
         assert questions[-1].question not in screen_text(app)

@@ -71,7 +71,8 @@ def html(verdict: Verdict, stale: Sequence[str] = ()) -> str:
     ]
     if verdict.by_tag:
         parts += ["<h2>By tag</h2>", _tags(verdict)]
-    parts += ["<h2>Where the ways disagree</h2>", *_disagreements(verdict)]
+    parts += ["<h2>Where the ways disagree</h2>", *_questions(verdict, verdict.disagreements())]
+    parts += ["<h2>What no way gets right</h2>", *_questions(verdict, verdict.unanswered())]
     settings = json.dumps(run.inputs, indent=1, ensure_ascii=False, sort_keys=True, default=str)
     parts.append(f"<h2>What it was measured with</h2><pre>{_e(settings)}</pre></body></html>")
     return "\n".join(parts)
@@ -180,10 +181,9 @@ def _tags(verdict: Verdict) -> str:
     return f"<table><tr><th></th>{head}</tr>{rows}</table>"
 
 
-def _disagreements(verdict: Verdict) -> Iterator[str]:
-    found = verdict.disagreements()
+def _questions(verdict: Verdict, found: Sequence[Asked]) -> Iterator[str]:
     if not found:
-        yield "<p>Nowhere: every question is answered alike.</p>"
+        yield "<p>No question.</p>"
     for question in found[:_MOST_DISAGREEMENTS]:
         expected = " or ".join(question.answers) if question.answerable else "no answer in the documents"
         yield f"<details><summary>{_e(question.question)} <span class=dim>{_e(expected)}</span></summary>"

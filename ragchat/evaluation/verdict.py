@@ -168,15 +168,17 @@ class Verdict:
                 return Difference(one, other, turned, found.p, found.adjusted, found.needed)
         return None
 
+    def unanswered(self) -> list[Asked]:
+        """Questions that no way gets right."""
+        return [q for q in self.questions if max(self._values(q)) < 0.5]
+
     def disagreements(self) -> list[Asked]:
         """Questions that some ways get right and others do not, by the deciding measure."""
+        return [q for q in self.questions if max(self._values(q)) - min(self._values(q)) >= 0.5]
+
+    def _values(self, question: Asked) -> list[float]:
         score = MEASURES[self.primary][1]
-        found = []
-        for question in self.questions:
-            values = [score(question, own[question.id]) or 0.0 for own in self.answers.values()]
-            if max(values) - min(values) >= 0.5:
-                found.append(question)
-        return found
+        return [score(question, own[question.id]) or 0.0 for own in self.answers.values()]
 
 
 def choose_primary(questions: Sequence[Asked]) -> str:

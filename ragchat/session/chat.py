@@ -403,6 +403,7 @@ class ChatSession:
             thinks=info.thinks and self._options.thinking,
             instructions=self._options.instructions,
             attachment=brought.text,
+            attachment_cited=bool(brought.citations),
         )
         return replace(
             packed,

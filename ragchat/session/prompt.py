@@ -77,12 +77,14 @@ def pack(
     summary: str = "",
     thinks: bool = False,
     attachment: str = "",
+    attachment_cited: bool = False,
 ) -> PackedPrompt:
     """Fit everything into n_ctx. `answer_tokens` is the longest answer wished for (0: no limit). Raises PromptTooLongError.
 
-    `summary` stands for turns before `history`. What a model `thinks` before it answers needs room, too.
+    `summary` stands for turns before `history`. `attachment_cited`: passages in the attachment have numbers. What a model
+    `thinks` before it answers needs room, too.
     """
-    system = _system(instructions, packing, summary, with_passages=bool(hits))
+    system = _system(instructions, packing, summary, with_passages=bool(hits) or attachment_cited)
     base = model.count_prompt([system, Message("user", _ask(question, [], attachment))])
     reserve = n_ctx // 2 if thinks else max(SMALLEST_ANSWER, min(answer_tokens or n_ctx, n_ctx // 4))
     if base + SMALLEST_ANSWER > n_ctx:
@@ -108,7 +110,7 @@ def pack(
     turns = _newest_turns(model, history, room - sum(sizes))
     dropped = 0
     while True:
-        system = _system(instructions, packing, summary, with_passages=bool(found))
+        system = _system(instructions, packing, summary, with_passages=bool(found) or attachment_cited)
         example = example if found else ()
         numbered = found[::-1] if packing.order == "best_last" else found
         user = Message("user", _ask(question, numbered, attachment))

@@ -81,6 +81,15 @@ def passage_content(citation: Citation, *, limit: int = 0) -> Content:
     return Content.assemble(before, content, after)
 
 
+def evidence_line(citation: Citation, width: int) -> int:
+    """The line on which the evidence begins when the whole passage is wrapped at `width` cells; 0 where there is none."""
+    text = clean(citation.hit.text)
+    evidence = evidence_in(text, citation)
+    if not evidence or not evidence[0]:
+        return 0
+    return len(Content(text[: evidence[0]] + "x").wrap(max(1, width))) - 1
+
+
 def citation_text(citation: Citation) -> str:
     """The passage and where it is from, for the clipboard."""
     hit = citation.hit

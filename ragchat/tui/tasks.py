@@ -427,7 +427,9 @@ def _file_notes(document: Document) -> tuple[str, ...]:
     except OSError:
         return ("The file is not there any more; this is its text as it was indexed.",)
     if (stat.st_size, stat.st_mtime_ns) != (document.size, document.mtime_ns):
-        return ("The file has changed since it was indexed.",)
+        return (
+            "The file has changed since it was indexed, and this is its text of then: F5, s reads it again.",
+        )
     return ()
 
 

@@ -62,16 +62,26 @@ class AddDocuments(Dialog[str]):
 
     def action_complete(self) -> None:
         line = self.query_one("#path", Line)
-        if self.focused is not line:
+        if self.focused is line:
+            # Behind the keys that were typed before: they may still be on their way through this window to the line.
+            self.call_later(line.call_later, self._complete)
+        else:
             line.focus()
-            return
+
+    def _complete(self) -> None:
+        line = self.query_one("#path", Line)
         completed, offers = complete_path(line.value)
         if completed == line.value and not offers:
             self.query_one("#name", Line).focus()
             return
-        line.value = completed
+        with line.prevent(Input.Changed):
+            line.value = completed
         line.cursor_position = len(completed)
         self.query_one("#note", Static).update(shown_line("   ".join(offers), "$foreground 62%", limit=400))
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        self.query_one("#note", Static).update("")
 
     @on(Input.Submitted)
     def _begin(self) -> None:

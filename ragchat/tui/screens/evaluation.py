@@ -231,7 +231,7 @@ class EvaluationScreen(Screen[None]):
         title = f"Which way serves you best · {clean_line(verdict.run.set_name)}{of}"
         self.query_one("#evaluation-title", Static).update(Content(title))
         text.update(page(shown))
-        asked = verdict.disagreements()
+        asked = [*verdict.disagreements(), *verdict.unanswered()]
         if asked:
             rows = [Option(_row(verdict, one), id=str(n)) for n, one in enumerate(asked)]
             options.add_options(rows)
@@ -242,7 +242,11 @@ class EvaluationScreen(Screen[None]):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         verdict = self.found[self.at].verdict
-        self.app.push_screen(Disagreement(verdict, verdict.disagreements()[int(event.option.id or 0)]))
+        self.app.push_screen(
+            Disagreement(
+                verdict, [*verdict.disagreements(), *verdict.unanswered()][int(event.option.id or 0)]
+            )
+        )
 
 
 def page(shown: Evaluation) -> Content:
@@ -287,10 +291,12 @@ def page(shown: Evaluation) -> Content:
     if verdict.next_steps:
         lines.append(Content(""))
         lines += [Content.styled(f"→ {clean_line(step)}", "$text-accent") for step in verdict.next_steps]
-    if verdict.disagreements():
+    if verdict.disagreements() or verdict.unanswered():
         lines += [
             Content(""),
-            Content.styled("Where the ways disagree (Up, Down, Enter shows the answers):", DIM),
+            Content.styled(
+                "Where the ways disagree, then what none gets right (Up, Down, Enter shows the answers):", DIM
+            ),
         ]
     return Content("\n").join(lines)
 

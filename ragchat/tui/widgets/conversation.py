@@ -134,6 +134,7 @@ class ConversationPane(Vertical):
             self.prompt.put("")
         self._opening = True
         self.visit += 1
+        self.transcript.leave_find()
         self.conversation_id = conversation_id
         self.conversation = None
         self.options = self._services.new_chat

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import file_name, passage_content
+from ragchat.tui.foreign import evidence_line, file_name, passage_content
 from ragchat.tui.messages import SourceChosen
 from ragchat.types import Citation
 
@@ -116,7 +116,7 @@ class SourcesPanel(Vertical):
             Content(f"Sources · {len(citations)}" if citations else "Sources")
         )
         if views := self.views:
-            self.select(next((view for view in views if view.citation.n == selected), views[0]), scroll=False)
+            self.select(next((view for view in views if view.citation.n == selected), views[0]))
 
     def select(self, view: SourceView, *, scroll: bool = True) -> None:
         if self.selected is not None and self.selected is not view:
@@ -124,9 +124,18 @@ class SourcesPanel(Vertical):
         self.selected = view
         view.unfold(True)
         if scroll:
-            self.call_after_refresh(
-                self.query_one(VerticalScroll).scroll_to_widget, view, animate=False, top=True
-            )
+            self.call_after_refresh(self._bring_into_sight, view)
+
+    def _bring_into_sight(self, view: SourceView) -> None:
+        """From its beginning, or where its evidence would stand below the panel from a little before that."""
+        if not view.is_attached:
+            return
+        scroll, passage = self.query_one(VerticalScroll), view.query_one(".passage", Static)
+        top = view.virtual_region.y
+        evidence = top + passage.virtual_region.y + evidence_line(view.citation, passage.content_region.width)
+        if evidence > top + scroll.size.height - 3:
+            top = evidence - scroll.size.height // 3
+        scroll.scroll_to(y=top, animate=False)
 
     def action_move(self, step: int) -> None:
         views = self.views

@@ -252,6 +252,10 @@ class Transcript(MessageWindow):
         before = [index for index, found in enumerate(self._found_ids) if found <= here]
         self._go_to_found(before[-1] if before and here else len(self._found_ids) - 1)
 
+    def leave_find(self) -> None:
+        """Close the line that asks what to find; another chat is shown."""
+        self.query_children(FindLine).remove()
+
     def clear_found(self) -> None:
         """Forget what was found."""
         self._found_ids, self._pattern = [], None
