@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -178,3 +179,30 @@ def test_a_long_answer_takes_no_time() -> None:
         started = time.perf_counter()
         bind(piece * 20_000, offer(PUMP))
         assert time.perf_counter() - started < 5, piece
+
+
+def test_only_what_a_sentence_adds_to_the_question_makes_it_supported() -> None:
+    """Whoever repeats the question has the words of the passage without a word of an answer."""
+    passage = (
+        "The triple expansion engine of the Zephyr uses three expansion stages. Alcohol is not reimbursed."
+    )
+    question = "How many expansion stages are used by the triple expansion engine?"
+    offered = offer(passage)
+
+    def cited(answer: str, asked: str = question) -> bool:
+        return any(citation.used for citation in bind(answer, offered, asked)[1])
+
+    assert cited("The triple expansion engine uses three expansion stages.")
+    assert cited("The answer to the question is: three expansion stages.")
+    assert not cited("The triple expansion engine uses 4 expansion stages.")
+    assert not cited("The answer is: many expansion stages are used by the triple expansion engine.")
+    assert not cited("Alcohol is reimbursed up to 30 euros.", "How much for meals?")
+    assert cited("The Zephyr has three stages, and alcohol is not reimbursed.", "What is known of it?")
+
+
+def test_words_are_compared_in_the_language_of_the_passage() -> None:
+    text = "Die Kündigungsfrist für den Mieter beträgt drei Monate zum Monatsende."
+    [citation] = offer(text)
+    german = replace(citation, hit=replace(citation.hit, language="de"))
+    marked, _ = bind("Es sind drei Monate zum Monatsende.", [german], "Wie lang ist die Kündigungsfrist?")
+    assert marked.endswith("[1].")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ragchat.retrieval.analyzer import STOP_WORDS, terms
+from ragchat.retrieval.analyzer import stop_terms, terms
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.types import Citation
 
@@ -22,17 +22,29 @@ _MARKER = re.compile(
 )
 _NUMBER = re.compile(r"\d+")
 _CODE = re.compile(r"(?P<fence>```|~~~).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.DOTALL)
-SUPPORT = 0.6
-"""Share of a sentence's content words that a passage must hold to be cited for it."""
+SUPPORT = 0.65
+"""Share of what a sentence adds to the question that a passage must hold to be cited for it (decision 15)."""
 _FEWEST_WORDS = 2
+_ABOUT_ANSWERS = frozenset(
+    term
+    for words, language in (
+        ("answer question passage text article mention state provide give", "en"),
+        ("Antwort Frage Text lautet", "de"),
+    )
+    for term in terms(words, language)
+)
+"""Terms with which small models lead in to an answer, and which say nothing of it."""
 
 
-def bind(answer: str, offered: Sequence[Citation]) -> tuple[str, tuple[Citation, ...]]:
-    """The answer with sound markers, and all offered citations with `used` and `quote` set."""
+def bind(answer: str, offered: Sequence[Citation], question: str = "") -> tuple[str, tuple[Citation, ...]]:
+    """The answer with sound markers, and all offered citations with `used` and `quote` set.
+
+    Of a sentence without a marker what counts is what it adds to the `question`.
+    """
     numbers = {citation.n for citation in offered}
     text, cited = _sound_markers(answer, numbers)
     if offered and not cited:
-        text, cited = _add_markers(text, offered)
+        text, cited = _add_markers(text, offered, question)
     return text, tuple(
         replace(
             citation,
@@ -77,19 +89,24 @@ def _last_sentence(text: str) -> str:
     return text[-1000:][first:last]
 
 
-def _add_markers(answer: str, offered: Sequence[Citation]) -> tuple[str, dict[int, str]]:
+def _add_markers(answer: str, offered: Sequence[Citation], question: str) -> tuple[str, dict[int, str]]:
     """Markers after the sentences of the answer that a passage supports."""
-    held = {citation.n: set(terms(f"{citation.hit.heading}\n{citation.hit.text}")) for citation in offered}
+    held = {c.n: set(terms(f"{c.hit.heading}\n{c.hit.text}", c.hit.language)) for c in offered}
+    asked = {c.n: set(terms(question, c.hit.language)) for c in offered}
+    languages = {c.hit.language for c in offered}
     code = [(m.start(), m.end(), bool(m["fence"])) for m in _CODE.finditer(answer)]
     cited: dict[int, str] = {}
     parts: list[str] = []
     end = 0
     for first, last in sentence_spans(answer):
         sentence = answer[first:last]
-        words = _content_words(sentence)
-        if len(words) < _FEWEST_WORDS or any(fenced and a < last and first < b for a, b, fenced in code):
+        words = {language: _content_words(sentence, language) for language in languages}
+        if not any(len(own) >= _FEWEST_WORDS for own in words.values()):
             continue
-        share, n = max(((len(words & held[c.n]) / len(words), -c.n) for c in offered), default=(0.0, 0))
+        if any(fenced and a < last and first < b for a, b, fenced in code):
+            continue
+        support = {c.n: _support(words[c.hit.language], asked[c.n], held[c.n]) for c in offered}
+        share, n = max((share, -n) for n, share in support.items())
         if share >= SUPPORT:
             body = sentence.rstrip()
             stop = body[-1] if body[-1] in ".!?:;" else ""
@@ -102,21 +119,29 @@ def _add_markers(answer: str, offered: Sequence[Citation]) -> tuple[str, dict[in
     return "".join(parts) + answer[end:], cited
 
 
-def _content_words(sentence: str) -> set[str]:
-    return {
-        term
-        for word in sentence.split()
-        if word.strip(".,;:!?\"'()*").lower() not in STOP_WORDS
-        for term in terms(word)
-    }
+def _support(words: set[str], asked: set[str], held: set[str]) -> float:
+    """Share of what a sentence adds to the question that a passage holds.
+
+    0 for a number that is not in the passage, and for a sentence that says nothing new: whoever repeats the question has the
+    words of the passage without a word of an answer.
+    """
+    new = words - asked - _ABOUT_ANSWERS
+    if len(words) < _FEWEST_WORDS or not new or any(character.isdigit() for character in "".join(new - held)):
+        return 0.0
+    return len(new & held) / len(new)
+
+
+def _content_words(sentence: str, language: str) -> set[str]:
+    stops = stop_terms(language)
+    return {term for term in terms(sentence, language) if term not in stops}
 
 
 def _quote(claim: str, citation: Citation) -> str:
     """The sentence of the passage that shares most words with what it is cited for; its evidence where none shares any."""
-    wanted = _content_words(claim)
-    text = citation.hit.text
+    text, language = citation.hit.text, citation.hit.language
+    wanted = _content_words(claim, language)
     sentences = [text[first:last] for first, last in sentence_spans(text)]
     if not wanted or not sentences:
         return citation.quote
-    best = max(sentences, key=lambda sentence: len(wanted & set(terms(sentence))))
-    return best if wanted & set(terms(best)) else citation.quote
+    best = max(sentences, key=lambda sentence: len(wanted & set(terms(sentence, language))))
+    return best if wanted & set(terms(best, language)) else citation.quote

@@ -31,6 +31,7 @@ class Record:
         """`cites`: documents were asked. In any other answer "[1, 2]" is just what it says."""
         self._chats, self._conversation_id, self._cites = chats, conversation_id, cites
         self._answer_id = 0
+        self._query = ""
         self._parts: list[str] = []
         self._thoughts: list[str] = []
         self._saved_at = 0.0
@@ -59,6 +60,7 @@ class Record:
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
         """What the answer is about to be made from."""
+        self._query = generation.query
         if self._chats:
             self._chats.save_generation(
                 self._answer_id, generation, [replace(c, used=False) for c in offered]
@@ -95,7 +97,7 @@ class Record:
         text, bound = "".join(self._parts), tuple(offered)
         thoughts = "".join(self._thoughts)
         if self._cites:
-            text, bound = citations.bind(text, offered)
+            text, bound = citations.bind(text, offered, self._query)
         if self._chats:
             self._chats.finish_answer(
                 self._answer_id,

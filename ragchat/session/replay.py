@@ -142,7 +142,7 @@ def _finished(
 ) -> Replayed:
     text, old = said, record.own_words
     if record.citations or record.generation.knowledge_bases:
-        text, _ = citations.bind(said, record.citations)
+        text, _ = citations.bind(said, record.citations, record.generation.query)
     verdict = _verdict(record, text, event.finish_reason)
     reasons = [*_cuts(record, verdict, event), *what_differs(record, info, adapters)]
     if verdict == "different" and not reasons:
