@@ -10,7 +10,7 @@ from typing import Any
 
 from ragchat.evaluation.sets import Asked
 from ragchat.retrieval.index import VERSION as INDEX_VERSION
-from ragchat.session import prompt
+from ragchat.session import citations, prompt
 from ragchat.session.chat import AskOptions
 from ragchat.text import clean_line
 
@@ -57,6 +57,7 @@ def collect(
             "thinking": options.thinking,
             "packings": {key: asdict(way) for key, way in sorted(options.packings.items())},
             "index": INDEX_VERSION,
+            "citing": citations.REVISION,
             **context,
         },
         "questions": _hash(

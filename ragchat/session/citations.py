@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from ragchat.retrieval.analyzer import stop_terms, terms
 from ragchat.retrieval.sentences import sentence_spans
-from ragchat.types import Citation
+from ragchat.types import Citation, Hit
 
 # One or several in a row, as in "[1], [2]" and "[1][2, 3]". Not after a word or a bracket: that is an index in code, as in
 # `argv[1]`. Not before "(": that is a link.
@@ -22,8 +22,10 @@ _MARKER = re.compile(
 )
 _NUMBER = re.compile(r"\d+")
 _CODE = re.compile(r"(?P<fence>```|~~~).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.DOTALL)
-SUPPORT = 0.65
-"""Share of what a sentence adds to the question that a passage must hold to be cited for it (decision 15)."""
+REVISION = 2
+"""Of what decides which sentences get a number; figures of citations depend on it."""
+SUPPORT = 0.6
+"""Share of what a sentence adds to the question that two neighbouring sentences of a passage must hold (decision 15)."""
 _FEWEST_WORDS = 2
 _ABOUT_ANSWERS = frozenset(
     term
@@ -39,7 +41,7 @@ _ABOUT_ANSWERS = frozenset(
 def bind(answer: str, offered: Sequence[Citation], question: str = "") -> tuple[str, tuple[Citation, ...]]:
     """The answer with sound markers, and all offered citations with `used` and `quote` set.
 
-    Of a sentence without a marker what counts is what it adds to the `question`.
+    Of a sentence without a marker what counts is what it adds to the `question`; in a summary, which has none, all of it.
     """
     numbers = {citation.n for citation in offered}
     text, cited = _sound_markers(answer, numbers)
@@ -91,7 +93,7 @@ def _last_sentence(text: str) -> str:
 
 def _add_markers(answer: str, offered: Sequence[Citation], question: str) -> tuple[str, dict[int, str]]:
     """Markers after the sentences of the answer that a passage supports."""
-    held = {c.n: set(terms(f"{c.hit.heading}\n{c.hit.text}", c.hit.language)) for c in offered}
+    held = {c.n: _places(c.hit, whole=not question) for c in offered}
     asked = {c.n: set(terms(question, c.hit.language)) for c in offered}
     languages = {c.hit.language for c in offered}
     code = [(m.start(), m.end(), bool(m["fence"])) for m in _CODE.finditer(answer)]
@@ -119,16 +121,26 @@ def _add_markers(answer: str, offered: Sequence[Citation], question: str) -> tup
     return "".join(parts) + answer[end:], cited
 
 
-def _support(words: set[str], asked: set[str], held: set[str]) -> float:
-    """Share of what a sentence adds to the question that a passage holds.
+def _places(hit: Hit, *, whole: bool) -> list[set[str]]:
+    """The terms of each two neighbouring sentences of a passage, with those of its heading; `whole`: of all of it."""
+    heading = set(terms(hit.heading, hit.language))
+    own = [set(terms(hit.text[first:last], hit.language)) for first, last in sentence_spans(hit.text)]
+    if whole:
+        return [heading.union(*own)]
+    return [heading.union(*own[n : n + 2]) for n in range(max(1, len(own) - 1))]
 
-    0 for a number that is not in the passage, and for a sentence that says nothing new: whoever repeats the question has the
+
+def _support(words: set[str], asked: set[str], held: Sequence[set[str]]) -> float:
+    """Largest share of what a sentence adds to the question that a place in a passage holds.
+
+    0 for a number that is not there, and for a sentence that says nothing new: whoever repeats the question has the
     words of the passage without a word of an answer.
     """
     new = words - asked - _ABOUT_ANSWERS
-    if len(words) < _FEWEST_WORDS or not new or any(character.isdigit() for character in "".join(new - held)):
+    if len(words) < _FEWEST_WORDS or not new:
         return 0.0
-    return len(new & held) / len(new)
+    numbers = {term for term in new if any(map(str.isdigit, term))}
+    return max((len(new & place) / len(new) for place in held if numbers <= place), default=0.0)
 
 
 def _content_words(sentence: str, language: str) -> set[str]:
