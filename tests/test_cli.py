@@ -568,6 +568,40 @@ def test_strict_declines_without_a_model(notes: Home) -> None:
     assert done.stdout == "Your documents hold nothing that answers this question.\n"
 
 
+def test_what_cannot_be_asked_leaves_no_chat_behind(home: Home, tmp_path: Path) -> None:
+    """The question stands in the shell's history; a list of chats that nobody can answer helps nobody."""
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    for model, code in (("nowhere", 4), (str(broken), 5)):
+        done = home.run("ask", "Hello?", "--model", model)
+        assert done.returncode == code, done.stderr
+    with home.chats() as chats:
+        assert chats.conversations() == []
+
+
+def test_a_model_file_that_is_not_there_is_not_found(home: Home, tmp_path: Path) -> None:
+    done = home.run("model", "add", str(tmp_path / "nope.gguf"))
+    assert done.returncode == 4
+    assert "does not exist" in done.stderr
+
+
+def test_a_question_of_the_chats_is_taken_out_by_its_id(home: Home) -> None:
+    with home.chats() as chats:
+        chats.add_evaluation_question("Who built it?", ["Ada Pell"])
+        chats.add_evaluation_question("When?", ["1871"])
+    asked = home.json("eval", "questions", "list", "chat", "--json")["questions"]
+    done = home.run("eval", "questions", "remove", "chat", asked[0]["id"])
+    assert done.returncode == 0, done.stderr
+    [left] = home.json("eval", "questions", "list", "chat", "--json")["questions"]
+    assert left["question"] == asked[1]["question"]
+    assert "There are: chat" in home.run("eval", "questions", "list", "nope").stderr
+
+
+def test_lists_of_commands_say_whole_sentences(home: Home) -> None:
+    for group in ("eval", "kb", "adapter", "chats", "model"):
+        assert "..." not in home.run(group, "--help").stdout.replace("ARGS]...", "")
+
+
 @posix_only
 def test_a_closed_standard_input_is_no_input(notes: Home) -> None:
     command = f"{shlex.quote(sys.executable)} -m ragchat ask --strict {shlex.quote(UNKNOWN)} <&-"

@@ -378,6 +378,38 @@ def verdict_of(run: Run, said: Callable[[int, Arm], str]) -> Verdict:
     return judge(run, answered(run, said))
 
 
+def test_questions_without_passages_point_to_the_threshold() -> None:
+    """The search took nothing to be relevant: more passages or documents would not help."""
+    run = made_run(20, arms=("base", "rag"))
+    answers = [
+        msgspec.structs.replace(one, from_documents=int(one.question) % 2 == 0, offered_right=True)
+        if one.arm == "rag"
+        else one
+        for one in answered(run, lambda n, arm: f"word{n}" if n % 2 == 0 and arm == "rag" else "no idea")
+    ]
+    steps = list(judge(run, answers).next_steps)
+    assert any(
+        "50 % of the questions that have an answer nothing was taken to be relevant" in step for step in steps
+    )
+    assert any("ragchat eval calibrate s" in step for step in steps)
+    assert not any("retrieval.passages" in step for step in steps)
+    every = [msgspec.structs.replace(one, from_documents=True) for one in answers]
+    assert not any("taken to be relevant" in step for step in judge(run, every).next_steps)
+
+
+def test_an_interval_beyond_nothing_that_is_not_shown_is_explained() -> None:
+    """With few questions the interval may leave out 0 where the test, counted over all comparisons, does not suffice."""
+    run = made_run(14)
+    verdict = verdict_of(run, lambda n, arm: f"word{n}" if "rag" in arm and n < 4 else "no idea")
+    difference = verdict.difference("rag", "base")
+    assert difference is not None
+    assert difference.interval.low > 0
+    assert not difference.shown
+    assert any(
+        said.startswith("Documents add +29 points") and "beyond chance" in said for said in verdict.says
+    )
+
+
 def test_documents_win_where_they_do() -> None:
     run = made_run(80)
     draw = random.Random(1)
