@@ -378,6 +378,52 @@ def verdict_of(run: Run, said: Callable[[int, Arm], str]) -> Verdict:
     return judge(run, answered(run, said))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Dazu steht in den Abschnitten nichts.",
+        "Der Text enthält keine Informationen über die Garantie.",
+        "Aus den Unterlagen geht das nicht hervor.",
+        "Das wird in den Dokumenten nicht erwähnt.",
+        "Das weiß ich nicht.",
+        "Les passages ne mentionnent pas cette information [1].",
+        "Je ne sais pas.",
+        "Ce n'est pas précisé dans le texte.",
+        "Los documentos no mencionan el precio.",
+        "No se menciona en el texto.",
+        "Os documentos não mencionam o preço.",
+        "Il testo non specifica la durata.",
+        "Non lo so.",
+        "De tekst bevat geen informatie over de prijs.",
+        "文中没有提到价格。",
+        "我不知道。",
+        "文書には記載がありません。",
+        "本文には書かれていません。",
+    ],
+)
+def test_declining_in_other_languages(said: str) -> None:
+    assert grounding.refuses(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Die Garantie beträgt sieben Jahre und ist nicht übertragbar.",
+        "Der Text nennt Ada Pell als Baumeisterin.",
+        "Alkohol wird nicht erstattet [1].",
+        "Le pont a été construit par Ada Pell en 1871.",
+        "L'alcool n'est pas remboursé.",
+        "El alcohol no se reembolsa.",
+        "Il ponte non è aperto la domenica.",
+        "De brug is niet open op zondag.",
+        "桥是1871年建成的，不收费。",
+        "橋は日曜日には開いていません。",
+    ],
+)
+def test_an_answer_with_a_no_in_it_is_an_answer(said: str) -> None:
+    assert not grounding.refuses(said)
+
+
 def test_questions_without_passages_point_to_the_threshold() -> None:
     """The search took nothing to be relevant: more passages or documents would not help."""
     run = made_run(20, arms=("base", "rag"))

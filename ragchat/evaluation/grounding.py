@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import tomllib
 from collections.abc import Sequence
+from importlib import resources
 
 import regex
 
@@ -35,17 +38,30 @@ def without_markers(said: str) -> str:
 
 
 def refuses(said: str) -> bool:
-    """Whether the answer says that there is none: ragchat's own sentences, or words to that effect at its beginning (English)."""
+    """Whether the answer says that there is none: ragchat's own sentences, or words to that effect at its beginning.
+
+    In English, German, French, Spanish, Portuguese, Italian, Dutch, Chinese and Japanese; others count as answers.
+    """
     if said.startswith((DECLINED, NOT_FROM_DOCUMENTS)):
         return True
-    return bool(_REFUSED.search(without_markers(said)[:_OPENING].replace("’", "'")))
+    return _says_there_is_none(said)
 
 
 def gives_no_answer(said: str) -> bool:
     """The same of an answer to a question that has one: to say that it is not from the documents, and to give it, is none."""
-    return said.startswith(DECLINED) or bool(
-        _REFUSED.search(without_markers(said)[:_OPENING].replace("’", "'"))
-    )
+    return said.startswith(DECLINED) or _says_there_is_none(said)
+
+
+def _says_there_is_none(said: str) -> bool:
+    opening = without_markers(said)[:_OPENING].replace("’", "'")
+    return bool(_REFUSED.search(opening) or _refused_elsewhere().search(opening))
+
+
+@functools.cache
+def _refused_elsewhere() -> regex.Pattern[str]:
+    with resources.files(__package__).joinpath("refusals.toml").open("rb") as file:
+        found: dict[str, list[str]] = tomllib.load(file)
+    return regex.compile("|".join(pattern for own in found.values() for pattern in own), regex.IGNORECASE)
 
 
 def citation_precision(cited: Sequence[str], answers: Sequence[str]) -> float:
