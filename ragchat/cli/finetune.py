@@ -14,7 +14,7 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.context import Context, data, interactive, note, pass_context
-from ragchat.errors import FinetuneError
+from ragchat.errors import CancelledError, FinetuneError
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def finetune(
         )
         wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form, refusals)
         board = stack.enter_context(Board(live=interactive() and not as_json))
-        steering = stack.enter_context(Steering(board, cancel))
+        steering = stack.enter_context(Steering(board, cancel, asks=not dry_run))
         with opened(context, base) as model:
             board.stage("reading the data")
             parts, rejected = gather(context, wanted, model, cancel)
@@ -206,6 +206,8 @@ def finetune(
             report.left()
             note("Left for later; the same command goes on from here.")
             return
+    if dry_run and ended is None:
+        raise CancelledError("Stopped; nothing was made.")
     if as_json:
         data(_json(job, ended), indent=2)
     elif ended is not None:
@@ -246,11 +248,12 @@ def opened(context: Context, base: Path) -> Iterator[ChatModel]:
 class Steering:
     """Ctrl-C while it trains: pause, ask, then go on, stop and keep the best, or leave it for later.
 
-    Before the training, or where nobody can be asked, Ctrl-C stops; what was learned by then is kept.
+    Before the training, or where nobody can be asked or there is nothing to keep (not `asks`), Ctrl-C stops; what was learned by
+    then is kept.
     """
 
-    def __init__(self, board: Board, cancel: CancelToken) -> None:
-        self._board, self._cancel = board, cancel
+    def __init__(self, board: Board, cancel: CancelToken, *, asks: bool = True) -> None:
+        self._board, self._cancel, self._asks = board, cancel, asks
         self._run: TrainingRun | None = None
         self._pressed = threading.Event()
         self._over = threading.Event()
@@ -281,7 +284,7 @@ class Steering:
         while not self._over.wait(0.1):
             if not self._pressed.is_set() or self._run is None:
                 continue
-            if self._board.live:
+            if self._board.live and self._asks:
                 self._run.pause()
                 self._ask(self._run)
             else:

@@ -226,7 +226,7 @@ def ask(
             question=question.id, arm=arm, said="", refused=False, from_documents=False, error=str(error)
         )
     if finished is None or finished.finish_reason == "cancelled":
-        raise CancelledError("Stopped; the answers so far are kept.")
+        raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
     offered = ready.citations if ready else ()
     timings = finished.timings
     return Answer(
