@@ -226,10 +226,11 @@ def test_add_refuses_what_is_no_chat_model(library: ModelLibrary, folder: Path, 
         (adapter, "adapter"),
         (page, "HTML"),
         (cut, "10 bytes are missing"),
-        (tmp_path / "no", "read"),
     ):
         with pytest.raises(ModelFileError, match=reason):
             library.add(path)
+    with pytest.raises(NotFoundError, match="does not exist"):
+        library.add(tmp_path / "no")
     assert list(folder.iterdir()) == []
 
 

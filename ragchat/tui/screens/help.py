@@ -22,6 +22,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
     from ragchat.tui.app import RagchatApp
     from ragchat.tui.screens.adapters import AdaptersScreen
     from ragchat.tui.screens.add_documents import AddDocuments
+    from ragchat.tui.screens.calibrate import CalibrateScreen
     from ragchat.tui.screens.chat import ChatScreen
     from ragchat.tui.screens.chat_options import ChatOptionsScreen
     from ragchat.tui.screens.choose import KnowledgePicker, ModelPicker, Picker
@@ -81,6 +82,7 @@ def key_groups() -> list[tuple[str, list[type[DOMNode]]]]:
         ("Compacting (Alt+K)", [CompactScreen]),
         ("Jobs (F9)", [JobsScreen, LazyList]),
         ("Which way serves you best (F11)", [EvaluationScreen, Disagreement]),
+        ("How sure the search must be (F11, c)", [CalibrateScreen]),
         ("Questions to measure with (F11, e)", [QuestionsScreen, EditQuestion]),
         ("Earlier prompts (Ctrl+R)", [HistoryScreen]),
         ("Jump mode (Ctrl+G)", [JumpScreen]),
