@@ -15,7 +15,7 @@ import pytest
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.evaluation import calibration, grounding, leakage, statistics
 from ragchat.evaluation.answer_metrics import exact_match, f1, rouge_l
-from ragchat.evaluation.calibration import Judged
+from ragchat.evaluation.calibration import Judged, RefusalCurve, curve, point
 from ragchat.evaluation.four_ways import ARMS, Answer, Arm, Passage, Run, RunLibrary, run_id
 from ragchat.evaluation.inputs import changes
 from ragchat.evaluation.report import html
@@ -593,6 +593,16 @@ def test_the_page_holds_no_foreign_markup_and_loads_nothing() -> None:
     assert "the model &lt;b&gt;" in page
     assert not re.search(r"<[^>]*(?:src|href)\s*=", page)
     assert "default-src 'none'" in page
+
+
+def test_the_page_shows_when_the_search_declines() -> None:
+    verdict = verdict_of(made_run(12, arms=("base", "rag")), lambda n, arm: f"word{n}")
+    judged = [Judged("?", n < 30, n % 30 / 30 if n < 30 else n % 30 / 60, 0.0) for n in range(60)]
+    found = RefusalCurve(curve(judged), point(judged, 0.4, 0.5), 30, 30)
+    page = html(verdict, [], found)
+    assert page.count("<polyline") == 2
+    assert f"As it is set now: {found.now.false_answers:.1%} false answers" in page
+    assert "<polyline" not in html(verdict, [])
 
 
 def test_runs_are_kept_and_torn_lines_are_left_out(tmp_path: Path) -> None:

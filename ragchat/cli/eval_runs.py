@@ -24,6 +24,7 @@ from ragchat.evaluation.sets import WATCHED
 from ragchat.text import clean_line, human_seconds
 
 if TYPE_CHECKING:
+    from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.evaluation.four_ways import Run
     from ragchat.evaluation.statistics import Interval
     from ragchat.evaluation.verdict import Verdict
@@ -220,11 +221,33 @@ def report(
     _print(verdict)
     _say_stale(outdated)
     if output is not None:
+        refusals = _refusals(context, verdict)
         try:
-            output.write_text(html(verdict, outdated), encoding="utf-8")
+            output.write_text(html(verdict, outdated, refusals), encoding="utf-8")
         except OSError as error:
             raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
         note(f"The page is {output}.")
+
+
+def _refusals(context: Context, verdict: Verdict) -> RefusalCurve | None:
+    """When the search would have declined the questions of a run, as its documents are now.
+
+    None where the documents are gone or one kind of question is missing. Raises CancelledError, StorageError.
+    """
+    from ragchat.cli.eval_settings import refusals
+
+    names = list(verdict.run.inputs.get("documents") or ())
+    if not names or len({question.answerable for question in verdict.questions}) < 2:
+        return None
+    note(f"Searching for {len(verdict.questions)} questions, for the curve of refusals …")
+    with cancel_on_interrupt() as cancel:
+        try:
+            found = refusals(context, verdict.questions, names, cancel)
+        except NotFoundError:
+            return None
+    if found is None:
+        raise CancelledError("Stopped; no page was written.")
+    return found
 
 
 @click.command()

@@ -38,28 +38,37 @@ def refusal_curve(
     context: Context, set_name: str, names: Sequence[str], cancel: CancelToken
 ) -> RefusalCurve | None:
     """What the search says of the questions of a set; None when cancelled. Raises NotFoundError, StorageError, UsageError."""
-    from ragchat.evaluation.calibration import RefusalCurve, curve, look, point
-    from ragchat.retrieval.search import Searcher
-
-    asked = eval_run.questions(context, set_name)
-    with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
-        judged = list(look(Searcher(stores), asked, ranking=build.ranking(context), cancel=cancel))
-    if cancel.cancelled:
-        return None
-    retrieval = context.settings.retrieval
     try:
-        answerable = sum(one.answerable for one in judged)
-        return RefusalCurve(
-            curve(judged),
-            point(judged, retrieval.min_match, retrieval.min_confidence),
-            answerable,
-            len(judged) - answerable,
-        )
+        return refusals(context, eval_run.questions(context, set_name), names, cancel)
     except ValueError as error:
         raise UsageError(
             f"{clean_line(set_name)}: {error}.",
             f"`ragchat eval questions add {clean_line(set_name)} … --unanswerable` puts one without an answer in.",
         ) from error
+
+
+def refusals(
+    context: Context, asked: Sequence[Asked], names: Sequence[str], cancel: CancelToken
+) -> RefusalCurve | None:
+    """What the search says of some questions; None when cancelled.
+
+    Raises NotFoundError, StorageError, and ValueError unless there are questions with an answer and without.
+    """
+    from ragchat.evaluation.calibration import RefusalCurve, curve, look, point
+    from ragchat.retrieval.search import Searcher
+
+    with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
+        judged = list(look(Searcher(stores), asked, ranking=build.ranking(context), cancel=cancel))
+    if cancel.cancelled:
+        return None
+    retrieval = context.settings.retrieval
+    answerable = sum(one.answerable for one in judged)
+    return RefusalCurve(
+        curve(judged),
+        point(judged, retrieval.min_match, retrieval.min_confidence),
+        answerable,
+        len(judged) - answerable,
+    )
 
 
 def store_point(context: Context, point: Point) -> None:

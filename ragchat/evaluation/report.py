@@ -9,6 +9,7 @@ import html as markup
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from ragchat.evaluation.calibration import Point, RefusalCurve, choose
 from ragchat.evaluation.four_ways import MEANING, Answer
 from ragchat.evaluation.sets import Asked
 from ragchat.evaluation.verdict import MEASURES, Verdict, points, spread
@@ -44,8 +45,8 @@ svg text.dim { fill: var(--dim); font-size: 12px }
 """
 
 
-def html(verdict: Verdict, stale: Sequence[str] = ()) -> str:
-    """The page. `stale`: what has changed since, in words."""
+def html(verdict: Verdict, stale: Sequence[str] = (), refusals: RefusalCurve | None = None) -> str:
+    """The page. `stale`: what has changed since, in words; `refusals`: what the search says of the same questions."""
     run = verdict.run
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
@@ -71,6 +72,8 @@ def html(verdict: Verdict, stale: Sequence[str] = ()) -> str:
     ]
     if verdict.by_tag:
         parts += ["<h2>By tag</h2>", _tags(verdict)]
+    if refusals is not None:
+        parts += ["<h2>When to say “not in your documents”</h2>", _refusals(refusals)]
     parts += ["<h2>Where the ways disagree</h2>", *_questions(verdict, verdict.disagreements())]
     parts += ["<h2>What no way gets right</h2>", *_questions(verdict, verdict.unanswered())]
     settings = json.dumps(run.inputs, indent=1, ensure_ascii=False, sort_keys=True, default=str)
@@ -131,6 +134,47 @@ def _forest(verdict: Verdict) -> str:
         f"<figure><svg viewBox='0 0 {_WIDTH} {height + 20}' role=img aria-label='differences in points'>{''.join(rows)}</svg>"
         "<figcaption class=dim>points of difference; a line that crosses the middle shows none</figcaption></figure>"
     )
+
+
+def _refusals(found: RefusalCurve) -> str:
+    """Both errors along all degrees of strictness, and the point where they are least."""
+    scale, height = _WIDTH - _LEFT - 60, 200
+    best = choose(found.points)
+
+    def at(strictness: float, share: float) -> str:
+        return f"{_LEFT + strictness * scale:.1f},{8 + (1 - share) * height:.1f}"
+
+    lines = [
+        f"<polyline points='{' '.join(places)}' fill='none' stroke='{colour}' stroke-width='3'/>"
+        for colour, places in (
+            ("var(--bad)", [at(point.strictness, point.false_answers) for point in found.points]),
+            ("var(--bar)", [at(point.strictness, point.wrong_refusals) for point in found.points]),
+        )
+    ]
+    for share in (0, 25, 50, 75, 100):
+        y = 8 + (1 - share / 100) * height
+        lines.append(
+            f'<line x1="{_LEFT}" x2="{_LEFT + scale}" y1="{y:.0f}" y2="{y:.0f}" stroke="var(--line)"/>'
+            f'<text class="dim" x="{_LEFT - 8}" y="{y + 4:.0f}" text-anchor="end">{share} %</text>'
+        )
+    x = _LEFT + best.strictness * scale
+    lines += [
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="8" y2="{height + 8}" stroke="var(--ink)" stroke-dasharray="4 4"/>',
+        f'<text x="{_LEFT}" y="{height + 28}" class="dim">answers whatever is found</text>',
+        f'<text x="{_LEFT + scale}" y="{height + 28}" class="dim" text-anchor="end">answers next to nothing</text>',
+        '<text x="0" y="24" style="fill:var(--bad)">false answers</text>',
+        '<text x="0" y="44" style="fill:var(--bar)">wrong refusals</text>',
+    ]
+    return (
+        f"<p>As it is set now: {_errors(found.now)}. Both are least at the broken line: {_errors(best)}. From {found.answerable}"
+        f" questions with an answer in the documents and {found.unanswerable} without; <code>ragchat eval calibrate</code> picks"
+        " the point.</p>"
+        f"<figure><svg viewBox='0 0 {_WIDTH} {height + 34}' role=img aria-label='refusal curve'>{''.join(lines)}</svg></figure>"
+    )
+
+
+def _errors(point: Point) -> str:
+    return f"{point.false_answers:.1%} false answers, {point.wrong_refusals:.1%} wrong refusals"
 
 
 def _table(verdict: Verdict) -> str:
