@@ -1,10 +1,10 @@
 """When to say "not in your documents": the curve on one half of the questions, and what its chosen points are worth on the other.
 
-    python benchmarks/calibration.py DIR [--limit N]
+    python benchmarks/calibration.py DIR [--documents] [--limit N]
 
 DIR holds corpus/*.txt and questions.jsonl (question, answers, relevant); file names begin with the number of their article. Every
-other article is taken out of the documents, so its questions have no answer there though they are of the same kind. Points are
-chosen on every other question and measured on the rest. No model is asked. Ends with one JSON line.
+other article is taken out of the documents, so its questions have no answer there though they are of the same kind. With
+--documents every other document alone: what else is written of its subject stays, so that its questions look answered. Points are chosen on every other question and measured on the rest. No model is asked. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from confidence import halved
@@ -28,10 +29,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("set_dir", type=Path)
+    parser.add_argument("--documents", action="store_true", help="take out every other document, not article")
     parser.add_argument("--limit", type=int, default=0)
     wanted = parser.parse_args()
     found = question_sets.read(wanted.set_dir)
-    kept = halved(found)
+    kept = (
+        replace(found, documents=dict(list(found.documents.items())[::2]))
+        if wanted.documents
+        else halved(found)
+    )
     asked = [
         Asked(
             id=q.id,
@@ -71,7 +77,13 @@ def main() -> None:
         print(f"| {name} | {point.strictness:.2f} | {false:.1%} | {wrong:.1%} |")
     print(
         json.dumps(
-            {"benchmark": "calibration", "set": found.name, "questions": len(asked), "points": figures}
+            {
+                "benchmark": "calibration",
+                "set": found.name,
+                "taken_out": "documents" if wanted.documents else "articles",
+                "questions": len(asked),
+                "points": figures,
+            }
         )
     )
 
