@@ -2,9 +2,10 @@
 
     python benchmarks/calibration.py DIR [--documents] [--limit N]
 
-DIR holds corpus/*.txt and questions.jsonl (question, answers, relevant); file names begin with the number of their article. Every
-other article is taken out of the documents, so its questions have no answer there though they are of the same kind. With
---documents every other document alone: what else is written of its subject stays, so that its questions look answered. Points are chosen on every other question and measured on the rest. No model is asked. Ends with one JSON line.
+DIR holds corpus/*.txt and questions.jsonl (question, answers, relevant); file names begin with the number of their article.
+Every other article is taken out of the documents, so its questions have no answer there though they are of the same kind.
+With --documents every other document alone: what else is written of its subject stays, so that its questions look answered.
+Points are chosen on every other question and measured on the rest. No model is asked. Ends with one JSON line.
 """
 
 from __future__ import annotations
