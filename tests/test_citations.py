@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragchat.session.citations import bind
+from ragchat.session.citations import bind, moved_to
 from ragchat.types import Citation, Hit, Span
 
 PUMP = "The Zephyr pump must be primed for forty seconds. Its warranty lasts seven years. Keep the receipt."
@@ -206,3 +206,21 @@ def test_words_are_compared_in_the_language_of_the_passage() -> None:
     german = replace(citation, hit=replace(citation.hit, language="de"))
     marked, _ = bind("Es sind drei Monate zum Monatsende.", [german], "Wie lang ist die Kündigungsfrist?")
     assert marked.endswith("[1].")
+
+
+REVISED = (
+    "The notice period of a lease is agreed in writing. From March on, tenants give notice four months ahead, no longer three."
+    " Deposits are paid back after six weeks. Heating is read in December."
+)
+
+
+def test_what_was_quoted_is_found_where_it_stands_in_other_words() -> None:
+    place = moved_to(REVISED, "Tenants give notice three months ahead.", "en")
+    assert place is not None
+    assert REVISED[place[0] : place[1]].startswith("From March on")
+
+
+@pytest.mark.parametrize("quote", ["The boiler wants a pressure of one bar.", "", "the of and", "notice"])
+def test_what_is_gone_or_says_too_little_is_found_nowhere(quote: str) -> None:
+    assert moved_to(REVISED, quote, "en") is None
+    assert moved_to("", quote, "en") is None

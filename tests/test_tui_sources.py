@@ -158,6 +158,39 @@ def test_a_missing_file_and_a_newer_index_are_said(stage: Stage) -> None:
     assert any("changed since this was cited" in note for note in opened.notes)
 
 
+@pytest.mark.parametrize(
+    ("now", "found", "said"),
+    [
+        (
+            "Heating.\n\nNew: the pump runs at night. Gauges are read daily.\n\nEnd.",
+            "the pump runs at night.",
+            "",
+        ),
+        (
+            "Heating.\n\nThe pump no longer runs at night but by day.\n\nEnd.",
+            "The pump no longer",
+            "most like",
+        ),
+        ("Heating.\n\nGauges are read daily.\n\nEnd.", "", "not in this text any more"),
+    ],
+)
+def test_what_was_cited_is_looked_for_in_a_newer_text(stage: Stage, now: str, found: str, said: str) -> None:
+    path = stage.folder / "documents" / "pump.md"
+    path.write_text(now, "utf-8")
+    with KnowledgeStore.open(stage.folder / "kb", "guide") as store:
+        number = add_document(store, path, now)
+    text = "In summer the pump runs at night. In winter the pump rests."
+    citation = make_citation(1, document_id=number, path=str(path), text=text)
+    cited = replace(citation, quote="the pump runs at night.", hit=replace(citation.hit, content_hash="old"))
+    opened = tasks.open_document(stage.services, cited)
+    assert (opened.passage is not None) == bool(found)
+    if opened.passage:
+        assert opened.text[opened.passage[0] :].startswith(found)
+        assert opened.evidence == opened.passage
+    assert said in " ".join(opened.notes)
+    assert opened.quote == (cited.quote if said else "")
+
+
 async def test_the_editor_opens_at_the_evidence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     log = stage.folder / "editor.log"
     editor = stage.folder / "vim"

@@ -8,10 +8,13 @@ the passage's own text, word for word, never the model's.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from ragchat.retrieval.analyzer import stop_terms, terms
+from ragchat.retrieval.bm25 import idf
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.types import Citation, Hit
 
@@ -27,6 +30,10 @@ REVISION = 2
 SUPPORT = 0.6
 """Share of what a sentence adds to the question that two neighbouring sentences of a passage must hold (decision 15)."""
 _FEWEST_WORDS = 2
+SIMILAR = 0.4
+"""Dice's coefficient from which a sentence passes for what a quote has become."""
+_LONGEST_COMPARED = 2_000_000
+"""Characters; some seconds."""
 _ABOUT_ANSWERS = frozenset(
     term
     for words, language in (
@@ -157,3 +164,28 @@ def _quote(claim: str, citation: Citation) -> str:
         return citation.quote
     best = max(sentences, key=lambda sentence: len(wanted & set(terms(sentence, language))))
     return best if wanted & set(terms(best, language)) else citation.quote
+
+
+def moved_to(text: str, quote: str, language: str) -> tuple[int, int] | None:
+    """Where a document says now what was quoted from it: the most similar sentence, or None.
+
+    Similar by Dice's coefficient over their words, each weighed by how rare it is among the sentences; None below `SIMILAR`, and
+    for texts so long that a person would wait.
+    """
+    wanted = _content_words(quote, language)
+    if not wanted or len(text) > _LONGEST_COMPARED:
+        return None
+    spans = sentence_spans(text)
+    held = [_content_words(text[first:last], language) for first, last in spans]
+    counts = Counter(chain.from_iterable(held))
+
+    def worth(words: set[str]) -> float:
+        return sum(idf(counts[word], len(held)) for word in words)
+
+    def likeness(own: set[str]) -> float:
+        return 2 * worth(own & wanted) / (worth(own) + worth(wanted))
+
+    best = max(
+        (i for i, own in enumerate(held) if own & wanted), key=lambda i: likeness(held[i]), default=None
+    )
+    return spans[best] if best is not None and likeness(held[best]) >= SIMILAR else None

@@ -407,11 +407,20 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
     notes = _file_notes(document)
     if document.content_hash != hit.content_hash:
         notes = (*notes, CHANGED)
-    if located is None:
-        notes = (*notes, "What was cited is not in this text any more; it was:")
-        quote = clean(citation.quote or hit.evidence or hit.text).strip()
     evidence = None
-    if located and (inside := evidence_in(text[located[0] : located[1]], citation)):
+    if located is None:
+        quote = clean(citation.quote or hit.evidence or hit.text).strip()
+        # The passage may have been cut or written otherwise around what was cited.
+        located = evidence = locate(text, quote, near=hit.span.char_first)
+        if located is None:
+            from ragchat.session.citations import moved_to
+
+            located = evidence = moved_to(text, quote, hit.language)
+            is_there = "This is now the sentence most like what was cited; it was:"
+            notes = (*notes, is_there if located else "What was cited is not in this text any more; it was:")
+        else:
+            quote = ""
+    elif inside := evidence_in(text[located[0] : located[1]], citation):
         evidence = (located[0] + inside[0], located[0] + inside[1])
     return OpenedDocument(citation, document, text, located, evidence, notes, quote)
 
