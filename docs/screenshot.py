@@ -1,12 +1,15 @@
 """The pictures of the documentation: the real app, the real default model, ragchat's own manual.
 
 python docs/screenshot.py                writes docs/screenshot.svg and docs/screens/*.svg
-python docs/screenshot.py --verdict HOME writes docs/screens/verdict.svg of the newest run below HOME (benchmarks/four_ways.py)
+python docs/screenshot.py --verdict HOME writes verdict.svg and (with Chromium) report.png there, of HOME's newest run
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -108,9 +111,23 @@ async def take_verdict(context: Context) -> None:
         services.model.close()
 
 
+def take_report(home: str) -> None:
+    """The page as a browser shows it."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        sys.exit("No Chromium is here: no picture of the page.")
+    with tempfile.TemporaryDirectory() as scratch:
+        page, picture = Path(scratch) / "report.html", HERE / "screens" / "report.png"
+        ragchat = [sys.executable, "-m", "ragchat", "eval", "report", "-o", str(page)]
+        subprocess.run(ragchat, env={**os.environ, "RAGCHAT_HOME": home}, check=True)
+        window = ["--hide-scrollbars", "--window-size=1000,3060", f"--screenshot={picture}"]
+        subprocess.run([browser, "--headless", "--no-sandbox", *window, page.as_uri()], check=True)
+
+
 def main() -> None:
     if sys.argv[1:2] == ["--verdict"]:
         asyncio.run(take_verdict(Context(Paths.discover({"RAGCHAT_HOME": sys.argv[2]}), Settings())))
+        take_report(sys.argv[2])
         return
     with tempfile.TemporaryDirectory() as home:
         context = Context(Paths.discover({"RAGCHAT_HOME": home}), Settings())

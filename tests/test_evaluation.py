@@ -488,7 +488,7 @@ def test_the_adapter_wins_where_form_counts() -> None:
         ),
     )
     assert verdict.winner == "tuned"
-    assert "with the adapter" in verdict.says[1]
+    assert "with the adapter" in verdict.says[0]
 
 
 def test_both_are_needed_where_both_are() -> None:
@@ -521,7 +521,7 @@ def test_a_way_that_is_shown_better_than_nothing_is_not_recommended() -> None:
     shown = {(d.one, d.other) for d in verdict.differences if d.shown}
     if shown == {("tuned", "rag")}:
         assert verdict.winner == ""
-        assert "No single way is shown to be best" in verdict.says[1]
+        assert "No single way is shown to be best" in verdict.says[0]
     else:  # nested hits make every difference large
         assert verdict.winner == "rag"
 
@@ -555,8 +555,8 @@ def test_nothing_shown_says_how_many_it_would_take() -> None:
     hits = {(n, arm): draw.random() < 0.5 for n in range(30) for arm in run.arms}
     verdict = verdict_of(run, lambda n, arm: f"word{n}" if hits[n, arm] else "no")
     assert verdict.winner == ""
-    assert "No difference between the ways is shown" in verdict.says[1]
-    assert re.search(r"about \d+ questions, \d+ more", verdict.says[1])
+    assert "No difference between the ways is shown" in verdict.says[0]
+    assert re.search(r"about \d+ questions, \d+ more", verdict.says[0])
 
 
 def test_unanswerable_questions_count_by_declining() -> None:
@@ -601,7 +601,7 @@ def test_the_page_shows_when_the_search_declines() -> None:
     found = RefusalCurve(curve(judged), point(judged, 0.4, 0.5), 30, 30)
     page = html(verdict, [], found)
     assert page.count("<polyline") == 2
-    assert f"As it is set now: {found.now.false_answers:.1%} false answers" in page
+    assert f"As it is set now: {found.now.false_answers * 100:.1f} % false answers" in page
     assert "<polyline" not in html(verdict, [])
 
 

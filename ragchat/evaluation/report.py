@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html as markup
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ragchat.evaluation.calibration import Point, RefusalCurve, choose
@@ -29,6 +30,7 @@ h1, h2 { line-height: 1.2 }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+.lead { font-size: 1.25rem; font-weight: 600 }
 .dim { color: var(--dim) }
 .shown { font-weight: 600 }
 .stale { border: 1px solid var(--bad); padding: .6rem .9rem; border-radius: 6px }
@@ -58,9 +60,10 @@ def html(verdict: Verdict, stale: Sequence[str] = (), refusals: RefusalCurve | N
     ]
     if stale:
         parts.append(f"<p class=stale>This verdict is stale. Changed since: {_e('; '.join(stale))}.</p>")
-    parts += [f"<p>{_e(sentence)}</p>" for sentence in verdict.says]
+    lead, *more = verdict.says
+    parts += [f"<p class=lead>{_e(lead)}</p>", *(f"<p>{_e(sentence)}</p>" for sentence in more)]
     if verdict.next_steps:
-        steps = "".join(f"<li>{_e(step)}</li>" for step in verdict.next_steps)
+        steps = "".join(f"<li>{_commands(step)}</li>" for step in verdict.next_steps)
         parts.append(f"<h2>What to do next</h2><ul>{steps}</ul>")
     parts += [
         "<h2>Figures</h2>",
@@ -174,7 +177,9 @@ def _refusals(found: RefusalCurve) -> str:
 
 
 def _errors(point: Point) -> str:
-    return f"{point.false_answers:.1%} false answers, {point.wrong_refusals:.1%} wrong refusals"
+    return (
+        f"{point.false_answers * 100:.1f} % false answers, {point.wrong_refusals * 100:.1f} % wrong refusals"
+    )
 
 
 def _table(verdict: Verdict) -> str:
@@ -246,6 +251,11 @@ def _answers(verdict: Verdict, question: Asked) -> Iterable[str]:
         yield f"<p>{mark}</p><blockquote>{_e(answer.said)}</blockquote>"
         for passage in answer.cited:
             yield f"<p class=dim>[{passage.n}] {_e(passage.path)}</p><blockquote class=dim>{_e(passage.text)}</blockquote>"
+
+
+def _commands(text: str) -> str:
+    """A sentence with its commands set as such."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", _e(text))
 
 
 def _e(text: str) -> str:

@@ -326,8 +326,6 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
         yield f"{count} questions are too few to say anything; {FEWEST} are the least, 100 a good number."
         return
     arms, table = verdict.run.arms, verdict.table
-    means = ", ".join(f"{MEANING[arm]} {spread(table[arm][verdict.primary])}" for arm in arms)
-    yield f"{count} questions, judged by “{MEASURES[verdict.primary][0]}”: {means}."
     shown = [found for found in verdict.differences if found.shown]
     if verdict.winner:
         yield _winning(verdict)
@@ -347,6 +345,8 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
             else ""
         )
         yield f"No difference between the ways is shown.{more}"
+    means = ", ".join(f"{MEANING[arm]} {spread(table[arm][verdict.primary])}" for arm in arms)
+    yield f"{count} questions, judged by “{MEASURES[verdict.primary][0]}”: {means}."
     yield from _effects(verdict)
     yield from _other_measures(verdict)
     yield from _grounds(verdict)
@@ -537,7 +537,7 @@ def _forgetting(verdict: Verdict) -> Iterable[str]:
         ):
             continue
         yield (
-            f"What {name} has cost in general: perplexity of plain prose {lost['perplexity_before']:.2f} →"
+            f"On what it was not trained for, {name}: perplexity of plain prose {lost['perplexity_before']:.2f} →"
             f" {lost['perplexity_after']:.2f},"
             f" general questions {percent(lost['general_questions_before'])} → {percent(lost['general_questions_after'])}."
         )

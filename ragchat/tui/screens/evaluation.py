@@ -250,7 +250,7 @@ class EvaluationScreen(Screen[None]):
 
 
 def page(shown: Evaluation) -> Content:
-    """All but the disagreements."""
+    """All but the disagreements: the verdict, its picture, what to do next, then the grounds."""
     from ragchat.evaluation.verdict import MEASURES, points, spread
 
     verdict, lines = shown.verdict, []
@@ -258,8 +258,8 @@ def page(shown: Evaluation) -> Content:
     if shown.stale:
         said = f"Stale: {'; '.join(shown.stale)} changed. `ragchat eval run {run.set_name}` says it again."
         lines.append(Content.styled(clean_line(said), "$text-warning"))
-    lines += [Content(clean_line(sentence)) for sentence in verdict.says]
-    lines.append(Content(""))
+    lead, *more = verdict.says
+    lines += [Content.styled(clean_line(lead), "bold"), Content("")]
     for arm in run.arms:
         interval = verdict.table[arm].get(verdict.primary)
         if interval:
@@ -271,6 +271,11 @@ def page(shown: Evaluation) -> Content:
             mark = Content.styled(" ●", "$text-success") if arm == verdict.winner else ""
             lines.append(Content.assemble(f"{arm:10} ", bar, f"  {spread(interval)}", mark))
     lines.append(Content(""))
+    if verdict.next_steps:
+        arrow = Content.styled("→ ", "$text-accent bold")
+        lines += [Content.assemble(arrow, clean_line(step)) for step in verdict.next_steps]
+        lines.append(Content(""))
+    lines += [*(Content(clean_line(sentence)) for sentence in more), Content("")]
     lines.append(Content.styled(f"{'':34}{''.join(f'{arm:>11}' for arm in run.arms)}", DIM))
     for measure, (meaning, _) in MEASURES.items():
         if any(measure in verdict.table[arm] for arm in run.arms):
@@ -288,9 +293,6 @@ def page(shown: Evaluation) -> Content:
         lines.append(
             Content.styled(f"{said}  shown", "bold") if difference.shown else Content.styled(said, DIM)
         )
-    if verdict.next_steps:
-        lines.append(Content(""))
-        lines += [Content.styled(f"→ {clean_line(step)}", "$text-accent") for step in verdict.next_steps]
     if verdict.disagreements() or verdict.unanswered():
         lines += [
             Content(""),
