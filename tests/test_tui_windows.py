@@ -151,7 +151,7 @@ async def test_a_folder_is_added_with_progress_and_stopped(stage: Stage) -> None
         await pilot.press("escape")
         await until(pilot, lambda: "indexing 20%" in screen_text(app))
         stage.sync_gate.set()
-        await until(pilot, lambda: "5 documents, 0 skipped" in screen_text(app))
+        await until(pilot, lambda: "5 documents (" in screen_text(app))
         await until(pilot, lambda: "guide, my-letters" in screen_text(app))
         stage.sync_gate.clear()
         await pilot.press("f4")
@@ -206,11 +206,12 @@ async def test_the_first_start_is_guided(tmp_path: Path) -> None:
         await until(pilot, lambda: "notes: 1 document" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: "✓ Your documents" in screen_text(app))
-        await pilot.press("3")
+        assert "try it on ragchat's own manual" not in screen_text(app)
+        await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.chat)
         assert app.focused is app.chat.pane.prompt
-        await ask(app, pilot, "How do I add documents?")
-        assert stage.script.asked_of == [("manual",)]
+        await ask(app, pilot, "What do the notes say?")
+        assert stage.script.asked_of == [("notes",)]
 
 
 async def test_who_has_chatted_before_is_not_welcomed_again(tmp_path: Path) -> None:
@@ -238,6 +239,14 @@ async def test_the_welcome_is_in_nobodys_way(tmp_path: Path) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.chat and app.focused is app.chat.pane.prompt)
         assert "What would you like to know?" in screen_text(app)
+
+
+async def test_who_types_at_the_welcome_means_the_prompt(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path, model="", documents=False)
+    async with running(stage) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, WelcomeScreen))
+        await pilot.press(*"How so")
+        await until(pilot, lambda: app.screen is app.chat and app.chat.pane.prompt.text == "How so")
 
 
 # --- help, palette, keymap ------------------------------------------------------------------------------

@@ -145,6 +145,10 @@ class RagchatApp(App[None]):
         if step == MANUAL:
             self.chat.use_knowledge((MANUAL,))
 
+    def type_into_prompt(self, text: str) -> None:
+        """As if it had been typed there."""
+        self.chat.pane.prompt.insert(text)
+
     # --- model --------------------------------------------------------------------------------------
 
     def use_model(self, name: str) -> None:

@@ -328,9 +328,13 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
         for event in services.sync(name, paths, cancel):
             if isinstance(event, SyncFinished):
                 status, stopped = event.status, event.cancelled
+                left_out = status.skipped or status.failed
                 sentence = (
-                    f"{name}: {count(status.indexed, 'document')}, {status.skipped} skipped, {status.failed} failed"
-                    f" ({human_seconds(event.seconds)})" + ("; stopped before the end." if stopped else ".")
+                    f"{name}: {count(status.indexed, 'document')}"
+                    + (f", {status.skipped} skipped, {status.failed} failed" if left_out else "")
+                    + f" ({human_seconds(event.seconds)})"
+                    + ("; stopped before the end." if stopped else ".")
+                    + (" F5 says why." if left_out else "")
                 )
                 post(messages.SyncEnded(name, status, sentence, cancelled=stopped))
             elif isinstance(event, SyncProgress):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Protocol, cast
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
@@ -24,6 +24,7 @@ class Host(Protocol):
     def open_models(self) -> None: ...
     def open_add_documents(self) -> None: ...
     def stop_job(self, kind: str) -> None: ...
+    def type_into_prompt(self, text: str) -> None: ...
 
 
 class WelcomeScreen(Dialog[str]):
@@ -34,7 +35,7 @@ class WelcomeScreen(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("1", "step('model')", "A model", id="welcome.model", show=False),
         Binding("2", "step('documents')", "Your documents", id="welcome.documents", show=False),
-        Binding("3", "step('manual')", "Ask the manual", id="welcome.manual", show=False),
+        Binding("3", "step('ask')", "Ask", id="welcome.manual", show=False),
         Binding("ctrl+x", "stop", "Stop a download or indexing", id="welcome.stop", show=False),
     ]
 
@@ -61,8 +62,9 @@ class WelcomeScreen(Dialog[str]):
 
     def _note_jobs(self, jobs: object) -> None:
         job = jobs.get("sync") if isinstance(jobs, dict) else None
-        if job is not None and not job.running and not job.failed:
+        if job is not None and not job.running and not job.failed and not self._has_documents:
             self._has_documents = True
+            self.query_one(OptionList).highlighted = None  # on to the next step
             self._show(getattr(self.app, "model_state", None))
 
     def _show(self, state: object) -> None:
@@ -83,7 +85,15 @@ class WelcomeScreen(Dialog[str]):
                 "added" if self._has_documents else "a folder or a file to ask about",
                 self._has_documents,
             ),
-            ("manual", "3", "Ask", "try it on ragchat's own manual: “How do I add documents?”", False),
+            (
+                "ask",
+                "3",
+                "Ask",
+                "your documents, about anything that stands in them"
+                if self._has_documents
+                else "try it on ragchat's own manual: “How do I add documents?”",
+                False,
+            ),
         ]
         options = self.query_one(OptionList)
         before = options.highlighted
@@ -104,8 +114,16 @@ class WelcomeScreen(Dialog[str]):
                 host.open_models()
             case "documents":
                 host.open_add_documents()
-            case "manual":
-                self.dismiss(step)
+            case "ask":
+                self.dismiss(None if self._has_documents else "manual")
+
+    def on_key(self, event: events.Key) -> None:
+        """Whoever just begins to type means the prompt."""
+        if event.character and (event.character.isalpha() or not self.is_current):
+            event.stop()
+            cast(Host, self.app).type_into_prompt(event.character)
+            if self.is_current:
+                self.dismiss(None)
 
     def action_stop(self) -> None:
         host = cast(Host, self.app)
