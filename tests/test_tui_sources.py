@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
+from ragchat.retrieval import index
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import tasks
 from ragchat.tui.app import RagchatApp
@@ -136,7 +137,10 @@ async def test_a_changed_file_is_said(stage: Stage) -> None:
 
 async def test_a_document_that_left_the_index_shows_the_stored_passage(stage: Stage) -> None:
     stage.script.citations = (
-        replace(stage.script.citations[0], hit=replace(stage.script.citations[0].hit, path="/gone.md")),
+        replace(
+            stage.script.citations[0],
+            hit=replace(stage.script.citations[0].hit, path="/gone.md", content_hash="gone"),
+        ),
     )
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "Why?")
@@ -176,10 +180,12 @@ def test_a_missing_file_and_a_newer_index_are_said(stage: Stage) -> None:
 )
 def test_what_was_cited_is_looked_for_in_a_newer_text(stage: Stage, now: str, found: str, said: str) -> None:
     path = stage.folder / "documents" / "pump.md"
-    path.write_text(now, "utf-8")
-    with KnowledgeStore.open(stage.folder / "kb", "guide") as store:
-        number = add_document(store, path, now)
     text = "In summer the pump runs at night. In winter the pump rests."
+    with KnowledgeStore.open(stage.folder / "kb", "guide") as store:
+        number = add_document(store, path, text)
+        add_document(store, path.with_name("later.md"), "Whose number comes next.")
+        path.write_text(now, "utf-8")
+        assert add_document(store, path, now) != number
     citation = make_citation(1, document_id=number, path=str(path), text=text)
     cited = replace(citation, quote="the pump runs at night.", hit=replace(citation.hit, content_hash="old"))
     opened = tasks.open_document(stage.services, cited)
@@ -189,6 +195,18 @@ def test_what_was_cited_is_looked_for_in_a_newer_text(stage: Stage, now: str, fo
         assert opened.evidence == opened.passage
     assert said in " ".join(opened.notes)
     assert opened.quote == (cited.quote if said else "")
+
+
+def test_what_was_cited_is_found_after_a_renaming(stage: Stage) -> None:
+    citation = stage.script.citations[0]
+    with KnowledgeStore.open(stage.folder / "kb", "guide") as store:
+        document = store.document(citation.hit.document_id)
+        hit = replace(citation.hit, content_hash=document.content_hash)
+        index.rename_document(store, document.id, "/elsewhere/other.md", document.size, document.mtime_ns)
+    opened = tasks.open_document(stage.services, replace(citation, hit=hit))
+    assert opened.document is not None
+    assert opened.document.path == "/elsewhere/other.md"
+    assert opened.passage is not None
 
 
 async def test_the_editor_opens_at_the_evidence(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ragchat.session.events import SessionEvent, SummaryProgress
     from ragchat.session.summarise import WholeDocument
     from ragchat.store.chats import ChatStore
+    from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.live import LiveAnswer, Request
     from ragchat.tui.services import Services
     from ragchat.types import Conversation, Document, StoredMessage
@@ -334,7 +335,7 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
                     + (f", {status.skipped} skipped, {status.failed} failed" if left_out else "")
                     + f" ({human_seconds(event.seconds)})"
                     + ("; stopped before the end." if stopped else ".")
-                    + (" F5 says why." if left_out else "")
+                    + (" Reasons: F5." if left_out else "")
                 )
                 post(messages.SyncEnded(name, status, sentence, cancelled=stopped))
             elif isinstance(event, SyncProgress):
@@ -385,12 +386,7 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
     hit = citation.hit
     try:
         with contextlib.closing(services.open_knowledge_base(hit.knowledge_base)) as store:
-            document = store.document(hit.document_id)
-            if document.path != hit.path:  # numbers are used again after a removal
-                found = store.document_at(hit.path)
-                if found is None:
-                    raise NotFoundError("The document is no longer in the index.")
-                document = found
+            document = _as_it_is_now(store, hit)
             text = clean(store.document_text(document.id))
     except RagchatError as error:
         passage = clean(hit.text)
@@ -427,6 +423,16 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
     elif inside := evidence_in(text[located[0] : located[1]], citation):
         evidence = (located[0] + inside[0], located[0] + inside[1])
     return OpenedDocument(citation, document, text, located, evidence, notes, quote)
+
+
+def _as_it_is_now(store: KnowledgeStore, hit: Hit) -> Document:
+    """The document that a hit is from: by its path, or, after a renaming, by its number. Raises NotFoundError."""
+    if document := store.document_at(hit.path):
+        return document
+    document = store.document(hit.document_id)
+    if document.content_hash != hit.content_hash:  # numbers are used again after a removal
+        raise NotFoundError("The document is no longer in the index.")
+    return document
 
 
 CHANGED = "The document has changed since this was cited."
