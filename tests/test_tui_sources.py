@@ -16,7 +16,7 @@ from ragchat.tui.app import RagchatApp
 from ragchat.tui.screens.document import DocumentScreen
 from ragchat.tui.screens.link import LinkScreen, is_web_address
 from ragchat.tui.widgets.document_text import DocumentText
-from ragchat.tui.widgets.message import AnswerView
+from ragchat.tui.widgets.message import AnswerView, QuestionView
 from ragchat.tui.widgets.transcript import Transcript
 from tests.tui_fakes import (
     GUIDE,
@@ -65,6 +65,11 @@ async def test_sources_follow_the_selection(stage: Stage) -> None:
         await until(pilot, lambda: "given no passages" in screen_text(app))
         app.chat.pane.transcript.focus()
         await pilot.press("k", "k")
+        await until(pilot, lambda: "Sources · 2" in screen_text(app))
+        await pilot.press("j")
+        await until(pilot, lambda: "given no passages" in screen_text(app))
+        await pilot.press("k", "k")  # a question stands for its answer
+        assert isinstance(app.chat.pane.transcript.selected, QuestionView)
         await until(pilot, lambda: "Sources · 2" in screen_text(app))
 
 

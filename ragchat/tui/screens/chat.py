@@ -519,7 +519,7 @@ class ChatScreen(Screen[None]):
 
     @on(Transcript.Selected)
     async def _selected(self, event: Transcript.Selected) -> None:
-        view = event.view
+        view = self.pane.transcript.answer_to(event.view) or event.view
         answered = isinstance(view, AnswerView) and not view.streaming
         await self.sources.show(view.citations if view else (), answered=answered)
 

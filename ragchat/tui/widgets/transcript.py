@@ -373,14 +373,17 @@ class Transcript(MessageWindow):
 
     # --- about a turn -------------------------------------------------------------------------------
 
+    def answer_to(self, view: MessageView | None) -> AnswerView | None:
+        """The answer to a question that is shown, an answer itself; None where there is none."""
+        views = self.views
+        if isinstance(view, QuestionView) and view in views:
+            view = next(iter(views[views.index(view) + 1 :]), None)
+        return view if isinstance(view, AnswerView) else None
+
     def _answer(self) -> AnswerView | None:
         """The selected answer, or the one to the selected question; says so when there is none."""
-        views, view = self.views, self.selected
-        if isinstance(view, QuestionView):
-            after = views.index(view) + 1
-            view = views[after] if after < len(views) else None
-        if isinstance(view, AnswerView):
-            return view
+        if answer := self.answer_to(self.selected):
+            return answer
         self.notify("There is no answer here.", timeout=2, markup=False)
         return None
 
