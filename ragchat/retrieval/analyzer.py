@@ -15,10 +15,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-import regex
-
 from ragchat.retrieval import folding
 from ragchat.retrieval.languages import detect as detect
+from ragchat.retrieval.patterns import lazy
 from ragchat.retrieval.stopwords import stop_words
 from ragchat.retrieval.tokenizer import GRAM
 from ragchat.retrieval.tokenizer import tokens as tokens
@@ -52,12 +51,15 @@ _UNSTEMMED = frozenset("bg bn gu ka kn lv ml mr or pa si sl sq te uk".split())  
 _WITH_BEGINNING = _COMPOUNDING | _UNSTEMMED
 """Languages whose long words also stand with their first characters, as "paket*"."""
 
-_PART = regex.compile(r"([\p{L}\p{M}\p{N}]++)(?:['’][sS](?![\p{L}\p{M}\p{N}]))?+")  # without the possessive
+_PART = lazy(
+    r"([\p{L}\p{M}\p{N}]++)(?:['’][sS](?![\p{L}\p{M}\p{N}]))?+", properties=True
+)  # without the possessive
 _UPPER, _LOWER, _CASELESS = r"(?:\p{Lu}\p{M}*)", r"(?:\p{Ll}\p{M}*)", r"(?:[\p{Lo}\p{Lm}\p{Lt}]\p{M}*)"
-_CAMEL = regex.compile(
-    rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|{_CASELESS}+|(?:\p{{N}}\p{{M}}*)+|\p{{M}}+"
+_CAMEL = lazy(
+    rf"{_UPPER}+(?={_UPPER}{_LOWER})|{_UPPER}?{_LOWER}+|{_UPPER}+|{_CASELESS}+|(?:\p{{N}}\p{{M}}*)+|\p{{M}}+",
+    properties=True,
 )
-_HAS_CAMEL = regex.compile(r"\p{Ll}\p{M}*\p{Lu}|\p{L}\p{M}*\p{N}|\p{N}\p{M}*\p{L}")
+_HAS_CAMEL = lazy(r"\p{Ll}\p{M}*\p{Lu}|\p{L}\p{M}*\p{N}|\p{N}\p{M}*\p{L}", properties=True)
 # The same three for ASCII, several times as fast with `re`: most of what a documentation has, it has once, in ASCII.
 _ASCII_PART = re.compile(r"([A-Za-z0-9]++)(?:'[sS](?![A-Za-z0-9]))?+")
 _ASCII_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
@@ -119,7 +121,7 @@ def _split(token: str, language: str) -> tuple[Sequence[str], Sequence[tuple[str
         return (token,), ()
     if token[-1] in "+#":  # C++, C#
         return (), ((token.lower(), token.lower()), (token[0].lower(), token[0].lower()))
-    if GRAM.match(token):
+    if not token.isascii() and GRAM.match(token):
         return (), ((token, token[:LONGEST_TERM]),)
     pattern = _ASCII_PART if token.isascii() else _PART
     parts = pattern.findall(folding.elided(token, language)) or [token]  # an emoji is its own part

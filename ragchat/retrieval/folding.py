@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ragchat.retrieval.patterns import lazy
+
 LATIN = frozenset(
     "ca cs da de en eo es et eu fi fr ga hu id is it lt lv ms nl no pl pt ro sk sl sq sr st sv sw tl tr vi".split()  # noqa: SIM905
 )
 """Languages written in Latin letters; in all others a word of ASCII letters is taken for English."""
 _ACCENTS_FOLDED = frozenset("ca de en es eu fr it nl pt ro".split())  # noqa: SIM905
-_LATIN_ACCENT = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
+_LATIN_ACCENT = lazy("(?<=[A-Za-z])[\u0300-\u036f]+")
 _LETTERS = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
 )
 
-_POINTS = re.compile("[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
+_POINTS = lazy("[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
 _ARABIC = str.maketrans("أإآٱى", "ااااي")
 _PERSIAN = str.maketrans("يىكةۀ", "ییکهه")
 _HINDI = str.maketrans({"\u0901": "\u0902", "\u093c": None})
@@ -33,7 +35,7 @@ _ELIDED = {
     ),
     "tr": re.compile("['’].*$", re.DOTALL),  # a name's endings stand behind an apostrophe
 }
-_PARTICLE = re.compile(
+_PARTICLE = lazy(
     "(?:에게서|에서는|으로는|이라는|으로|에서|에게|에는|부터|까지|처럼|보다|이나|이란|라는|라고|이다|께서|한테|은|는|이|가|을|를|의|에|로|와|과|도|만|나)$"
 )
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from ragchat.retrieval.patterns import lazy
 from ragchat.retrieval.stopwords import LANGUAGES, stop_words
 from ragchat.text import normalise
 
@@ -41,7 +41,7 @@ _SCRIPTS = (
 )  # fmt: skip
 """Where their letters begin and end in Unicode, in order."""
 _BEGINS = [first for first, _, _ in _SCRIPTS]
-_BEYOND_LATIN = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\ufffd\U00010000-\U0010ffff]")
+_BEYOND_LATIN = lazy("[\u0370-\u1dff\u1f00-\u1fff\u2e80-\ud7ff\uf900-\ufffd\U00010000-\U0010ffff]")
 _DENSE = {"han": 3, "kana": 2, "hangul": 2}
 """How many letters of an alphabet say as much as one of these."""
 
@@ -65,7 +65,7 @@ _TELLING = {
     "bg": "ъщ", "ru": "ыэё", "uk": "іїєґ", "fa": "پچژگی", "ur": "ٹڈڑںےھ", "ar": "ةىأإ", "mr": "ळ", "yi": "ײװױ",
 }  # fmt: skip
 _LETTER_WEIGHT = 0.15
-_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0903\u093a-\u094f])*['’]?")
+_WORD = lazy(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0903\u093a-\u094f])*['’]?")
 """With vowel signs, which Python's `\\w` leaves out, and with the apostrophe of an elided article."""
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
-_BOUNDARY = re.compile(
+from ragchat.retrieval.patterns import lazy
+
+_BOUNDARY = lazy(
     r"""
       (?P<blank>\n[^\S\n]*+\n)                                    # a blank line
     | (?P<line>\n)(?=[^\S\n]*+(?:[-*+•‣◦|]|>>>|\#{1,6}|\d{1,3}[.)])\s      # an item, a heading
@@ -17,7 +19,7 @@ _BOUNDARY = re.compile(
     | (?P<cjk>(?<![。！？｡])[。！？｡]++[」』”’）】》]*+)            # needs no space after it
     | (?P<stop>(?<![.!?…])[.!?…]++["'”’»)\]*_`]*+)(?=\s|$)
     """,
-    re.VERBOSE | re.MULTILINE,
+    flags=re.VERBOSE | re.MULTILINE,
 )
 _WORD_BEFORE = re.compile(r"[^\s(\[\"'“‘«]*\Z")
 _NEXT = re.compile(r"[\s\"'“‘«(\[*_`¿¡]*+")

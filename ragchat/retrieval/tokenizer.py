@@ -11,8 +11,7 @@ import functools
 import re
 from collections.abc import Iterator
 
-import regex
-
+from ragchat.retrieval.patterns import lazy
 from ragchat.text import normalise
 
 _JOINTS = r"[_.:/@+#'’\\\-]"
@@ -45,13 +44,14 @@ def _european_token() -> re.Pattern[str]:
 
 
 _ASCII_TOKEN = re.compile(_token_pattern("[A-Za-z0-9]", "[A-Za-z]").replace("’", ""))
-_NOT_EUROPEAN = re.compile("[^" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _EUROPEAN) + "]")
+_NOT_EUROPEAN = lazy("[^" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _EUROPEAN) + "]")
 _EMOJI = "\u2600-\u27bf\U0001f000-\U0001faff"
-_TOKEN = regex.compile(_token_pattern(r"[\p{L}\p{M}\p{N}]", r"\p{L}") + rf"|[{_EMOJI}]")
+_TOKEN = lazy(_token_pattern(r"[\p{L}\p{M}\p{N}]", r"\p{L}") + rf"|[{_EMOJI}]", properties=True)
 # Soft hyphens, joiners, variation selectors and kana marks that compose with nothing stand inside words and are not seen.
 # The zero-width non-joiner parts words in Persian, not in Hindi.
-_UNSEEN = regex.compile(
-    "[\u00ad\u200d\u2060\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef]+|(?<=\\p{M})\u200c+"
+_UNSEEN = lazy(
+    "[\u00ad\u200d\u2060\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef]+|(?<=\\p{M})\u200c+",
+    properties=True,
 )
 
 _PAIRED = "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -59,13 +59,13 @@ _PAIRED += "\U00020000-\U0003ffff"
 _TRIPLED = (
     "\u0e01-\u0e4e\u0e81-\u0ece\u0edc-\u0edf\u1000-\u103f\u1050-\u108f\u1780-\u17d3\ua9e0-\ua9ef\uaa60-\uaa7f"
 )
-_LETTER = regex.compile(r"\P{M}\p{M}*+")
-_STRAY_MARKS = regex.compile(r"^\p{M}+")
+_LETTER = lazy(r"\P{M}\p{M}*+", properties=True)
+_STRAY_MARKS = lazy(r"^\p{M}+", properties=True)
 _HANGUL = "\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3"
-GRAM = re.compile(f"[{_PAIRED}{_TRIPLED}]")
+GRAM = lazy(f"[{_PAIRED}{_TRIPLED}]")
 """What begins an n-gram that `tokens` made."""
-_UNSPACED = re.compile(f"[{_PAIRED}{_TRIPLED}{_HANGUL}]")
-_SCRIPT_RUN = re.compile(f"([{_PAIRED}]+)|([{_TRIPLED}]+)|([{_HANGUL}]+)|[^{_PAIRED}{_TRIPLED}{_HANGUL}]+")
+_UNSPACED = lazy(f"[{_PAIRED}{_TRIPLED}{_HANGUL}]")
+_SCRIPT_RUN = lazy(f"([{_PAIRED}]+)|([{_TRIPLED}]+)|([{_HANGUL}]+)|[^{_PAIRED}{_TRIPLED}{_HANGUL}]+")
 
 
 def tokens(text: str) -> list[str]:
