@@ -45,7 +45,7 @@ from ragchat.types import (
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 3
+LATEST = 4
 APPLICATION_ID = 0x52414743
 """"RAGC" in the header of the file: what it is, whatever its name."""
 NOT_INDEXED = "none"
@@ -154,6 +154,10 @@ def migrations() -> Migrations:
             pk=("kind", "path", "label"),
         )
         db.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+
+    @kb_migrations(name="0004_languages_without_reading_documents")  # type: ignore[untyped-decorator]
+    def _fourth(db: Database) -> None:
+        db.table("documents").create_index(["state", "language", "chunk_count"])
 
     return kb_migrations
 
