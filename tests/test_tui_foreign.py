@@ -19,6 +19,7 @@ from ragchat.tui.foreign import (
     citation_text,
     evidence_in,
     file_name,
+    heading_line,
     locate,
     passage_content,
     shown,
@@ -141,6 +142,13 @@ def test_a_document_with_escapes_is_clean(stage: Stage) -> None:
     assert "\x1b" not in opened.text
     assert opened.passage is not None
     assert opened.text[slice(*opened.passage)] == PRESSURE
+
+
+def test_a_heading_with_which_a_passage_begins_is_not_said_twice() -> None:
+    citation = make_citation(1, text="# Lease of the workshop\nThe rent is due.")
+    assert heading_line(replace(citation.hit, heading="Lease of the workshop")) == ""
+    assert heading_line(replace(citation.hit, heading="Contracts > Lease")) == "Contracts > Lease"
+    assert heading_line(replace(citation.hit, heading="", title="The lease")) == "The lease"
 
 
 async def test_raw_html_is_harmless_text(stage: Stage) -> None:

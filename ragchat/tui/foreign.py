@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from ragchat.text import clean, clean_line
-from ragchat.types import Citation
+from ragchat.types import Citation, Hit
 
 CITATION_MARK = re.compile(r"\[\d{1,3}\]")
 
@@ -61,6 +61,13 @@ def evidence_in(text: str, citation: Citation) -> tuple[int, int] | None:
         if sentence and len(sentence) < len(citation.hit.text) and (found := locate(text, clean(sentence))):
             return found
     return None
+
+
+def heading_line(hit: Hit) -> str:
+    """What a passage stands under; empty where its text begins with the same words."""
+    heading = clean_line(hit.heading or hit.title, limit=120)
+    first = clean_line(hit.text.lstrip().partition("\n")[0].lstrip("# "), limit=120)
+    return "" if heading == first else heading
 
 
 def passage_content(citation: Citation, *, limit: int = 0) -> Content:

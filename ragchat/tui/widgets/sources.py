@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import evidence_line, file_name, passage_content
+from ragchat.tui.foreign import evidence_line, file_name, heading_line, passage_content
 from ragchat.tui.messages import SourceChosen
 from ragchat.types import Citation
 
@@ -51,7 +51,7 @@ class SourceView(Vertical):
             ),
             classes="origin",
         )
-        if heading := clean_line(hit.heading or hit.title, limit=120):
+        if heading := heading_line(hit):
             yield Static(Content(heading), classes="heading")
         yield Static(passage_content(self.citation, limit=_EXCERPT), classes="passage")
 
