@@ -142,7 +142,7 @@ def finetune(
     """Train an adapter called NAME for the model you chat with.
 
     The data comes from --chats, --file and --kb, together. Modes: style (how to say things), task (what to do with an input),
-    knowledge (facts, as answers without documents), rag (to answer from passages, cited, and to refuse). What is held out
+    knowledge (facts, as answers without documents), rag (to answer from passages, and to cite them). What is held out
     measures it; near-duplicates of your evaluation questions are left out.
 
     Ctrl-C pauses and asks what to do. A run that was killed goes on where it stopped when the same command is given again.

@@ -29,7 +29,7 @@ MODES = (
     ("task", "task: what to do with an input"),
     ("style", "style: how to say things"),
     ("knowledge", "knowledge: facts, answered without documents"),
-    ("rag", "rag: to answer from passages, cited, and to refuse"),
+    ("rag", "rag: to answer from passages, and to cite them"),
 )
 _NO_DATA = (
     "Nothing to learn from yet. In the chat, + rates an answer good and w corrects it; `ragchat pairs draft NAME` makes questions"
