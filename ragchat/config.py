@@ -67,7 +67,7 @@ class ModelSettings(Section, frozen=True):
 
 class SamplingSettings(Section, frozen=True):
     temperature: Annotated[float, Meta(ge=0, le=5, description="0 is greedy: always the likeliest token")] = (
-        0.4
+        0.2
     )
     top_k: Annotated[int, Meta(ge=0, description="Choose among the k likeliest tokens; 0: all")] = 40
     top_p: Annotated[
