@@ -183,8 +183,9 @@ def test_forms_to_fill_in_do_not_hang_the_indexing(run: str) -> None:
 
 # The same in the pattern that knows all scripts, whichever pattern a text gets.
 def by_the_general_pattern(text: str) -> list[str]:
-    plain = tokenizer._UNSEEN.sub("", normalise(text))
-    return [gram for token in tokenizer._TOKEN.findall(plain) for gram in tokenizer._by_script(token)]
+    plain = tokenizer._UNSEEN.sub("", normalise(text).replace("\u2010", "-"))
+    grams = [gram for token in tokenizer._TOKEN.findall(plain) for gram in tokenizer._by_script(token)]
+    return [*grams, *(token for _, _, token in tokenizer.joined(text))]
 
 
 CHARACTERS = st.sampled_from("aZ09_.:/@+#'-\\ \n,é§©ßÆñЖё’–\u00ad½ǅº手かกัक्षि각🔥")

@@ -22,7 +22,7 @@ from ragchat.retrieval.stopwords import stop_words
 from ragchat.retrieval.tokenizer import GRAM
 from ragchat.retrieval.tokenizer import tokens as tokens
 
-VERSION = "multi-1"
+VERSION = "multi-2"
 """Stored with an index: a new version means that the index must be built again."""
 
 LONGEST_TERM = 64
@@ -125,6 +125,8 @@ def _split(token: str, language: str) -> tuple[Sequence[str], Sequence[tuple[str
         return (), ((token, token[:LONGEST_TERM]),)
     pattern = _ASCII_PART if token.isascii() else _PART
     parts = pattern.findall(folding.elided(token, language)) or [token]  # an emoji is its own part
+    if token[0] == ".":  # .NET; its parts stand without the dot as well
+        return (), ((token.lower(), token.lower()[:LONGEST_TERM]),)
     if len(parts) == 1:
         return parts, ()
     wholes = [(whole, whole[:LONGEST_TERM]) for whole in _wholes(token)]
@@ -162,7 +164,7 @@ def _word(word: str, language: str) -> list[tuple[str, str]]:
     if "\uac00" <= lower[0] <= "\ud7a3":
         return [(lower, term[:LONGEST_TERM]) for term in folding.korean(lower)]
     found = _stems(lower, language)
-    if len(lower) > _BEGINNING and language in _WITH_BEGINNING and not any(map(str.isdigit, lower)):
+    if len(lower) >= _BEGINNING and language in _WITH_BEGINNING and not any(map(str.isdigit, lower)):
         found = [*found, folding.folded(lower, language)[:_BEGINNING] + "*"]
     return [(lower, term[:LONGEST_TERM]) for term in found]
 

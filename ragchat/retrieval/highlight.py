@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 import regex
 
-from ragchat.retrieval.analyzer import query_terms, token_terms, tokens
+from ragchat.retrieval.analyzer import query_terms, token_terms
+from ragchat.retrieval.tokenizer import joined, words
 
 _WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 
@@ -14,8 +15,10 @@ _WITHOUT_SPACES = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao
 def matches(text: str, query: str, languages: Sequence[str] = ("en",)) -> list[tuple[int, int]]:
     """Stretches of `text` (first, last exclusive) that are words of `query` in any of their forms, in order, apart."""
     asked = query_terms(query, languages)
+    languages = languages or ("en",)
+    found = [*_spans(text, asked.keys(), languages), *_joined_spans(text, asked.keys(), languages)]
     spans: list[tuple[int, int]] = []
-    for first, last in _spans(text, asked.keys(), languages or ("en",)):
+    for first, last in sorted(found):
         if spans and first <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(last, spans[-1][1]))
         else:
@@ -25,7 +28,7 @@ def matches(text: str, query: str, languages: Sequence[str] = ("en",)) -> list[t
 
 def _spans(text: str, asked: Collection[str], languages: Sequence[str]) -> Iterator[tuple[int, int]]:
     at = 0
-    for token in tokens(text):
+    for token in words(text):
         first = text.find(token, at)
         if first < 0:  # written in another Unicode form than it is indexed in
             continue
@@ -41,6 +44,13 @@ def _spans(text: str, asked: Collection[str], languages: Sequence[str]) -> Itera
             )
         else:
             yield first, at
+
+
+def _joined_spans(text: str, asked: Collection[str], languages: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Words that are written in pieces."""
+    for first, last, token in joined(text):
+        if any(term in asked for language in languages for term in token_terms(token, language)):
+            yield first, last
 
 
 def _places(token: str, term: str) -> Iterator[int]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ragchat.retrieval import bm25, diversity, evidence, feedback, index, rerank
-from ragchat.retrieval.analyzer import query_terms, terms
+from ragchat.retrieval.analyzer import query_terms, terms, token_terms, tokens
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.rerank import Analysed, Candidate
 from ragchat.retrieval.slots import SlotSpace
@@ -48,6 +48,12 @@ PLAIN = Ranking(proximity=False, forms=False, agreement=False, feedback=False, d
 """BM25 alone."""
 DEFAULT = Ranking()
 _MOST_COMPARED = 200
+_SHORTEST_BEGINNING = 4
+"""Characters of a word that is taken for the beginning of others when no chunk holds it: "postgres" of PostgreSQL."""
+_MOST_LOOKED_AT = 200
+_MOST_COMPLETIONS = 4
+_COMPLETION = 0.7
+"""The weight of a word that begins with one that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,11 @@ class Searcher:
         follow_up: bool = False,
         with_evidence: bool = True,
         ranking: Ranking = DEFAULT,
+        fill: bool = False,
     ) -> SearchResult:
         """The `k` best chunks. `weights` are further terms with a weight below 1 (the topic of earlier turns).
+
+        `fill` puts near-duplicates behind all others where there is room for them, instead of leaving them out.
 
         Chunks that hold no query term are never returned. For a follow-up the further terms count in `match` as well.
         Raises StorageError.
@@ -116,9 +125,9 @@ class Searcher:
             self._refresh()
             asked = query_terms(query, self._languages)
             wanted: dict[str, float] = {term: float(count) for term, count in asked.items()}
-            for term, weight in (weights or {}).items():
+            for term, weight in (*(weights or {}).items(), *self._completions(query, asked).items()):
                 wanted.setdefault(term, weight)
-            hits, hidden, scored = self._ranked(query, wanted, k, ranking)
+            hits, hidden, scored = self._ranked(query, wanted, k, ranking, fill=fill)
         if with_evidence and hits:
             hits = evidence.mark(query, hits)
         weighed = wanted if follow_up else {term: wanted[term] for term in asked}
@@ -156,6 +165,34 @@ class Searcher:
             self._outdated,
         )
 
+    def _completions(self, query: str, asked: Collection[str]) -> dict[str, float]:
+        """Terms for the words of a query that stand in no chunk: the longer words that begin with them, at a lower weight."""
+        forms = [
+            own
+            for token in dict.fromkeys(tokens(query))
+            if (
+                own := [
+                    term
+                    for language in self._languages
+                    for term in token_terms(token, language)
+                    if term in asked
+                ]
+            )
+        ]
+        every = [term for own in forms for term in own]
+        known = {term for store in self._stores for term in store.index.dfs(every)}
+        found: dict[str, int] = {}
+        for own in forms:
+            if known.isdisjoint(own):
+                for prefix in dict.fromkeys(
+                    term for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
+                ):
+                    for store in self._stores:
+                        for term, df in store.index.beginning_with(prefix, _MOST_LOOKED_AT).items():
+                            found[term] = found.get(term, 0) + df
+        best = sorted((term for term in found if term.isalpha()), key=lambda term: (-found[term], term))
+        return dict.fromkeys(best[:_MOST_COMPLETIONS], _COMPLETION)
+
     def languages(self) -> tuple[str, ...]:
         """Languages of what is searched, the most frequent first."""
         with contextlib.ExitStack() as stack:
@@ -179,7 +216,7 @@ class Searcher:
             self._version = version
 
     def _ranked(
-        self, query: str, wanted: Mapping[str, float], k: int, ranking: Ranking
+        self, query: str, wanted: Mapping[str, float], k: int, ranking: Ranking, *, fill: bool = False
     ) -> tuple[list[Hit], int, _Scored]:
         """(hits, how many near-duplicates were left out, what BM25 found)."""
         statistics = _total([store.statistics() for store in self._stores])
@@ -209,6 +246,8 @@ class Searcher:
             most_per_document=ranking.most_per_document,
         )
         order += range(len(first), len(hits))
+        if fill and len(order) < k:
+            order += sorted(set(range(len(hits))).difference(order))[: k - len(order)]
         return _numbered([hits[i] for i in order[:k]]), len(hits) - len(order), scored
 
     def _expanded(

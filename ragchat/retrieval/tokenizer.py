@@ -71,17 +71,118 @@ _SCRIPT_RUN = lazy(f"([{_PAIRED}]+)|([{_TRIPLED}]+)|([{_HANGUL}]+)|[^{_PAIRED}{_
 def tokens(text: str) -> list[str]:
     """The words and identifiers of a text in their order, as they are written; n-grams where no spaces part the words.
 
-    Does not depend on the language.
+    What a person reads as one word although it is written in pieces (`joined`) follows behind. Does not depend on the language.
     """
+    found = words(text)
+    found.extend(token for _, _, token in joined(text))
+    return found
+
+
+def words(text: str) -> list[str]:
+    """The tokens that stand in a text as they are, in their order."""
     if text.isascii():
         return _ASCII_TOKEN.findall(text)
-    plain = normalise(text)
+    plain = normalise(text).replace("\u2010", "-")
     if not _NOT_EUROPEAN.search(plain):
         return _european_token().findall(plain.replace("\u00ad", ""))
     found: list[str] = _TOKEN.findall(_UNSEEN.sub("", plain))
     if not _UNSPACED.search(plain):
         return found
     return [gram for token in found for gram in _by_script(token)]
+
+
+_LINE_HYPHEN = re.compile("[-\u2010\u00ad]\\n[ \\t>*|#/]{0,12}(?=[^\\W\\d_])")
+_LAST_LETTERS = re.compile(r"[^\W\d_]{1,40}\Z")
+_LETTERS = re.compile(r"[^\W\d_]{1,40}")
+_STARS = re.compile(r"\*{1,3}")
+_STARRED = re.compile(r"(?<![\w*])(\w{0,40})(\*{1,3})(\w{1,40})\2(\w{0,40})")
+_INLINE_TAG = re.compile(r"</?(?:b|i|u|em|strong|sub|sup|mark|small)>", re.IGNORECASE)
+_TAGGED = re.compile(rf"(?<![\w>])\w{{0,40}}(?:{_INLINE_TAG.pattern}\w{{1,40}}){{1,6}}", re.IGNORECASE)
+_DOT_NAME = re.compile(r"\.[A-Za-z][\w.-]{0,60}")
+_BEFORE_A_DOT_NAME = frozenset(" \t\n\"'`([{<=:,/|*")
+_BLANK = " \u00a0\u202f\u2009"
+_DIGIT_GROUPS = re.compile(
+    r"[0-9](?<![0-9]{2})(?:"
+    rf"(?P<long>[0-9]{{0,5}}+\)?+(?:[{_BLANK}./–-]{{1,2}}+\(?+[0-9]{{1,6}}+\)?+){{2,6}}+(?:-[Xx])?)"
+    rf"|(?P<thousands>[0-9]{{0,2}}+(?:[,.'’{_BLANK}][0-9]{{3}}(?![0-9]))++)"
+    r"|(?P<account>[0-9] [A-Z0-9]{4} [A-Z0-9]{2}))"
+)
+"""Numbers in groups. It begins with a digit, so that a text without any is passed over quickly."""
+_ACCOUNT = re.compile(r"[A-Z]{2}[0-9]{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?(?!\w)")
+_DATE = re.compile(r"[0-9]{4}([-./])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\2[0-9]{2,4}")
+_NOT_ALNUM = re.compile(r"[\W_]+")
+_FEWEST_DIGITS = 7
+"""Of a number in groups that are not thousands: telephone, account, ISBN."""
+
+
+def joined(text: str) -> list[tuple[int, int, str]]:
+    """(first, last exclusive, the word) for each word that is written in pieces.
+
+    A word parted at a line end ("recon-\\nstruction"), with a mark for bold or italic inside ("**Auto**bahn"), and numbers in
+    groups: "1,250,000", "48 500", "070-123 45 67", an IBAN, an ISBN. A name that begins with a dot is one word with it: ".NET".
+    """
+    found: list[tuple[int, int, str]] = []
+    if "-\n" in text or "\u00ad\n" in text or "\u2010\n" in text:
+        found += _parted(text)
+    if "*" in text and _is_inside_a_word(_STARS, text):
+        found += _within_marks(text)
+    if "<" in text and _is_inside_a_word(_INLINE_TAG, text):
+        found += _within_tags(text)
+    for name in _DOT_NAME.finditer(text):
+        if not name.start() or text[name.start() - 1] in _BEFORE_A_DOT_NAME:
+            found.append((name.start(), name.end(), name[0].rstrip(".-_")))
+    for groups in _DIGIT_GROUPS.finditer(text):
+        _add_number(text, groups, found)
+    return found if text.isascii() else [(first, last, normalise(word)) for first, last, word in found]
+
+
+def _is_inside_a_word(mark: re.Pattern[str], text: str) -> bool:
+    """Whether a mark stands with a letter or digit on both sides anywhere."""
+    return any(
+        text[match.start() - 1 : match.start()].isalnum() and text[match.end() : match.end() + 1].isalnum()
+        for match in mark.finditer(text, 1)
+    )
+
+
+def _parted(text: str) -> Iterator[tuple[int, int, str]]:
+    """Words that a hyphen parts at a line end; what goes on in upper case is no such word."""
+    for hyphen in _LINE_HYPHEN.finditer(text):
+        head = _LAST_LETTERS.search(text, max(0, hyphen.start() - 41), hyphen.start())
+        tail = _LETTERS.match(text, hyphen.end())
+        if head and tail and not tail[0][0].isupper():
+            yield head.start(), tail.end(), head[0] + tail[0]
+
+
+def _within_marks(text: str) -> Iterator[tuple[int, int, str]]:
+    for match in _STARRED.finditer(text):
+        if (match[1] or match[4]) and not (match[1] + match[3] + match[4]).isdecimal():
+            yield match.start(), match.end(), match[1] + match[3] + match[4]
+
+
+def _within_tags(text: str) -> Iterator[tuple[int, int, str]]:
+    for match in _TAGGED.finditer(text):
+        pieces = [piece for piece in _INLINE_TAG.split(match[0]) if piece]
+        if len(pieces) > 1:
+            yield match.start(), match.end(), "".join(pieces)
+
+
+def _add_number(text: str, groups: re.Match[str], found: list[tuple[int, int, str]]) -> None:
+    """Add the number that groups of digits are, if they are one and stand apart from other words."""
+    first, last = groups.span()
+    if first and text[first - 1].isalnum():
+        if text[first - 2 : first].isupper() and (account := _ACCOUNT.match(text, first - 2)):
+            found.append((account.start(), account.end(), account[0].replace(" ", "")))
+        return
+    if text[last : last + 1].isalnum() or groups.lastgroup == "account":
+        return
+    run = groups[0]
+    if groups.lastgroup == "thousands":
+        found.append((first, last, "".join(filter(str.isdigit, run))))
+        return
+    is_number = not _DATE.fullmatch(run) and not (" " in run and "." in run)
+    word = _NOT_ALNUM.sub("", run)
+    if is_number and len(word) >= _FEWEST_DIGITS and not text[last + 1 : last + 2].isdigit():
+        found.append((first, last, word))
 
 
 def _by_script(token: str) -> Iterator[str]:

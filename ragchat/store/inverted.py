@@ -135,6 +135,20 @@ class InvertedTables:
             found[term] = found.get(term, 0) - df
         return {term: df for term, df in found.items() if df > 0}
 
+    def beginning_with(self, prefix: str, most: int) -> dict[str, int]:
+        """Terms longer than `prefix` that begin with it, of each segment the first `most` in the order of the alphabet, and dfs.
+
+        Chunks that were removed since the last merge still count.
+        """
+        rows = self._connection.execute(
+            "SELECT term, sum(df) FROM"
+            " (SELECT p.term, p.df, row_number() OVER (PARTITION BY p.segment_id ORDER BY p.term) AS place"
+            " FROM segments s CROSS JOIN postings p ON p.segment_id = s.id AND p.term > ? AND p.term < ?"
+            " WHERE s.state = 'live') WHERE place <= ? GROUP BY term",
+            (prefix, prefix + "\U0010ffff", most),
+        )
+        return {row[0]: row[1] for row in rows}
+
     def removed_dfs(self, terms: Sequence[str]) -> dict[str, int]:
         """How many of the chunks in the live lists of each term are dead."""
         if not fetch(self._connection, "SELECT 1 FROM removed LIMIT 1"):

@@ -112,7 +112,7 @@ def search(searcher: Searcher, stores: Sequence[KnowledgeStore], query: str) -> 
     from ragchat.retrieval import analyzer
     from ragchat.retrieval.highlight import matches
 
-    result = searcher.search(query, HITS)
+    result = searcher.search(query, HITS, fill=True)
     languages = dict.fromkeys(code for store in stores for code in store.languages()) or {"en": None}
     asked = frozenset(analyzer.query_terms(query, tuple(languages)))
     words = [
@@ -124,7 +124,7 @@ def search(searcher: Searcher, stores: Sequence[KnowledgeStore], query: str) -> 
     typing = unknown[-1] if unknown and query.endswith(unknown[-1]) else ""
     completions = complete(stores, typing.casefold()) if len(typing) >= _SHORTEST_BEGINNING else []
     if completions:
-        result = searcher.search(query, HITS, weights=dict.fromkeys(completions, 0.5))
+        result = searcher.search(query, HITS, weights=dict.fromkeys(completions, 0.5), fill=True)
         took_s += result.took_s
         unknown.pop()
     marked = " ".join([query, *completions])
