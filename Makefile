@@ -21,7 +21,7 @@ TORCH ?= cpu
 TORCH_AT_HAND := $(if $(filter cpu,$(TORCH)),$(wildcard $(addsuffix /torch-2.13.0+cpu-*.whl,$(PIP_FIND_LINKS))))
 TORCH_FLAGS := $(if $(TORCH_AT_HAND),--find-links $(PIP_FIND_LINKS),--torch-backend $(TORCH)) $(if $(filter cpu,$(TORCH)),torch==2.13.0)
 
-.PHONY: setup chat ask test check format bench finetune clean help
+.PHONY: setup chat ask test check format bench finetune tessdata clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -36,10 +36,10 @@ ask: setup
 setup: $(VENV)/.ready
 	@$(BIN)/ragchat setup
 
-test: setup $(VENV)/.dev $(VENV)/.finetune
+test: setup $(VENV)/.dev $(VENV)/.finetune tessdata
 	$(BIN)/python -m pytest -q
 
-check: setup $(VENV)/.dev $(VENV)/.finetune
+check: setup $(VENV)/.dev $(VENV)/.finetune tessdata
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -72,6 +72,10 @@ $(VENV)/.ready: $(VENV)/.python pyproject.toml
 	@echo "Installing ragchat into $(VENV); the first time llama.cpp is compiled for this processor, which takes 5 to 15 minutes…"
 	@$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+# What OCR needs in the tests, 6 MB; without it those are skipped.
+tessdata:
+	@sh .ci/tessdata.sh .cache/tessdata
 
 $(VENV)/.dev: $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'

@@ -73,6 +73,11 @@ class Paths:
         return self.data_dir / "kb"
 
     @property
+    def ocr_data_dir(self) -> Path:
+        """Data for OCR that the person put there, if any."""
+        return self.data_dir / "tessdata"
+
+    @property
     def inference_log(self) -> Path:
         return self.state_dir / "inference.log"
 

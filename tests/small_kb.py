@@ -14,7 +14,11 @@ def drafts(texts: Sequence[str], heading: str = "") -> list[ChunkDraft]:
     """Chunks of one line each, one after the other."""
     found, at = [], 0
     for line, text in enumerate(texts, 1):
-        found.append(ChunkDraft(text, heading, Span(at, at + len(text), line, line)))
+        found.append(
+            ChunkDraft(
+                text, heading, Span(at, at + len(text), line, line, file_line_first=line, file_line_last=line)
+            )
+        )
         at += len(text) + 1
     return found
 

@@ -591,6 +591,54 @@ def test_open_webui_older_and_single_chats() -> None:
     assert found.chats[1].created_at == "2025-04-13T20:52:37.127Z"
 
 
+# --- LM Studio ------------------------------------------------------------------------------------------
+
+
+def test_lm_studio_versions_steps_and_thoughts() -> None:
+    def said_once(text: str) -> dict[str, object]:
+        return {"type": "singleStep", "role": "user", "content": [{"type": "text", "text": text}]}
+
+    answer = {
+        "type": "multiStep",
+        "role": "assistant",
+        "steps": [
+            {
+                "type": "contentBlock",
+                "style": {"type": "thinking"},
+                "content": [{"type": "text", "text": "Dough needs time."}],
+            },
+            {"type": "contentBlock", "content": [{"type": "toolCallRequest", "name": "clock"}]},
+            {"type": "contentBlock", "content": [{"type": "text", "text": "Ten minutes."}]},
+            {"type": "debugInfoBlock", "debugInfo": "2 tokens"},
+        ],
+    }
+    found = read(
+        {
+            "name": "Dough",
+            "createdAt": 1760000000000,
+            "systemPrompt": "Be brief.",
+            "messages": [
+                {
+                    "versions": [said_once("How long?"), said_once("How long to knead?")],
+                    "currentlySelected": 1,
+                },
+                {"versions": [answer], "currentlySelected": 7},
+            ],
+        }
+    )
+    (chat,) = found.chats
+    assert found.formats == ("LM Studio",)
+    assert (chat.title, chat.created_at, chat.options.system_prompt) == (
+        "Dough",
+        "2025-10-09T08:53:20.000Z",
+        "Be brief.",
+    )
+    assert ("user", "How long?") in [(m.role, m.content) for m in chat.messages]
+    shown = chat.messages[-1]
+    assert (shown.content, shown.reasoning) == ("Ten minutes.", "Dough needs time.")
+    assert dict(found.left_out) == {TOOLS: 1}
+
+
 # --- ShareGPT and OpenAI messages -----------------------------------------------------------------------
 
 SHARE = {
@@ -883,7 +931,7 @@ def test_markdown_has_headings_sources_and_the_model() -> None:
         "> **Reasoning**\n>\n> Think.\n> Again.\n\n"
         "The **pressure** fell [1].\n\n"
         "*Rated good.*\n\n"
-        "**Sources**\n\n- \\[1\\] /home/anna/guide.md, p. 7: “Below 1 bar it stops.”\n\n"
+        "**Sources**\n\n- \\[1\\] /home/anna/guide.md, p. 7 · guide: “Below 1 bar it stops.”\n\n"
         "## Question\n\nAnd <b>now</b>?\n\n"
         "## Answer\n\nRefill\n\n*Stopped before its end.*\n"
     )

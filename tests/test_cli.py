@@ -223,14 +223,14 @@ def test_kb_shapes(notes: Home) -> None:
     assert (status["found"], status["indexed"], status["skipped"], status["failed"]) == (5, 3, 1, 1)
     assert len(status["files"]) == 5
     for file in status["files"]:
-        assert keys(file) == ["path", "state", "reason"]
+        assert keys(file) == ["path", "state", "reason", "left_out"]
         assert Path(file["path"]).is_file()
         assert bool(file["reason"]) == (file["state"] != "indexed")
     found = notes.json("kb", "search", "zephyr warranty", "--json")
     assert keys(found) == ["query", "hits", "took_s"]
     hit = found["hits"][0]
     assert keys(hit) == [
-        *("rank", "score", "path", "page", "lines", "heading", "text", "evidence"),
+        *("rank", "score", "path", *PLACE, "heading", "text", "evidence"),
         *("kb", "highlights", "content_hash"),
     ]
     marked = [hit["evidence"][a:b].lower() for a, b in hit["highlights"]]
@@ -549,6 +549,7 @@ def test_doctor_finds_a_folder_that_cannot_be_used(home: Home, folder: str) -> N
 
 # --- ask --------------------------------------------------------------------------------------------------
 
+PLACE = ["page", "page_label", "lines", "text_lines", "part", "ocr_confidence"]
 SHAPE = [
     *("question", "answer", "finish_reason", "model", "adapter", "knowledge_bases", "query", "citations"),
     *("timings", "tokens"),
@@ -622,7 +623,7 @@ def test_ask_json(notes: Home, default_model: Path) -> None:
     assert (answer["question"], answer["query"], answer["adapter"]) == (PUMP, PUMP, None)
     assert (answer["model"], answer["knowledge_bases"]) == (default_model.stem, ["notes"])
     (citation,) = answer["citations"]
-    assert keys(citation) == ["n", "path", "page", "lines", "heading", "quote", "content_hash", "kb"]
+    assert keys(citation) == ["n", "path", *PLACE, "heading", "quote", "content_hash", "kb"]
     assert citation["content_hash"] == hashlib.sha256(Path(citation["path"]).read_bytes()).hexdigest()
     assert citation["kb"] == "notes"
     assert f"[{citation['n']}]" in answer["answer"]

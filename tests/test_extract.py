@@ -21,9 +21,9 @@ import pytest
 from ragchat.errors import IngestError, RagchatError
 from ragchat.ingest import readers as readers_module
 from ragchat.ingest.chunk import split
+from ragchat.ingest.encoding import decode
 from ragchat.ingest.extract import Extractor
 from ragchat.ingest.source import hash_file, read_source
-from ragchat.ingest.textfile import decode
 from ragchat.ingest.wire import Reason
 from ragchat.pipes import Child
 from ragchat.text import clean
@@ -288,7 +288,7 @@ def test_markdown_rst_and_code(read: Read) -> None:
 def test_data(read: Read) -> None:
     assert read("a.csv", b"a,b\n1,2\n") == ExtractedText("a,b\n1,2\n", "text/csv", source_lines=True)
     assert read("a.tsv", b"a\tb\n").media_type == "text/tab-separated-values"
-    assert read("a.json", b'{"a":\n [1]}').text == '{"a":\n [1]}'
+    assert read("a.json", b'{"a":\n [1]}').text == "a: 1"
 
 
 def test_html(read: Read) -> None:
@@ -367,7 +367,7 @@ def test_notebook(read: Read) -> None:
     ]
     notebook = {"cells": cells, "metadata": {"language_info": {"name": "python"}}, "nbformat": 4}
     extracted = read("a.ipynb", json.dumps(notebook).encode())
-    assert extracted.text == "# Analysis\nSome words.\n\n`````python\nx = 1\nprint('```')\n`````"
+    assert extracted.text == "# Analysis\n\nSome words.\n\n`````python\nx = 1\nprint('```')\n`````"
     assert extracted.title == "Analysis"
 
 
@@ -434,7 +434,7 @@ ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&
         ("spaces.md", b" \n\t\n", Reason.NO_TEXT),
         ("nul.txt", b"text\0text", Reason.BINARY),
         ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", Reason.BINARY),
-        ("a.png", b"\x89PNG", Reason.UNSUPPORTED),
+        ("a.png", b"\x89PNG", Reason.PICTURE),
         ("no.pdf", b"not a PDF at all", Reason.DAMAGED),
         ("cut.pdf", pdf(["Text"])[:60], Reason.DAMAGED),
         ("scan.pdf", pdf([""]), Reason.NO_TEXT_LAYER),

@@ -66,7 +66,7 @@ def test_each_rejected_row_has_its_line_and_reason(tmp_path: Path) -> None:
         "{broken",
         "[]",
         '{"text": "no pair"}',
-        '{"prompt": "a", "completion": 3}',
+        '{"prompt": "a", "completion": [3]}',
         '{"prompt": "a", "completion": "  "}',
         '{"messages": [{"role": "user", "content": "only asked"}]}',
         '{"messages": [{"role": "tool", "content": "x"}, {"role": "assistant", "content": "y"}]}',
@@ -83,6 +83,21 @@ def test_each_rejected_row_has_its_line_and_reason(tmp_path: Path) -> None:
     assert [row.line for row in data.rejected] == list(range(2, 2 + len(bad)))
     assert all(row.reason and row.source == "file:data.jsonl" for row in data.rejected)
     assert "fields: text" in data.rejected[2].reason
+
+
+def test_answers_that_are_numbers_are_learned_from(tmp_path: Path) -> None:
+    rows = [
+        {"question": "How many?", "answer": 42},
+        {"question": "True?", "answer": True},
+        {"question": "How much?", "answer": 0.5, "expected": 0.5},
+        {"question": "List?", "answer": ["a", "b"]},
+    ]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = formats.read(path)
+    assert [example.messages[-1].content for example in data.examples] == ["42", "true", "0.5"]
+    assert data.examples[2].expected == ("0.5",)
+    assert [(row.line, row.reason) for row in data.rejected] == [(4, "answer is a list, not text")]
 
 
 def test_files_that_hold_nothing(tmp_path: Path) -> None:

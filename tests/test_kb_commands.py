@@ -23,7 +23,7 @@ from ragchat.cli import kb_watch
 from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.ingest.audit import audit_files
 from ragchat.ingest.forget import forget, remember
-from ragchat.ingest.process import answer
+from ragchat.ingest.reading.process import answer
 from ragchat.ingest.rows import RowsFinished, new_source, sync_rows
 from ragchat.ingest.sync import IngestOptions, sync
 from ragchat.ingest.watch import WatchStarted
@@ -747,6 +747,7 @@ def test_settings_are_kept_and_shown(tmp_path: Path) -> None:
         "max_file_bytes": 2_621_440,
         "follow_links": True,
         "forgotten": [],
+        "ocr": [],
     }
     status = run(home, "kb", "status", "notes").stdout
     assert "*.log, old/" in status

@@ -134,7 +134,7 @@ def test_sources_are_listed(stage: Stage, pump: Path) -> None:
     said = stage.talk("How long is the warranty of the Zephyr pump?", "/sources", "/search zephyr warranty")
     lines = said.out.splitlines()
     assert lines[0] == "Answer 1: forty-two [1]. "
-    assert re.fullmatch(r"\[1\] zephyr pump\.md, lines? [\d-]+: “.*seven years.*”", lines[1])
+    assert re.fullmatch(r"\[1\] zephyr pump\.md, lines? [\d-]+ · pumps: “.*seven years.*”", lines[1])
     assert lines[2].startswith(f"[1] {pump}, line")
     assert lines[3].startswith(f"1. {pump}, line")
     assert "Documents: pumps." in said.err

@@ -182,6 +182,25 @@ def test_other_chunk_sizes_are_said_and_taken_when_everything_is_read_again(
     assert len(run(store, options).notes) == 1, "the other way round it is said as well"
 
 
+def test_what_earlier_readers_read_is_read_again_once(
+    docs: Path, store: KnowledgeStore, options: IngestOptions, read: list[str]
+) -> None:
+    write(docs, "d.bin", b"\x00\x01\x02")
+    run(store, options, docs)
+    read.clear()
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("UPDATE documents SET readers = 1 WHERE path LIKE '%.md' OR path LIKE '%.bin'")
+        connection.commit()
+    finished = run(store, options)
+    assert sorted(read) == ["a.md", "c.md"]
+    assert any("2 documents were read again" in note for note in finished.notes)
+    assert finds(store, "aardvark") == ["a.md"]
+    read.clear()
+    assert run(store, options).notes == ()
+    assert read == []
+    check_whole(store)
+
+
 def test_a_renamed_folder_is_not_read_again(
     docs: Path, store: KnowledgeStore, options: IngestOptions, read: list[str]
 ) -> None:

@@ -84,7 +84,7 @@ async def test_files_with_their_states_and_reasons(stage: Stage) -> None:
         await until(pilot, lambda: "not indexed · 1" in screen_text(app))
         assert "empty.txt" in screen_text(app)
         assert "trees.md" not in screen_text(app)
-        await pilot.press("f", "f", "f", "f", "slash", *"deep")
+        await pilot.press("f", "f", "f", "f", "f", "slash", *"deep")
         await until(pilot, lambda: "all files with “deep” · 1" in screen_text(app))
         await pilot.press("enter", "enter")
         await until(

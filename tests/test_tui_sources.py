@@ -51,7 +51,7 @@ async def test_sources_of_the_selected_answer(stage: Stage) -> None:
         assert unused.has_class("unused")
         assert "[1] guide.md · line 66" in screen_text(app)
         assert "Boiler guide > Pressure" in screen_text(app)
-        assert str(unused.query_one(".origin", Static).content) == "[2] guide.md · line 6 · not cited"
+        assert str(unused.query_one(".origin", Static).content) == "[2] guide.md · line 6 · guide · not cited"
         content = used.query_one(".passage").visual
         (span,) = content.spans
         assert content.plain[span.start : span.end] == "Below 1 bar it switches itself off."

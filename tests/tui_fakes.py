@@ -540,12 +540,18 @@ GUIDE = "\n".join(
 PRESSURE = GUIDE[GUIDE.index("The boiler wants") : GUIDE.index("Afterwards, in paragraph 0")].strip()
 
 
+def numbered_span(first: int, text: str, line: int) -> Span:
+    """Where a text stands whose lines are lines of its file."""
+    last = line + text.count("\n")
+    return Span(first, first + len(text), line, last, file_line_first=line, file_line_last=last)
+
+
 def add_document(store: KnowledgeStore, path: Path, text: str, *, source_lines: bool = True) -> int:
     """Write a document of one chunk per paragraph."""
     chunks, position, line = [], 0, 1
     for part in text.split("\n\n"):
         if part:
-            span = Span(position, position + len(part), line, line + part.count("\n"))
+            span = numbered_span(position, part, line)
             chunks.append(ChunkDraft(part, "", span))
         position += len(part) + 2
         line += part.count("\n") + 2
@@ -571,7 +577,7 @@ def make_citation(
 ) -> Citation:
     first = max(0, GUIDE.find(text))
     line = GUIDE.count("\n", 0, first) + 1
-    span = Span(first, first + len(text), line, line + text.count("\n"))
+    span = numbered_span(first, text, line)
     hit = Hit(
         n,
         7.5 / n,

@@ -16,7 +16,15 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.cli.context import (
+    Context,
+    cancel_on_interrupt,
+    data,
+    interactive,
+    note,
+    pass_context,
+    place_json,
+)
 from ragchat.errors import (
     CancelledError,
     InferenceDiedError,
@@ -215,8 +223,7 @@ class _Answer:
                 {
                     "n": citation.n,
                     "path": citation.hit.path,
-                    "page": citation.hit.span.page_first,
-                    "lines": [citation.hit.span.line_first, citation.hit.span.line_last],
+                    **place_json(citation.hit.span),
                     "heading": citation.hit.heading,
                     "quote": citation.quote,
                     "content_hash": citation.hit.content_hash,
@@ -360,7 +367,7 @@ def _show(answer: _Answer, *, live: bool) -> None:
     cited = [citation for citation in answer.finished.citations if citation.used]
     for citation in cited:
         hit = citation.hit
-        where = f"{hit.path} ({hit.place})" + (f" {hit.heading}" if hit.heading else "")
+        where = f"{hit.path} ({hit.source})" + (f" {hit.heading}" if hit.heading else "")
         note(f"[{citation.n}] {clean_line(where)}")
     timings = answer.finished.timings
     if timings.completion_tokens:

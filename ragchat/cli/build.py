@@ -164,6 +164,7 @@ def ingest_options(context: Context) -> IngestOptions:
         timeout_s=settings.extraction_timeout_s,
         memory_mib=settings.extraction_memory_mib,
         query_timeout_s=settings.query_timeout_s,
+        ocr_data=context.paths.ocr_data_dir,
     )
 
 

@@ -129,7 +129,7 @@ def export(
 def import_(
     context: Context, files: tuple[Path, ...], tags: tuple[str, ...], dry_run: bool, as_json: bool
 ) -> None:
-    """Take chats in from files of ragchat, ChatGPT (its ZIP or folder, too), Open WebUI, ShareGPT, or OpenAI messages.
+    """Take chats in from files of ragchat, ChatGPT (its ZIP or folder, too), Open WebUI, LM Studio, ShareGPT, or OpenAI messages.
 
     The format is recognised. Chats that are here already are not added again, so the same command may be repeated. Nothing is
     fetched: pictures, files and messages of tools are left out, and counted.

@@ -15,7 +15,7 @@ import click
 
 from ragchat import config
 from ragchat.paths import Paths
-from ragchat.types import CancelToken
+from ragchat.types import CancelToken, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,18 @@ def data(value: object, *, indent: int | None = None) -> None:
 def to_json(value: object, *, indent: int | None = None) -> str:
     """JSON for a terminal: what that would obey and JSON need not escape is escaped, so that nothing is cleaned away."""
     return _UNSAFE.sub(_escape, json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def place_json(span: Span) -> dict[str, object]:
+    """Where a passage stands, as all commands print it. `lines` are lines of the file, null where it has none."""
+    return {
+        "page": span.page_first,
+        "page_label": span.page_label or None,
+        "lines": None if span.file_line_first is None else [span.file_line_first, span.file_line_last],
+        "text_lines": [span.line_first, span.line_last],
+        "part": span.part or None,
+        "ocr_confidence": None if span.confidence is None else round(span.confidence, 3),
+    }
 
 
 def _escape(match: re.Match[str]) -> str:

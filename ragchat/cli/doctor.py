@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -9,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Finding:
 def doctor(context: Context, as_json: bool) -> None:
     """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
     checks: list[Callable[[Context], Iterator[Finding]]] = [
-        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _models, _verdicts,
+        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _ocr, _models, _verdicts,
         _inference,
     ]  # fmt: skip
     findings = []
@@ -224,6 +225,36 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
                 "its index was made by another version of ragchat, searches may miss what is there",
                 f"ragchat kb sync {name} builds the index anew.",
             )
+
+
+def _ocr(context: Context) -> Iterator[Finding]:
+    """Without data nothing is wrong, unless a knowledge base wants it."""
+    from ragchat.ingest.ocr_languages import find_data, how_to_install
+
+    own = context.paths.ocr_data_dir
+    found = find_data(own)
+    places = "; ".join(f"{', '.join(sorted(codes))} in {folder}" for folder, codes in found.folders.items())
+    yield Finding("OCR", True, places or f"no data, so scans cannot be read. {how_to_install(['eng'], own)}")
+    for name, languages in _with_ocr(context).items():
+        if found.folder_with(languages) is None:
+            missing = [code for code in languages if code not in found.languages] or languages
+            detail = f"its scans are not read: no folder has the OCR data for {'+'.join(languages)}"
+            yield Finding(f"kb {name}", False, detail, how_to_install(missing, own))
+
+
+def _with_ocr(context: Context) -> dict[str, Sequence[str]]:
+    """The languages of the knowledge bases that read pictures; those that cannot be opened were told of before."""
+    from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
+
+    found: dict[str, Sequence[str]] = {}
+    for name in knowledge_base_names(context.paths.kb_dir):
+        with (
+            contextlib.suppress(RagchatError),
+            KnowledgeStore.open(context.paths.kb_dir, name) as store,
+        ):
+            if languages := store.options().ocr:
+                found[name] = languages
+    return found
 
 
 def _models(context: Context) -> Iterator[Finding]:

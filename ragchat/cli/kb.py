@@ -12,9 +12,10 @@ import click
 from ragchat.cli.context import Context, data, note, pass_context
 from ragchat.cli.kb_arguments import readable
 from ragchat.cli.kb_files import check, export, forget, import_, rename
+from ragchat.cli.kb_report import describe_files, left_out_json
 from ragchat.cli.kb_search import search
 from ragchat.cli.kb_sync import add_table, run_sync
-from ragchat.cli.kb_watch import describe, settings, watch
+from ragchat.cli.kb_watch import describe, ocr_hint, settings, watch
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.store.watchlock import watcher
@@ -213,13 +214,14 @@ def list_(context: Context, as_json: bool) -> None:
 @kb.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--all", "show_all", is_flag=True, help="List indexed files, too.")
+@click.option("--all", "show_all", is_flag=True, help="List every file, none of them grouped.")
 @pass_context
 def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
-    """Every file of NAME: indexed, skipped or failed and why, changed or missing since the last sync.
+    """What NAME holds: which files are not indexed and why, and what of a document was left out.
 
     \b
-    --json: {"found", "indexed", "skipped", "failed", "chunks", "files": [{"path", "state", "reason"}],
+    --json: {"found", "indexed", "skipped", "failed", "chunks",
+    "files": [{"path", "state", "reason", "left_out": [{"kind", "count", "names"}]}],
     "roots", "sources": [{"kind", "path", "label", "query", "key", "synced_at", "note"}],
     "options" (as in `kb settings --json`), "size_bytes", "synced_at", "watched_by": process or null}
     """
@@ -236,7 +238,10 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
                 "skipped": found.skipped,
                 "failed": found.failed,
                 "chunks": found.chunks,
-                "files": [{"path": d.path, "state": d.state, "reason": d.reason} for d in found.documents],
+                "files": [
+                    {"path": d.path, "state": d.state, "reason": d.reason, "left_out": left_out_json(d)}
+                    for d in found.documents
+                ],
                 "roots": list(found.roots),
                 "sources": [asdict(source) for source in found.sources],
                 "options": asdict(found.options),
@@ -257,6 +262,8 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
     )
     for line in describe(found.options):
         click.echo(line)
+    if not found.options.ocr and (hint := ocr_hint(found.name, found.documents)):
+        click.echo(f"  {hint}")
     for source in found.sources:
         key = f"by {source.key!r}" if source.key else "by their content"
         trouble = f"; {source.note}" if source.note else ""
@@ -267,10 +274,8 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
         click.echo(
             f"  since then {changed:,} changed and {found.missing:,} gone: ragchat kb sync {found.name}"
         )
-    for document in found.documents:
-        if show_all or document.state != "indexed":
-            reason = f": {document.reason}" if document.reason else ""
-            click.echo(f"  {document.state:8} {clean_line(document.path)}{clean_line(reason)}")
+    for line in describe_files(found.documents, show_all=show_all):
+        click.echo(f"  {line}")
 
 
 @kb.command()

@@ -12,7 +12,7 @@ import click
 
 from ragchat.cli import build
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import Context, data, note, pass_context
+from ragchat.cli.context import Context, data, note, pass_context, place_json
 from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.text import clean_line
 
@@ -103,11 +103,11 @@ def _answer(stores: list[KnowledgeStore], query: str, k: int, as_json: bool, bat
     elif as_json:
         data(_search_json(searcher, query, k, languages), indent=2)
     else:
-        _show(searcher.search(query, k), query, languages, several=len(stores) > 1)
+        _show(searcher.search(query, k, fill=True), query, languages)
 
 
 def _search_json(searcher: Searcher, query: str, k: int, languages: tuple[str, ...]) -> dict[str, Any]:
-    result = searcher.search(query, k)
+    result = searcher.search(query, k, fill=True)
     return {
         "query": query,
         "hits": [_hit_json(hit, query, languages) for hit in result.hits],
@@ -122,8 +122,7 @@ def _hit_json(hit: Hit, query: str, languages: tuple[str, ...]) -> dict[str, Any
         "rank": hit.rank,
         "score": round(hit.score, 4),
         "path": hit.path,
-        "page": hit.span.page_first,
-        "lines": [hit.span.line_first, hit.span.line_last],
+        **place_json(hit.span),
         "heading": hit.heading,
         "text": hit.text,
         "evidence": hit.evidence,
@@ -133,12 +132,12 @@ def _hit_json(hit: Hit, query: str, languages: tuple[str, ...]) -> dict[str, Any
     }
 
 
-def _show(result: SearchResult, query: str, languages: tuple[str, ...], *, several: bool) -> None:
+def _show(result: SearchResult, query: str, languages: tuple[str, ...]) -> None:
     if not result.hits:
         note("Nothing found.")
     for hit in result.hits:
         where = f"{hit.rank}. {clean_line(hit.path)} ({hit.place})"
-        source = f"  [{clean_line(hit.knowledge_base)}]" if several else ""
+        source = f"  [{clean_line(hit.knowledge_base)}]"
         heading = f"  {clean_line(hit.heading)}" if hit.heading else ""
         click.echo(click.style(where, bold=True) + source + heading)
         evidence = clean_line(hit.evidence or hit.text, limit=400)

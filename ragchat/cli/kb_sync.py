@@ -138,6 +138,8 @@ def _bar(name: str) -> Iterator[Callable[[Any], None]]:
 
         def update(event: Any) -> None:
             doing = f"{name}: {'indexing' if event.total else 'looking for files'}"
+            if event.pages:
+                doing = f"{name}: {clean_line(event.what, limit=60)}"
             rate = f"{event.files_per_s:.0f} files/s" if event.files_per_s else ""
             progress.update(
                 task, description=doing, completed=event.done, total=event.total or None, rate=rate

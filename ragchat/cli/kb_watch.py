@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ragchat.cli.kb_sync import report_rows
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
 from ragchat.text import clean_line, human_bytes, human_seconds
-from ragchat.types import CancelToken, KnowledgeBaseOptions
+from ragchat.types import CancelToken, Document, KnowledgeBaseOptions, LeftOutKind
 
 LARGEST_FILE_MB = 1024 * 1024
 
@@ -200,6 +201,12 @@ def _show(name: str, event: object) -> None:
     metavar="PATH",
     help="Let in again a file, folder or row that was forgotten.",
 )
+@click.option(
+    "--ocr",
+    callback=readable,
+    metavar="LANGUAGES",
+    help="Read pictures and scans, in languages such as eng+deu; off: no longer. What was read stays until its file changes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def settings(
@@ -210,19 +217,26 @@ def settings(
     max_file_mb: float | None,
     follow_links: bool | None,
     remember: tuple[str, ...],
+    ocr: str | None,
     as_json: bool,
 ) -> None:
     """Show what a sync of NAME takes in, or change it. Patterns are written as in .gitignore.
 
     \b
-    --json: {"include": [], "exclude": [], "max_file_bytes": number or null, "follow_links", "forgotten": []}
+    --json: {"include": [], "exclude": [], "max_file_bytes": number or null, "follow_links", "forgotten": [],
+    "ocr": ["eng", …]}
     """
     from ragchat.ingest.ignore import compile_patterns
+    from ragchat.ingest.ocr_languages import check_data, parse_languages
 
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         before = store.options()
         after = _changed(before, include, exclude, max_file_mb, follow_links, remember)
         compile_patterns((*after.include, *after.exclude), strict=True)  # raises on what is no pattern
+        if ocr is not None:
+            after = replace(after, ocr=parse_languages(ocr))
+            if after.ocr:
+                check_data(after.ocr, context.paths.ocr_data_dir)
         if after != before:
             store.set_options(after)
     if as_json:
@@ -230,6 +244,8 @@ def settings(
     else:
         for line in describe(after):
             click.echo(line)
+    if before.ocr and not after.ocr:
+        note("What OCR has read stays until its file changes.")
     if after != before:
         note(f"ragchat kb sync {name} applies it.")
 
@@ -262,13 +278,31 @@ def _changed(
     return options
 
 
+def ocr_hint(name: str, documents: Sequence[Document]) -> str:
+    """How to switch OCR on, where files are not read without it; else ''."""
+    from ragchat.ingest.scan import Skip
+
+    pictures = sum(document.reason == Skip.PICTURE for document in documents)
+    scans = sum(
+        document.reason.startswith("no text layer")
+        or any(left.kind is LeftOutKind.PAGE for left in document.left_out)
+        for document in documents
+    )
+    if not pictures + scans:
+        return ""
+    return f"{pictures:,} pictures and {scans:,} scans: `ragchat kb settings {name} --ocr eng` has them read (in English)"
+
+
 def describe(options: KnowledgeBaseOptions) -> list[str]:
     """The settings of a knowledge base, one a line, for a person."""
+    from ragchat.ingest.ocr_languages import named
+
     size = human_bytes(options.max_file_bytes) if options.max_file_bytes else "as knowledge.max_file_mib says"
     return [
         f"  takes in      {clean_line(', '.join(options.include)) or 'everything'}",
         f"  leaves out    {clean_line(', '.join(options.exclude)) or 'nothing more'}",
         f"  largest file  {size}",
         f"  links         {'followed' if options.follow_links else 'not followed'}",
+        f"  OCR           {', '.join(map(named, options.ocr)) or 'off: pictures and scans are not read'}",
         *(f"  forgotten     {clean_line(path)}" for path in options.forgotten),
     ]

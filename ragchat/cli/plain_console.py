@@ -131,7 +131,7 @@ def source_lines(citations: Sequence[Citation], *, whole_path: bool = False) -> 
     """`[1] guide.md, lines 3-9: “quote”` for each source that an answer cites."""
     return [
         f"[{citation.n}] {clean_line(citation.hit.path if whole_path else PurePath(citation.hit.path).name)},"
-        f" {citation.hit.place}" + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
+        f" {citation.hit.source}" + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
         for citation in citations
         if citation.used
     ]

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from ragchat.errors import NotFoundError, StorageError, UsageError
-from ragchat.ingest.textfile import decode
+from ragchat.ingest.encoding import decode
 from ragchat.paths import write_atomically
 from ragchat.text import clean, clean_line, human_bytes
 from ragchat.types import EvaluationQuestion

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.finetune.examples import Example, Rejected
-from ragchat.ingest.textfile import decode
+from ragchat.ingest.encoding import decode
 from ragchat.text import clean, clean_line, human_bytes
 from ragchat.types import Message, Role
 
@@ -157,7 +157,8 @@ def _expected(row: dict[str, object]) -> tuple[str, ...]:
     """What a right answer contains, where a row says it."""
     said = row.get("expected", row.get("answers"))
     texts = said if isinstance(said, list) else [said]
-    return tuple(clean(text) for text in texts if isinstance(text, str) and text.strip())
+    plain = [_plain(text, "expected") for text in texts if isinstance(text, str | int | float)]
+    return tuple(text for text in plain if text)
 
 
 def _messages(row: dict[str, object]) -> tuple[str, list[Message]]:
@@ -172,11 +173,19 @@ def _messages(row: dict[str, object]) -> tuple[str, list[Message]]:
             continue
         if isinstance(prompt, list) and isinstance(answer, list):
             return "prompt and completion", _turns([*prompt, *answer], "role", "content")
-        if not isinstance(prompt, str) or not isinstance(answer, str):
-            raise _RowError(f"{asked} and {answered} are no texts")
-        return _pair(row, asked, clean(prompt).strip(), clean(answer).strip())
+        return _pair(row, asked, _plain(prompt, asked), _plain(answer, answered))
     known = ", ".join(sorted(clean_line(str(key), limit=30) for key in row)[:6]) or "none"
     raise _RowError(f"its format is not known (fields: {known})")
+
+
+def _plain(value: object, field: str) -> str:
+    """A text, a number or true and false as text. Raises _RowError."""
+    if isinstance(value, str):
+        return clean(value).strip()
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    kind = "a list" if isinstance(value, list) else "an object"
+    raise _RowError(f"{field} is {kind}, not text")
 
 
 def _pair(row: dict[str, object], asked: str, prompt: str, answer: str) -> tuple[str, list[Message]]:
@@ -204,13 +213,14 @@ def _turns(said: list[object], role_key: str, text_key: str) -> list[Message]:
             )
         if isinstance(text, list):
             text = _parts(text)
-        if not isinstance(text, str):
+        if text is None:
             raise _RowError("a message has no text")
+        text = _plain(text, text_key)
         if role == "system" and messages:
             raise _RowError("a system message stands in the midst of it")
         if messages and messages[-1].role == role:
             raise _RowError("two turns of the same role stand in a row")
-        messages.append(Message(role, clean(text).strip()))
+        messages.append(Message(role, text))
     return messages
 
 

@@ -6,28 +6,41 @@ One scanner for each kind of structure (`formats.structure_of`). Linear in the l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from ragchat.ingest.definitions import Definition, definitions, python_definitions
 from ragchat.ingest.formats import structure_of
 from ragchat.text import clean_line
-from ragchat.types import ExtractedText
+from ragchat.types import ExtractedText, Section
 
 Path = tuple[str, ...]
 """Headings from the outermost inwards."""
 BlockKind = Literal["heading", "prose", "lines"]
 LONGEST_HEADING = 160
+PART_MARK = " › "
+"""Between the name of a part and that of a part of it."""
 
 
 class Block(NamedTuple):
-    """Stretch of text that belongs together. Blocks of the same `section` stand under the same headings."""
+    """Stretch of text that belongs together. Blocks of the same `section` stand under the same headings.
+
+    `columns` names the columns of a table whose first rows do so, '' for what is no table. `part` counts the parts of the
+    document: 0 is its own text. `apart` is that of its section.
+    """
 
     first: int
     last: int
     kind: BlockKind
     path: Path
     section: int
+    columns: str = ""
+    part: int = 0
+    apart: bool = False
 
 
 def first_heading(text: str, media_type: str) -> str:
@@ -41,12 +54,51 @@ def first_heading(text: str, media_type: str) -> str:
 
 
 def scan_blocks(document: ExtractedText) -> Iterator[Block]:
+    """The blocks of a document and of the parts inside it, in order."""
+    if not document.parts:
+        yield from _scan(document)
+        return
+    starts = [0, *(part.first for part in document.parts)]
+    firsts = [section.first for section in document.sections]
+    section = 0
+    for number, first in enumerate(starts):
+        last = starts[number + 1] if number + 1 < len(starts) else len(document.text)
+        part = document.parts[number - 1] if number else None
+        known = document.sections[bisect_left(firsts, first) : bisect_left(firsts, last)]
+        inside = ExtractedText(
+            document.text[first:last],
+            part.media_type if part else document.media_type,
+            sections=tuple(replace(one, first=one.first - first) for one in known),
+        )
+        base, section = section + 1, section + 1
+        for block in _scan(inside):
+            section = base + block.section
+            path = (part.name, *_inner(block.path, part.name)) if part else block.path
+            yield block._replace(
+                first=block.first + first, last=block.last + first, path=path, section=section, part=number
+            )
+
+
+def _inner(path: Path, name: str) -> Path:
+    """A path without the headings that the name of its part says already: "mail › table.csv" for a part of a part."""
+    said = name.split(PART_MARK)
+    length = 0
+    while length < len(path) and length < len(said) and path[length] == said[length]:
+        length += 1
+    return path[length:]
+
+
+def _scan(document: ExtractedText) -> Iterator[Block]:
     text = document.text
+    if document.sections:
+        return _scan_markdown(text, document.sections)
     match structure_of(document.media_type):
-        case "markdown":
+        case "markdown" | "org":
             return _scan_markdown(text)
-        case "rst" | "text":
+        case "rst":
             return _scan_underlined(text)
+        case "text":
+            return _scan_underlined(text, _numbered_titles(text))
         case "pages":
             return _scan_pages(text)
         case "python":
@@ -66,6 +118,7 @@ class _Outline:
         self._open: list[tuple[int, str]] = []
         self.section = 0
         self.path: Path = ()
+        self.apart = False
 
     def enter(self, level: int, title: str) -> None:
         while self._open and self._open[-1][0] >= level:
@@ -75,8 +128,13 @@ class _Outline:
         self.section += 1
         self.path = tuple(title for _, title in self._open)
 
-    def block(self, first: int, last: int, kind: BlockKind) -> Block:
-        return Block(first, last, kind, self.path, self.section)
+    def stand_under(self, section: Section) -> None:
+        """What follows is in this section."""
+        self.section += 1
+        self.path, self.apart = section.path, section.apart
+
+    def block(self, first: int, last: int, kind: BlockKind, columns: str = "") -> Block:
+        return Block(first, last, kind, self.path, self.section, columns, 0, self.apart)
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
@@ -105,57 +163,136 @@ def plain_heading(markup: str) -> str:
     return clean_line(title, limit=LONGEST_HEADING)
 
 
-def _scan_markdown(text: str) -> Iterator[Block]:
-    outline = _Outline()
-    start, end, kind, height = -1, 0, "prose", 0  # the block being read, its number of lines
-    fence = ""
-    front_matter = text.startswith("---\n") and "\n---" in text[3:20_000]
+class _Headings:
+    """Sections that a reader knew, met one after the other as lines go by."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self._ahead = deque(sections)
+
+    def met_at(self, last: int) -> Section | None:
+        """The section that begins at or before `last`, if one does."""
+        met = None
+        while self._ahead and self._ahead[0].first <= last:
+            met = self._ahead.popleft()
+        return met
+
+
+def _is_title(line: str, path: Path) -> bool:
+    """Whether a line is the heading that its section begins with, whatever marks stand around it."""
+    if not path:
+        return False
+    title, bare = path[-1].removesuffix("…").strip(), clean_line(line)
+    return bool(title) and title in bare and (len(bare) < len(title) + 40 or path[-1].endswith("…"))
+
+
+_ORG_FACTS = re.compile(r"(?:#\+\w++:[^\n]*+\n?)++|:PROPERTIES:[ \t]*+\n(?::[^\n]*+\n)*+:END:[ \t]*+\n?")
+
+
+class _Markdown:
+    """The state of a scan: the block being read, and where in the outline it stands."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.outline = _Outline()
+        self.start, self.end, self.height = -1, 0, 0
+        self.kind: BlockKind = "prose"
+        self.fence = ""
+        self.columns = ""
+
+    def flush(self) -> Iterator[Block]:
+        """The block that was being read, if one was."""
+        if self.start >= 0 and (block := self.text[self.start : max(self.end, self.start)]).strip():
+            # What is said of the document or of a headline leads to what follows, as a heading does.
+            kind = "heading" if block[0] in "#:" and _ORG_FACTS.fullmatch(block) else self.kind
+            yield self.outline.block(self.start, max(self.end, self.start), kind, self.columns)
+        self.start, self.columns = -1, ""
+
+    def take(self, offset: int, last: int, line: str, kind: BlockKind) -> Iterator[Block]:
+        """Add a line to the block being read, which ends before it when it is of another kind."""
+        if self.start >= 0 and kind != self.kind and self.height:
+            yield from self.flush()
+        if self.start < 0:
+            self.start, self.kind, self.height = offset, kind, 0
+            if _ITEM.match(line):
+                self.height = 3  # an item is no heading, whatever stands below it
+        self.end, self.height = last, self.height + 1
+
+
+def _scan_markdown(text: str, sections: Sequence[Section] = ()) -> Iterator[Block]:
+    """Markdown; with `sections` its headings are these and no marks make others."""
+    state = _Markdown(text)
+    outline, known = state.outline, _Headings(sections)
+    front_matter = not sections and text.startswith("---\n") and "\n---" in text[3:20_000]
     for offset, line in lines_of(text):
         last = offset + len(line.rstrip())
         bare = line.strip()
         if front_matter:
-            start, end, kind = (0, last, "lines")
+            state.start, state.end, state.kind = (0, last, "heading")
             front_matter = offset == 0 or bare not in ("---", "...")
             continue
-        if fence:
-            end = max(end, last)
-            if bare.lstrip("> ").startswith(fence) and not bare.lstrip("> ").strip(fence[0]):
-                yield outline.block(start, end, "lines")
-                fence, start = "", -1
+        if sections and (met := known.met_at(offset + len(line))) is not None:
+            yield from state.flush()
+            state.fence = ""
+            outline.stand_under(met)
+            if _is_title(line, met.path):
+                yield outline.block(offset, last, "heading")
+                continue
+        if state.fence:
+            state.end = max(state.end, last)
+            if bare.lstrip("> ").startswith(state.fence) and not bare.lstrip("> ").strip(state.fence[0]):
+                yield from state.flush()
+                state.fence = ""
             continue
         if not bare:
-            if start >= 0:
-                yield outline.block(start, end, kind)  # type: ignore[arg-type]
-                start = -1
+            yield from state.flush()
             continue
         if fenced := _FENCE.match(line):
-            if start >= 0:
-                yield outline.block(start, end, kind)  # type: ignore[arg-type]
-            start, end, fence = offset, last, fenced[1]
+            yield from state.flush()
+            state.start, state.end, state.kind, state.fence = offset, last, "lines", fenced[1]
             continue
-        if (atx := _ATX.match(line)) and not (start >= 0 and kind == "lines" and bare[0] == "|"):
-            if start >= 0:
-                yield outline.block(start, end, kind)  # type: ignore[arg-type]
-                start = -1
-            outline.enter(len(atx[1]), plain_heading(_CLOSING.sub("", atx[2] or "")))
-            yield outline.block(offset, last, "heading")
+        if not sections and not (state.start >= 0 and state.kind == "lines" and bare[0] == "|"):
+            if atx := _ATX.match(line):
+                yield from state.flush()
+                outline.enter(len(atx[1]), plain_heading(_CLOSING.sub("", atx[2] or "")))
+                yield outline.block(offset, last, "heading")
+                continue
+            if (
+                state.start >= 0
+                and state.kind == "prose"
+                and state.height <= 2
+                and (setext := _SETEXT.match(line))
+            ):
+                outline.enter(1 if setext[1][0] == "=" else 2, plain_heading(text[state.start : state.end]))
+                yield outline.block(state.start, last, "heading")
+                state.start = -1
+                continue
+        if state.start >= 0 and not state.columns and "|" in line and _TABLE_RULE.match(bare):
+            yield from _begin_table(state, last)
             continue
-        if start >= 0 and kind == "prose" and height <= 2 and (setext := _SETEXT.match(line)):
-            outline.enter(1 if setext[1][0] == "=" else 2, plain_heading(text[start:end]))
-            yield outline.block(start, last, "heading")
-            start = -1
-            continue
-        line_kind = "lines" if bare[0] == "|" else "prose"
-        if start >= 0 and line_kind != kind and height:
-            yield outline.block(start, end, kind)  # type: ignore[arg-type]
-            start = -1
-        if start < 0:
-            start, kind, height = offset, line_kind, 0
-            if _ITEM.match(line):
-                height = 3  # an item is no heading, whatever stands below it
-        end, height = last, height + 1
-    if start >= 0 and text[start:].strip():
-        yield outline.block(start, max(end, start), kind if not fence else "lines")  # type: ignore[arg-type]
+        is_row = bare[0] == "|" or (bool(state.columns) and state.kind == "lines" and "|" in bare)
+        yield from state.take(offset, last, line, "lines" if is_row else "prose")
+    yield from state.flush()
+
+
+_TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:[|+][ \t]*:?-*:?[ \t]*)+$")
+"""What stands under the names of the columns of a table in Markdown or org."""
+
+
+def _begin_table(state: _Markdown, last: int) -> Iterator[Block]:
+    """The line above a rule names columns; what stood before it is a block of its own."""
+    names_from = state.text.rfind("\n", state.start, state.end) + 1
+    if state.start < names_from and state.kind == "prose":
+        end, state.end = state.end, names_from - 1
+        yield from state.flush()
+        state.start, state.end = names_from, end
+    state.columns = _column_names(state.text[max(state.start, names_from) : state.end], "|")
+    state.kind, state.end, state.height = "lines", last, state.height + 1
+
+
+def _column_names(row: str, mark: str) -> str:
+    """The names in the first row of a table as one line, '' where it names none."""
+    names = [clean_line(plain_heading(cell)) for cell in row.strip().strip(mark).split(mark)]
+    return clean_line(", ".join(name for name in names if name), limit=LONGEST_HEADING)
 
 
 _UNDERLINE = re.compile(r"([=\-~^*+#\"'`:._])\1{2,}$")
@@ -163,16 +300,25 @@ _ASCIIDOC = re.compile(r"(={1,5}) +(\S.*?)(?: +=+)?$")
 _MAN_SECTION = re.compile(r"[A-Z][A-Z0-9 /,&-]{2,50}$")
 
 
-def _scan_underlined(text: str) -> Iterator[Block]:
-    """reStructuredText and plain text: underlined titles, AsciiDoc's `== Title`, sections of man pages."""
+def _scan_underlined(
+    text: str, numbered: Mapping[int, tuple[int, str]] = MappingProxyType({})
+) -> Iterator[Block]:
+    """reStructuredText and plain text: underlined titles, AsciiDoc's `== Title`, sections of man pages.
+
+    `numbered` are lines (from 0) that are known to be titles, with their level and text.
+    """
     outline = _Outline()
     levels: dict[str, int] = {}
     paragraph: list[tuple[int, str]] = []
+    ruled: list[int] = []  # lines of the paragraph that part columns
 
     def flush() -> Iterator[Block]:
         if paragraph:
-            yield outline.block(paragraph[0][0], paragraph[-1][0] + len(paragraph[-1][1].rstrip()), "prose")
+            last = paragraph[-1][0] + len(paragraph[-1][1].rstrip())
+            columns = _text_columns([line for _, line in paragraph]) if ruled else ""
+            yield outline.block(paragraph[0][0], last, "lines" if columns else "prose", columns)
             paragraph.clear()
+            ruled.clear()
 
     def level_of(style: str) -> int:
         return levels.setdefault(style, len(levels) + 1)
@@ -189,7 +335,11 @@ def _scan_underlined(text: str) -> Iterator[Block]:
             outline.enter(level_of(style), _plain_title(paragraph[-1][1]))
             yield outline.block(paragraph[0][0], offset + len(bare), "heading")
             paragraph.clear()
-        elif not paragraph and (asciidoc := _ASCIIDOC.match(bare)):
+        elif not paragraph and number in numbered and not _UNDERLINE.match(below.strip()):
+            level, title = numbered[number]
+            outline.enter(level_of(f"numbered {level}"), title)
+            yield outline.block(offset, offset + len(bare), "heading")
+        elif not paragraph and not _TEXT_RULE.match(bare) and (asciidoc := _ASCIIDOC.match(bare)):
             outline.enter(level_of("=-~^+"[len(asciidoc[1]) - 1]), _plain_title(asciidoc[2]))
             yield outline.block(offset, offset + len(bare), "heading")
         elif not paragraph and below.startswith(("   ", "\t")) and below.strip() and _MAN_SECTION.match(bare):
@@ -197,8 +347,80 @@ def _scan_underlined(text: str) -> Iterator[Block]:
             yield outline.block(offset, offset + len(bare), "heading")
         else:
             paragraph.append((offset, line))
+            if ("--" in line or "==" in line) and _TEXT_RULE.match(line):
+                ruled.append(number)
         offset += len(line) + 1
     yield from flush()
+
+
+_NUMBERED_TITLE = re.compile(
+    r"\n[ \t]*+\n {0,3}+(\d{1,2}(?:\.\d{1,2}){0,5})\.?[ \t]+(\w[^\n]{0,99})(?=\n[ \t]*(?:\n|\Z))"
+)
+_PAGE_AT_END = re.compile(r"(?:\.[ .]*\.|[ \t]{3,})[ \t]*\d+$")
+_ENDS_LIKE_A_SENTENCE = (".", ",", ";", ":", "!", "?")
+
+
+def _numbered_titles(text: str) -> dict[int, tuple[int, str]]:
+    """Lines (from 0) of a plain text that are titles such as "2.1 Scope", with their level and text.
+
+    More than one sign is asked for: alone between blank lines, short, not ending like a sentence, numbers that follow each other,
+    and text below all but those that open a deeper level. A list whose items stand apart has no text below them.
+    """
+    titles: dict[int, tuple[int, str]] = {}
+    latest: tuple[int, ...] = ()
+    text = f"\n\n{text}"  # the first line, too, stands alone
+    line, counted, end = -2, 0, 0
+    for found in _NUMBERED_TITLE.finditer(text):
+        numbers = tuple(map(int, found[1].split(".")))
+        if not _reads_as_title(found[2].rstrip()) or not _follows(latest, numbers):
+            continue
+        if latest and len(numbers) <= len(latest) and not text[end : found.start()].strip():
+            return {}  # nothing stands below a title: this is a list
+        line += text.count("\n", counted, found.start(1))
+        latest, counted, end = numbers, found.start(1), found.end()
+        titles[line] = (len(numbers), clean_line(found[0], limit=LONGEST_HEADING))
+    return titles if len(titles) > 1 and text[end:].strip() else {}
+
+
+def _reads_as_title(title: str) -> bool:
+    return (
+        not title.endswith(_ENDS_LIKE_A_SENTENCE)
+        and not _PAGE_AT_END.search(title)
+        and not title[0].islower()
+    )
+
+
+def _follows(latest: tuple[int, ...], numbers: tuple[int, ...]) -> bool:
+    """Whether a number comes next after another: 2.1 after 2 or 1.9, 3 after 2.7, 1 at the beginning."""
+    if not latest:
+        return numbers in ((0,), (1,), (0, 1), (1, 0), (1, 1))
+    if len(numbers) > len(latest):
+        return numbers[: len(latest)] == latest and all(n in (0, 1) for n in numbers[len(latest) :])
+    depth = len(numbers) - 1
+    return numbers[:depth] == latest[:depth] and numbers[depth] in (latest[depth] + 1, latest[depth] + 2)
+
+
+_TEXT_RULE = re.compile(r"[ \t]*+[+|]?[-=]{2,}+(?:[ \t]*[ \t+|][ \t]*[-=]{2,}+)+[+|]?[ \t]*$")
+"""Parts the names of the columns from the rows in tables of plain text, reStructuredText and what psql prints."""
+_GAPS = re.compile(r"[ \t]*\|[ \t]*|[ \t]{2,}|\t")
+
+
+def _text_columns(lines: list[str]) -> str:
+    """The names of the columns of a table that is drawn with characters, '' for what is none."""
+    if len(lines) < 3:
+        return ""
+    rules = [number for number, line in enumerate(lines[:12]) if _TEXT_RULE.match(line)]
+    if not rules or rules[0] > 3:
+        return ""
+    first, last = (0, rules[0]) if rules[0] else (1, rules[1] if len(rules) > 1 else 0)
+    names: list[str] = []
+    for line in lines[first:last]:
+        for number, cell in enumerate(_GAPS.split(line.strip().strip("|").strip())):
+            if number < len(names):
+                names[number] = f"{names[number]} {cell}".strip()
+            else:
+                names.append(cell)
+    return clean_line(", ".join(filter(None, names)), limit=LONGEST_HEADING)
 
 
 _ROLE = re.compile(r":[\w:+-]{1,40}:`~?([^`<]*)(?: <[^`]*>)?`|``?([^`]+)``?")
@@ -221,7 +443,9 @@ def _underlines(line: str, paragraph: list[tuple[int, str]]) -> bool:
 
 _NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){1,5})\.?[ \t]+([^\W\d_].{1,100})$")
 _CHAPTER = re.compile(
-    r"(?:chapter|part|appendix|kapitel|anhang)[ \t]+[\w.]{1,8}(?:[ \t:.].{0,80})?$", re.IGNORECASE
+    r"(?:[Cc]hapter|CHAPTER|Part|PART|Appendix|APPENDIX|Kapitel|KAPITEL|Teil|TEIL|Anhang|ANHANG)[ \t]+"
+    r"(?:\d{1,3}|[IVXLC]{1,7}|[A-Z]|One|Two|Three|Four|Five|Six|Seven|Eight|Nine|Ten)"
+    r"(?:[.:]?[ \t]*$|[ \t]*[.:–—-][ \t]+\S.{0,80}$|[ \t]+[^\W\d_a-zß-öø-ÿ].{0,80}$)"
 )
 _BULLET = re.compile(r"[ \t]*+[•‣◦▪■●–][ \t]")
 
@@ -232,43 +456,74 @@ _PAGE_CHAPTER = re.compile(
 """As LaTeX sets it: the word, its number and the title on lines of their own."""
 
 
+class _PageTitle(NamedTuple):
+    """A heading of paged text. `numbers` are those it begins with, () for chapters."""
+
+    first: int
+    last: int
+    level: int
+    title: str
+    numbers: tuple[int, ...] = ()
+
+
+def _page_titles(text: str) -> dict[int, _PageTitle]:
+    """The headings of paged text by where they begin.
+
+    Numbered ones ("4.2 Title") need more signs: they do not end like a sentence, the line below does not go on in lower case, and
+    they do not stand out of order between two that are in order.
+    """
+    found: list[_PageTitle] = []
+    skip = 0
+    lines = list(lines_of(text))
+    for (offset, line), (_, below) in zip(lines, [*lines[1:], (0, "")], strict=True):
+        if offset >= skip and (title := _page_title(text, offset, line.rstrip(), below)):
+            skip = title.last
+            found.append(title)
+    numbered = [title for title in found if title.numbers]
+    outliers = {
+        title.first
+        for before, title, after in zip(numbered, numbered[1:], numbered[2:], strict=False)
+        if before.numbers < after.numbers and not before.numbers < title.numbers < after.numbers
+    }
+    return {title.first: title for title in found if title.first not in outliers}
+
+
+def _page_title(text: str, offset: int, line: str, below: str) -> _PageTitle | None:
+    """The heading that a line is, if it is one."""
+    bare = line.strip()
+    if bare in ("CHAPTER", "APPENDIX", "PART"):
+        chapter = _PAGE_CHAPTER.match(text, offset)
+        return chapter and _PageTitle(
+            offset, chapter.end(), 1, clean_line(chapter["title"], limit=LONGEST_HEADING)
+        )
+    if not bare or bare[-1] in ".,;:" or below[:1].islower():
+        return None
+    last, title = offset + len(line), clean_line(bare, limit=LONGEST_HEADING)
+    if heading := _NUMBERED.match(bare):
+        if "…" in bare or bare[-1].isdigit() or heading[2][0].islower():
+            return None
+        numbers = tuple(map(int, heading[1].split(".")))
+        return _PageTitle(offset, last, len(numbers), title, numbers)
+    return _PageTitle(offset, last, 1, title) if _CHAPTER.match(bare) else None
+
+
 def _scan_pages(text: str) -> Iterator[Block]:
     """Text of pages: numbered headings ("4.2 Title"); paragraphs end with a short line and cross pages."""
-    outline = _Outline()
-    start, end, widest = -1, 0, 0
-    chapter_end = 0
+    outline, titles = _Outline(), _page_titles(text)
+    start, end, widest, skip = -1, 0, 0, 0
     for offset, line in lines_of(text):
-        if offset < chapter_end:
+        if offset < skip:
             continue
-        bare = line.strip()
-        last = offset + len(line.rstrip())
-        if bare in ("CHAPTER", "APPENDIX", "PART") and (chapter := _PAGE_CHAPTER.match(text, offset)):
-            if start >= 0:
-                yield outline.block(start, end, "prose")
-            start, chapter_end = -1, chapter.end()
-            outline.enter(1, clean_line(chapter["title"], limit=LONGEST_HEADING))
-            yield outline.block(
-                offset, chapter_end - len(chapter["title"]) + len(chapter["title"].rstrip()), "heading"
-            )
-            continue
-        heading = _NUMBERED.match(bare)
-        if heading and bare[-1] not in ".,;:" and "…" not in bare and not bare[-1].isdigit():
-            if start >= 0:
-                yield outline.block(start, end, "prose")
+        bare, last = line.strip(), offset + len(line.rstrip())
+        title = titles.get(offset)
+        if start >= 0 and (title or not bare or _BULLET.match(line)):
+            yield outline.block(start, end, "prose")
             start = -1
-            outline.enter(heading[1].count(".") + 1, clean_line(bare, limit=LONGEST_HEADING))
-            yield outline.block(offset, last, "heading")
-        elif _CHAPTER.match(bare) and bare[-1] not in ".,;":
-            if start >= 0:
-                yield outline.block(start, end, "prose")
-            start = -1
-            outline.enter(1, clean_line(bare, limit=LONGEST_HEADING))
-            yield outline.block(offset, last, "heading")
-        elif not bare or _BULLET.match(line):
-            if start >= 0:
-                yield outline.block(start, end, "prose")
-            start, end, widest = (offset if bare else -1), last, len(line)
-        else:
+        if title:
+            skip = title.last
+            outline.enter(title.level, title.title)
+            yield outline.block(offset, offset + len(text[offset : title.last].rstrip()), "heading")
+        elif bare:
             if start < 0:
                 start, widest = offset, 0
             end, widest = last, max(widest, len(line))

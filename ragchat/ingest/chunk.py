@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -26,7 +27,10 @@ _TINY = 0.15
 
 
 class _Piece(NamedTuple):
-    """What packing moves: a block or a part of one. `whole` is False when it was cut inside a sentence."""
+    """What packing moves: a block or a part of one. `whole` is False when it was cut inside a sentence.
+
+    `columns` are those of the table that it goes on, '' when it says them itself.
+    """
 
     first: int
     last: int
@@ -35,6 +39,9 @@ class _Piece(NamedTuple):
     path: Path
     section: int
     whole: bool
+    columns: str = ""
+    part: int = 0
+    apart: bool = False
 
 
 def split(document: ExtractedText, *, chunk_tokens: int = 220, overlap_tokens: int = 30) -> list[ChunkDraft]:
@@ -46,7 +53,7 @@ def split(document: ExtractedText, *, chunk_tokens: int = 220, overlap_tokens: i
     """
     text = document.text
     target = max(8, chunk_tokens)
-    pieces = list(_cut(text, scan_blocks(document), target))
+    pieces = _bound(text, list(_cut(text, scan_blocks(document), target)), target)
     spans = _pack(text, pieces, target, min(overlap_tokens, target // 4), document.media_type)
     return list(_drafts(document, spans))
 
@@ -75,19 +82,63 @@ def _cut(text: str, blocks: Iterator[Block], target: int) -> Iterator[_Piece]:
     for block in blocks:
         tokens = _tokens(text[block.first : block.last])
         if tokens <= target:
-            yield _Piece(block.first, block.last, tokens, block.kind, block.path, block.section, True)
+            yield _Piece(
+                *(block.first, block.last, tokens, block.kind, block.path, block.section),
+                *(True, "", block.part, block.apart),
+            )
             continue
-        parts = _sentences(text, block) if block.kind == "prose" else _rows(text, block.first, block.last)
-        for first, last in parts:
-            tokens = _tokens(text[first:last])
+        for first, last, tokens, whole in _cut_block(text, block, target):
+            columns = block.columns if first > block.first else ""
+            yield _Piece(
+                *(first, last, tokens, block.kind, block.path, block.section),
+                *(whole, columns, block.part, block.apart),
+            )
+
+
+def _cut_block(text: str, block: Block, target: int) -> Iterator[tuple[int, int, float, bool]]:
+    """(first, last, tokens, whether it is cut at a sentence or a line) of each piece of a block that is too large."""
+    parts = _sentences(text, block) if block.kind == "prose" else _rows(text, block.first, block.last)
+    for first, last in parts:
+        tokens = _tokens(text[first:last])
+        if tokens <= target:
+            yield first, last, tokens, True
+            continue
+        for line_first, line_last in _rows(text, first, last):
+            for cut_first, cut_last, cut_tokens in _words(text, line_first, line_last, target):
+                yield cut_first, cut_last, cut_tokens, False
+
+
+def _bound(text: str, pieces: list[_Piece], target: int) -> list[_Piece]:
+    """Pieces of which those that say nothing without the next are one with it, as long as both fit."""
+    bound: list[_Piece] = []
+    for piece in pieces:
+        before = bound[-1] if bound else None
+        if before is not None and before.section == piece.section and _leads_to(text, before, piece):
+            tokens = _tokens(text[before.first : piece.last])
             if tokens <= target:
-                yield _Piece(first, last, tokens, block.kind, block.path, block.section, True)
+                kind: BlockKind = "prose" if before.kind == piece.kind == "prose" else "lines"
+                bound[-1] = before._replace(last=piece.last, tokens=tokens, kind=kind)
                 continue
-            for line_first, line_last in _rows(text, first, last):
-                for cut_first, cut_last, cut_tokens in _words(text, line_first, line_last, target):
-                    yield _Piece(
-                        cut_first, cut_last, cut_tokens, block.kind, block.path, block.section, False
-                    )
+        bound.append(piece)
+    return bound
+
+
+_STEP = re.compile(r"[ \t]*+(?:\(?\d{1,3}[.)]|[Ss]tep \d)[ \t]")
+_LEADS, _ASKS = frozenset(":："), frozenset("?？")
+_MOST_OF_A_LEAD = 300
+"""Characters of a paragraph that only leads to the next."""
+
+
+def _leads_to(text: str, before: _Piece, piece: _Piece) -> bool:
+    """Whether `before` belongs to `piece`: a sentence to its code, list or table, a question to its answer, step to step."""
+    if before.kind != "prose" or piece.kind == "heading" or not before.whole:
+        return False
+    ending = text[max(before.first, before.last - 4) : before.last].rstrip("*_` ")[-1:]
+    if ending in _LEADS:
+        return before.last - max(before.first, text.rfind("\n", before.first, before.last)) < _MOST_OF_A_LEAD
+    if ending in _ASKS:
+        return before.last - before.first < _MOST_OF_A_LEAD
+    return bool(_STEP.match(text, before.first, before.last) and _STEP.match(text, piece.first, piece.last))
 
 
 def _sentences(text: str, block: Block) -> Iterator[tuple[int, int]]:
@@ -141,6 +192,7 @@ class _Packed(NamedTuple):
     first: int
     last: int
     path: Path
+    part: int
 
 
 class _Open:
@@ -152,6 +204,9 @@ class _Open:
         self.last = piece.last
         self.tokens = tokens
         self.path = piece.path
+        self.columns = piece.columns
+        self.part = piece.part
+        self.apart = piece.apart
         self.only_headings = piece.kind == "heading"
 
     def add(self, piece: _Piece, tokens: float, *, leads: bool) -> None:
@@ -159,12 +214,14 @@ class _Open:
         if piece.path != self.path:
             is_below = piece.path[: len(self.path)] == self.path
             self.path = piece.path if leads and is_below else _common(self.path, piece.path)
+        self.apart = piece.apart
         self.last = piece.last
         self.tokens += tokens
         self.only_headings = self.only_headings and piece.kind == "heading"
 
     def packed(self) -> _Packed:
-        return _Packed(self.first, self.last, self.path)
+        path = (*self.path, self.columns) if self.columns else self.path
+        return _Packed(self.first, self.last, path, self.part)
 
 
 def _pack(
@@ -179,7 +236,7 @@ def _pack(
         if chunk is None:
             chunk = _Open(piece, piece.first, piece.tokens)
             continue
-        tokens = piece.tokens + (piece.first - chunk.last) / 4
+        tokens = piece.tokens + _tokens(text[chunk.last : piece.first])
         same_section = pieces[index - 1].section == piece.section
         if same_section:
             fits = chunk.tokens + tokens <= target or chunk.tokens + rest[index] <= limit
@@ -187,8 +244,11 @@ def _pack(
             fits = _joins(chunk, pieces, index, rest[index], target, is_code=is_code)
         small = chunk.only_headings or chunk.tokens < _TINY * target
         related = same_section or len(_common(chunk.path, piece.path)) >= len(chunk.path)
-        if (fits or (small and related)) and chunk.tokens + tokens <= limit:
-            chunk.add(piece, tokens, leads=small)
+        may_join = chunk.part == piece.part and (
+            same_section or chunk.only_headings or not (chunk.apart or piece.apart)
+        )
+        if may_join and (fits or (small and related)) and chunk.tokens + tokens <= limit:
+            chunk.add(piece, tokens, leads=chunk.only_headings or (is_code and small))
             continue
         yield chunk.packed()
         first = (
@@ -230,7 +290,8 @@ def _joins(
     )
     if opens_children:
         return False  # a heading alone stays with what stands under it
-    room = target if common or is_code else target / 2
+    is_record = piece.kind != "heading"  # no written heading tells it from those before
+    room = target if common or is_code or is_record else target / 2
     return chunk.tokens + section <= room
 
 
@@ -260,17 +321,62 @@ def _overlap(text: str, pieces: list[_Piece], index: int, most_tokens: int, earl
 
 
 def _drafts(document: ExtractedText, spans: Iterable[_Packed]) -> Iterator[ChunkDraft]:
-    text, pages = document.text, document.page_starts
+    text = document.text
+    places = _Places(document)
     position, line = 0, 1
-    for first, last, path in spans:
+    for packed in spans:
+        first, last = packed.first, packed.last
         line += text.count("\n", position, first)
         position = first
-        span = Span(
-            char_first=first,
-            char_last=last,
-            line_first=line,
-            line_last=line + text.count("\n", first, last),
-            page_first=max(1, bisect_right(pages, first)) if pages else None,
-            page_last=max(1, bisect_right(pages, last - 1)) if pages else None,
+        span = places.span(packed, line, line + text.count("\n", first, last))
+        yield ChunkDraft(text[first:last], " > ".join(packed.path), span)
+
+
+class _Places:
+    """Where in the file a stretch of its text stands."""
+
+    def __init__(self, document: ExtractedText) -> None:
+        self._document = document
+        self._recognised = deque(document.recognised)
+
+    def span(self, packed: _Packed, line_first: int, line_last: int) -> Span:
+        """`line_first` and `line_last` are lines of the text."""
+        document = self._document
+        part = document.parts[packed.part - 1] if packed.part else None
+        pages = part.page_starts if part else document.page_starts
+        labels = part.page_labels if part else document.page_labels
+        page = max(1, bisect_right(pages, packed.first)) if pages else None
+        file_first, file_last = self._file_lines(line_first, line_last)
+        return Span(
+            char_first=packed.first,
+            char_last=packed.last,
+            line_first=line_first,
+            line_last=line_last,
+            page_first=page,
+            page_last=max(1, bisect_right(pages, packed.last - 1)) if pages else None,
+            file_line_first=file_first,
+            file_line_last=file_last,
+            page_label=labels[page - 1] if page and page <= len(labels) else "",
+            part=part.name if part else "",
+            confidence=self._confidence(packed.first, packed.last),
         )
-        yield ChunkDraft(text[first:last], " > ".join(path), span)
+
+    def _file_lines(self, first: int, last: int) -> tuple[int | None, int | None]:
+        """The lines of the file from the first to the last that is known between two lines of the text."""
+        if self._document.source_lines:
+            return first, last
+        numbers = [number for number in self._document.file_lines[first - 1 : last] if number]
+        return (min(numbers), max(numbers)) if numbers else (None, None)
+
+    def _confidence(self, first: int, last: int) -> float | None:
+        """The mean confidence of what OCR read between two characters, None where it read nothing."""
+        while self._recognised and self._recognised[0].last <= first:
+            self._recognised.popleft()
+        weighed = characters = 0.0
+        for stretch in self._recognised:
+            if stretch.first >= last:
+                break
+            shared = min(last, stretch.last) - max(first, stretch.first)
+            weighed += shared * stretch.confidence
+            characters += shared
+        return weighed / characters if characters else None

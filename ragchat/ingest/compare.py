@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ragchat.ingest.scan import FoundFile, Scanner, ScanRules, Skip
 from ragchat.ingest.source import stored_path
+from ragchat.ingest.wire import READERS, Reason
 from ragchat.store.files import KnownFile, content_hashes, known_files, known_files_below
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean_line
@@ -61,6 +62,7 @@ class Comparison:
             path = stored_path(file.path)
             earlier = known.pop(path, None)
             anew = again and earlier is not None and earlier.state == "indexed" and not file.reason
+            anew = anew or (not file.reason and (may_gain(earlier, rules.ocr) or is_outdated(earlier)))
             if earlier is not None and not anew and _is_same(file, earlier):
                 self.unchanged[earlier.state] += 1
             else:
@@ -89,18 +91,35 @@ def _with_memory(rules: ScanRules, known: dict[str, KnownFile]) -> ScanRules:
 
     def judged(path: str, size: int, mtime_ns: int) -> str | None:
         file = known.get(stored_path(path))
-        if file is None or (file.size, file.mtime_ns) != (size, mtime_ns):
+        if file is None or file.readers != READERS or (file.size, file.mtime_ns) != (size, mtime_ns):
             return None
         if file.is_hashed:
             return ""
         return Skip.BINARY if file.reason == Skip.BINARY else None
 
-    return ScanRules(
-        rules.max_file_bytes, rules.include, rules.exclude, rules.follow_links, rules.forgotten, judged
-    )
+    return replace(rules, judged=judged)
+
+
+def is_outdated(known: KnownFile | None) -> bool:
+    """Whether earlier readers read a file, which may have read less of it."""
+    return known is not None and known.is_hashed and known.readers != READERS
+
+
+def may_gain(known: KnownFile | None, ocr: str) -> bool:
+    """Whether OCR in these languages may find text in a file that was not read in them, nor changed since."""
+    if known is None or not ocr or known.ocr == ocr:
+        return False
+    return bool(known.ocr) or known.holds_more or known.reason.startswith(_PICTURES)
+
+
+_PICTURES = ("no text layer", Reason.NO_OCR_TEXT, Reason.OCR_FAILED)
+"""How reasons begin that OCR may do away with."""
 
 
 def _is_same(file: FoundFile, known: KnownFile) -> bool:
+    if file.reason == Skip.PICTURE and known.state == "indexed" and known.ocr:
+        # OCR is off, or its data is gone: what it read stays until the file changes.
+        return (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
     if file.reason:
         same_time = (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
         return (known.state, known.reason) == ("skipped", file.reason) and (

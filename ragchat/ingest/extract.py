@@ -7,12 +7,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from ragchat.errors import IngestError
 from ragchat.ingest.readers import ReaderPool
 from ragchat.ingest.wire import Extracted, ExtractRequest, Failed, Reason
 from ragchat.types import ExtractedText
+
+_OCR = (
+    "A knowledge base with OCR reads it: `ragchat kb add NAME FILE`, then `ragchat kb settings NAME --ocr eng`"
+    " and `ragchat kb sync NAME`."
+)
 
 
 class Extractor:
@@ -42,11 +45,13 @@ class Extractor:
         ((_, reply),) = found
         match reply:
             case Extracted():
-                return ExtractedText(**msgspec.structs.asdict(reply))
+                return reply.document
             case Failed(reason=Reason.TIMEOUT):
                 raise IngestError(Reason.TIMEOUT, f"The limit is {self._timeout_s:g} s.")
             case Failed(reason=Reason.CRASHED):
                 raise IngestError(Reason.CRASHED, f"{self._log} may say more.")
+            case Failed(reason=Reason.PICTURE | Reason.NO_TEXT_LAYER):
+                raise IngestError(reply.reason, _OCR)
             case Failed():
                 raise IngestError(reply.reason)
         raise AssertionError(f"{type(reply).__name__} was not asked for")

@@ -15,6 +15,7 @@ from ragchat.ingest.rows import remove_source
 from ragchat.ingest.source import stored_path
 from ragchat.retrieval import index, merge
 from ragchat.store.knowledge import KnowledgeStore
+from ragchat.store.ocr_pages import drop_all_pages
 from ragchat.store.upkeep import wipe_deleted
 from ragchat.text import clean_line
 from ragchat.types import Document, KnowledgeBaseOptions, RowSource, is_row
@@ -56,6 +57,7 @@ def forget(store: KnowledgeStore, target: str) -> Forgotten:
                 removed += 1
         store.remove_roots(root for root in store.roots() if _holds(path, os.path.realpath(root)))
         _note(store, path)
+    drop_all_pages(store)  # whosever they are: they can be read again
     purge(store)
     wipe_deleted(store.path)
     with store.writing():

@@ -6,8 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-KindName = Literal["markdown", "text", "rst", "code", "csv", "json", "notebook", "html", "extracted"]
-Structure = Literal["markdown", "text", "rst", "pages", "python", "code", "rows", "lines"]
+from ragchat.ingest.wide import wide_encoding
+
+KindName = Literal[
+    "markdown", "text", "rst", "code", "csv", "org", "latex", "subtitles", "keyed", "xml", "json", "jsonl", "notebook",
+    "html", "mhtml", "epub", "word", "slides", "sheets", "opendocument", "rtf", "pdf", "picture", "mail", "mbox", "outlook",
+    "gzip",
+]  # fmt: skip
+"""Each has one reader, see `ingest.reading.dispatch`."""
+Structure = Literal["markdown", "text", "rst", "org", "pages", "python", "code", "rows", "lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,36 +80,77 @@ _LANGUAGES = {
     "cmake": "cmake",
     "make": "mk",
     "assembly": "s asm",
-    "xml": "xml xsd xsl xslt",
-    "yaml": "yaml yml",
-    "toml": "toml",
-    "ini": "ini cfg conf properties",
 }
+
+_WORD = _OOXML + "wordprocessingml.document"
+_SLIDES = _OOXML + "presentationml.presentation"
+_SHEETS = _OOXML + "spreadsheetml.sheet"
 
 _BY_SUFFIX: dict[str, Kind] = {
     **{
         suffix: Kind("markdown", "text/markdown")
         for suffix in ("md", "markdown", "mdown", "mkd", "mdx", "qmd", "rmd")
     },
-    **dict.fromkeys(
-        ("txt", "text", "log", "asc", "adoc", "asciidoc", "org", "tex", "bib", "srt", "vtt"), PLAIN
-    ),
+    **dict.fromkeys(("txt", "text", "log", "asc", "adoc", "asciidoc", "bib"), PLAIN),
     **{suffix: Kind("rst", "text/x-rst") for suffix in ("rst", "rest")},
-    **{suffix: Kind("html", "text/html") for suffix in ("html", "htm", "xhtml")},
-    **{suffix: Kind("json", "application/json") for suffix in ("json", "jsonl", "ndjson", "geojson")},
+    "org": Kind("org", "text/org"),
+    **{suffix: Kind("latex", "text/x-tex") for suffix in ("tex", "ltx", "latex")},
+    **{suffix: Kind("subtitles", "text/vtt") for suffix in ("srt", "vtt")},
+    **{
+        suffix: Kind("keyed", media_type)
+        for media_type, suffixes in (
+            ("application/yaml", "yaml yml"),
+            ("application/toml", "toml"),
+            ("text/x-java-properties", "properties"),
+            ("text/x-ini", "ini cfg conf"),
+        )
+        for suffix in suffixes.split()
+    },
+    **{suffix: Kind("xml", "application/xml") for suffix in ("xml", "xsd", "xsl", "xslt", "dbk", "docbook")},
+    **{suffix: Kind("html", "text/html") for suffix in ("html", "htm", "xhtml", "xht")},
+    **{suffix: Kind("mhtml", "multipart/related") for suffix in ("mht", "mhtml")},
+    **{suffix: Kind("json", "application/json") for suffix in ("json", "geojson")},
+    **{suffix: Kind("jsonl", "application/jsonl") for suffix in ("jsonl", "ndjson")},
     "ipynb": Kind("notebook", "application/x-ipynb+json"),
     "csv": Kind("csv", "text/csv"),
     "tsv": Kind("csv", "text/tab-separated-values"),
-    "pdf": Kind("extracted", "application/pdf"),
-    "docx": Kind("extracted", _OOXML + "wordprocessingml.document", zipped=True),
-    "pptx": Kind("extracted", _OOXML + "presentationml.presentation", zipped=True),
-    "xlsx": Kind("extracted", _OOXML + "spreadsheetml.sheet", zipped=True),
-    "odt": Kind("extracted", _ODF + "text", zipped=True),
-    "ods": Kind("extracted", _ODF + "spreadsheet", zipped=True),
-    "epub": Kind("extracted", "application/epub+zip", zipped=True),
-    "rtf": Kind("extracted", "application/rtf"),
-    "eml": Kind("extracted", "message/rfc822"),
-    "msg": Kind("extracted", "application/vnd.ms-outlook"),
+    "pdf": Kind("pdf", "application/pdf"),
+    **{suffix: Kind("word", _WORD, zipped=True) for suffix in ("docx", "docm", "dotx", "dotm")},
+    **{
+        suffix: Kind("slides", _SLIDES, zipped=True)
+        for suffix in ("pptx", "pptm", "potx", "potm", "ppsx", "ppsm")
+    },
+    **{suffix: Kind("sheets", _SHEETS, zipped=True) for suffix in ("xlsx", "xlsm", "xltx", "xltm")},
+    **{
+        suffix: Kind("opendocument", _ODF + kind, zipped=True)
+        for kind, suffixes in (
+            ("text", "odt ott odm"),
+            ("spreadsheet", "ods ots"),
+            ("presentation", "odp otp"),
+        )
+        for suffix in suffixes.split()
+    },
+    **{
+        "f" + suffix: Kind("opendocument", f"{_ODF}{kind}-flat-xml")
+        for suffix, kind in (("odt", "text"), ("ods", "spreadsheet"), ("odp", "presentation"))
+    },
+    "epub": Kind("epub", "application/epub+zip", zipped=True),
+    "rtf": Kind("rtf", "application/rtf"),
+    "eml": Kind("mail", "message/rfc822"),
+    "mbox": Kind("mbox", "application/mbox"),
+    "msg": Kind("outlook", "application/vnd.ms-outlook"),
+    "gz": Kind("gzip", "application/gzip"),
+    **{
+        suffix: Kind("picture", f"image/{kind}")
+        for kind, suffixes in (
+            ("png", "png"),
+            ("jpeg", "jpg jpeg"),
+            ("tiff", "tif tiff"),
+            ("bmp", "bmp"),
+            ("webp", "webp"),
+        )
+        for suffix in suffixes.split()
+    },
     **{
         suffix: Kind("code", f"text/x-{language}", language)
         for language, suffixes in _LANGUAGES.items()
@@ -112,13 +160,13 @@ _BY_SUFFIX: dict[str, Kind] = {
 
 UNSUPPORTED = frozenset(
     """
-    png jpg jpeg gif bmp tif tiff webp ico heic avif psd xcf eps ai svg
+    gif ico heic avif psd xcf eps ai svg
     mp3 wav flac ogg oga opus m4a aac mid midi mp4 m4v mkv avi mov webm wmv flv mpg mpeg
     zip gz tgz bz2 xz zst lz4 lzma 7z rar tar jar war whl egg deb rpm apk dmg iso img cab
     exe dll so dylib a o obj lib class pyc pyo pyd wasm bin elf
     gguf safetensors ggml pt pth onnx npy npz pkl pickle h5 hdf5 parquet feather arrow avro
     db sqlite sqlite3 mdb accdb db-wal db-shm
-    ttf otf woff woff2 eot doc xls ppt pages numbers key odp odg djvu mobi azw azw3 ps dvi
+    ttf otf woff woff2 eot doc xls ppt pages numbers key odg djvu mobi azw azw3 ps dvi
     """.split()  # noqa: SIM905
 )
 """Suffixes that are never opened: pictures, sound, archives, programs, weights, databases, fonts."""
@@ -127,13 +175,23 @@ _BY_MEDIA_TYPE: dict[str, Structure] = {
     "application/pdf": "pages",
     "text/plain": "text",
     "text/x-rst": "rst",
+    "text/org": "org",
+    "text/x-tex": "markdown",
+    "text/vtt": "lines",
     "text/csv": "rows",
     "text/tab-separated-values": "rows",
     "application/json": "lines",
+    "application/jsonl": "lines",
+    "application/yaml": "lines",
+    "application/toml": "lines",
+    "application/xml": "lines",
+    "text/x-java-properties": "lines",
+    "text/x-ini": "lines",
     "text/x-python": "python",
     "text/markdown": "markdown",
     "text/html": "markdown",
     "message/rfc822": "text",
+    "application/mbox": "text",
     "application/vnd.ms-outlook": "text",
 }
 
@@ -151,6 +209,8 @@ def kind_of(path: str | os.PathLike[str]) -> Kind | None:
     """
     name = os.path.basename(os.fspath(path))  # noqa: PTH119 (called for every file of a scan)
     suffix = suffix_of(name)
+    if suffix == "gz" and kind_of(name[:-3]) is None and suffix_of(name[:-3]) in UNSUPPORTED:
+        return None
     if suffix == "txt" and suffix_of(name[:-4]) == "rst":  # as Sphinx publishes its sources
         suffix = "rst"
     return _BY_SUFFIX.get(suffix)
@@ -158,6 +218,8 @@ def kind_of(path: str | os.PathLike[str]) -> Kind | None:
 
 def structure_of(media_type: str) -> Structure:
     """How a text of this media type is cut into chunks."""
+    if media_type.startswith("image/"):
+        return "pages"
     if media_type in _BY_MEDIA_TYPE:
         return _BY_MEDIA_TYPE[media_type]
     return "code" if media_type.startswith("text/x-") else "markdown"
@@ -172,10 +234,11 @@ _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 def looks_binary(head: bytes) -> bool:
     """Whether the first bytes of a file (some thousands are enough) are not those of a text.
 
-    A NUL byte says yes, except after the byte order mark of UTF-16 or UTF-32.
+    A NUL byte says yes, except in UTF-16 and UTF-32, with or without a byte order mark.
     """
     if head.startswith(_BOMS):
         return False
-    if b"\0" in head or head.startswith(b"%PDF-"):
+    if head.startswith(b"%PDF-"):
         return True
-    return len(head) - len(head.translate(None, _NOT_TEXT)) > len(head) // 50
+    controls = len(head) - len(head.translate(None, _NOT_TEXT))
+    return (b"\0" in head or controls > len(head) // 50) and not wide_encoding(head)

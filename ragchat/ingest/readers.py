@@ -1,8 +1,8 @@
 """A pool of reading processes: files in, what the index needs of them or one reason each out, in the order they are ready.
 
-No foreign file is parsed here. Each child (`ingest.process`) works under limits of time, memory and size; when one crashes or
-hangs, that costs the file it was reading, with a reason, and the files behind it go to another child. What is under way is
-bounded: `has_room` says when the next file may be given.
+No foreign file is parsed here. Each child (`ingest.reading.process`) works under limits of time, memory and size; when one
+crashes or hangs, that costs the file it was reading, with a reason, and the files behind it go to another child. What is under
+way is bounded: `has_room` says when the next file may be given.
 """
 
 from __future__ import annotations
@@ -21,11 +21,23 @@ from typing import Generic, Self, TypeVar
 import msgspec
 
 from ragchat.errors import RagchatError
-from ragchat.ingest.wire import MEMORY_VARIABLE, Extracted, Failed, Read, Ready, Reason, Reply, Request
+from ragchat.ingest.wire import (
+    MEMORY_VARIABLE,
+    Extracted,
+    Failed,
+    PageRead,
+    Read,
+    ReadRequest,
+    Ready,
+    Reason,
+    Reply,
+    Request,
+)
 from ragchat.pipes import Child, ChildGoneError, ChildSilentError
 
 T = TypeVar("T")
-Result = Extracted | Read | Failed
+Result = Extracted | Read | Failed | PageRead
+"""Of a file; a `PageRead` comes before the others, for each page that OCR reads."""
 
 _FILES_PER_CHILD = 4000
 _FILES_AHEAD = 4
@@ -35,6 +47,8 @@ _BYTES_AHEAD = 1 << 20
 _BYTES_UNDER_WAY = 64 << 20
 """Bytes of files that all children together may be given beyond the first."""
 _START_TIMEOUT_S = 60.0
+_OCR_TIMEOUT_S = 120.0
+"""A full page takes seconds, a bad one a minute."""
 _MOST_READERS = 4
 
 
@@ -71,8 +85,8 @@ class _Reader(Generic[T]):
 class ReaderPool(Generic[T]):
     """For one thread at a time. Children start when they are needed and are renewed now and then.
 
-    `readers` is the most children at a time, `timeout_s` per file, `memory_mib` the address space of a child (Linux; 0: no
-    limit).
+    `readers` is the most children at a time, `timeout_s` per file, and per page where OCR reads, then at least two minutes;
+    `memory_mib` is the address space of a child (Linux; 0: no limit).
     """
 
     def __init__(self, log: Path, *, readers: int, timeout_s: float, memory_mib: int) -> None:
@@ -141,8 +155,10 @@ class ReaderPool(Generic[T]):
             MEMORY_VARIABLE: str(self._memory_mib),
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
+            "OMP_THREAD_LIMIT": "1",
+            "KREUZBERG_CACHE_DIR": str(self._log.parent / "kreuzberg"),  # stays empty, but is made
         }
-        child = Child("ragchat.ingest.process", self._log, environment, arrived=self._arrived)
+        child = Child("ragchat.ingest.reading.process", self._log, environment, arrived=self._arrived)
         reader: _Reader[T] = _Reader(child, time.monotonic(), _FILES_PER_CHILD)
         self._readers.append(reader)
         return reader
@@ -179,7 +195,11 @@ class ReaderPool(Generic[T]):
         )
 
     def _deadline_of(self, reader: _Reader[T]) -> float:
-        return reader.since + (self._timeout_s if reader.ready else _START_TIMEOUT_S)
+        if not reader.ready:
+            return reader.since + _START_TIMEOUT_S
+        request = reader.jobs[0].request
+        reads_pictures = isinstance(request, ReadRequest) and request.ocr
+        return reader.since + (max(self._timeout_s, _OCR_TIMEOUT_S) if reads_pictures else self._timeout_s)
 
     def _take(self, child: Child) -> tuple[T, Result] | None:
         """What a child has said, if that is the result of a file."""
@@ -195,7 +215,8 @@ class ReaderPool(Generic[T]):
         if isinstance(reply, Ready):
             reader.ready = True
             return None
-        return reader.jobs.popleft().what, reply
+        job = reader.jobs[0] if isinstance(reply, PageRead) else reader.jobs.popleft()
+        return job.what, reply
 
     def _end_the_silent(self) -> None:
         now = time.monotonic()

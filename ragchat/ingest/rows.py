@@ -185,7 +185,7 @@ def _read(
 
 def _read_csv(path: Path, max_bytes: int) -> tuple[list[str], Rows]:
     """(names in the header, rows). Comma, semicolon, tab or bar: what the header holds most of. Raises IngestError."""
-    from ragchat.ingest.textfile import decode
+    from ragchat.ingest.encoding import decode
 
     try:
         text = decode(read_source(path, max_bytes))

@@ -45,6 +45,7 @@ class Skip(StrEnum):
     UNREADABLE_NAME = "unreadable name"
     UNSUPPORTED = "kind not supported"
     BINARY = "binary"
+    PICTURE = "a picture: switch on OCR to read it"
 
 
 class FoundFile(NamedTuple):
@@ -65,7 +66,8 @@ class ScanRules:
     """What to take in. Patterns are written as in .gitignore, relative to each root; no `include` means everything.
 
     `forgotten` holds real paths that stay out, with all below them. `judged` says what an earlier look into a file of this
-    path, size and time found ('' for text), or None: such a file is not opened again.
+    path, size and time found ('' for text), or None: such a file is not opened again. `ocr` are the languages in which pictures
+    are read, as in "eng+deu"; '': they are not.
     """
 
     max_file_bytes: int
@@ -74,6 +76,7 @@ class ScanRules:
     follow_links: bool = False
     forgotten: Sequence[str] = ()
     judged: Callable[[str, int, int], str | None] = _never_judged
+    ocr: str = ""
 
 
 _SKIPPED_FOLDERS = frozenset(["node_modules", "__pycache__"])
@@ -328,7 +331,9 @@ class Scanner:
         """The reason against a regular file, or ''."""
         if size == 0:
             return Skip.EMPTY
-        if kind_of(name) is not None:
+        if (kind := kind_of(name)) is not None:
+            if kind.name == "picture" and not self._rules.ocr:
+                return Skip.PICTURE
             return Skip.TOO_LARGE if size > self._rules.max_file_bytes else ""
         suffix = suffix_of(name)
         if suffix in UNSUPPORTED:

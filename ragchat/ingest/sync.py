@@ -13,27 +13,42 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ragchat.errors import IngestError, NotFoundError, StorageError, UsageError
-from ragchat.ingest.compare import Comparison, Moves
+from ragchat.ingest.compare import Comparison, Moves, is_outdated, may_gain
+from ragchat.ingest.formats import kind_of
+from ragchat.ingest.ocr_languages import check_data
 from ragchat.ingest.readers import ReaderPool, default_readers
 from ragchat.ingest.rows import RowsFinished, sync_rows
 from ragchat.ingest.scan import FoundFile, ScanRules, Skip
 from ragchat.ingest.source import hash_file, stored_path
-from ragchat.ingest.wire import Extracted, Failed, FileState, Read, ReadRequest, Reason
+from ragchat.ingest.wire import READERS, Extracted, Failed, FileState, PageRead, Read, ReadRequest, Reason
 from ragchat.ingest.writer import BatchWriter, record_of
 from ragchat.retrieval import index
-from ragchat.store.files import KnownFile
+from ragchat.store.files import KnownFile, scan_count
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
+from ragchat.store.ocr_pages import OcrPage, any_pages, drop_all_pages, drop_pages, pages_of, put_page
 from ragchat.text import clean_line
-from ragchat.types import CancelToken, Document, DocumentState, KnowledgeBaseStatus, is_row
+from ragchat.types import (
+    CancelToken,
+    Document,
+    DocumentState,
+    KnowledgeBaseStatus,
+    LeftOut,
+    LeftOutKind,
+    is_row,
+)
 
 _SAY_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """Limits and sizes; see the settings in section [knowledge]. `readers` is how many processes read; 0: one per core."""
+    """Limits and sizes; see the settings in section [knowledge]. `readers` is how many processes read; 0: one per core.
+
+    `ocr_data` is the folder where the person may put data for OCR.
+    """
 
     log: Path
     max_file_bytes: int = 50 * 1024 * 1024
@@ -44,11 +59,16 @@ class IngestOptions:
     memory_mib: int = 2048
     query_timeout_s: float = 30.0
     readers: int = 0
+    ocr_data: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """`done` of `total` files; `total` 0 while they are still being looked for. `eta_s` None while unknown."""
+    """`done` of `total` files; `total` 0 while they are still being looked for. `eta_s` None while unknown.
+
+    While OCR reads a file of several pages, `page` of `pages` is the one that it has just read, and `eta_s` at least what the
+    rest of them takes.
+    """
 
     done: int
     total: int
@@ -58,6 +78,15 @@ class SyncProgress:
     failed: int
     files_per_s: float
     eta_s: float | None
+    page: int = 0
+    pages: int = 0
+
+    @property
+    def what(self) -> str:
+        """The path, or which page of which file."""
+        if not self.pages:
+            return self.path
+        return f"page {self.page:,} of {self.pages:,} of {os.path.basename(self.path)}"  # noqa: PTH119
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +129,11 @@ def sync(
     """
     started = time.monotonic()
     _add_roots(store, add)
-    rules = _rules(store, options)
-    options = replace(options, max_file_bytes=rules.max_file_bytes)
     tally = _Tally()
     comparison = Comparison()
+    ocr = _Ocr(store, options.ocr_data, comparison.notes)
+    rules = replace(_rules(store, options), ocr=ocr.name)
+    options = replace(options, max_file_bytes=rules.max_file_bytes)
     sizes = f"{options.chunk_tokens} tokens with {options.overlap_tokens} repeated"
     fresh = again or not store.statistics().chunk_count
     for met, path in enumerate(comparison.look(store, rules, only, prune=prune, again=again), 1):
@@ -114,13 +144,18 @@ def sync(
     else:
         index.ensure_current(store)
         index.merge_segments(store, stop=lambda: cancel.cancelled)  # what a killed process left, too
-        yield from _bring_in(store, options, comparison, tally, cancel, again=again)
+        if outdated := sum(is_outdated(known) for _, known in comparison.changed):
+            comparison.notes.append(_read_before(outdated))
+        yield from _bring_in(store, options, comparison, tally, cancel, ocr, again=again)
     yield from _sync_tables(store, options, only, cancel, again=again)
     if only is None:
         if not cancel.cancelled:
             store.mark_synced(sizes if fresh else "")
+            drop_all_pages(store)
             if (cut := store.chunk_sizes()) not in ("", sizes):
                 comparison.notes.append(_cut_otherwise(store.name, cut, sizes))
+            if not store.options().ocr and (scans := scan_count(store)):
+                comparison.notes.append(_unread_scans(store.name, scans))
         store.checkpoint()
     yield SyncFinished(
         status=store.status(),
@@ -165,6 +200,19 @@ def _cut_otherwise(name: str, cut: str, wanted: str) -> str:
     )
 
 
+def _read_before(count: int) -> str:
+    documents = "1 document was" if count == 1 else f"{count:,} documents were"
+    return f"{documents} read again, since this ragchat reads more of them than the one before."
+
+
+def _unread_scans(name: str, count: int) -> str:
+    documents = "1 document has" if count == 1 else f"{count:,} documents have"
+    return (
+        f"{documents} pages that are pictures, which are not read."
+        f" `ragchat kb settings {name} --ocr eng` switches on OCR (in English)."
+    )
+
+
 def _add_roots(store: KnowledgeStore, add: Sequence[Path]) -> None:
     new_roots = [Path(os.path.realpath(path)) for path in add]
     for path in new_roots:
@@ -195,6 +243,7 @@ def _bring_in(
     comparison: Comparison,
     tally: _Tally,
     cancel: CancelToken,
+    ocr: _Ocr,
     *,
     again: bool,
 ) -> Iterator[SyncProgress]:
@@ -207,14 +256,16 @@ def _bring_in(
         timeout_s=options.timeout_s,
         memory_mib=options.memory_mib,
     )
-    path, said = "", 0
+    seen, said = _Seen(""), 0
     try:
         with pool:
             moves = Moves(store, comparison.gone)
-            for path in _read_changed(comparison.changed, pool, writer, options, moves, tally, again=again):
-                if tally.done > said and tally.is_time():
+            for seen in _read_changed(
+                comparison.changed, pool, writer, options, moves, tally, ocr, again=again
+            ):
+                if (tally.done > said or seen.pages > 1) and tally.is_time():
                     said = tally.done
-                    yield tally.progress(said, comparison.found, path)
+                    yield tally.progress(said, comparison.found, *seen)
                 if cancel.cancelled:
                     break
         for file in comparison.gone.values():
@@ -229,8 +280,69 @@ def _bring_in(
         writer.flush()  # Ctrl-C, or nobody is listening any more
         raise
     writer.flush()
+    ocr.drop_finished()
     if tally.done > said:
-        yield tally.progress(tally.done, comparison.found, path)
+        yield tally.progress(tally.done, comparison.found, seen.path)
+
+
+class _Seen(NamedTuple):
+    """A file that is done, or on a page of which OCR has read; '' when only time has passed."""
+
+    path: str
+    page: int = 0
+    pages: int = 0
+
+
+class _Ocr:
+    """OCR of one sync: the languages, where their data lies, and the pages that earlier syncs did not finish.
+
+    When there is no data for them, `notes` get a sentence and nothing is read by OCR.
+    """
+
+    def __init__(self, store: KnowledgeStore, own_data: Path | None, notes: list[str]) -> None:
+        self._store = store
+        self.languages = store.options().ocr
+        self.folder = ""
+        try:
+            self.folder = str(check_data(self.languages, own_data)) if self.languages else ""
+        except UsageError as error:
+            self.languages = ()
+            notes.append(f"{error} Until it is there, no picture is read. {error.remedy}")
+        self.name = "+".join(self.languages)
+        self._has_pages = bool(self.languages) and any_pages(store)
+        self._finished: list[str] = []
+
+    def keep(self, path: str, page: PageRead) -> None:
+        """So that no page is read twice, whatever happens to this sync."""
+        if self._store.options().is_forgotten(path):
+            return
+        put_page(self._store, page.content_hash, self.name, OcrPage(page.number, page.text, page.confidence))
+
+    def kept(self, file: FoundFile) -> tuple[PageRead, ...]:
+        """The pages of a file that an earlier sync kept."""
+        kind = kind_of(file.path)
+        if not self._has_pages or kind is None or kind.name in _NO_PICTURES:
+            return ()
+        content_hash = _hashed(file.path).content_hash
+        pages = pages_of(self._store, content_hash, self.name) if content_hash else []
+        return tuple(PageRead(content_hash, page.number, 0, 0, page.text, page.confidence) for page in pages)
+
+    def of(self, result: Read | Failed, left_out: tuple[LeftOut, ...] = ()) -> str:
+        """What is to be kept of a file that was read, as `FileRecord.ocr`."""
+        if result.ocr:
+            self._finished.append(result.file.content_hash)
+        is_due = isinstance(result, Failed) and result.reason == Reason.OCR_FAILED
+        may_hold_pictures = any(left.kind in (LeftOutKind.PAGE, LeftOutKind.ATTACHMENT) for left in left_out)
+        return self.name if (result.ocr or may_hold_pictures) and not is_due else ""
+
+    def drop_finished(self) -> None:
+        """Call when what was made of the files is committed."""
+        if self._finished:
+            drop_pages(self._store, self._finished)
+
+
+_NO_PICTURES = frozenset(("markdown", "text", "rst", "code", "csv", "json", "jsonl", "keyed", "xml", "html"))
+"""Kinds of files in which no picture is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,45 +360,58 @@ def _read_changed(
     options: IngestOptions,
     moves: Moves,
     tally: _Tally,
+    ocr: _Ocr,
     *,
     again: bool,
-) -> Iterator[str]:
-    """Bring every changed file in; yields a path whenever somebody may want to look: when one is done, or time has passed."""
+) -> Iterator[_Seen]:
+    """Bring every changed file in; yields whenever somebody may want to look: when a file or page is done, or time has passed."""
     waiting = iter(changed)
     upcoming = next(waiting, None)
     while upcoming or not pool.idle:
         while upcoming and pool.has_room(upcoming[0].size):
             file, known = upcoming
-            outcome = _without_reading(file, known, moves, writer, again=again)
+            anew = again or may_gain(known, ocr.name) or is_outdated(known)
+            outcome = _without_reading(file, known, moves, writer, again=anew)
             if outcome is None:
-                pool.submit(_Task(file, known), _request(file, options), file.size)
+                pool.submit(_Task(file, known), _request(file, options, ocr), file.size)
             else:
                 tally.count(outcome)
                 writer.flush_if_due()
-                yield file.path
+                yield _Seen(file.path)
             upcoming = next(waiting, None)
         if pool.idle:
             continue
-        path = ""
+        seen = _Seen("")
         for task, result in pool.results(min(_SAY_EVERY_S, writer.due_in_s)):
-            path = task.file.path
-            tally.count(_take(task, result, writer))
+            if isinstance(result, PageRead):
+                ocr.keep(task.file.path, result)
+                seen = _Seen(task.file.path, result.page, result.pages)
+            else:
+                tally.count(_take(task, result, writer, ocr))
+                seen = _Seen(task.file.path)
             writer.flush_if_due()
-            yield path
+            yield seen
         writer.flush_if_due()
-        yield path
+        yield _Seen(seen.path)
 
 
-def _request(file: FoundFile, options: IngestOptions) -> ReadRequest:
-    path = os.fsencode(file.path)
-    return ReadRequest(path, options.max_file_bytes, options.chunk_tokens, options.overlap_tokens)
+def _request(file: FoundFile, options: IngestOptions, ocr: _Ocr) -> ReadRequest:
+    return ReadRequest(
+        os.fsencode(file.path),
+        options.max_file_bytes,
+        options.chunk_tokens,
+        options.overlap_tokens,
+        ocr.languages,
+        ocr.folder,
+        ocr.kept(file),
+    )
 
 
 def _without_reading(
     file: FoundFile, known: KnownFile | None, moves: Moves, writer: BatchWriter, *, again: bool
 ) -> str | None:
     """What became of a file that no parser has to see, as `_Tally.count` wants it; None for others."""
-    record = FileRecord(stored_path(file.path), file.size, file.mtime_ns)
+    record = _record(file)
     if file.reason:
         writer.note(record, "skipped", file.reason)
         return "skipped"
@@ -307,19 +432,24 @@ def _without_reading(
     return "unchanged indexed"
 
 
-def _take(task: _Task, result: Extracted | Read | Failed, writer: BatchWriter) -> str:
+def _take(task: _Task, result: Extracted | Read | Failed, writer: BatchWriter, ocr: _Ocr) -> str:
     """Hand the result of a file to the writer; what became of the file."""
-    record = FileRecord(stored_path(task.file.path), task.file.size, task.file.mtime_ns)
+    record = _record(task.file)
     if isinstance(result, Read):
-        writer.put(record_of(record, result), result)
+        writer.put(replace(record_of(record, result), ocr=ocr.of(result, result.left_out)), result)
         return "indexed"
     assert isinstance(result, Failed)
+    record = replace(record, ocr=ocr.of(result))
     state = result.file
     if not state.content_hash and result.reason in (Reason.CRASHED, Reason.TIMEOUT, Reason.TOO_MUCH_MEMORY):
         state = _hashed(task.file.path)
     if state.content_hash:
         record = replace(record, size=state.size, mtime_ns=state.mtime_ns, content_hash=state.content_hash)
     return _give_up(record, result.reason, writer)
+
+
+def _record(file: FoundFile) -> FileRecord:
+    return FileRecord(stored_path(file.path), file.size, file.mtime_ns, readers=READERS)
 
 
 def _hashed(path: str) -> FileState:
@@ -344,6 +474,8 @@ _NOTHING_TO_READ = frozenset(
         Reason.EMPTY,
         Reason.NO_TEXT,
         Reason.NO_TEXT_LAYER,
+        Reason.NO_OCR_TEXT,
+        Reason.PICTURE,
         Reason.MINIFIED,
         Reason.TOO_LARGE,
     )
@@ -377,6 +509,7 @@ class _Tally:
         self.unchanged = self.removed = 0
         self._states: Counter[str] = Counter()
         self._read, self._reading_since = 0, 0.0
+        self._pages: dict[str, tuple[int, float]] = {}
 
     @property
     def done(self) -> int:
@@ -407,10 +540,12 @@ class _Tally:
         self._said = now
         return True
 
-    def progress(self, done: int, total: int, path: str) -> SyncProgress:
+    def progress(self, done: int, total: int, path: str, page: int = 0, pages: int = 0) -> SyncProgress:
         passed = time.monotonic() - self._reading_since
         rate = self._read / passed if passed > 0 else 0.0
         eta_s = (total - done) / rate if rate and self._read >= 5 and total else None
+        if pages > 1 and (rest_s := self._rest_of(path, page, pages)) is not None:
+            eta_s = max(eta_s or 0.0, rest_s)
         return SyncProgress(
             done=done,
             total=total,
@@ -420,4 +555,11 @@ class _Tally:
             failed=self._states["failed"],
             files_per_s=rate,
             eta_s=eta_s,
+            page=page if pages > 1 else 0,
+            pages=pages if pages > 1 else 0,
         )
+
+    def _rest_of(self, path: str, page: int, pages: int) -> float | None:
+        """Seconds for the pages behind `page`, from the second page on that is told of."""
+        first, since = self._pages.setdefault(path, (page, time.monotonic()))
+        return (pages - page) * (time.monotonic() - since) / (page - first) if page > first else None

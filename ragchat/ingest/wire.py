@@ -1,4 +1,4 @@
-"""The frames between the reader pool (parent) and `ingest.process` (child), and the closed list of reasons.
+"""The frames between the reader pool (parent) and `ingest.reading.process` (child), and the closed list of reasons.
 
 MessagePack through msgspec. No behaviour, no I/O.
 """
@@ -9,8 +9,12 @@ from enum import StrEnum
 
 import msgspec
 
+from ragchat.types import ChunkDraft, ExtractedText, LeftOut
+
 MEMORY_VARIABLE = "RAGCHAT_EXTRACTION_MEMORY_MIB"
 """Environment variable that tells the child how much address space it may have."""
+READERS = 2
+"""Which readers these are; stored with each file. The next sync reads again what earlier ones read, since these read more."""
 LONGEST_TITLE = 200
 """Characters."""
 
@@ -31,7 +35,10 @@ class Reason(StrEnum):
     DAMAGED = "damaged, or not what its name says"
     ENCRYPTED = "encrypted or protected by a password"
     OLD_OFFICE = "encrypted, or in an old office format"
-    NO_TEXT_LAYER = "no text layer: its pages are pictures"
+    PICTURE = "a picture: switch on OCR to read it"
+    NO_TEXT_LAYER = "no text layer, its pages are pictures: switch on OCR to read them"
+    NO_OCR_TEXT = "a picture without text that OCR could read"
+    OCR_FAILED = "OCR does not work here"
     MINIFIED = "minified or generated code"
     NO_TEXT = "holds no text"
     BOMB = "would unpack to more than the limit"
@@ -49,27 +56,44 @@ class ExtractRequest(msgspec.Struct, frozen=True, tag=True):
     max_file_bytes: int
 
 
+class PageRead(msgspec.Struct, frozen=True, tag=True):
+    """OCR has read a page; more will follow, and at last the reply. It is also a sign of life.
+
+    `number` counts the pages that OCR read of this file, from 1: the same at every attempt. `page` of `pages` says it to a
+    person. `confidence` from 0 to 1; `text` is '' for a page on which nothing could be read.
+    """
+
+    content_hash: str
+    number: int
+    page: int
+    pages: int
+    text: str
+    confidence: float
+
+
 class ReadRequest(msgspec.Struct, frozen=True, tag=True):
-    """This file ready for the index; sizes of chunks in estimated tokens, as for `chunk.split`."""
+    """This file ready for the index; sizes of chunks in estimated tokens, as for `chunk.split`.
+
+    `ocr` are the languages in which pictures are read, as Tesseract names them (none: they are not), `ocr_data` the folder where
+    its data lies. `pages_read` are what an earlier attempt reported of the file with this content.
+    """
 
     path: bytes
     max_file_bytes: int
     chunk_tokens: int
     overlap_tokens: int
+    ocr: tuple[str, ...] = ()
+    ocr_data: str = ""
+    pages_read: tuple[PageRead, ...] = ()
 
 
 Request = ExtractRequest | ReadRequest
 
 
 class Extracted(msgspec.Struct, frozen=True, tag=True):
-    """What was read; the fields are those of `types.ExtractedText`."""
+    """What was read."""
 
-    text: str
-    media_type: str
-    title: str = ""
-    page_starts: tuple[int, ...] = ()
-    source_lines: bool = False
-    note: str = ""
+    document: ExtractedText
 
 
 class FileState(msgspec.Struct, frozen=True):
@@ -78,19 +102,6 @@ class FileState(msgspec.Struct, frozen=True):
     size: int = 0
     mtime_ns: int = 0
     content_hash: str = ""
-
-
-class WireChunk(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A `types.ChunkDraft`, its span spelled out."""
-
-    text: str
-    heading: str
-    char_first: int
-    char_last: int
-    line_first: int
-    line_last: int
-    page_first: int | None
-    page_last: int | None
 
 
 class WireInversion(msgspec.Struct, frozen=True, array_like=True):
@@ -104,26 +115,29 @@ class WireInversion(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Read(msgspec.Struct, frozen=True, tag=True):
-    """A file ready for the index; it has at least one chunk."""
+    """A file ready for the index; it has at least one chunk. `ocr`: pages of it went through OCR, with or without success."""
 
     file: FileState
     title: str
     media_type: str
     source_lines: bool
     language: str
-    chunks: list[WireChunk]
+    left_out: tuple[LeftOut, ...]
+    chunks: list[ChunkDraft]
     inversion: WireInversion
+    ocr: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """It could not be read, for this reason."""
+    """It could not be read, for this reason. `ocr` as in `Read`."""
 
     reason: Reason
     file: FileState = FileState()
+    ocr: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The child's first frame: it has started and waits for a request."""
 
 
-Reply = Extracted | Read | Failed | Ready
+Reply = Extracted | Read | Failed | PageRead | Ready

@@ -16,13 +16,13 @@ from dataclasses import replace
 import numpy as np
 
 from ragchat.errors import NotFoundError
-from ragchat.ingest.wire import Read, WireChunk, WireInversion
+from ragchat.ingest.wire import Read, WireInversion
 from ragchat.retrieval import index
 from ragchat.retrieval.invert import Inversion, concatenate
 from ragchat.retrieval.postings import Postings
 from ragchat.store.files import KnownFile
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
-from ragchat.types import ChunkDraft, DocumentState, Span
+from ragchat.types import ChunkDraft, DocumentState
 
 _MOST_CHUNKS = 8_000
 _MOST_CHARS = 8_000_000
@@ -51,11 +51,10 @@ class BatchWriter:
     def put(self, file: FileRecord, read: Read) -> None:
         """Index a file in the place of what was known of its path."""
         self._open()
-        chunks = [_draft(chunk) for chunk in read.chunks]
-        self._documents.append((file, chunks))
+        self._documents.append((file, read.chunks))
         self._inversions.append(_inversion(read.inversion))
-        self._chunks += len(chunks)
-        self._chars += sum(len(chunk.text) for chunk in chunks)
+        self._chunks += len(read.chunks)
+        self._chars += sum(len(chunk.text) for chunk in read.chunks)
 
     def note(self, file: FileRecord, state: DocumentState, reason: str) -> None:
         """Record why a file is not indexed, in the place of what was known of its path."""
@@ -162,15 +161,7 @@ def record_of(file: FileRecord, read: Read) -> FileRecord:
         media_type=read.media_type,
         source_lines=read.source_lines,
         language=read.language,
-    )
-
-
-def _draft(chunk: WireChunk) -> ChunkDraft:
-    lines = chunk.line_first, chunk.line_last
-    return ChunkDraft(
-        chunk.text,
-        chunk.heading,
-        Span(chunk.char_first, chunk.char_last, *lines, chunk.page_first, chunk.page_last),
+        left_out=read.left_out,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -278,8 +278,7 @@ def _goes_on(text: str, before: ChunkDraft, chunk: ChunkDraft) -> bool:
 
 def _one(text: str, run: Sequence[ChunkDraft]) -> ChunkDraft:
     a, b = run[0].span, run[-1].span
-    span = replace(a, char_last=b.char_last, line_last=b.line_last, page_last=b.page_last)
-    return ChunkDraft(text[a.char_first : b.char_last], run[0].heading, span)
+    return ChunkDraft(text[a.char_first : b.char_last], run[0].heading, a.through(b))
 
 
 def _hits(file: Attachment, chosen: Sequence[ChunkDraft]) -> list[Hit]:

@@ -144,7 +144,7 @@ def remarks(message: PortableMessage) -> list[str]:
 def source_lines(message: PortableMessage) -> list[str]:
     """`[1] /home/anna/guide.md, p. 3: “quote”` for each source that the answer cites."""
     return [
-        f"[{citation.n}] {clean_line(citation.hit.path)}, {citation.hit.place}"
+        f"[{citation.n}] {clean_line(citation.hit.path)}, {citation.hit.source}"
         + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
         for citation in message.citations
         if citation.used

@@ -1,4 +1,5 @@
-"""Chats as other programs write them, one decoded JSON value at a time: ChatGPT, Open WebUI, ShareGPT, OpenAI messages.
+"""Chats as other programs write them, one decoded JSON value at a time: ChatGPT, Open WebUI, LM Studio, ShareGPT,
+OpenAI messages.
 
 Nothing is trusted: every field may be missing or of another type, parents may be unknown or run in a circle. What is no text of
 the person or of the model (calls of tools, pictures, hidden context) is left out and counted. Reads no file and stores nothing.
@@ -63,8 +64,10 @@ def _recognised(entry: dict[str, Any], inner: dict[str, Any]) -> tuple[str, _Rea
         return "Open WebUI", _open_webui
     if isinstance(entry.get("conversations") or entry.get("items"), list):
         return "ShareGPT", _sharegpt
-    if isinstance(entry.get("messages"), list):
-        return "OpenAI messages", _openai
+    messages = entry.get("messages")
+    if isinstance(messages, list):
+        is_lm_studio = any("versions" in _dict(message) for message in messages)
+        return ("LM Studio", _lm_studio) if is_lm_studio else ("OpenAI messages", _openai)
     raise NoChatError("its format is not known")
 
 
@@ -188,6 +191,42 @@ def _unfolded(text: str, left_out: Counter[str]) -> tuple[str, list[str]]:
 
     end = text.rfind("</details>") + len("</details>")  # without an end behind it none needs to be looked for
     return _DETAILS.sub(fold, text[:end]) + text[end:].lstrip("\n"), thoughts
+
+
+def _lm_studio(entry: dict[str, Any], _: dict[str, Any], left_out: Counter[str]) -> PortableChat:
+    """A conversation of LM Studio: each message has versions, of which one is shown; an answer may have several steps."""
+    nodes: dict[str, Node] = {}
+    parent = ""
+    for number, message in enumerate(map(_dict, _list(entry.get("messages")))):
+        versions = [_dict(version) for version in _list(message.get("versions"))]
+        for place, version in enumerate(versions):
+            nodes[f"{number}.{place}"] = _lm_studio_node(version, parent, left_out)
+        shown = message.get("currentlySelected")
+        if versions:
+            shown = shown if isinstance(shown, int) and 0 <= shown < len(versions) else len(versions) - 1
+            parent = f"{number}.{shown}"
+    return _chat(
+        grow(nodes, parent),
+        title=entry.get("name"),
+        created_at=entry.get("createdAt"),
+        updated_at=entry.get("assistantLastMessagedAt") or entry.get("userLastMessagedAt"),
+        pinned=entry.get("pinned") is True,
+        system_prompt=_str(entry.get("systemPrompt")),
+    )
+
+
+def _lm_studio_node(version: dict[str, Any], parent: str, left_out: Counter[str]) -> Node:
+    blocks = [_dict(step) for step in _list(version.get("steps"))] or [version]
+    texts: dict[bool, list[str]] = {True: [], False: []}
+    for block in blocks:
+        is_thought = _dict(block.get("style")).get("type") == "thinking"
+        content = block.get("content")
+        for part in content if isinstance(content, list) else [content]:
+            if str(_dict(part).get("type")).startswith("toolCall"):
+                left_out[TOOLS] += 1
+            elif part is not None and (text := _text(part, left_out)):
+                texts[is_thought].append(text)
+    return _node(version, parent, left_out, "".join(texts[False]), reasoning="".join(texts[True]).strip())
 
 
 def _sharegpt(entry: dict[str, Any], _: dict[str, Any], left_out: Counter[str]) -> PortableChat:

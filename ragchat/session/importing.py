@@ -229,7 +229,7 @@ def _entries(text: str) -> Iterator[tuple[str, object]]:
     else:
         raise IngestError(
             "It is no JSON file.",
-            "ragchat, ChatGPT, Open WebUI, ShareGPT and OpenAI messages are read, as JSON or JSON lines.",
+            "ragchat, ChatGPT, Open WebUI, LM Studio, ShareGPT and OpenAI messages are read, as JSON or JSON lines.",
         )
 
 

@@ -20,7 +20,7 @@ import msgspec
 from ragchat.paths import write_atomically
 from ragchat.retrieval import evidence
 from ragchat.text import clean_line
-from ragchat.types import Hit, ModelInfo, Span
+from ragchat.types import Hit, ModelInfo
 
 Form = Literal["chunks", "evidence"]
 Order = Literal["best_first", "best_last"]
@@ -176,17 +176,9 @@ def _append(before: Hit, hit: Hit, *, follows: bool) -> Hit | None:
     if overlap and before.text[inside : inside + overlap] != hit.text[:overlap]:
         return None
     lines = max(0, min(seam, b.line_first - a.line_last))
-    span = Span(
-        a.char_first,
-        max(a.char_last, b.char_last),
-        a.line_first,
-        max(a.line_last, b.line_last),
-        a.page_first,
-        a.page_last if b.page_last is None else max(a.page_last or 0, b.page_last),
-    )
     return replace(
         before,
-        span=span,
+        span=a.through(b),
         text=before.text + "\n" * lines + " " * (max(0, seam) - lines) + hit.text[overlap:],
     )
 

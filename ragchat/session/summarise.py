@@ -298,13 +298,7 @@ def one(hits: Sequence[Hit]) -> Hit:
         gap = "\n" * max(0, hit.span.line_first - line)
         parts += [gap or (" " if hit.span.char_first > end else ""), hit.text]
         end, line = hit.span.char_last, hit.span.line_last
-    span = replace(
-        first.span,
-        char_last=last.span.char_last,
-        line_last=last.span.line_last,
-        page_last=last.span.page_last,
-    )
-    return replace(first, span=span, text="".join(parts))
+    return replace(first, span=first.span.through(last.span), text="".join(parts))
 
 
 def _hits(path: str, title: str, content_hash: str, chunks: Sequence[ChunkDraft]) -> Iterator[Hit]:
@@ -315,8 +309,7 @@ def _hits(path: str, title: str, content_hash: str, chunks: Sequence[ChunkDraft]
         end = max(end, span.char_last)
         if not chunk.text[again:].strip():
             continue
-        line = span.line_first + chunk.text.count("\n", 0, again)
-        span = replace(span, char_first=span.char_first + again, line_first=line)
+        span = span.cut(chunk.text, again, len(chunk.text))
         yield Hit(
             rank=number,
             score=0.0,
@@ -335,14 +328,7 @@ def _hits(path: str, title: str, content_hash: str, chunks: Sequence[ChunkDraft]
 def _cut(hit: Hit, places: Sequence[tuple[int, int]]) -> Iterator[Hit]:
     """A passage in pieces that the model can read: at these (first, last) characters of its text."""
     for first, last in places:
-        line = hit.span.line_first + hit.text.count("\n", 0, first)
-        span = replace(
-            hit.span,
-            char_first=hit.span.char_first + first,
-            char_last=hit.span.char_first + last,
-            line_first=line,
-            line_last=line + hit.text.count("\n", first, last),
-        )
+        span = hit.span.cut(hit.text, first, last)
         yield hit if last - first == len(hit.text) else replace(hit, span=span, text=hit.text[first:last])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ragchat.store.database import span_of
+from ragchat.store.database import span_of, span_row
 from ragchat.types import (
     ChatOptions,
     Citation,
@@ -143,12 +143,11 @@ def generation_of(row: sqlite3.Row) -> Generation:
 
 
 def citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
-    hit, span = citation.hit, citation.hit.span
+    hit, span = citation.hit, span_row(citation.hit.span)
     return (
         *(message_id, citation.n, hit.rank, hit.score, hit.knowledge_base, hit.chunk_id, hit.document_id),
-        *(hit.path, hit.title, hit.heading, span.char_first, span.char_last, span.line_first, span.line_last),
-        *(span.page_first, span.page_last, hit.text, hit.content_hash, hit.evidence),
-        *(citation.quote, int(citation.used)),
+        *(hit.path, hit.title, hit.heading, *span[:6], hit.text, hit.content_hash, hit.evidence),
+        *(citation.quote, int(citation.used), *span[6:]),
     )
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragchat.store.database import PLACE_COLUMNS
+
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 2
+LATEST = 3
 
 
 def migrations() -> Migrations:
@@ -112,6 +114,11 @@ def migrations() -> Migrations:
     def _second(db: Database) -> None:
         for statement in _SECOND:
             db.conn.execute(statement)
+
+    @chat_migrations(name="0003_places_of_citations")  # type: ignore[untyped-decorator]
+    def _third(db: Database) -> None:
+        for column in PLACE_COLUMNS:
+            db.conn.execute(f"ALTER TABLE citations ADD COLUMN {column}")
 
     return chat_migrations
 

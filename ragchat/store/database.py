@@ -245,8 +245,31 @@ def sqlite_version() -> tuple[int, ...]:
     return sqlite3.sqlite_version_info
 
 
+PLACE_COLUMNS = (
+    "file_line_first INTEGER",
+    "file_line_last INTEGER",
+    "page_label TEXT",
+    "part TEXT",
+    "confidence REAL",
+)
+"""Of chunks and citations, behind the six that came first."""
+_NO_LINE = 0
+"""The file has no lines of its own. NULL is what an earlier version left, which told them not apart."""
+
+
+def span_row(span: Span) -> tuple[object, ...]:
+    """A span as its eleven columns, in their order."""
+    return (
+        *(span.char_first, span.char_last, span.line_first, span.line_last, span.page_first, span.page_last),
+        _NO_LINE if span.file_line_first is None else span.file_line_first,
+        _NO_LINE if span.file_line_last is None else span.file_line_last,
+        *(span.page_label or None, span.part or None, span.confidence),
+    )
+
+
 def span_of(row: sqlite3.Row) -> Span:
-    """The span in a row that has its six columns, as chunks and citations do."""
+    """The span in a row that has its columns, as chunks and citations do."""
+    first, last = row["file_line_first"], row["file_line_last"]
     return Span(
         char_first=row["char_first"],
         char_last=row["char_last"],
@@ -254,4 +277,9 @@ def span_of(row: sqlite3.Row) -> Span:
         line_last=row["line_last"],
         page_first=row["page_first"],
         page_last=row["page_last"],
+        file_line_first=(row["line_first"] if first is None else first) or None,
+        file_line_last=(row["line_last"] if last is None else last) or None,
+        page_label=row["page_label"] or "",
+        part=row["part"] or "",
+        confidence=row["confidence"],
     )

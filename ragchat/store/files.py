@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 
 from ragchat.store.database import explained
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import is_row
+from ragchat.types import LeftOutKind, is_row
 
 
 class KnownFile(NamedTuple):
-    """A file that is known, indexed or not. `is_hashed`: its content was read once; its size and time are of then."""
+    """A file that is known, indexed or not. `is_hashed`: its content was read once; its size and time are of then.
+
+    `readers` is the version of the readers that judged it. `ocr` are the languages in which its pictures were read, if it may
+    hold any; `holds_more`: pages or attachments of it were left out, which may be pictures.
+    """
 
     path: str
     id: int
@@ -22,9 +26,15 @@ class KnownFile(NamedTuple):
     size: int
     mtime_ns: int
     is_hashed: bool
+    readers: int = 0
+    ocr: str = ""
+    holds_more: bool = False
 
 
-_COLUMNS = "path, id, state, ifnull(reason, ''), ifnull(size, 0), ifnull(mtime_ns, 0), ifnull(content_hash, '') <> ''"
+_COLUMNS = (
+    "path, id, state, ifnull(reason, ''), ifnull(size, 0), ifnull(mtime_ns, 0), ifnull(content_hash, '') <> '', readers, ocr,"
+    f" instr(left_out, '\"{LeftOutKind.PAGE}\"') OR instr(left_out, '\"{LeftOutKind.ATTACHMENT}\"')"
+)
 
 
 def known_files(store: KnowledgeStore) -> Iterator[KnownFile]:
@@ -47,6 +57,13 @@ def known_files_below(store: KnowledgeStore, places: Iterable[str]) -> Iterator[
                 (place, top + os.sep, top + after_separator),
             ),
         )
+
+
+def scan_count(store: KnowledgeStore) -> int:
+    """How many documents have pages that are pictures and were not read. Raises StorageError."""
+    page = f'"{LeftOutKind.PAGE}"'
+    sql = "SELECT count(*) FROM documents WHERE reason LIKE 'no text layer%' OR (ocr = '' AND instr(left_out, ?))"
+    return int(next(_rows(store, sql, (page,)))[0])
 
 
 def content_hashes(store: KnowledgeStore, document_ids: Sequence[int]) -> dict[int, str]:

@@ -6,6 +6,7 @@ Chunk numbers only grow and are never used again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -21,6 +22,7 @@ from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.store import inverted
 from ragchat.store.database import (
     BUSY_TIMEOUT_S,
+    PLACE_COLUMNS,
     connect,
     connect_existing,
     explained,
@@ -30,8 +32,10 @@ from ragchat.store.database import (
     now,
     snapshot,
     span_of,
+    span_row,
 )
 from ragchat.store.inverted import EncodedSegment
+from ragchat.text import clean_line
 from ragchat.types import (
     ChunkDraft,
     Document,
@@ -39,13 +43,15 @@ from ragchat.types import (
     Hit,
     KnowledgeBaseOptions,
     KnowledgeBaseStatus,
+    LeftOut,
+    LeftOutKind,
     RowSource,
 )
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 4
+LATEST = 6
 APPLICATION_ID = 0x52414743
 """"RAGC" in the header of the file: what it is, whatever its name."""
 NOT_INDEXED = "none"
@@ -55,6 +61,8 @@ _PAGES_GIVEN_BACK = 4096
 PAGE_BYTES = 16384
 """Several pieces of long posting lists to a page, so that little of it is wasted."""
 _NAME = re.compile(r"[\w][\w.-]{0,63}", re.ASCII)
+_LANGUAGE = re.compile(r"[a-z]{3}(_[a-z]{2,8}){0,2}", re.ASCII)
+"""As Tesseract names languages: it becomes the name of a file."""
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Not file names on Windows, where a knowledge base may be copied to."""
 
@@ -159,12 +167,30 @@ def migrations() -> Migrations:
     def _fourth(db: Database) -> None:
         db.table("documents").create_index(["state", "language", "chunk_count"])
 
+    @kb_migrations(name="0005_places_and_what_was_left_out")  # type: ignore[untyped-decorator]
+    def _fifth(db: Database) -> None:
+        for statement in PLACE_COLUMNS:
+            db.execute(f"ALTER TABLE chunks ADD COLUMN {statement}")
+        db.execute("ALTER TABLE documents ADD COLUMN left_out TEXT NOT NULL DEFAULT '[]'")
+        db.execute("ALTER TABLE documents ADD COLUMN readers INTEGER NOT NULL DEFAULT 1")
+
+    @kb_migrations(name="0006_pages_read_by_ocr")  # type: ignore[untyped-decorator]
+    def _sixth(db: Database) -> None:
+        db.execute(
+            "CREATE TABLE ocr_pages (content_hash TEXT NOT NULL, languages TEXT NOT NULL, number INTEGER NOT NULL,"
+            " text TEXT NOT NULL, confidence REAL NOT NULL, PRIMARY KEY (content_hash, languages, number)) WITHOUT ROWID"
+        )
+        db.execute("ALTER TABLE documents ADD COLUMN ocr TEXT NOT NULL DEFAULT ''")
+
     return kb_migrations
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """What is kept of a file besides its chunks."""
+    """What is kept of a file besides its chunks.
+
+    `ocr`: the languages in which its pictures were read, if it may hold any. `readers`: which version of the readers read it.
+    """
 
     path: str
     size: int
@@ -174,6 +200,9 @@ class FileRecord:
     media_type: str = ""
     source_lines: bool = False
     language: str = "en"
+    left_out: tuple[LeftOut, ...] = ()
+    ocr: str = ""
+    readers: int = 0
 
     @property
     def name(self) -> str:
@@ -257,6 +286,7 @@ class KnowledgeStore:
             max_file_bytes=stored.get("max_file_bytes"),
             follow_links=bool(stored.get("follow_links", False)),
             forgotten=tuple(stored.get("forgotten", ())),
+            ocr=tuple(filter(_LANGUAGE.fullmatch, stored.get("ocr", ()))),
         )
 
     def set_options(self, options: KnowledgeBaseOptions) -> None:
@@ -347,7 +377,8 @@ class KnowledgeStore:
             for file, chunks in documents:
                 cursor = db.execute(
                     "INSERT INTO documents (path, state, reason, title, media_type, size, mtime_ns, content_hash, source_lines,"
-                    " chunk_count, indexed_at, language, name) VALUES (?, 'indexed', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    " chunk_count, indexed_at, language, name, left_out, ocr, readers)"
+                    " VALUES (?, 'indexed', '', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         *(
                             file.path,
@@ -358,11 +389,12 @@ class KnowledgeStore:
                             file.content_hash,
                         ),
                         *(int(file.source_lines), len(chunks), at, file.language, file.name),
+                        *(_packed_left_out(file.left_out), file.ocr, file.readers),
                     ),
                 )
                 document_ids.append(int(cursor.lastrowid or 0))
                 db.executemany(
-                    "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    f"INSERT INTO chunks VALUES ({', '.join('?' * 16)})",
                     _chunk_rows(chunk_id, document_ids[-1], chunks),
                 )
                 chunk_id += len(chunks)
@@ -377,7 +409,7 @@ class KnowledgeStore:
         with immediate(self._connection) as db:
             db.execute(
                 "INSERT INTO documents (path, state, reason, title, media_type, size, mtime_ns, content_hash, source_lines,"
-                " chunk_count, indexed_at) VALUES (?, ?, ?, '', ?, ?, ?, ?, 0, 0, ?)",
+                " chunk_count, indexed_at, ocr, readers) VALUES (?, ?, ?, '', ?, ?, ?, ?, 0, 0, ?, ?, ?)",
                 (
                     file.path,
                     state,
@@ -387,6 +419,8 @@ class KnowledgeStore:
                     file.mtime_ns,
                     file.content_hash,
                     now(),
+                    file.ocr,
+                    file.readers,
                 ),
             )
 
@@ -641,8 +675,7 @@ def _chunk_rows(
         span = chunk.span
         yield (
             *(first_chunk + i, document_id, i, chunk.heading, chunk.text),
-            *(span.char_first, span.char_last, span.line_first, span.line_last),
-            *(span.page_first, span.page_last),
+            *span_row(span),
         )
 
 
@@ -660,7 +693,30 @@ def _file_record(row: sqlite3.Row) -> FileRecord:
         media_type=row["media_type"] or "",
         source_lines=bool(row["source_lines"]),
         language=row["language"],
+        left_out=_left_out(row["left_out"]),
+        ocr=row["ocr"],
+        readers=row["readers"],
     )
+
+
+def _packed_left_out(left_out: tuple[LeftOut, ...]) -> str:
+    return json.dumps([[one.kind, one.count, one.names] for one in left_out], ensure_ascii=False)
+
+
+def _left_out(packed: str) -> tuple[LeftOut, ...]:
+    """What was stored, without what no ragchat of this version writes: a knowledge base may come from elsewhere."""
+    if packed == "[]":
+        return ()
+    found = []
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        for kind, count, names in json.loads(packed):
+            if kind in _LEFT_OUT_KINDS:
+                texts = tuple(clean_line(str(name), limit=200) for name in names)
+                found.append(LeftOut(LeftOutKind(kind), int(count), texts))
+    return tuple(found)
+
+
+_LEFT_OUT_KINDS = frozenset(LeftOutKind)
 
 
 def file_stem(path: str) -> str:
@@ -722,4 +778,5 @@ def _document(row: sqlite3.Row) -> Document:
         chunk_count=row["chunk_count"] or 0,
         source_lines=bool(row["source_lines"]),
         indexed_at=row["indexed_at"] or "",
+        left_out=_left_out(row["left_out"]),
     )

@@ -33,9 +33,10 @@ _HEADER_BYTES = 100
 _FIRST_PORTABLE = 3
 """The schema that first wrote our application id."""
 _CLEAN_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("documents", ("reason", "title", "media_type", "content_hash", "language")),
-    ("chunks", ("heading", "text")),
+    ("documents", ("reason", "title", "media_type", "content_hash", "language", "left_out", "ocr")),
+    ("chunks", ("heading", "text", "page_label", "part")),
     ("sources", ("kind", "label", "key", "note")),
+    ("ocr_pages", ("content_hash", "languages", "text")),
     ("meta", ("key", "value")),
 )
 _VERBATIM_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -341,7 +341,7 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
             elif isinstance(event, SyncProgress):
                 post(
                     messages.SyncAdvanced(
-                        name, event.done, event.total, event.path, event.files_per_s, event.eta_s
+                        name, event.done, event.total, event.what, event.files_per_s, event.eta_s
                     )
                 )
     except CancelledError:

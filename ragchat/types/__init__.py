@@ -71,7 +71,22 @@ if TYPE_CHECKING:
         KnowledgeBaseStatus as KnowledgeBaseStatus,
     )
     from ragchat.types.documents import (
+        LeftOut as LeftOut,
+    )
+    from ragchat.types.documents import (
+        LeftOutKind as LeftOutKind,
+    )
+    from ragchat.types.documents import (
+        Part as Part,
+    )
+    from ragchat.types.documents import (
+        Recognised as Recognised,
+    )
+    from ragchat.types.documents import (
         RowSource as RowSource,
+    )
+    from ragchat.types.documents import (
+        Section as Section,
     )
     from ragchat.types.documents import (
         Span as Span,

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Literal
 
 DocumentState = Literal["indexed", "skipped", "failed", "changed", "missing"]
 """Stored are the first three; "changed" and "missing" are what a look at the disk makes of them."""
 
 
+def _lines(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first}-{last}"
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max((number for number in (one, other) if number is not None), default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of a document's text. Characters count from 0, last exclusive; lines and pages from 1, inclusive.
 
-    page_first is None for formats without pages.
+    line_first and line_last are lines of the extracted text. file_line_first and file_line_last are lines of the file itself,
+    as an editor numbers them: None for formats that have none (office files, PDF). page_first is None for formats without
+    pages; page_label is what is printed on that page, '' where it is the same number or nothing. `part` names the part of the
+    file (an attachment, a mail of an mbox) that lines and pages are counted in. `confidence` from 0 to 1 is given for text that
+    OCR read.
     """
 
     char_first: int
@@ -23,6 +36,58 @@ class Span:
     line_last: int
     page_first: int | None = None
     page_last: int | None = None
+    file_line_first: int | None = None
+    file_line_last: int | None = None
+    page_label: str = ""
+    part: str = ""
+    confidence: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Page or lines, as a person would say them; lines of the file itself unless it says otherwise."""
+        if self.page_first is not None:
+            last = self.page_last or self.page_first
+            place = f"p. {self.page_first}" if last == self.page_first else f"p. {self.page_first}-{last}"
+            if self.page_label and self.page_label != str(self.page_first):
+                place += f", printed {self.page_label}"
+        elif self.file_line_first is not None:
+            place = _lines(self.file_line_first, self.file_line_last or self.file_line_first)
+        else:
+            place = f"{_lines(self.line_first, self.line_last)} of its text"
+        if self.confidence is not None:
+            place += f", read by OCR ({self.confidence:.0%} sure)"
+        return f"{self.part}, {place}" if self.part else place
+
+    def through(self, last: Span) -> Span:
+        """The stretch from the beginning of this one to the end of `last`, which follows it or is part of it."""
+        return replace(
+            self,
+            char_last=max(self.char_last, last.char_last),
+            line_last=max(self.line_last, last.line_last),
+            page_last=_later(self.page_last, last.page_last),
+            file_line_last=_later(self.file_line_last, last.file_line_last),
+            confidence=min((c for c in (self.confidence, last.confidence) if c is not None), default=None),
+        )
+
+    def cut(self, text: str, first: int, last: int) -> Span:
+        """The stretch from character `first` to `last`, exclusive, of `text`, over which this span stands.
+
+        Lines of the file follow where they run with those of the text; otherwise they stay those of the whole.
+        """
+        before, inside = text.count("\n", 0, first), text.count("\n", first, last)
+        cut = replace(
+            self,
+            char_first=self.char_first + first,
+            char_last=self.char_first + last,
+            line_first=self.line_first + before,
+            line_last=self.line_first + before + inside,
+        )
+        if self.file_line_first is None or self.file_line_last is None:
+            return cut
+        if self.file_line_last - self.file_line_first != self.line_last - self.line_first:
+            return cut
+        line = self.file_line_first + before
+        return replace(cut, file_line_first=line, file_line_last=line + inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +99,101 @@ class ChunkDraft:
     span: Span
 
 
+MOST_NAMES = 20
+"""Of what was left out of a document; more are counted."""
+
+
+class LeftOutKind(StrEnum):
+    """What a reader may leave out of a document. Each is the singular of what `LeftOut.phrase` says."""
+
+    ATTACHMENT = "attachment"
+    PICTURE = "picture"
+    PAGE = "page without text"
+    HIDDEN_SHEET = "hidden sheet"
+    HIDDEN_TEXT = "hidden text"
+    DELETED_TEXT = "deleted text"
+    COMMENT = "comment"
+    NOTE = "note"
+    PROPERTY = "property"
+    OBJECT = "embedded object"
+    SOUND = "sound or video"
+    OUTPUT = "output"
+    FORM_SCRIPT = "script"
+    REST = "unreadable part"
+
+    def counted(self, count: int) -> str:
+        """`2 attachments`."""
+        if count == 1 or self in (LeftOutKind.HIDDEN_TEXT, LeftOutKind.DELETED_TEXT, LeftOutKind.SOUND):
+            return (
+                str(self)
+                if self in (LeftOutKind.HIDDEN_TEXT, LeftOutKind.DELETED_TEXT)
+                else f"{count:,} {self}"
+            )
+        plural = {LeftOutKind.PAGE: "pages without text", LeftOutKind.PROPERTY: "properties"}.get(self)
+        return f"{count:,} {plural or f'{self}s'}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What of a document was not read: how many of a kind, and the names of some, where they have any."""
+
+    kind: LeftOutKind
+    count: int = 1
+    names: tuple[str, ...] = ()
+
+    @property
+    def phrase(self) -> str:
+        """`2 attachments (a.zip, b.exe)`."""
+        more = ", …" if MOST_NAMES <= len(self.names) < self.count else ""
+        names = f" ({', '.join(self.names)}{more})" if self.names else ""
+        return f"{self.kind.counted(self.count)}{names}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Where a section begins, and the headings above it, outermost first, its own last. It ends where the next begins.
+
+    `apart`: it is a note of its own and shares no chunk with its sisters, however short it is.
+    """
+
+    first: int
+    path: tuple[str, ...]
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of the text that is a document of its own: an attachment, a mail of an mbox. It ends where the next begins.
+
+    `first` is the character where it begins. `media_type` says how it is cut (`formats.structure_of`). `page_starts` are
+    characters of the whole text, beginning with page 1 of the part.
+    """
+
+    first: int
+    name: str
+    media_type: str
+    page_starts: tuple[int, ...] = ()
+    page_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A stretch of the text that OCR read, with its confidence from 0 to 1."""
+
+    first: int
+    last: int
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractedText:
-    """What an extractor made of a file. `page_starts[i]` is the character where page i + 1 begins (empty: no pages).
+    """What a reader made of a file.
 
-    Invariant: `text` is sanitised. `source_lines` says whether its lines are the lines of the file itself.
+    `page_starts[i]` is the character where page i + 1 begins (empty: no pages), `page_labels[i]` what is printed on it (empty:
+    nothing known). `source_lines`: its lines are the lines of the file itself; otherwise `file_lines[i]` is the line of the
+    file at which line i of the text begins (empty: the file has no such lines). `sections` are its headings where the reader
+    knows them; otherwise they are found by the marks of `media_type`. `parts` are documents inside it, in order, behind its own
+    text. Invariant: `text` and all names are sanitised; all offsets ascend.
     """
 
     text: str
@@ -46,7 +201,12 @@ class ExtractedText:
     title: str = ""
     page_starts: tuple[int, ...] = ()
     source_lines: bool = False
-    note: str = ""
+    file_lines: tuple[int, ...] = ()
+    page_labels: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    parts: tuple[Part, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    recognised: tuple[Recognised, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +225,18 @@ class Document:
     chunk_count: int
     source_lines: bool
     indexed_at: str
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def missing_parts(self) -> tuple[LeftOut, ...]:
+        """What was left out and is worth a word: nearly every office file has an author, who is in no text."""
+        return tuple(left for left in self.left_out if left.kind is not LeftOutKind.PROPERTY)
+
+    @property
+    def missing_phrase(self) -> str:
+        """`without 2 attachments (a.zip, b.exe), 1 picture`; '' when it was read whole."""
+        left_out = ", ".join(left.phrase for left in self.missing_parts)
+        return f"without {left_out}" if left_out else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +262,13 @@ class Hit:
 
     @property
     def place(self) -> str:
-        """Page or lines, as a person would say them."""
-        if self.span.page_first is not None:
-            return f"p. {self.span.page_first}"
-        if self.span.line_first == self.span.line_last:
-            return f"line {self.span.line_first}"
-        return f"lines {self.span.line_first}-{self.span.line_last}"
+        """Page or lines, as a person would say them; lines of the file itself unless it says otherwise."""
+        return self.span.place
+
+    @property
+    def source(self) -> str:
+        """The place, and the knowledge base that it is in, if any."""
+        return f"{self.place} · {self.knowledge_base}" if self.knowledge_base else self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +290,8 @@ class KnowledgeBaseOptions:
 
     `include` and `exclude` hold patterns written as in .gitignore, relative to each root; an empty `include` takes everything.
     `max_file_bytes` None means the limit of the settings. `forgotten` holds real paths of files and folders that stay out with
-    all below them, and document paths of rows, until they are added again.
+    all below them, and document paths of rows, until they are added again. `ocr` are the languages in which pictures are read,
+    as Tesseract names them; none: they are not read.
     """
 
     include: tuple[str, ...] = ()
@@ -125,6 +299,7 @@ class KnowledgeBaseOptions:
     max_file_bytes: int | None = None
     follow_links: bool = False
     forgotten: tuple[str, ...] = ()
+    ocr: tuple[str, ...] = ()
 
     def is_forgotten(self, path: str) -> bool:
         """Whether `path` or a folder above it was forgotten."""

@@ -55,7 +55,7 @@ class DocumentScreen(Screen[None]):
         hit = self._citation.hit
         origin = Content.assemble(
             Content.styled(clean_line(hit.path), "bold"),
-            Content.styled(f"  {clean_line(hit.place)}", "$text-accent"),
+            Content.styled(f"  {clean_line(hit.source)}", "$text-accent"),
         )
         yield Static(origin, id="origin")
         yield Static(Content(""), id="notes")

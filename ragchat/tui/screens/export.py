@@ -277,8 +277,8 @@ class ImportChats(PathDialog[bool]):
         yield Line(self._path, placeholder="~/Downloads/chatgpt-export.zip")
         yield Static(
             Content.styled(
-                "From ragchat, ChatGPT (the ZIP, too), Open WebUI, ShareGPT, or OpenAI messages. What is here already is not"
-                " added again; pictures and messages of tools are left out.",
+                "From ragchat, ChatGPT (the ZIP, too), Open WebUI, LM Studio, ShareGPT, or OpenAI messages."
+                " What is here already is not added again; pictures and messages of tools are left out.",
                 DIM,
             ),
             id="note",

@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from ragchat.types import Document, KnowledgeBaseOptions, KnowledgeBaseStatus
 
 DIM = "$foreground 62%"
+_IN_PART = "read in part"
 _FILTERS: tuple[tuple[str, frozenset[DocumentState]], ...] = (
     ("all files", frozenset()),
     ("not indexed", frozenset(("skipped", "failed"))),
     ("failed", frozenset(("failed",))),
     ("changed or gone", frozenset(("changed", "missing"))),
     ("indexed", frozenset(("indexed", "changed"))),
+    (_IN_PART, frozenset(("indexed", "changed"))),
 )
 
 
@@ -231,7 +233,8 @@ class KnowledgeScreen(Screen[None]):
             file
             for file in status.documents
             if (not states or file.state in states)
-            and all(word in f"{file.path} {file.reason}".casefold() for word in words)
+            and (title != _IN_PART or file.missing_parts)
+            and all(word in f"{file.path} {file.reason} {file.missing_phrase}".casefold() for word in words)
         ]
         found = Counter(file.state for file in status.documents)
         changed = ""
@@ -374,6 +377,8 @@ def option_facts(options: KnowledgeBaseOptions) -> str:
         facts.append(f"files up to {human_bytes(options.max_file_bytes)}")
     if options.follow_links:
         facts.append("links are followed")
+    if options.ocr:
+        facts.append(f"OCR in {'+'.join(options.ocr)}")
     if options.forgotten:
         facts.append(f"{len(options.forgotten)} forgotten")
     return clean_line(" · ".join(facts), limit=200)

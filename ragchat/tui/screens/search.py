@@ -192,12 +192,11 @@ class SearchScreen(Screen[Hit]):
 
     def _row(self, shown: ShownHit) -> Content:
         hit = shown.hit
-        base = f" · {clean_line(hit.knowledge_base)}" if len(self.names) > 1 else ""
         heading = clean_line(hit.heading or hit.title, limit=120)
         return Content.assemble(
             Content.styled(f"{hit.rank:>2} ", "$text-accent"),
             Content.styled(file_name(hit.path), "bold"),
-            Content.styled(f" · {clean_line(hit.place)}{base}", DIM),
+            Content.styled(f" · {clean_line(hit.source)}", DIM),
             Content.styled(f"\n   {heading}" if heading else "", f"{DIM} italic"),
             "\n   ",
             evidence_line(shown),
@@ -213,7 +212,7 @@ class SearchScreen(Screen[Hit]):
         shown, preview = self.highlighted, event.preview
         if shown is None or shown.hit is not preview.hit:
             return
-        origin, place = self.query_one("#origin", Static), clean_line(preview.hit.place)
+        origin, place = self.query_one("#origin", Static), clean_line(preview.hit.source)
         path = cut_front(clean_line(preview.hit.path), origin.content_size.width - len(place) - 2)
         origin.update(
             Content.assemble(Content.styled(path, "bold"), Content.styled(f"  {place}", "$text-accent"))

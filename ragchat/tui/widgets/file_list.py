@@ -112,9 +112,10 @@ class FileList(ScrollView, can_focus=True):
         path = clean_line(file.path)
         if self._folder and path.startswith(self._folder):
             path = path[len(self._folder) :]
-        reason = clean_line(file.reason, limit=max(0, width // 2)) or (
-            f"{file.chunk_count} chunks" if file.chunk_count != 1 else "1 chunk"
-        )
+        chunks = f"{file.chunk_count} chunks" if file.chunk_count != 1 else "1 chunk"
+        if file.missing_phrase:
+            chunks = f"{file.missing_phrase} · {chunks}"
+        reason = clean_line(file.reason or chunks, limit=max(0, width // 2))
         room = width - 4 - cell_len(reason)
         path = cut_front(path, max(1, room))
         return Strip(

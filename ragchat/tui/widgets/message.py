@@ -201,7 +201,7 @@ class AnswerView(MessageView):
     def with_sources(self) -> str:
         """The answer and the passages it cites."""
         used = [citation for citation in self.citations if citation.used]
-        lines = [f"[{c.n}] {clean_line(c.hit.path)}, {c.hit.place}" for c in used]
+        lines = [f"[{c.n}] {clean_line(c.hit.path)}, {c.hit.source}" for c in used]
         return "\n".join([self.plain_text, "", "Sources:", *lines]) if lines else self.plain_text
 
     def action_link(self, href: str) -> None:

@@ -46,7 +46,7 @@ class SourceView(Vertical):
             Content.assemble(
                 mark,
                 Content.styled(file_name(hit.path), "bold"),
-                Content(f" · {clean_line(hit.place)}"),
+                Content(f" · {clean_line(hit.source)}"),
                 state,
             ),
             classes="origin",

@@ -1,0 +1,68 @@
+"""What `kb status` says of single files: those that are not indexed, grouped by reason, and what of documents was left out."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from ragchat.text import clean_line
+from ragchat.types import Document, LeftOutKind
+
+_LISTED = 5
+"""Files with the same reason that are listed one by one; more are counted."""
+_EXAMPLES = 2
+
+
+def describe_files(documents: Sequence[Document], *, show_all: bool) -> Iterator[str]:
+    """Lines for every file that is not indexed, or not whole; `show_all`: for every file, none of them grouped."""
+    if show_all:
+        yield from map(_line, documents)
+        return
+    yield from _grouped([document for document in documents if document.state != "indexed"])
+    yield from _left_out([document for document in documents if document.missing_parts])
+
+
+def _line(document: Document) -> str:
+    reason = f": {clean_line(document.reason)}" if document.reason else ""
+    missing = f" ({clean_line(document.missing_phrase)})" if document.missing_phrase else ""
+    return f"{document.state:8} {clean_line(document.path)}{reason}{missing}"
+
+
+def _grouped(documents: Iterable[Document]) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[Document]] = defaultdict(list)
+    for document in documents:
+        groups[document.state, document.reason].append(document)
+    for (state, reason), files in sorted(groups.items()):
+        if len(files) <= _LISTED:
+            yield from map(_line, files)
+        else:
+            yield f"{state:8} {len(files):,} files: {clean_line(reason)}, {_examples(files)}"
+
+
+def _left_out(documents: Sequence[Document]) -> Iterator[str]:
+    if len(documents) <= _LISTED:
+        for document in documents:
+            yield f"{'partly':8} {clean_line(document.path)}: {clean_line(document.missing_phrase)}"
+        return
+    kinds: dict[LeftOutKind, list[Document]] = defaultdict(list)
+    counts: dict[LeftOutKind, int] = defaultdict(int)
+    for document in documents:
+        for left in document.missing_parts:
+            kinds[left.kind].append(document)
+            counts[left.kind] += left.count
+    for kind, files in kinds.items():
+        number = f"{len(files):,} documents" if len(files) > 1 else "1 document"
+        yield f"{'partly':8} {number}: without {kind.counted(counts[kind])}, {_examples(files)}"
+
+
+def _examples(files: Sequence[Document]) -> str:
+    names = ", ".join(clean_line(os.path.basename(file.path), limit=60) for file in files[:_EXAMPLES])  # noqa: PTH119
+    return f"such as {names}"
+
+
+def left_out_json(document: Document) -> list[dict[str, object]]:
+    """What of a document was left out, as `kb status --json` prints it."""
+    return [
+        {"kind": str(left.kind), "count": left.count, "names": list(left.names)} for left in document.left_out
+    ]

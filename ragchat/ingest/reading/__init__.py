@@ -1,0 +1,1 @@
+"""What runs in the reading process: one reader per format, and the process itself. Nothing outside imports it but tests."""

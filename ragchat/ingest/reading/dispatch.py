@@ -1,0 +1,175 @@
+"""Which reader reads a file, by its name and first bytes; parts of files (attachments, what a .gz holds) come here again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ragchat.errors import IngestError
+from ragchat.ingest.blocks import first_heading
+from ragchat.ingest.encoding import decode, looks_like_text, source_text
+from ragchat.ingest.formats import PLAIN, UNSUPPORTED, Kind, kind_of, suffix_of
+from ragchat.ingest.reading.front_matter import front_matter_title
+from ragchat.ingest.wire import Reason
+from ragchat.types import ExtractedText
+
+if TYPE_CHECKING:
+    from ragchat.ingest.reading.ocr import Ocr
+
+_log = logging.getLogger("ragchat.extraction")
+
+ReadInside = Callable[[str, bytes], ExtractedText]
+"""Reads a part of a file by its own name. Raises IngestError."""
+_DEEPEST = 4
+"""Files in files in files: a mail in a mail in a .gz."""
+_MINIFIED_FROM = 20_000
+"""Characters above which code with lines of 1,000 characters on average is taken for a machine's."""
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+
+
+def read(name: str, data: bytes, depth: int = 0, *, ocr: Ocr | None = None) -> ExtractedText:
+    """The text of a file of this name; pictures need `ocr`. Raises IngestError, whose sentence is one of `wire.Reason`."""
+    kind = kind_of(name)
+    if kind is None:
+        if suffix_of(name) in UNSUPPORTED:
+            raise IngestError(Reason.UNSUPPORTED)
+        kind = PLAIN
+    if not data:
+        raise IngestError(Reason.EMPTY)
+
+    def read_inside(inner: str, content: bytes) -> ExtractedText:
+        if depth >= _DEEPEST:
+            raise IngestError(Reason.UNSUPPORTED)
+        try:
+            return read(inner, content, depth + 1, ocr=ocr)
+        except (IngestError, MemoryError):
+            raise
+        except Exception as error:  # whatever a parser raises costs this part, not the file around it
+            _log.exception("failed on a part")
+            raise IngestError(Reason.DAMAGED) from error
+
+    if kind.name in ("pdf", "picture"):
+        return _read_pages(kind, data, ocr, read_inside)
+    return _read_kind(kind, name, data, read_inside)
+
+
+def _read_pages(kind: Kind, data: bytes, ocr: Ocr | None, read_inside: ReadInside) -> ExtractedText:
+    if kind.name == "picture":
+        if ocr is None:
+            raise IngestError(Reason.PICTURE)
+        from ragchat.ingest.reading.ocr import read_picture
+
+        return read_picture(data, kind, ocr)
+    from ragchat.ingest.reading.pdf import read_pdf
+
+    if ocr is None:
+        return read_pdf(data, None, read_inside)
+    from ragchat.ingest.reading.ocr import page_reader
+
+    return read_pdf(data, page_reader(data, ocr), read_inside)
+
+
+def _read_kind(kind: Kind, name: str, data: bytes, read_inside: ReadInside) -> ExtractedText:
+    match kind.name:
+        case "word" | "slides" | "sheets" | "opendocument" if data.startswith(_OLD_OFFICE):
+            raise IngestError(Reason.OLD_OFFICE)
+        case "slides":
+            from ragchat.ingest.reading.slides import read_slides
+
+            return read_slides(data, kind)
+        case "sheets":
+            from ragchat.ingest.reading.sheets import read_sheets
+
+            return read_sheets(data, kind)
+        case "word":
+            from ragchat.ingest.reading.word import read_word
+
+            return read_word(data, kind, read_inside)
+        case "opendocument":
+            from ragchat.ingest.reading.opendocument import read_opendocument
+
+            return read_opendocument(data, kind)
+        case "epub":
+            from ragchat.ingest.reading.epub import read_epub
+
+            return read_epub(data, kind)
+        case "rtf":
+            if data.startswith(_OLD_OFFICE):
+                raise IngestError(Reason.OLD_OFFICE)
+            from ragchat.ingest.reading.office import read_office
+
+            return read_office(data, kind)
+        case "mail" | "mbox" | "mhtml" | "outlook":
+            return _read_message(kind, data, read_inside)
+        case "gzip":
+            from ragchat.ingest.reading.gzipped import read_gzip
+
+            return read_gzip(name, data, read_inside)
+        case _:
+            return _read_text(kind, data)
+
+
+def _read_message(kind: Kind, data: bytes, read_inside: ReadInside) -> ExtractedText:
+    from ragchat.ingest.reading.mail import read_mail, read_mbox, read_mhtml
+    from ragchat.ingest.reading.outlook import read_outlook
+
+    match kind.name:
+        case "mbox":
+            return read_mbox(data, kind, read_inside)
+        case "mhtml":
+            return read_mhtml(data, kind, read_inside)
+        case "mail" if not data.startswith(_OLD_OFFICE):
+            return read_mail(data, kind, read_inside)
+        case _:
+            return read_outlook(data, kind, read_inside)
+
+
+def _read_text(kind: Kind, data: bytes) -> ExtractedText:
+    if not looks_like_text(data):
+        raise IngestError(Reason.BINARY)
+    text = decode(data)
+    match kind.name:
+        case "html":
+            from ragchat.ingest.reading.webpage import read_html
+
+            return read_html(text)
+        case "notebook":
+            from ragchat.ingest.reading.notebook import read_notebook
+
+            return read_notebook(text)
+        case "json":
+            from ragchat.ingest.reading.json_text import read_json
+
+            return read_json(text, kind)
+        case "jsonl":
+            from ragchat.ingest.reading.json_text import read_jsonl
+
+            return read_jsonl(text, kind)
+        case "keyed":
+            from ragchat.ingest.reading.keyed import read_keyed
+
+            return read_keyed(text, kind)
+        case "xml":
+            from ragchat.ingest.reading.xml_text import read_xml
+
+            return read_xml(data)
+        case "subtitles":
+            from ragchat.ingest.reading.subtitles import read_subtitles
+
+            return read_subtitles(text)
+        case "org":
+            from ragchat.ingest.reading.orgmode import read_org
+
+            return read_org(text)
+        case "latex":
+            from ragchat.ingest.reading.latex import read_latex
+
+            return read_latex(text)
+    text = source_text(text)
+    if kind.name == "code" and len(text) > _MINIFIED_FROM and text.count("\n") < len(text) // 1000:
+        raise IngestError(Reason.MINIFIED)
+    title = front_matter_title(text) if kind.name == "markdown" else ""
+    return ExtractedText(
+        text, kind.media_type, title or first_heading(text, kind.media_type), source_lines=True
+    )
