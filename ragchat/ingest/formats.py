@@ -11,7 +11,7 @@ from ragchat.ingest.wide import wide_encoding
 KindName = Literal[
     "markdown", "text", "rst", "code", "csv", "org", "latex", "subtitles", "keyed", "xml", "json", "jsonl", "notebook",
     "html", "mhtml", "epub", "word", "slides", "sheets", "opendocument", "rtf", "pdf", "picture", "mail", "mbox", "outlook",
-    "gzip",
+    "gzip", "calendar", "contacts",
 ]  # fmt: skip
 """Each has one reader, see `ingest.reading.dispatch`."""
 Structure = Literal["markdown", "text", "rst", "org", "pages", "python", "code", "rows", "lines"]
@@ -139,6 +139,8 @@ _BY_SUFFIX: dict[str, Kind] = {
     "eml": Kind("mail", "message/rfc822"),
     "mbox": Kind("mbox", "application/mbox"),
     "msg": Kind("outlook", "application/vnd.ms-outlook"),
+    **{suffix: Kind("calendar", "text/calendar") for suffix in ("ics", "ifb", "vcs")},
+    "vcf": Kind("contacts", "text/vcard"),
     "gz": Kind("gzip", "application/gzip"),
     **{
         suffix: Kind("picture", f"image/{kind}")

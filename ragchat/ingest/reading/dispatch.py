@@ -97,9 +97,9 @@ def _read_kind(kind: Kind, name: str, data: bytes, read_inside: ReadInside) -> E
         case "rtf":
             if data.startswith(_OLD_OFFICE):
                 raise IngestError(Reason.OLD_OFFICE)
-            from ragchat.ingest.reading.office import read_office
+            from ragchat.ingest.reading.rtf import read_rtf
 
-            return read_office(data, kind)
+            return read_rtf(data)
         case "mail" | "mbox" | "mhtml" | "outlook":
             return _read_message(kind, data, read_inside)
         case "gzip":
@@ -134,6 +134,10 @@ def _read_text(kind: Kind, data: bytes) -> ExtractedText:
             from ragchat.ingest.reading.webpage import read_html
 
             return read_html(text)
+        case "calendar" | "contacts":
+            from ragchat.ingest.reading.calendar_file import read_calendar
+
+            return read_calendar(text, kind)
         case "notebook":
             from ragchat.ingest.reading.notebook import read_notebook
 
