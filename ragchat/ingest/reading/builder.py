@@ -66,7 +66,10 @@ class DocumentBuilder:
 
     def paragraph(self, text: str, *, line: int = 0) -> None:
         """A paragraph; line breaks in it stay, white space at its ends goes."""
-        lines = [part.rstrip() for part in clean(text).strip("\n").split("\n")]
+        if text.isprintable():
+            lines = [text.rstrip()]  # most paragraphs; the same as below, sooner
+        else:
+            lines = [part.rstrip() for part in clean(text).split("\n")]
         lines = [part for part in lines if part]
         if not lines:
             return
