@@ -437,7 +437,7 @@ ENTITIES = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&
         ("a.png", b"\x89PNG", Reason.PICTURE),
         ("no.pdf", b"not a PDF at all", Reason.DAMAGED),
         ("cut.pdf", pdf(["Text"])[:60], Reason.DAMAGED),
-        ("scan.pdf", pdf([""]), Reason.NO_TEXT_LAYER),
+        ("blank.pdf", pdf([""]), Reason.NO_TEXT),
         ("no.docx", b"PK\x03\x04 rubbish", Reason.DAMAGED),
         ("text.docx", b"just text", Reason.DAMAGED),
         ("old.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, Reason.OLD_OFFICE),

@@ -432,3 +432,33 @@ def test_mutations_raise_only_what_is_said() -> None:
         cut = bytes(data[: chance.randrange(len(data))])
         with contextlib.suppress(IngestError):
             read("a.html", cut)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "before <ruby>漢<rt>kan</rt>\n字<rt>ji</rt></ruby> after",
+        "before <sup>a\nb</sup> after",
+        "before <input value='a\nb'> after",
+        "before <script type='math/tex'>a\nb</script> after",
+    ],
+)
+def test_a_line_end_inside_a_piece_loses_nothing_behind_it(inner: str) -> None:
+    text = read_html(f"<html><body><p>{inner}</p><p>next</p></body></html>").text
+    assert "after" in text
+    assert "next" in text
+
+
+def test_a_line_end_between_marks_in_kept_white_space_is_one() -> None:
+    page = "<div style='white-space:pre'>one<b lang=x>two</b>\n<b lang=x>three</b> four</div>"
+    assert read_html(f"<html><body>{page}</body></html>").text == "onetwo\nthree four"
+
+
+def test_the_title_of_a_box_heads_nothing_behind_the_box() -> None:
+    page = (
+        "<h1>Formats</h1><p>First.</p><div class='caution'><h3 class='title'>Caution</h3><p>Beware of it.</p></div>"
+        "<p>Behind the box.</p>"
+    )
+    document = read_html(f"<html><body>{page}</body></html>")
+    assert [section.path for section in document.sections] == [("Formats",)]
+    assert "Caution\n\nBeware of it." in document.text

@@ -1,7 +1,5 @@
 """Which files are found, why some are not to be indexed, and that each is accounted for once."""
 
-
-
 from __future__ import annotations
 
 import os

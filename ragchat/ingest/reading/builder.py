@@ -57,20 +57,18 @@ class DocumentBuilder:
         self._sections.append(Section(self._length, tuple(title for _, title in self._open)))
         self._write(f"{'#' * max(1, min(6, level))} {title}", line)
 
-    def section(self, path: Sequence[str]) -> None:
-        """What follows stands under these headings, which are not written into the text."""
+    def section(self, path: Sequence[str], *, apart: bool = False) -> None:
+        """What follows stands under these headings, which are not written into the text; `apart` as in `types.Section`."""
         self._separate()
         titles = tuple(title for part in path if (title := clean_line(part, limit=LONGEST_HEADING)))
         self._open = list(enumerate(titles, 1))
-        self._sections.append(Section(self._length, titles))
+        self._sections.append(Section(self._length, titles, apart))
 
     def paragraph(self, text: str, *, line: int = 0) -> None:
         """A paragraph; line breaks in it stay, white space at its ends goes."""
-        if text.isprintable():
-            lines = [text.rstrip()]  # most paragraphs; the same as below, sooner
-        else:
-            lines = [part.rstrip() for part in clean(text).split("\n")]
-        lines = [part for part in lines if part]
+        # Printable text is clean, and on one line.
+        parts = [text] if text.isprintable() else clean(text).split("\n")
+        lines = [kept for part in parts if (kept := part.rstrip())]
         if not lines:
             return
         self._separate()

@@ -185,7 +185,7 @@ def read_picture(data: bytes, kind: Kind, ocr: Ocr) -> ExtractedText:
     builder = DocumentBuilder(kind.media_type)
     for page, sheet in enumerate(sheets, 1):
         builder.page()
-        builder.section(())  # so that few passages go over two pages
+        builder.section((), apart=True)  # so that few passages go over two pages
         read = ocr.read(sheet, page, len(sheets))
         if not read.text:
             builder.leave_out(LeftOutKind.PAGE, f"page {page}")

@@ -156,6 +156,8 @@ def largest(lines: list[Line]) -> str:
     if not level:
         return ""
     size = max(line.size for line in level)
+    if not size:  # OCR tells no sizes
+        return ""
     found = [place for place, line in enumerate(level) if line.size > 0.97 * size]
     stands_alone = found[-1] - found[0] == len(found) - 1 < _MOST_LINES
     if not stands_alone or size < _LARGER * body_size([lines]):

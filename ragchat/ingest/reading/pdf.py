@@ -94,7 +94,8 @@ class _Reader:
         self._report_pages(pages)
         document = self._with_attachments(assemble(pages, title))
         if not document.text.strip():
-            raise IngestError(Reason.NO_TEXT_LAYER)
+            has_pictures = any(page.is_picture for page in pages)
+            raise IngestError(Reason.NO_TEXT_LAYER if has_pictures else Reason.NO_TEXT)
         return document
 
     # --- pages --------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from ragchat.ingest.blocks import LONGEST_HEADING
 from ragchat.ingest.reading.builder import DocumentBuilder
-from ragchat.ingest.reading.webtree import Element
+from ragchat.ingest.reading.webtree import ROLE, Element
 from ragchat.types import LeftOutKind
 
 Line = tuple[str, int]
@@ -31,7 +31,7 @@ class Block(NamedTuple):
 
     @property
     def text(self) -> str:
-        return " ".join(text for text, _ in self.lines)
+        return self.lines[0][0] if len(self.lines) == 1 else " ".join(text for text, _ in self.lines)
 
 
 @dataclass
@@ -46,20 +46,24 @@ class Page:
 def write_blocks(builder: DocumentBuilder, blocks: list[Block], *, shift: int = 0) -> None:
     """Write blocks into a document; the level of each heading grows by `shift`."""
     for block in blocks:
-        match block.kind:
-            case "heading":
-                _write_heading(builder, block, shift)
-            case "item":
-                text = "\n".join(text for text, _ in block.lines)
-                builder.item(text, depth=block.level, mark=block.mark, line=block.lines[0][1])
-            case "code":
-                builder.code("\n".join(text for text, _ in block.lines), block.mark, line=block.lines[0][1])
-            case "table":
-                builder.table(block.rows, line=block.lines[0][1], row_lines=[line for _, line in block.lines])
-            case _ if len(block.lines) == 1:
-                builder.paragraph(block.lines[0][0], line=block.lines[0][1])
-            case _:
-                builder.lines(block.lines)
+        kind, lines = block.kind, block.lines
+        if kind == "paragraph":
+            if len(lines) == 1:
+                builder.paragraph(lines[0][0], line=lines[0][1])
+            else:
+                builder.lines(lines)
+        elif kind == "item":
+            builder.item(_text_of(lines), depth=block.level, mark=block.mark, line=lines[0][1])
+        elif kind == "heading":
+            _write_heading(builder, block, shift)
+        elif kind == "code":
+            builder.code(_text_of(lines), block.mark, line=lines[0][1])
+        else:
+            builder.table(block.rows, line=lines[0][1], row_lines=[line for _, line in lines])
+
+
+def _text_of(lines: tuple[Line, ...]) -> str:
+    return lines[0][0] if len(lines) == 1 else "\n".join(text for text, _ in lines)
 
 
 def _write_heading(builder: DocumentBuilder, block: Block, shift: int) -> None:
@@ -93,13 +97,17 @@ class Cell(NamedTuple):
 
     @property
     def is_header(self) -> bool:
-        return self.element.tag == "th" or self.element.get("role") == "columnheader"
+        element = self.element
+        return element.tag == "th" or (element.hints & ROLE > 0 and element.get("role") == "columnheader")
 
     @property
     def text(self) -> str:
         """All of the cell on one line."""
+        blocks = self.blocks
+        if len(blocks) == 1 and not blocks[0].rows:
+            return blocks[0].text
         text = ""
-        for block in self.blocks:
+        for block in blocks:
             piece = " ".join(" ".join(row) for row in block.rows) if block.rows else block.text
             if text:
                 text += "; " if block.kind == "item" else " "
@@ -107,7 +115,7 @@ class Cell(NamedTuple):
         return text
 
 
-@dataclass
+@dataclass(slots=True)
 class Table:
     """A table that is being read."""
 
@@ -157,6 +165,8 @@ class Table:
 
 def _holds_structure(cell: Cell) -> bool:
     """What a line of a table cannot hold: headings, code, tables of several rows."""
+    if len(cell.blocks) == 1 and cell.blocks[0].kind == "paragraph":
+        return False
     return any(
         block.kind == "heading"
         or (block.kind == "code" and len(block.lines) > 2)
@@ -166,6 +176,8 @@ def _holds_structure(cell: Cell) -> bool:
 
 
 def _holds_prose(cell: Cell) -> bool:
+    if len(cell.blocks) == 1:
+        return len(cell.blocks[0].text) > 600
     paragraphs = sum(1 for block in cell.blocks if block.kind == "paragraph")
     items = sum(1 for block in cell.blocks if block.kind == "item")
     return paragraphs >= 3 or items >= 2 or sum(len(block.text) for block in cell.blocks) > 600
@@ -183,19 +195,19 @@ def _grid(rows: list[list[Cell]]) -> list[list[str]]:
         for cell in row:
             while len(texts) in covered:
                 texts.append(covered[len(texts)][1])
-            width, height = _span(cell, "colspan", _WIDEST_SPAN), _span(cell, "rowspan", 65_534)
             text = cell.text
+            if "span=" not in cell.element.raw:
+                texts.append(text)
+                continue
+            width, height = _span(cell, "colspan", _WIDEST_SPAN), _span(cell, "rowspan", 65_534)
             repeated = text if len(text) <= _LONGEST_REPEATED else ""
             for number in range(width):
                 if height > 1:
                     below[len(texts)] = (height - 1, "" if number else repeated)
                 # The cells of a header say what each column is; a wide cell of the body is said once.
                 texts.append(text if number == 0 or (cell.is_header and repeated) else "")
-        texts += [
-            covered[column][1]
-            for column in range(len(texts), max(covered, default=-1) + 1)
-            if column in covered
-        ]
+        if covered:
+            texts += [covered[x][1] for x in range(len(texts), max(covered) + 1) if x in covered]
         grid.append(texts)
         covered = below
     return grid

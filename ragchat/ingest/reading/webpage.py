@@ -26,7 +26,7 @@ from ragchat.ingest.reading.webblocks import (
     write_blocks,
 )
 from ragchat.ingest.reading.webparts import DELETED, HIDDEN, Parts
-from ragchat.ingest.reading.webtree import Element, parse
+from ragchat.ingest.reading.webtree import ROLE, SPACES, WORD_LIST, Element, parse_all
 from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
 
@@ -59,6 +59,7 @@ _ROLES = {
     "rowheader": "th",
 }
 _PRE_TAGS = frozenset(["pre", "listing", "xmp", "plaintext"])
+_NOTE_NAMES = frozenset(["footnote-ref", "footnote-reference", "noteref"])
 _TOLD_BY_TITLE = frozenset(["abbr", "acronym"])
 
 
@@ -99,7 +100,7 @@ def _without_collection() -> Iterator[None]:
 
 
 def _read(page: str, with_lines: bool, whole: bool, titles: Mapping[str, tuple[int, str]]) -> Page:
-    parts = Parts(parse(page, with_lines=with_lines), whole=whole)
+    parts = Parts(parse_all(page, with_lines=with_lines), whole=whole)
     walk = _Walk(parts, with_lines=with_lines, titles=titles)
     blocks = walk.blocks()
     title = parts.title if parts.title.strip() else parts.meta.get("og:title", "")
@@ -138,7 +139,7 @@ def _description(meta: Mapping[str, str], blocks: list[Block]) -> Iterator[Block
                 yield Block("paragraph", ((f"{label}: {text}", 0),))
 
 
-@dataclass
+@dataclass(slots=True)
 class _Sink:
     """Where blocks go: the page, a cell, a term. Lists begin anew in each."""
 
@@ -152,7 +153,7 @@ class _Sink:
     adds: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class _List:
     element: Element
     number: int
@@ -185,23 +186,26 @@ class _Walk:
         """The blocks of the page."""
         if "" in self._titles:
             self._due.append(self._titles.pop(""))
-        root = self._parts.root
-        stack = [(root, iter(root.children))]
-        while stack:
-            element, children = stack[-1]
+        element = self._parts.root
+        children = iter(element.children)
+        above: list[tuple[Element, Iterator[Element | str]]] = []
+        while True:
             for child in children:
                 if isinstance(child, str):
                     self._text(child, element)
                 elif self._enter(child):
-                    if child.raw and _keeps_lines(child):
+                    if child.hints and _keeps_lines(child):
                         self._keeps_lines += 1
-                    stack.append((child, iter(child.children)))
+                    above.append((element, children))
+                    element, children = child, iter(child.children)
                     break
             else:
-                stack.pop()
                 self._leave(element)
-                if element.raw and _keeps_lines(element):
+                if element.hints and _keeps_lines(element):
                     self._keeps_lines -= 1
+                if not above:
+                    break
+                element, children = above.pop()
         self._flush()
         self._emit_terms()
         return self._sinks[0].blocks
@@ -209,26 +213,29 @@ class _Walk:
     # --- text ---------------------------------------------------------------------------------------------
 
     def _text(self, text: str, parent: Element) -> None:
+        lines = text.count("\n") if self._with_lines else 0
         if text.isspace():
-            if self._pieces:
-                self._pieces.append("\n" if self._keeps_lines and "\n" in text else " ")
+            if self._pieces and self._keeps_lines and "\n" in text:
+                self._break_line()
+            elif self._pieces:
+                self._pieces.append(" ")
         elif parent.unseen:
             self._leave_out(LeftOutKind.HIDDEN_TEXT)
         else:
             if not self._starts[-1]:
-                self._starts[-1] = self._line + self._newlines(text[: len(text) - len(text.lstrip())])
+                self._starts[-1] = self._line + (_lines_in_front(text) if lines else 0)
             if self._keeps_lines:
-                first, *rest = text.split("\n")
-                self._pieces.append(first)
-                for number, part in enumerate(rest, 1):
-                    self._break_line(self._line + number if self._with_lines else 0)
-                    self._pieces.append(part)
+                self._add_lines(text)
             else:
-                self._pieces.append(text.replace("\n", " ") if "\n" in text else text)
-        self._line += self._newlines(text)
+                self._pieces.append(text.replace("\n", " "))
+        self._line += lines
 
-    def _newlines(self, text: str) -> int:
-        return text.count("\n") if self._with_lines else 0
+    def _add_lines(self, text: str) -> None:
+        first, *rest = text.split("\n")
+        self._pieces.append(first)
+        for number, part in enumerate(rest, 1):
+            self._break_line(self._line + number if self._with_lines else 0)
+            self._pieces.append(part)
 
     def _break_line(self, line: int = 0) -> None:
         self._pieces.append("\n")
@@ -238,7 +245,7 @@ class _Walk:
         """A piece within a line that is not the page's own text as it stands."""
         if text.strip() and not self._starts[-1]:
             self._starts[-1] = self._line
-        self._pieces.append(text)
+        self._pieces.append(text.replace("\n", " "))
 
     def _before(self) -> str:
         """The end of what stands in the line so far."""
@@ -249,10 +256,12 @@ class _Walk:
         text = "".join(self._pieces)
         if not text.isascii() and _JOINED.search(text):
             text = text.translate(_JOINING)
-        lines = [
-            (" ".join(line.split()), start)
-            for line, start in zip(text.split("\n"), self._starts, strict=False)
-        ]
+        starts = self._starts
+        if len(starts) == 1:
+            lines = [(" ".join(text.split()), starts[0])]
+        else:
+            parts = text.split("\n")
+            lines = [(" ".join(line.split()), start) for line, start in zip(parts, starts, strict=True)]
         self._pieces, self._starts = [], [0]
         self._behind_link = -1
         return lines
@@ -261,8 +270,10 @@ class _Walk:
 
     def _flush(self) -> None:
         """End the block that is being collected."""
-        lines = self._taken() if self._pieces else []
-        full = [line for line in lines if line[0]]
+        if not self._pieces:
+            return
+        lines = self._taken()
+        full = [line for line in lines if line[0]] if len(lines) > 1 or not lines[0][0] else lines
         if not full:
             return
         sink = self._sinks[-1]
@@ -296,7 +307,8 @@ class _Walk:
     def _emit(self, block: Block) -> None:
         sink = self._sinks[-1]
         sink.mark, sink.adds, sink.defines = None, False, False
-        self._emit_terms()
+        if sink.terms:
+            self._emit_terms()
         if self._due and len(self._sinks) == 1:
             block = self._with_titles(block)
         sink.blocks.append(block)
@@ -345,36 +357,40 @@ class _Walk:
             return False
         if self._titles:
             self._look_for_title(element)
-        tag = _tag_of(element) if element.raw else element.tag
-        enter = _ENTER.get(tag)
-        if enter is not None:
-            return enter(self, element)
-        if tag not in _INLINE or element.is_block:
-            self._enter_box(element)
-        return not (element.raw and "mso-list:" in element.raw) or self._enter_word_item(element)
+        tag = _tag_of(element) if element.hints & ROLE else element.tag
+        return _ENTER.get(tag, _Walk._enter_box)(self, element)
 
-    def _enter_box(self, element: Element) -> None:
-        if "-" in element.tag:
-            self._pieces.append(" ")  # a custom element: nobody knows whether it is a box
-        elif ":" not in element.tag:
+    def _enter_inline(self, element: Element) -> bool:
+        if element.is_block:
             self._boundary(element)
+        return not element.hints & WORD_LIST or self._enter_word_item(element)
 
-    def _leave_box(self, element: Element) -> None:
-        if "-" in element.tag:
-            self._pieces.append(" ")
-        elif ":" not in element.tag:
-            self._boundary()
+    def _enter_box(self, element: Element) -> bool:
+        tag = element.tag
+        if "-" in tag:
+            self._pieces.append(" ")  # a custom element: nobody knows whether it is a box
+        elif (self._pieces or self._heading is not None) and ":" not in tag:
+            self._boundary(element)
+        return not element.hints & WORD_LIST or self._enter_word_item(element)
 
     def _leave(self, element: Element) -> None:
-        tag = _tag_of(element) if element.raw else element.tag
-        leave = _LEAVE.get(tag)
         if element is self._heading:
             self._flush()
             self._heading = None
-        elif leave is not None:
-            leave(self, element)
-        elif tag not in _INLINE or element.is_block:
-            self._leave_box(element)
+        else:
+            tag = _tag_of(element) if element.hints & ROLE else element.tag
+            _LEAVE.get(tag, _Walk._leave_box)(self, element)
+
+    def _leave_inline(self, element: Element) -> None:
+        if element.is_block:
+            self._boundary()
+
+    def _leave_box(self, element: Element) -> None:
+        tag = element.tag
+        if "-" in tag:
+            self._pieces.append(" ")
+        elif (self._pieces or self._heading is not None) and ":" not in tag:
+            self._boundary()
 
     def _enter_word_item(self, element: Element) -> bool:
         """Items of lists in pages that Word wrote: paragraphs with a level, and their marks in a box of their own."""
@@ -411,7 +427,7 @@ class _Walk:
 
     def _enter_heading(self, element: Element) -> bool:
         self._boundary(element)
-        if self._heading is None:
+        if self._heading is None and not _is_box_title(element):
             level = element.get("aria-level")
             self._heading = element
             if element.tag[1:].isdigit():
@@ -443,7 +459,8 @@ class _Walk:
                     "code", tuple((line, start + n) for n, line in enumerate(kept)), mark=_language(element)
                 )
             )
-        self._line += self._newlines(text)
+        if self._with_lines:
+            self._line += text.count("\n")
         return False
 
     # --- lists --------------------------------------------------------------------------------------------
@@ -731,6 +748,7 @@ class _Walk:
 _Enter = Callable[[_Walk, Element], bool]
 _Leave = Callable[[_Walk, Element], None]
 _ENTER: dict[str, _Enter] = {
+    **dict.fromkeys(_INLINE, _Walk._enter_inline),
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _Walk._enter_heading),
     **dict.fromkeys(_PRE_TAGS, _Walk._enter_pre),
     **dict.fromkeys(("ul", "ol", "menu", "dir"), _Walk._enter_list),
@@ -759,6 +777,7 @@ _ENTER: dict[str, _Enter] = {
     "optgroup": _Walk._enter_option_group,
 }
 _LEAVE: dict[str, _Leave] = {
+    **dict.fromkeys(_INLINE, _Walk._leave_inline),
     **dict.fromkeys(("ul", "ol", "menu", "dir"), _Walk._leave_list),
     **dict.fromkeys(("td", "th", "caption"), _Walk._leave_cell),
     **dict.fromkeys(_TOLD_BY_TITLE, _Walk._leave_abbreviation),
@@ -776,8 +795,6 @@ _LEAVE: dict[str, _Leave] = {
 
 def _tag_of(element: Element) -> str:
     """The tag that an element stands for: a box may have the role of a cell or a heading."""
-    if "role=" not in element.raw:
-        return element.tag
     return _ROLES.get(element.get("role"), element.tag)
 
 
@@ -827,11 +844,10 @@ def _short_text(element: Element) -> str | None:
 
 def _is_note_mark(element: Element) -> bool:
     """Whether a link calls a note by a number or a sign."""
-    names = ("footnote-ref", "footnote-reference", "noteref")
-    told = "noteref" in f"{element.get('epub:type')} {element.get('role')}" or any(
-        n in names for n in element.names
+    return element.letters <= 6 and (
+        not _NOTE_NAMES.isdisjoint(element.names)
+        or ("noteref" in element.raw and "noteref" in f"{element.get('epub:type')} {element.get('role')}")
     )
-    return told and element.letters <= 6
 
 
 def _holds_note_mark(element: Element) -> bool:
@@ -884,11 +900,35 @@ def _language(element: Element) -> str:
     return ""
 
 
+_BOX_TITLES = frozenset(
+    """
+    note notes tip tips caution warning important danger attention hint remark
+    hinweis anmerkung tipp achtung warnung vorsicht wichtig
+    remarque astuce avertissement prudence
+    nota consejo advertencia precaución atención importante suggerimento avvertenza attenzione
+    opmerking waarschuwing tips obs varning uwaga ostrzeżenie wskazówka примечание внимание 注意 注 备注 警告 提示 ヒント 重要
+    """.split()  # noqa: SIM905
+)
+"""What stands over a box within a section. It heads the box alone, not what follows behind it."""
+_LONGEST_BOX_TITLE = 16
+
+
+def _is_box_title(element: Element) -> bool:
+    if element.letters > _LONGEST_BOX_TITLE:
+        return False
+    return "".join(_all_text(element)).strip(" \n:!").casefold() in _BOX_TITLES
+
+
 def _keeps_lines(element: Element) -> bool:
-    if "white-space" not in element.raw:
+    if not element.hints & SPACES:
         return False
     style = element.get("style")
     return bool(re.search(r"white-space\s{0,3}:\s{0,3}pre", style))
+
+
+def _lines_in_front(text: str) -> int:
+    """How many line ends stand in front of the first word."""
+    return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _mark(number: int, style: str) -> str:

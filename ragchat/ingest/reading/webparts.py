@@ -6,9 +6,9 @@ Every rule can be told in a sentence, and each looks at the page alone. Runs in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from ragchat.ingest.reading.webtree import Element
+from ragchat.ingest.reading.webtree import KEYED, ROLE, STYLED, UNSEEN, WORDS, Element
 
 SILENT, HIDDEN, DELETED, CHROME, NAMED = "silent", "hidden", "deleted", "chrome", "named"
 """Why an element is not read: it has no text of its own to show; nobody sees it; it is struck out; it belongs to the site
@@ -21,7 +21,6 @@ _SILENT_TAGS = frozenset(
 )
 _DELETED_TAGS = frozenset(["del", "s", "strike"])
 _HEAD_TAGS = frozenset(["title", "meta", "script", "style", "link"])
-_LOOKED_AT = _SILENT_TAGS | _DELETED_TAGS | {"a", "svg", "noscript"}
 _CHROME_ROLES = frozenset(["navigation", "search", "menu", "menubar"])
 _SITE_ROLES = frozenset(["banner", "contentinfo"])
 _SECTIONING = frozenset(
@@ -81,32 +80,35 @@ _KINDS = {
     _SITE: _SITE_NAMES,
     _FURNITURE: _FURNITURE_NAMES,
 }
-_TOLD_UNSEEN = re.compile(r"aria-hidden|pagebreak")
+_CHROME_TAGS = frozenset(["nav", "header", "footer"])
+_FURNITURE_TAGS = _CHROME_TAGS | {"aside"}
+_MAIN_TAGS = frozenset(["main", "article"])
 _NEVER_FURNITURE = frozenset(["html", "body", "main", "article", "h1", "#page"])
 _UNSEEN_ICON = re.compile(r"(?:^|[-_])(?:icon|icons|glyphicon|fa|material-symbols[\w-]*)(?:$|[-_])")
 _PANEL = re.compile(
     r"accordion|collaps|tab-?pane|tab-?panel|tab-?content|expand|toggle|spoiler|faq|answer|details|panel"
 )
-_WORDS = 5
-"""So many words that follow each other outside of links are taken for prose."""
 
 
 class Parts:
-    """A judged page: each element of `root` has its `skip`; `title` and the named `meta` values of its head."""
+    """A judged page: each of its elements has its `skip`; `title` and the named `meta` values of its head."""
 
-    def __init__(self, root: Element, *, whole: bool = False) -> None:
-        """`whole`: only menus are furniture (chapters of a book have no site around them)."""
-        self.root = root
+    def __init__(self, elements: list[Element], *, whole: bool = False) -> None:
+        """`elements` are the root of a page and all below.
+
+        `whole`: only menus are furniture (chapters of a book have no site around them).
+        """
+        self.root = root = elements[0]
         self.title = ""
         self.meta: dict[str, str] = {}
         self._whole = whole
-        self._elements = list(root.elements())
+        self._elements = elements
         self._scripts: list[str] = []
         self._references: set[str] | None = None
         self._has_sheet = False
         self._gone = {1: (0, 0), 2: (0, 0)}
-        self._collect()
-        self._hide()
+        self._marked: list[Element] = []
+        self._look()
         self._count()
         if root.letters == 0:
             self._show_hidden()
@@ -126,73 +128,64 @@ class Parts:
 
     # --- the head -----------------------------------------------------------------------------------------
 
-    def _collect(self) -> None:
-        for element in self._elements:
-            if element.tag not in _HEAD_TAGS:
-                continue
-            match element.tag:
-                case "title" if not self.title and not _is_in(element, "svg"):
-                    self.title = _own_text(element)
-                case "meta":
-                    name = (element.get("name") or element.get("property")).lower()
-                    if name:
-                        self.meta.setdefault(name, element.get("content"))
-                case "script":
-                    self._scripts.append(_own_text(element))
-                case "style":
-                    self._has_sheet = True
-                case "link" if "stylesheet" in element.get("rel").lower():
-                    self._has_sheet = True
+    def _look_at_head(self, element: Element) -> None:
+        match element.tag:
+            case "title" if not self.title and not _is_in(element, "svg"):
+                self.title = _own_text(element)
+            case "meta":
+                name = (element.get("name") or element.get("property")).lower()
+                if name:
+                    self.meta.setdefault(name, element.get("content"))
+            case "script":
+                self._scripts.append(_own_text(element))
+            case "style":
+                self._has_sheet = True
+            case "link" if "stylesheet" in element.get("rel").lower():
+                self._has_sheet = True
 
     # --- hidden text --------------------------------------------------------------------------------------
 
-    def _hide(self) -> None:
-        kinds: dict[tuple[str, ...], int] = {}
-        is_styled = False
+    def _look(self) -> None:
+        """Each element by itself: what it tells of the page, and whether its tag or its names say that nobody sees it."""
+        kinds = _Kinds()
+        all_hints = 0
         for element in self._elements:
-            raw = element.raw
-            if raw:
-                if names := element.names:
-                    if names not in kinds:
-                        kinds[names] = sum(
-                            kind for kind, known in _KINDS.items() if not known.isdisjoint(names)
-                        )
-                    if kinds[names]:
-                        element.kinds = kinds[names]
-                is_styled = is_styled or "style=" in raw or "color=" in raw
-            is_looked_at = (
-                element.tag in _LOOKED_AT or element.kinds & _MARK or (raw and _TOLD_UNSEEN.search(raw))
-            )
-            if is_looked_at and (skip := self._skip_unseen(element)):
-                element.skip = skip
-        if is_styled:
+            tag = element.tag
+            if tag in _TELLING_TAGS:
+                self._look_at_tag(element, tag)
+            if not element.raw:
+                continue
+            all_hints |= element.hints
+            if element.names:
+                element.kinds = kinds[element.names]
+            if element.hints & (ROLE | KEYED) and tag not in _MAIN_TAGS:
+                self._marked.append(element)
+            if (element.kinds & _MARK or element.hints & UNSEEN) and not element.skip:
+                element.skip = _skip_marked(element)
+        if all_hints & STYLED:
             self._look_at_styles()
 
-    def _look_at_styles(self) -> None:
-        for element in self._elements:
-            parent = element.parent
-            element.background = parent.background if parent is not None else (255, 255, 255)
-            element.unseen = parent.unseen if parent is not None else 0
-            if "style" in element.attributes or "color" in element.attributes:
-                self._look_at_style(element)
-            elif "bgcolor" in element.attributes or element.names:
-                element.background = _background(element, {}, has_sheet=self._has_sheet)
+    def _look_at_tag(self, element: Element, tag: str) -> None:
+        if tag in _SKIPS:
+            element.skip = _SKIPS[tag](element)
+            if tag in _HEAD_TAGS:
+                self._look_at_head(element)
+        else:
+            self._marked.append(element)
 
-    def _skip_unseen(self, element: Element) -> str:
-        tag = element.tag
-        if tag in _SILENT_TAGS or (tag == "svg" and not _has_drawn_text(element)):
-            return SILENT
-        if tag in _DELETED_TAGS:
-            return DELETED
-        if tag == "a" and _is_permalink(element):
-            return SILENT
-        if "pagebreak" in element.raw and ("epub:type" in element.raw or "doc-pagebreak" in element.raw):
-            return SILENT  # the number of a printed page, in the middle of a sentence
-        if tag == "noscript" and _asks_for_scripts(element):
-            return SILENT
-        if element.kinds & _MARK or "aria-hidden" in element.raw:
-            return _skip_by_name(element)
-        return ""
+    def _look_at_styles(self) -> None:
+        has_sheet = self._has_sheet
+        self.root.background = (255, 255, 255)
+        for element in self._elements[1:]:
+            parent = element.parent
+            if parent is not None:
+                element.background = parent.background
+                element.unseen = parent.unseen
+            hints = element.hints
+            if hints & STYLED and ("style" in element.attributes or "color" in element.attributes):
+                self._look_at_style(element)
+            elif element.names or (hints & STYLED and "bgcolor" in element.attributes):
+                element.background = _background(element, {}, has_sheet=has_sheet)
 
     def _look_at_style(self, element: Element) -> None:
         style = _style(element.get("style"))
@@ -245,29 +238,33 @@ class Parts:
             element.unseen = 0
             if element.skip == HIDDEN:
                 element.skip = ""
-            element.letters = element.linked = element.prose = 0
-            element.size = 1
+            element.letters, element.prose = _own_counts(element)
+            element.linked, element.size = 0, 1
         self._count()
 
     # --- how much of what ---------------------------------------------------------------------------------
 
     def _count(self) -> None:
         """Letters that can be seen, those of them in links, and those in runs of several words outside of links."""
-        for element in reversed(self._elements):
+        for element in self._elements[:0:-1]:
             parent = element.parent
-            if parent is not None:
-                parent.size += element.size
+            if parent is None:
+                continue
+            parent.size += element.size
             if element.skip:
                 element.letters = element.linked = element.prose = 0
                 continue
-            if not element.unseen and element.children:
-                _count_own(element)
-            if not element.letters or parent is None:
+            if element.unseen:
+                letters, prose = _own_counts(element)
+                element.letters -= letters
+                element.prose -= prose
+            letters = element.letters
+            if not letters:
                 continue
-            if element.tag == "a" and "href" in element.attributes:
-                element.prose = _long_runs(element) if element.letters > 40 else 0
-                element.linked = element.letters - element.prose
-            parent.letters += element.letters
+            if element.tag == "a" and (element.raw.startswith(' href="') or "href" in element.attributes):
+                element.prose = _long_runs(element) if letters > 40 else 0
+                element.linked = letters - element.prose
+            parent.letters += letters
             parent.linked += element.linked
             parent.prose += element.prose
             if element.has_headline or element.tag == "h1":
@@ -276,12 +273,7 @@ class Parts:
     # --- the main part ------------------------------------------------------------------------------------
 
     def _find_main(self) -> None:
-        candidates = [
-            element
-            for element in self._elements
-            if element.letters
-            and (element.tag in ("main", "article") or "role=" in element.raw or "id=" in element.raw)
-        ]
+        candidates = [element for element in self._marked if element.letters]
         for share, is_main in ((0.2, _is_marked_main), (0.4, _is_article), (0.5, _is_main_by_name)):
             mains = list(filter(is_main, candidates))
             mains = [element for element in mains if not _any_parent(element, mains)]
@@ -297,7 +289,7 @@ class Parts:
             while above is not None and not above.holds_main:
                 above.holds_main = True
                 above = above.parent
-        for element in self._elements:
+        for element in self._elements[1:]:
             if element.parent is not None and element.parent.inside:
                 element.inside = True
 
@@ -305,17 +297,17 @@ class Parts:
 
     def _find_furniture(self) -> None:
         elements = self._elements
-        position, named_until = 0, 0
-        while position < len(elements):
+        position, named_until, end = 0, 0, len(elements)
+        while position < end:
             element = elements[position]
             position += 1
-            if element.letters == 0 or element.skip or element.tag in _NEVER_FURNITURE:
+            if not element.letters or element.skip or not _may_be_furniture(element):
                 continue
-            if self._may_be_chrome(element) and self._is_chrome(element):
+            if self._is_chrome(element):
                 element.skip = CHROME
                 self._note_gone(element, (1, 2) if position > named_until else (2,))
                 position += element.size - 1
-            elif not self._whole and (self._is_named(element) or self._is_outside(element)):
+            elif not self._whole and (_is_named(element) or _is_outside(element)):
                 element.skip = NAMED
                 if position > named_until:
                     self._note_gone(element, (1,))
@@ -327,12 +319,15 @@ class Parts:
             letters, prose = self._gone[count]
             self._gone[count] = letters + element.letters, prose + element.prose
 
-    def _may_be_chrome(self, element: Element) -> bool:
-        if element.kinds or "role=" in element.raw or element.tag in ("nav", "header", "footer"):
-            return True
-        return element.letters == element.linked and element.letters <= 40
-
     def _is_chrome(self, element: Element) -> bool:
+        if element.kinds or element.hints & ROLE or element.tag in _CHROME_TAGS:
+            return self._is_told_chrome(element)
+        if element.letters > 40 or element.letters != element.linked:
+            return False
+        return not self._whole and not element.holds_main and _turns_pages(element)
+
+    def _is_told_chrome(self, element: Element) -> bool:
+        """Whether it is what its tag, its role or its names say."""
         role = element.get("role").lower()
         if element.tag == "nav" or role in _CHROME_ROLES:
             return element.prose <= 0.25 * element.letters
@@ -359,22 +354,6 @@ class Parts:
         is_header = element.tag == "header" or role == "banner" or any("head" in n for n in element.names)
         return not (is_header and element.has_headline)
 
-    def _is_named(self, element: Element) -> bool:
-        """Named like furniture and made of links like furniture."""
-        if not element.kinds & _FURNITURE and element.tag != "aside":
-            return False
-        return not element.holds_main and element.linked >= 0.5 * element.letters
-
-    def _is_outside(self, element: Element) -> bool:
-        """Beside the main part, and no prose."""
-        parent = element.parent
-        if parent is None or not parent.holds_main or element.holds_main or element.inside:
-            return False
-        if element.tag in ("header", "footer") or element.kinds & _FURNITURE:
-            return True
-        is_said = element.prose >= 30 or element.has_headline or element.tag in ("h1", "h2")
-        return not is_said or element.linked >= 0.5 * element.letters
-
     # --- did too much go? ---------------------------------------------------------------------------------
 
     def _level(self) -> frozenset[str]:
@@ -392,6 +371,43 @@ class Parts:
 
 
 # --- elements ---------------------------------------------------------------------------------------------
+
+
+class _Kinds(dict[tuple[str, ...], int]):
+    """What the names of an element say that it is, as bits."""
+
+    def __missing__(self, names: tuple[str, ...]) -> int:
+        self[names] = kinds = sum(kind for kind, known in _KINDS.items() if not known.isdisjoint(names))
+        return kinds
+
+
+def _may_be_furniture(element: Element) -> bool:
+    """Whether it has any of the marks of furniture."""
+    return element.tag not in _NEVER_FURNITURE and (
+        element.letters == element.linked
+        or element.kinds > 0
+        or element.hints & ROLE > 0
+        or element.tag in _FURNITURE_TAGS
+        or (element.parent is not None and element.parent.holds_main)
+    )
+
+
+def _is_named(element: Element) -> bool:
+    """Named like furniture and made of links like furniture."""
+    if not element.kinds & _FURNITURE and element.tag != "aside":
+        return False
+    return not element.holds_main and element.linked >= 0.5 * element.letters
+
+
+def _is_outside(element: Element) -> bool:
+    """Beside the main part, and no prose."""
+    parent = element.parent
+    if parent is None or not parent.holds_main or element.holds_main or element.inside:
+        return False
+    if element.tag in ("header", "footer") or element.kinds & _FURNITURE:
+        return True
+    is_said = element.prose >= 30 or element.has_headline or element.tag in ("h1", "h2")
+    return not is_said or element.linked >= 0.5 * element.letters
 
 
 def _own_text(element: Element) -> str:
@@ -435,15 +451,15 @@ def _any_parent(element: Element, others: list[Element]) -> bool:
 
 
 def _is_marked_main(element: Element) -> bool:
-    return element.tag == "main" or element.get("role") == "main"
+    return element.tag == "main" or bool(element.hints & ROLE and element.get("role") == "main")
 
 
 def _is_article(element: Element) -> bool:
-    return element.tag == "article" or element.get("role") == "article"
+    return element.tag == "article" or bool(element.hints & ROLE and element.get("role") == "article")
 
 
 def _is_main_by_name(element: Element) -> bool:
-    return element.get("id").lower() in _MAIN_NAMES and element.tag in ("div", "section", "td")
+    return element.tag in ("div", "section", "td") and element.get("id").lower() in _MAIN_NAMES
 
 
 _SWITCH = re.compile(r"toggle|question|accordion|collaps|expand|spoiler|trigger|faq|tab")
@@ -485,14 +501,43 @@ def _references(element: Element) -> Iterator[str]:
 _PERMALINKS = frozenset("¶ # § 🔗 ↩ ↩︎ ↑ ⚓ ∞".split())  # noqa: SIM905
 
 
-def _is_permalink(element: Element) -> bool:
+def _skip_link(link: Element) -> str:
     """A link to its own place, or back to where a note was called."""
-    if len(element.children) == 1 and isinstance(element.children[0], str):
-        mark = element.children[0].strip()
+    if len(link.children) == 1 and isinstance(link.children[0], str):
+        mark = link.children[0].strip()
         if mark in _PERMALINKS:
-            return True
-        return mark.lower().startswith(("skip to ", "jump to ")) and element.get("href").startswith("#")
-    return element.get("role") == "doc-backlink" or "backlink" in element.get("epub:type")
+            return SILENT
+        is_jump = mark[:1] in "sSjJ" and mark[:8].lower() in ("skip to ", "jump to ")
+        return SILENT if is_jump and link.get("href").startswith("#") else ""
+    is_back = link.get("role") == "doc-backlink" or "backlink" in link.get("epub:type")
+    return SILENT if is_back else ""
+
+
+def _skip_drawing(drawing: Element) -> str:
+    return "" if _has_drawn_text(drawing) else SILENT
+
+
+def _skip_substitute(substitute: Element) -> str:
+    return SILENT if _asks_for_scripts(substitute) else ""
+
+
+_SKIPS: dict[str, Callable[[Element], str]] = {
+    **dict.fromkeys(_SILENT_TAGS, lambda _: SILENT),
+    **dict.fromkeys(_DELETED_TAGS, lambda _: DELETED),
+    "a": _skip_link,
+    "svg": _skip_drawing,
+    "noscript": _skip_substitute,
+}
+"""Why an element is skipped that nobody sees, by its tag."""
+_TELLING_TAGS = _MAIN_TAGS.union(_SKIPS)
+
+
+def _skip_marked(element: Element) -> str:
+    if "pagebreak" in element.raw and ("epub:type" in element.raw or "doc-pagebreak" in element.raw):
+        return SILENT  # the number of a printed page, in the middle of a sentence
+    if element.kinds & _MARK or "aria-hidden" in element.raw:
+        return _skip_by_name(element)
+    return ""
 
 
 def _skip_by_name(element: Element) -> str:
@@ -519,8 +564,10 @@ def _begins(element: Element) -> str:
     parts: list[str] = []
     length = 0
     for number, below in enumerate(element.elements()):
-        parts += [child for child in below.children if isinstance(child, str)]
-        length = sum(map(len, parts))
+        for child in below.children:
+            if isinstance(child, str):
+                parts.append(child)
+                length += len(child)
         if length > 400 or number > 100:
             break
     return " ".join(parts)
@@ -528,8 +575,10 @@ def _begins(element: Element) -> str:
 
 def _turns_pages(element: Element) -> bool:
     """Whether it consists of "Prev", "Next" and the like, at least two of them."""
-    words = _begins(element).lower().split()
-    return len(words) > 1 and all(word.strip("«»<>←→|[]()") in _PAGE_TURNERS for word in words)
+    children = element.children
+    text = children[0] if len(children) == 1 and isinstance(children[0], str) else _begins(element)
+    words = text.split()
+    return len(words) > 1 and all(word.lower().strip("«»<>←→|[]()") in _PAGE_TURNERS for word in words)
 
 
 def _asks_for_scripts(element: Element) -> bool:
@@ -544,15 +593,13 @@ def _has_drawn_text(element: Element) -> bool:
     )
 
 
-def _count_own(element: Element) -> None:
-    """Count the text directly in the element; blanks between words count as letters."""
+def _own_counts(element: Element) -> tuple[int, int]:
+    """Letters, and those in prose, of the text directly in the element."""
+    own = Element(element.tag, None)
     for child in element.children:
-        if child.__class__ is str and (text := child.strip()):
-            element.letters += len(text)
-            if text.count(" ") >= _WORDS - 1 or (
-                not text.isascii() and len(text) > 12 * (text.count(" ") + 1)
-            ):
-                element.prose += len(text)
+        if isinstance(child, str):
+            own.add_text(child)
+    return own.letters, own.prose
 
 
 def _long_runs(link: Element) -> int:
@@ -562,7 +609,7 @@ def _long_runs(link: Element) -> int:
         for number, below in enumerate(link.elements())
         if number < 200
         for child in below.children
-        if isinstance(child, str) and len(child.split()) >= 2 * _WORDS
+        if isinstance(child, str) and len(child.split()) >= 2 * WORDS
     )
 
 

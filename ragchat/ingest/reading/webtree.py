@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 _LINE = "file-line"
@@ -45,7 +46,7 @@ _ORDINARY = re.compile(
 """Text, and tags on one line, which pass as they are."""
 _TEXT = re.compile(r"[^<]*+")
 _MANY_TAGS, _SOME_TAGS = 20_000, 4000
-_OFTEN_OPEN = ("font", "b>", "i>", "u>", "em>", "strong", "small>", "big>", "tt>", "strike", "code>", "nobr")
+_OFTEN_OPEN = re.compile("</?(?:font|b>|i>|u>|em>|strong|small>|big>|tt>|strike|code>|nobr)")
 _COMMENT_END = re.compile(r"--!?>")
 _XHTML = re.compile(r"<\?xml\b|<(?:[a-zA-Z]{1,10}:)?html\b[^<>]{0,500}?\bxmlns")
 _PREFIX = re.compile(r"<([a-zA-Z]{1,10}):html\b")
@@ -77,36 +78,98 @@ _SPEAKING = re.compile(
 """In the classes of a mark, these say more than how it looks."""
 
 
+ROLE, KEYED, STYLED, UNSEEN, SPACES, WORD_LIST = 1, 2, 4, 8, 16, 32
+"""What the attributes of an element may say, as bits of its `hints`: without the bit nobody need ask them."""
+_HINTS = (
+    ("role=", ROLE),
+    ("id=", KEYED),
+    ("style=", STYLED),
+    ("color=", STYLED),
+    ("aria-hidden", UNSEEN),
+    ("pagebreak", UNSEEN),
+    ("white-space", SPACES),
+    ("mso-list:", WORD_LIST),
+)
+WORDS = 5
+"""So many words that follow each other outside of links are taken for prose."""
+
+
 class Element:
     """An element of the page. `line` is 0 when it is not known, `raw` its attributes as they are written; `names` are its classes
     and its id, in lower case.
 
-    What follows `place`, its number among its parent's children, is set when the page is judged: see
-    `ragchat.ingest.reading.webparts`.
+    `letters` and `prose` begin as those of the text directly in it. They and what follows `place`, its number among its parent's
+    children, are set when the page is judged: see `ragchat.ingest.reading.webparts`.
     """
 
-    raw = ""
-    attributes = _NONE
-    names: tuple[str, ...] = ()
-    line = 0
-    place = 0
-    skip = ""
-    kinds = 0
-    size = 1
-    unseen = 0
-    background: tuple[int, int, int] | None = None
-    is_block = False
-    has_headline = False
-    holds_main = False
-    inside = False
-    letters = 0
-    linked = 0
-    prose = 0
+    __slots__ = (
+        "_attributes",
+        "background",
+        "children",
+        "has_headline",
+        "hints",
+        "holds_main",
+        "inside",
+        "is_block",
+        "kinds",
+        "letters",
+        "line",
+        "linked",
+        "names",
+        "parent",
+        "place",
+        "prose",
+        "raw",
+        "size",
+        "skip",
+        "tag",
+        "unseen",
+    )
 
-    def __init__(self, tag: str, parent: Element | None) -> None:
+    def __init__(self, tag: str, parent: Element | None, line: int = 0) -> None:
+        """A new last child of `parent`."""
         self.tag = tag
         self.parent = parent
+        self.line = line
         self.children: list[Element | str] = []
+        self.raw = ""
+        self._attributes: dict[str, str] | None = _NONE
+        self.names: tuple[str, ...] = ()
+        self.hints = 0
+        self.place = 0
+        self.skip = ""
+        self.kinds = 0
+        self.size = 1
+        self.unseen = 0
+        self.background: tuple[int, int, int] | None = None
+        self.is_block = False
+        self.has_headline = False
+        self.holds_main = False
+        self.inside = False
+        self.letters = 0
+        self.linked = 0
+        self.prose = 0
+        if parent is not None:
+            self.place = len(parent.children)
+            parent.children.append(self)
+
+    def add_text(self, text: str) -> None:
+        """Text behind its children so far; blanks between words count as letters."""
+        self.children.append(text)
+        text = text.strip()
+        if text:
+            size = len(text)
+            blanks = text.count(" ")
+            self.letters += size
+            if blanks >= WORDS - 1 or (size > 12 * (blanks + 1) and not text.isascii()):
+                self.prose += size
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Its attributes by name."""
+        if self._attributes is None:
+            self._attributes = _attributes(self.raw)
+        return self._attributes
 
     @property
     def before(self) -> Element | None:
@@ -123,7 +186,7 @@ class Element:
 
     def get(self, name: str) -> str:
         """The value of an attribute, '' when it has none."""
-        return self.attributes.get(name, "")
+        return self.attributes.get(name, "") if self.raw else ""
 
     def elements(self) -> Iterator[Element]:
         """Itself and all elements below it, in the order of the page."""
@@ -137,23 +200,30 @@ class Element:
 
 def parse(page: str, *, with_lines: bool = True) -> Element:
     """The tree of a page; its root is no element of the page. Pages in `srcdoc` and `<noframes>` are part of it."""
-    root = _parse(page, with_lines=with_lines)
-    if "<iframe" in page or "<noframes" in page:
-        for element in list(root.elements()):
-            if element.tag in ("iframe", "noframes"):
-                _take_up_page(element)
-    return root
+    return parse_all(page, with_lines=with_lines)[0]
+
+
+def parse_all(page: str, *, with_lines: bool = True) -> list[Element]:
+    """The tree of a page as `parse` makes it: its root and all elements below, in the order of the page."""
+    elements = _parse(page, with_lines=with_lines)
+    if "<iframe" not in page and "<noframes" not in page:
+        return elements
+    for element in elements:
+        if element.tag in ("iframe", "noframes"):
+            _take_up_page(element)
+    return list(elements[0].elements())
 
 
 def _take_up_page(element: Element) -> None:
     inner = element.get("srcdoc") if element.tag == "iframe" else "".join(map(str, element.children))
-    element.children = _parse(inner, with_lines=False).children if inner.strip() else []
+    page = _parse(inner, with_lines=False)[0] if inner.strip() else Element("#page", None)
+    element.children, element.letters, element.prose = page.children, page.letters, page.prose
     for place, child in enumerate(element.children):
         if not isinstance(child, str):
             child.parent, child.place = element, place
 
 
-def _parse(page: str, *, with_lines: bool) -> Element:
+def _parse(page: str, *, with_lines: bool) -> list[Element]:
     from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
     source = _Source(page, with_lines=with_lines).prepared()
@@ -163,73 +233,118 @@ def _parse(page: str, *, with_lines: bool) -> Element:
     return _tree(parser.html or "")
 
 
-def _tree(written: str) -> Element:
+def _tree(written: str) -> list[Element]:
     root = parent = Element("#page", None)
+    elements = [root]
     open_tags: list[Element | None] = []  # None: one that has no say, its text is its parent's
-    template = 0
-    seen: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {}
-    silent = {"": True}
+    told, silent = _Attributes(), _Silent()
     line = 1
-    for text, raw_name, raw_attributes, raw_text, end, name, attributes, comment in _TOKEN.findall(written):
+    tokens = _TOKEN.findall(written)
+    for text, raw_name, raw_attributes, raw_text, end, name, attributes, comment in (
+        _without_templates(tokens) if "<template" in written else tokens
+    ):
         if text:
-            if not template:
-                parent.children.append(_plain(text) if "<" in text or "&" in text else text)
+            parent.add_text(_plain(text) if "<" in text or "&" in text else text)
             line += text.count("\n")
         if end:
-            if name == "template" and template:
-                template -= 1
-            elif not template and name not in _VOID and open_tags and open_tags.pop() is not None:
+            if name not in _VOID and open_tags and open_tags.pop():
                 parent = parent.parent or root
-        elif name == "template" and "shadowrootmode" not in attributes:
-            # What a template holds is not on the page, but for the shadow tree that a component brings along.
-            template += 1
-        elif template or not (name or raw_name):
-            line += comment.count("\n")
-        elif name in _MARKS_OF_TEXT and _says_nothing(attributes, silent):
+        elif name in _MARKS_OF_TEXT and silent[attributes]:
             open_tags.append(None)
-        else:
-            element, line = _add(parent, name or raw_name, attributes or raw_attributes, line, seen)
-            if raw_text:
-                element.children.append(raw_text)
-                line += raw_text.count("\n")
-            if element.tag not in _VOID:
+        elif name or raw_name:
+            element = Element(name or raw_name, parent, line)
+            elements.append(element)
+            if attributes or raw_attributes:
+                line = _take_attributes(element, attributes or raw_attributes, told)
+            if name not in _VOID:
                 open_tags.append(element)
                 parent = element
-    return root
+            if raw_text:
+                element.add_text(raw_text)
+                line += raw_text.count("\n")
+        else:
+            line += comment.count("\n")
+    return elements
+
+
+_Token = tuple[str, str, str, str, str, str, str, str]
+
+
+def _without_templates(tokens: list[_Token]) -> Iterator[_Token]:
+    """What a template holds is not on the page, but for the shadow tree that a component brings along."""
+    depth = 0
+    for token in tokens:
+        text, *_, end, name, attributes, comment = token
+        begins = name == "template" and not end and "shadowrootmode" not in attributes
+        if depth:
+            # Of what goes, only the lines count.
+            yield ("", "", "", "", "", "", "", text + comment)
+        elif begins:
+            yield (text, "", "", "", "", "", "", "")
+        elif name == "template" and not end:
+            yield (text, "", "", "", "", "div", attributes, "")
+        else:
+            yield token
+        if begins:
+            depth += 1
+        elif name == "template" and end and depth:
+            depth -= 1
 
 
 def _plain(text: str) -> str:
-    """The text without marks."""
-    return html.unescape(_ANY_TAG.sub("", text))
+    """Text that the parser wrote, without marks in it."""
+    if "<" in text:
+        text = _ANY_TAG.sub("", text)
+    plain = text.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\xa0")
+    if plain.count("&") == plain.count("&amp;"):
+        return plain.replace("&amp;", "&")
+    return html.unescape(text)  # it stood in a script
 
 
-def _says_nothing(raw: str, known: dict[str, bool]) -> bool:
-    """Whether a mark within a line has no attribute, or only classes that say how it looks. `known` are answers so far."""
-    if raw not in known:
-        known[raw] = raw.startswith(' class="') and raw.count('"') == 2 and not _SPEAKING.search(raw)
-    return known[raw]
+class _Silent(dict[str, bool]):
+    """Whether a mark within a line, by its attributes, has none or only classes that say how it looks."""
+
+    def __missing__(self, raw: str) -> bool:
+        says_nothing = not raw or (
+            raw.startswith(' class="') and raw.count('"') == 2 and not _SPEAKING.search(raw)
+        )
+        self[raw] = says_nothing
+        return says_nothing
 
 
-def _add(
-    parent: Element, tag: str, raw: str, line: int, seen: dict[str, tuple[dict[str, str], tuple[str, ...]]]
-) -> tuple[Element, int]:
-    """A new child of `parent`, and the line behind its tag. `seen` are attributes that were taken apart before."""
-    element = Element("div" if tag == "template" else tag, parent)
-    element.place = len(parent.children)
-    parent.children.append(element)
-    behind = line
+_Told = tuple[dict[str, str] | None, tuple[str, ...], int]
+
+
+class _Attributes(dict[str, _Told]):
+    """By attributes as they are written: the same by name (None: they have no names, and are taken apart when somebody asks), the
+    names among them, and hints."""
+
+    def __missing__(self, raw: str) -> _Told:
+        hints = 0
+        for word, hint in _HINTS:
+            if word in raw:
+                hints |= hint
+        told: _Told = (None, (), hints)
+        if "class=" in raw or hints & KEYED:
+            attributes = _attributes(raw)
+            told = (attributes, _names(attributes), hints)
+        self[raw] = told
+        return told
+
+
+def _take_attributes(element: Element, raw: str, told: _Attributes) -> int:
+    """Give an element its attributes and its line; the line behind its tag."""
+    behind = element.line
+    if raw.startswith(_LINE_WRITTEN):
+        element.line, behind, raw = _line_of(raw)
+    elif "\n" in raw:
+        behind += raw.count("\n")
     if raw:
-        if raw.startswith(_LINE_WRITTEN):
-            line, behind, raw = _line_of(raw)
-        else:
-            behind += raw.count("\n")
-        if raw:
-            element.raw = raw
-            if raw not in seen:
-                seen[raw] = _attributes(raw)
-            element.attributes, element.names = seen[raw]
-    element.line = behind if tag in _KEEP_LINES else line
-    return element, behind
+        element.raw = raw
+        element._attributes, element.names, element.hints = told[raw]
+    if element.tag in _KEEP_LINES:
+        element.line = behind
+    return behind
 
 
 def _line_of(raw: str) -> tuple[int, int, str]:
@@ -240,23 +355,24 @@ def _line_of(raw: str) -> tuple[int, int, str]:
     return int(first) if known else 0, int(last) if known else 0, raw[end + 1 :]
 
 
-def _attributes(raw: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Attributes, and the names among them."""
+def _attributes(raw: str) -> dict[str, str]:
     attributes = dict(_ATTRIBUTE.findall(raw))
     if "&" in raw:
         attributes = {name: html.unescape(value) for name, value in attributes.items()}
-    if "class" not in attributes and "id" not in attributes:
-        return attributes, ()
-    return attributes, tuple(f"{attributes.get('class', '')} {attributes.get('id', '')}".lower().split())
+    return attributes
+
+
+def _names(attributes: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"{attributes.get('class', '')} {attributes.get('id', '')}".lower().split())
 
 
 def _may_be_deep(page: str) -> bool:
     """Whether the page is so large, or leaves so many marks open, that its depth has to be counted."""
     tags = page.count("<")
-    return tags > _MANY_TAGS or (
-        tags > _SOME_TAGS
-        and any(page.count(f"<{name}") - page.count(f"</{name}") > _DEEPEST_MARKS for name in _OFTEN_OPEN)
-    )
+    if tags <= _SOME_TAGS or tags > _MANY_TAGS:
+        return tags > _MANY_TAGS
+    marks = Counter(_OFTEN_OPEN.findall(page))
+    return any(marks[mark] - marks[f"</{mark[1:]}"] > _DEEPEST_MARKS for mark in marks if mark[1] != "/")
 
 
 class _Source:
