@@ -363,7 +363,7 @@ def test_hostile_names_never_reach_the_terminal(home: Home, tmp_path: Path) -> N
     on_disk = {str(folder / os.fsdecode(name)) for name in NAMES if b"\xff" not in name}
     assert on_disk < {file["path"] for file in files}, "paths in JSON are exact"
     done = home.run("kb", "status", "z", "--all")
-    listed = done.stdout.partition("  links")[2].splitlines()[1:]
+    listed = done.stdout.partition("  OCR")[2].splitlines()[1:]
     assert len(listed) == len(NAMES), "a newline in a name makes no line"
     assert home.run("kb", "list").returncode == 0
     assert home.json("kb", "list", "--json")[0]["roots"] == [str(folder)]

@@ -25,8 +25,8 @@ from ragchat.types import CancelToken, RowSource, is_row
 
 
 def shelf(number: int) -> str:
-    """A word of its own for each number, which is not split into letters and digits."""
-    return "shelf" + "".join("bcdfghjkmz"[int(digit)] for digit in str(number))
+    """A word of its own for each number, which is not split into letters and digits and begins no other."""
+    return "shelf" + "".join("bcdfghjkmz"[int(digit)] for digit in f"{number:04}")
 
 
 @pytest.fixture

@@ -454,7 +454,7 @@ async def test_an_answer_is_copied_with_the_sources_it_cites() -> None:
         await show(app, pilot, AnswerView("So [1].", citations=citations))
         await pilot.press("x")
         await pilot.pause()
-        assert app.said[-1].text == f"So [1].\n\nSources:\n[1] /d/a.md, {citations[0].hit.place}"
+        assert app.said[-1].text == f"So [1].\n\nSources:\n[1] /d/a.md, {citations[0].hit.source}"
 
 
 # --- the clipboard --------------------------------------------------------------------------------------

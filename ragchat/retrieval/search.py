@@ -113,7 +113,8 @@ class Searcher:
 
         `fill` puts near-duplicates behind all others where there is room for them, instead of leaving them out.
 
-        Chunks that hold no query term are never returned. For a follow-up the further terms count in `match` as well.
+        A word that no chunk holds stands for the longer words that begin with it, at a lower weight; chunks that hold neither are
+        never returned. For a follow-up the further terms count in `match` as well.
         Raises StorageError.
         """
         started = time.perf_counter()
