@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from ragchat.errors import IngestError
-from ragchat.ingest.reading import page_numbers
-from ragchat.ingest.reading.conversion import convert
-from ragchat.ingest.reading.pdf import read_pdf
+from ragchat.ingest.reading.ocr.tesseract import convert
+from ragchat.ingest.reading.pdf import numbers as page_numbers
+from ragchat.ingest.reading.pdf.reader import read_pdf
 
 Reader = Callable[[bytes], str]
 _WORD = re.compile(r"[^\W_]+")

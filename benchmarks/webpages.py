@@ -22,7 +22,7 @@ from pathlib import Path
 from selectolax.lexbor import LexborHTMLParser
 
 from ragchat.ingest.encoding import decode
-from ragchat.ingest.reading.webpage import read_html
+from ragchat.ingest.reading.web.page import read_html
 
 Reader = Callable[[str], str]
 _WORD = re.compile(r"\w+")

@@ -19,8 +19,8 @@ from ragchat.ingest.extract import Extractor
 from ragchat.ingest.forget import forget
 from ragchat.ingest.ocr_languages import check_data, find_data, parse_languages
 from ragchat.ingest.readers import ReaderPool
-from ragchat.ingest.reading import pictures
-from ragchat.ingest.reading.ocr import Ocr, PageText, _Reading
+from ragchat.ingest.reading.ocr import pictures
+from ragchat.ingest.reading.ocr.pages import Ocr, PageText, _Reading
 from ragchat.ingest.scan import Skip
 from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress, sync
 from ragchat.ingest.wire import PageRead, Read, ReadRequest, Reason

@@ -11,7 +11,7 @@ import pytest
 
 from ragchat.errors import IngestError
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.webpage import read_html
+from ragchat.ingest.reading.web.page import read_html
 from ragchat.types import ExtractedText, LeftOutKind
 
 PROSE = "The lantern of the harbour is lit at dusk and put out by the keeper at dawn."

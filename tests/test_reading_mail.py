@@ -16,11 +16,11 @@ import pytest
 
 from ragchat.errors import IngestError
 from ragchat.ingest.chunk import split
-from ragchat.ingest.reading.compound import open_compound
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.mail_bodies import choose
-from ragchat.ingest.reading.mime import decode_base64, decode_charset, decode_words, parameters
-from ragchat.ingest.reading.outlook_rtf import html_in_rtf, unpack_rtf
+from ragchat.ingest.reading.mail.bodies import choose
+from ragchat.ingest.reading.mail.compound import open_compound
+from ragchat.ingest.reading.mail.mime import decode_base64, decode_charset, decode_words, parameters
+from ragchat.ingest.reading.mail.outlook_rtf import html_in_rtf, unpack_rtf
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 from tests.outlook_files import Tree, compound, message, packed_rtf

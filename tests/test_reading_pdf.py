@@ -13,8 +13,8 @@ import pytest
 from ragchat.errors import IngestError
 from ragchat.ingest.chunk import split
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.page_layout import lowered, raised, tidy
-from ragchat.ingest.reading.pdf import is_title, pages_without_text, ranges, read_pdf, xfa_values
+from ragchat.ingest.reading.pdf.layout import lowered, raised, tidy
+from ragchat.ingest.reading.pdf.reader import is_title, pages_without_text, ranges, read_pdf, xfa_values
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 

@@ -10,7 +10,7 @@ import pytest
 
 from ragchat.errors import IngestError
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.rtf import read_rtf
+from ragchat.ingest.reading.office.rtf import read_rtf
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 
@@ -487,7 +487,7 @@ def test_hostile_files_end_soon(body: str) -> None:
 
 def test_outlook_bodies_come_here() -> None:
     """A body in RTF of its own is read by this reader, whatever stands around it."""
-    from ragchat.ingest.reading.outlook_rtf import unpack_rtf
+    from ragchat.ingest.reading.mail.outlook_rtf import unpack_rtf
 
     body = rb"{\rtf1\ansi The sluice\_gate.\par}"
     packed = struct.pack("<4I", len(body) + 12, len(body), 0x414C454D, 0) + body

@@ -13,7 +13,7 @@ import pytest
 
 from ragchat.errors import IngestError
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.number_format import BUILT_IN, number_format
+from ragchat.ingest.reading.office.number_format import BUILT_IN, number_format
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 

@@ -12,7 +12,7 @@ import pytest
 
 from ragchat.errors import IngestError
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.front_matter import front_matter_title
+from ragchat.ingest.reading.plain.front_matter import front_matter_title
 from ragchat.ingest.wire import Reason
 from ragchat.text import clean
 from ragchat.types import ExtractedText, LeftOutKind

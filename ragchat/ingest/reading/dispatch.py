@@ -10,12 +10,12 @@ from ragchat.errors import IngestError
 from ragchat.ingest.blocks import first_heading
 from ragchat.ingest.encoding import decode, looks_like_text, source_text
 from ragchat.ingest.formats import PLAIN, UNSUPPORTED, Kind, kind_of, suffix_of
-from ragchat.ingest.reading.front_matter import front_matter_title
+from ragchat.ingest.reading.plain.front_matter import front_matter_title
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText
 
 if TYPE_CHECKING:
-    from ragchat.ingest.reading.ocr import Ocr
+    from ragchat.ingest.reading.ocr.pages import Ocr
 
 _log = logging.getLogger("ragchat.extraction")
 
@@ -58,14 +58,14 @@ def _read_pages(kind: Kind, data: bytes, ocr: Ocr | None, read_inside: ReadInsid
     if kind.name == "picture":
         if ocr is None:
             raise IngestError(Reason.PICTURE)
-        from ragchat.ingest.reading.ocr import read_picture
+        from ragchat.ingest.reading.ocr.pages import read_picture
 
         return read_picture(data, kind, ocr)
-    from ragchat.ingest.reading.pdf import read_pdf
+    from ragchat.ingest.reading.pdf.reader import read_pdf
 
     if ocr is None:
         return read_pdf(data, None, read_inside)
-    from ragchat.ingest.reading.ocr import page_reader
+    from ragchat.ingest.reading.ocr.pages import page_reader
 
     return read_pdf(data, page_reader(data, ocr), read_inside)
 
@@ -75,29 +75,29 @@ def _read_kind(kind: Kind, name: str, data: bytes, read_inside: ReadInside) -> E
         case "word" | "slides" | "sheets" | "opendocument" if data.startswith(_OLD_OFFICE):
             raise IngestError(Reason.OLD_OFFICE)
         case "slides":
-            from ragchat.ingest.reading.slides import read_slides
+            from ragchat.ingest.reading.office.slides import read_slides
 
             return read_slides(data, kind)
         case "sheets":
-            from ragchat.ingest.reading.sheets import read_sheets
+            from ragchat.ingest.reading.office.sheets import read_sheets
 
             return read_sheets(data, kind)
         case "word":
-            from ragchat.ingest.reading.word import read_word
+            from ragchat.ingest.reading.office.word import read_word
 
             return read_word(data, kind, read_inside)
         case "opendocument":
-            from ragchat.ingest.reading.opendocument import read_opendocument
+            from ragchat.ingest.reading.office.opendocument import read_opendocument
 
             return read_opendocument(data, kind)
         case "epub":
-            from ragchat.ingest.reading.epub import read_epub
+            from ragchat.ingest.reading.web.epub import read_epub
 
             return read_epub(data, kind)
         case "rtf":
             if data.startswith(_OLD_OFFICE):
                 raise IngestError(Reason.OLD_OFFICE)
-            from ragchat.ingest.reading.rtf import read_rtf
+            from ragchat.ingest.reading.office.rtf import read_rtf
 
             return read_rtf(data)
         case "mail" | "mbox" | "mhtml" | "outlook":
@@ -111,8 +111,8 @@ def _read_kind(kind: Kind, name: str, data: bytes, read_inside: ReadInside) -> E
 
 
 def _read_message(kind: Kind, data: bytes, read_inside: ReadInside) -> ExtractedText:
-    from ragchat.ingest.reading.mail import read_mail, read_mbox, read_mhtml
-    from ragchat.ingest.reading.outlook import read_outlook
+    from ragchat.ingest.reading.mail.messages import read_mail, read_mbox, read_mhtml
+    from ragchat.ingest.reading.mail.outlook import read_outlook
 
     match kind.name:
         case "mbox":
@@ -131,43 +131,43 @@ def _read_text(kind: Kind, data: bytes) -> ExtractedText:
     text = decode(data)
     match kind.name:
         case "html":
-            from ragchat.ingest.reading.webpage import read_html
+            from ragchat.ingest.reading.web.page import read_html
 
             return read_html(text)
         case "calendar" | "contacts":
-            from ragchat.ingest.reading.calendar_file import read_calendar
+            from ragchat.ingest.reading.mail.calendar_file import read_calendar
 
             return read_calendar(text, kind)
         case "notebook":
-            from ragchat.ingest.reading.notebook import read_notebook
+            from ragchat.ingest.reading.plain.notebook import read_notebook
 
             return read_notebook(text)
         case "json":
-            from ragchat.ingest.reading.json_text import read_json
+            from ragchat.ingest.reading.plain.json_text import read_json
 
             return read_json(text, kind)
         case "jsonl":
-            from ragchat.ingest.reading.json_text import read_jsonl
+            from ragchat.ingest.reading.plain.json_text import read_jsonl
 
             return read_jsonl(text, kind)
         case "keyed":
-            from ragchat.ingest.reading.keyed import read_keyed
+            from ragchat.ingest.reading.plain.keyed import read_keyed
 
             return read_keyed(text, kind)
         case "xml":
-            from ragchat.ingest.reading.xml_text import read_xml
+            from ragchat.ingest.reading.plain.xml_text import read_xml
 
             return read_xml(data)
         case "subtitles":
-            from ragchat.ingest.reading.subtitles import read_subtitles
+            from ragchat.ingest.reading.plain.subtitles import read_subtitles
 
             return read_subtitles(text)
         case "org":
-            from ragchat.ingest.reading.orgmode import read_org
+            from ragchat.ingest.reading.plain.orgmode import read_org
 
             return read_org(text)
         case "latex":
-            from ragchat.ingest.reading.latex import read_latex
+            from ragchat.ingest.reading.plain.latex import read_latex
 
             return read_latex(text)
     text = source_text(text)

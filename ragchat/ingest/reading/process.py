@@ -47,7 +47,7 @@ from ragchat.text import clean_line
 from ragchat.types import ExtractedText
 
 if TYPE_CHECKING:
-    from ragchat.ingest.reading.ocr import Ocr
+    from ragchat.ingest.reading.ocr.pages import Ocr
 
 _LARGEST_TEXT = 64 * 1024 * 1024
 """Characters of one document; more is refused."""
@@ -116,7 +116,7 @@ def _ocr(request: Request, content_hash: str, say: Callable[[PageRead], None]) -
     """What reads the pictures of a file, if that is wanted."""
     if not (isinstance(request, ReadRequest) and request.ocr):
         return None
-    from ragchat.ingest.reading.ocr import Ocr, PageText
+    from ragchat.ingest.reading.ocr.pages import Ocr, PageText
 
     known = {
         page.number: PageText(page.text, page.confidence)

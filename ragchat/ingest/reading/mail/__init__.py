@@ -1,0 +1,1 @@
+"""Mails of all kinds, calendars and contacts."""

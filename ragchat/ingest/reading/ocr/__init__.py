@@ -1,0 +1,1 @@
+"""Pictures of pages, read by Tesseract."""

@@ -1,0 +1,1 @@
+"""PDF: characters with their places, put into lines, columns, headings and pages."""

@@ -1,0 +1,1 @@
+"""Formats that are text already: data, notebooks, subtitles, org, LaTeX."""
