@@ -15,6 +15,19 @@ from typing import Literal, NamedTuple
 
 from ragchat.ingest.definitions import Definition, definitions, python_definitions
 from ragchat.ingest.formats import structure_of
+from ragchat.ingest.tables import (
+    TEXT_RULE,
+    Table,
+    asciidoc_end,
+    asciidoc_table,
+    directive_end,
+    directive_table,
+    drawn_table,
+    html_table,
+    separated_names,
+    simple_table_end,
+    spaced_table,
+)
 from ragchat.text import clean_line
 from ragchat.types import ExtractedText, Section
 
@@ -29,8 +42,8 @@ PART_MARK = " › "
 class Block(NamedTuple):
     """Stretch of text that belongs together. Blocks of the same `section` stand under the same headings.
 
-    `columns` names the columns of a table whose first rows do so, '' for what is no table. `part` counts the parts of the
-    document: 0 is its own text. `apart` is that of its section.
+    `columns` names the columns of a table whose first rows do so, '' for what is no table; `rows` are where its rows begin, ()
+    where each line is one. `part` counts the parts of the document: 0 is its own text. `apart` is that of its section.
     """
 
     first: int
@@ -41,6 +54,7 @@ class Block(NamedTuple):
     columns: str = ""
     part: int = 0
     apart: bool = False
+    rows: tuple[int, ...] = ()
 
 
 def first_heading(text: str, media_type: str) -> str:
@@ -75,7 +89,12 @@ def scan_blocks(document: ExtractedText) -> Iterator[Block]:
             section = base + block.section
             path = (part.name, *_inner(block.path, part.name)) if part else block.path
             yield block._replace(
-                first=block.first + first, last=block.last + first, path=path, section=section, part=number
+                first=block.first + first,
+                last=block.last + first,
+                path=path,
+                section=section,
+                part=number,
+                rows=tuple(row + first for row in block.rows),
             )
 
 
@@ -135,6 +154,11 @@ class _Outline:
 
     def block(self, first: int, last: int, kind: BlockKind, columns: str = "") -> Block:
         return Block(first, last, kind, self.path, self.section, columns, 0, self.apart)
+
+    def table(self, first: int, last: int, table: Table) -> Block:
+        """The block of a table, of which the rows count from `first`."""
+        rows = tuple(first + row for row in table.rows)
+        return self.block(first, last, "lines", _named(table.names))._replace(rows=rows)
 
 
 def lines_of(text: str) -> Iterator[tuple[int, str]]:
@@ -198,6 +222,21 @@ class _Markdown:
         self.kind: BlockKind = "prose"
         self.fence = ""
         self.columns = ""
+        self.skip = 0
+        self._closed = True
+
+    def html_table(self, offset: int, line: str) -> Block | None:
+        """The table of HTML that begins at a line, which goes to the end of the line that closes it."""
+        if not self._closed or line.lstrip()[:6].lower() != "<table":
+            return None
+        end = self.text.find("</table>", offset)
+        if end < 0:
+            self._closed = False
+            return None
+        line_end = self.text.find("\n", end)
+        self.skip = len(self.text) if line_end < 0 else line_end
+        last = offset + len(self.text[offset : self.skip].rstrip())
+        return self.outline.table(offset, last, html_table(self.text[offset:last]))
 
     def flush(self) -> Iterator[Block]:
         """The block that was being read, if one was."""
@@ -224,6 +263,8 @@ def _scan_markdown(text: str, sections: Sequence[Section] = ()) -> Iterator[Bloc
     outline, known = state.outline, _Headings(sections)
     front_matter = not sections and text.startswith("---\n") and "\n---" in text[3:20_000]
     for offset, line in lines_of(text):
+        if offset < state.skip:
+            continue
         last = offset + len(line.rstrip())
         bare = line.strip()
         if front_matter:
@@ -266,10 +307,15 @@ def _scan_markdown(text: str, sections: Sequence[Section] = ()) -> Iterator[Bloc
                 yield outline.block(state.start, last, "heading")
                 state.start = -1
                 continue
-        if state.start >= 0 and not state.columns and "|" in line and _TABLE_RULE.match(bare):
+        if bare[0] == "<" and (table := state.html_table(offset, line)):
+            yield from state.flush()
+            yield table
+            continue
+        cells = bare.lstrip("> \t") or bare
+        if state.start >= 0 and not state.columns and "|" in line and _TABLE_RULE.match(cells):
             yield from _begin_table(state, last)
             continue
-        is_row = bare[0] == "|" or (bool(state.columns) and state.kind == "lines" and "|" in bare)
+        is_row = cells[0] == "|" or (bool(state.columns) and state.kind == "lines" and "|" in bare)
         yield from state.take(offset, last, line, "lines" if is_row else "prose")
     yield from state.flush()
 
@@ -291,8 +337,13 @@ def _begin_table(state: _Markdown, last: int) -> Iterator[Block]:
 
 def _column_names(row: str, mark: str) -> str:
     """The names in the first row of a table as one line, '' where it names none."""
-    names = [clean_line(plain_heading(cell)) for cell in row.strip().strip(mark).split(mark)]
-    return clean_line(", ".join(name for name in names if name), limit=LONGEST_HEADING)
+    return _named(row.strip(" \t>").strip(mark).split(mark))
+
+
+def _named(names: Iterable[str]) -> str:
+    """The names of columns as one line, without the marks of markup."""
+    cleaned = (_ROLE.sub(lambda match: match[1] or match[2] or "", plain_heading(name)) for name in names)
+    return clean_line(", ".join(name for name in cleaned if name), limit=LONGEST_HEADING)
 
 
 _UNDERLINE = re.compile(r"([=\-~^*+#\"'`:._])\1{2,}$")
@@ -314,9 +365,10 @@ def _scan_underlined(
 
     def flush() -> Iterator[Block]:
         if paragraph:
-            last = paragraph[-1][0] + len(paragraph[-1][1].rstrip())
-            columns = _text_columns([line for _, line in paragraph]) if ruled else ""
-            yield outline.block(paragraph[0][0], last, "lines" if columns else "prose", columns)
+            first, last = paragraph[0][0], paragraph[-1][0] + len(paragraph[-1][1].rstrip())
+            said = [line for _, line in paragraph]
+            table = drawn_table(said) if ruled else spaced_table(said)
+            yield outline.table(first, last, table) if table else outline.block(first, last, "prose")
             paragraph.clear()
             ruled.clear()
 
@@ -324,9 +376,18 @@ def _scan_underlined(
         return levels.setdefault(style, len(levels) + 1)
 
     lines = text.split("\n")
-    offset = 0
+    offset = end = 0
     for number, line in enumerate(lines):
+        if number < end:
+            offset += len(line) + 1
+            continue
         bare = line.rstrip()
+        if found := _table_at(lines, number):
+            end, table = found
+            yield from flush()
+            yield outline.table(offset, offset + len("\n".join(lines[number:end]).rstrip()), table)
+            offset += len(line) + 1
+            continue
         below = lines[number + 1] if number + 1 < len(lines) else ""
         if not bare.strip():
             yield from flush()
@@ -339,7 +400,7 @@ def _scan_underlined(
             level, title = numbered[number]
             outline.enter(level_of(f"numbered {level}"), title)
             yield outline.block(offset, offset + len(bare), "heading")
-        elif not paragraph and not _TEXT_RULE.match(bare) and (asciidoc := _ASCIIDOC.match(bare)):
+        elif not paragraph and not TEXT_RULE.match(bare) and (asciidoc := _ASCIIDOC.match(bare)):
             outline.enter(level_of("=-~^+"[len(asciidoc[1]) - 1]), _plain_title(asciidoc[2]))
             yield outline.block(offset, offset + len(bare), "heading")
         elif not paragraph and below.startswith(("   ", "\t")) and below.strip() and _MAN_SECTION.match(bare):
@@ -347,10 +408,26 @@ def _scan_underlined(
             yield outline.block(offset, offset + len(bare), "heading")
         else:
             paragraph.append((offset, line))
-            if ("--" in line or "==" in line) and _TEXT_RULE.match(line):
+            if ("--" in line or "==" in line) and TEXT_RULE.match(line):
                 ruled.append(number)
         offset += len(line) + 1
     yield from flush()
+
+
+def _table_at(lines: list[str], number: int) -> tuple[int, Table] | None:
+    """The line behind a table that may hold blank lines, and the table, if one begins at this line."""
+    bare = lines[number].strip()
+    table: Table | None = None
+    if bare[:4] in ("|===", "!==="):
+        if end := asciidoc_end(lines, number):
+            options = lines[number - 1] if number else ""
+            table = asciidoc_table(lines[number:end], options if options.startswith("[") else "")
+    elif bare.startswith(".. "):
+        if end := directive_end(lines, number):
+            table = directive_table(lines[number:end])
+    elif bare.startswith("==") and " " in bare and (end := simple_table_end(lines, number)):
+        table = drawn_table(lines[number:end])
+    return (end, table) if table else None
 
 
 _NUMBERED_TITLE = re.compile(
@@ -398,29 +475,6 @@ def _follows(latest: tuple[int, ...], numbers: tuple[int, ...]) -> bool:
         return numbers[: len(latest)] == latest and all(n in (0, 1) for n in numbers[len(latest) :])
     depth = len(numbers) - 1
     return numbers[:depth] == latest[:depth] and numbers[depth] in (latest[depth] + 1, latest[depth] + 2)
-
-
-_TEXT_RULE = re.compile(r"[ \t]*+[+|]?[-=]{2,}+(?:[ \t]*[ \t+|][ \t]*[-=]{2,}+)+[+|]?[ \t]*$")
-"""Parts the names of the columns from the rows in tables of plain text, reStructuredText and what psql prints."""
-_GAPS = re.compile(r"[ \t]*\|[ \t]*|[ \t]{2,}|\t")
-
-
-def _text_columns(lines: list[str]) -> str:
-    """The names of the columns of a table that is drawn with characters, '' for what is none."""
-    if len(lines) < 3:
-        return ""
-    rules = [number for number, line in enumerate(lines[:12]) if _TEXT_RULE.match(line)]
-    if not rules or rules[0] > 3:
-        return ""
-    first, last = (0, rules[0]) if rules[0] else (1, rules[1] if len(rules) > 1 else 0)
-    names: list[str] = []
-    for line in lines[first:last]:
-        for number, cell in enumerate(_GAPS.split(line.strip().strip("|").strip())):
-            if number < len(names):
-                names[number] = f"{names[number]} {cell}".strip()
-            else:
-                names.append(cell)
-    return clean_line(", ".join(filter(None, names)), limit=LONGEST_HEADING)
 
 
 _ROLE = re.compile(r":[\w:+-]{1,40}:`~?([^`<]*)(?: <[^`]*>)?`|``?([^`]+)``?")
@@ -572,8 +626,11 @@ def _scan_rows(text: str, separator: str) -> Iterator[Block]:
         if start < 0:
             if not line.strip():
                 continue
-            if not path and offset + len(line) < 20_000 and not text[:offset].strip():
-                path = _columns(line, separator)
+            if not path and not text[:offset].strip():
+                names = separated_names(text[offset:20_000].split("\n")[:_MOST_TITLES], separator)
+                path = tuple(
+                    filter(None, (clean_line(", ".join(filter(None, names)), limit=LONGEST_HEADING),))
+                )
             start, open_quotes, height = offset, False, 0
         if line.strip():
             end = offset + len(line.rstrip())
@@ -586,12 +643,8 @@ def _scan_rows(text: str, separator: str) -> Iterator[Block]:
         yield Block(start, end, "lines", path, 0)
 
 
-def _columns(line: str, separator: str) -> Path:
-    counted = max((separator, ";", "\t", "|"), key=lambda mark: (line.count(mark), mark == separator))
-    names = [name.strip().strip("\"'") for name in line.split(counted)]
-    if any(not name or name.replace(".", "").replace("-", "").isdigit() for name in names[:20]):
-        return ()
-    return (clean_line(", ".join(names), limit=LONGEST_HEADING),)
+_MOST_TITLES = 30
+"""Lines of separated values among which the names of the columns are looked for."""
 
 
 def _scan_lines(text: str) -> Iterator[Block]:

@@ -13,6 +13,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from ragchat.ingest.blocks import Block, BlockKind, Path, lines_of, scan_blocks
@@ -53,7 +54,8 @@ def split(document: ExtractedText, *, chunk_tokens: int = 220, overlap_tokens: i
     """
     text = document.text
     target = max(8, chunk_tokens)
-    pieces = _bound(text, list(_cut(text, scan_blocks(document), target)), target)
+    is_prose = structure_of(document.media_type) not in ("python", "code", "rows", "lines", "pages")
+    pieces = _bound(text, list(_cut(text, scan_blocks(document), target)), target, is_prose=is_prose)
     spans = _pack(text, pieces, target, min(overlap_tokens, target // 4), document.media_type)
     return list(_drafts(document, spans))
 
@@ -97,7 +99,10 @@ def _cut(text: str, blocks: Iterator[Block], target: int) -> Iterator[_Piece]:
 
 def _cut_block(text: str, block: Block, target: int) -> Iterator[tuple[int, int, float, bool]]:
     """(first, last, tokens, whether it is cut at a sentence or a line) of each piece of a block that is too large."""
-    parts = _sentences(text, block) if block.kind == "prose" else _rows(text, block.first, block.last)
+    if block.rows:
+        parts = _table_rows(text, block)
+    else:
+        parts = _sentences(text, block) if block.kind == "prose" else _rows(text, block.first, block.last)
     for first, last in parts:
         tokens = _tokens(text[first:last])
         if tokens <= target:
@@ -108,12 +113,16 @@ def _cut_block(text: str, block: Block, target: int) -> Iterator[tuple[int, int,
                 yield cut_first, cut_last, cut_tokens, False
 
 
-def _bound(text: str, pieces: list[_Piece], target: int) -> list[_Piece]:
+def _bound(text: str, pieces: list[_Piece], target: int, *, is_prose: bool) -> list[_Piece]:
     """Pieces of which those that say nothing without the next are one with it, as long as both fit."""
     bound: list[_Piece] = []
     for piece in pieces:
         before = bound[-1] if bound else None
-        if before is not None and before.section == piece.section and _leads_to(text, before, piece):
+        if (
+            before is not None
+            and before.section == piece.section
+            and (_leads_to(text, before, piece) or (is_prose and _holds(text, before, piece)))
+        ):
             tokens = _tokens(text[before.first : piece.last])
             if tokens <= target:
                 kind: BlockKind = "prose" if before.kind == piece.kind == "prose" else "lines"
@@ -124,6 +133,10 @@ def _bound(text: str, pieces: list[_Piece], target: int) -> list[_Piece]:
 
 
 _STEP = re.compile(r"[ \t]*+(?:\(?\d{1,3}[.)]|[Ss]tep \d)[ \t]")
+_QUESTION = re.compile(r"[ \t>]*+[*_]{0,3}(?:Q|Question|F|Frage)[ \t]?\d{0,3}[*_]{0,3}[.:)]", re.IGNORECASE)
+_ANSWER = re.compile(r"[ \t>]*+[*_]{0,3}(?:A|Answer|Antwort|R)[ \t]?\d{0,3}[*_]{0,3}[.:)]", re.IGNORECASE)
+_ALL_BOLD = re.compile(r"[ \t]*+(\*\*|__)(?! )[^*_\n]{2,150}(?<! )\1:?$")
+_CODE = re.compile(r"[ \t]*+(?:`{3}|~{3})")
 _LEADS, _ASKS = frozenset(":："), frozenset("?？")
 _MOST_OF_A_LEAD = 300
 """Characters of a paragraph that only leads to the next."""
@@ -134,16 +147,44 @@ def _leads_to(text: str, before: _Piece, piece: _Piece) -> bool:
     if before.kind != "prose" or piece.kind == "heading" or not before.whole:
         return False
     ending = text[max(before.first, before.last - 4) : before.last].rstrip("*_` ")[-1:]
-    if ending in _LEADS:
-        return before.last - max(before.first, text.rfind("\n", before.first, before.last)) < _MOST_OF_A_LEAD
-    if ending in _ASKS:
+    if ending in _LEADS or _CODE.match(text, piece.first):
+        return (
+            before.last - max(before.first, text.rfind("\n\n", before.first, before.last)) < _MOST_OF_A_LEAD
+        )
+    if ending in _ASKS or _ALL_BOLD.match(text[before.first : before.last][:170]):
         return before.last - before.first < _MOST_OF_A_LEAD
-    return bool(_STEP.match(text, before.first, before.last) and _STEP.match(text, piece.first, piece.last))
+    return any(
+        one.match(text, before.first, before.last) and other.match(text, piece.first, piece.last)
+        for one, other in ((_STEP, _STEP), (_QUESTION, _ANSWER))
+    )
+
+
+def _holds(text: str, before: _Piece, piece: _Piece) -> bool:
+    """Whether `piece` stands indented below `before`, as in an item of a list or under a term."""
+    if "heading" in (before.kind, piece.kind) or not before.whole or before.columns:
+        return False
+    return _margin(text, piece.first) > _margin(text, before.first) + 1
+
+
+def _margin(text: str, first: int) -> int:
+    """How far a line is indented of which the text from `first` on is a block."""
+    begin = text.rfind("\n", max(0, first - 40), first) + 1
+    line = text[begin : first + 40]
+    return len(line) - len(line.lstrip(" \t")) if begin or first < 40 else 0
 
 
 def _sentences(text: str, block: Block) -> Iterator[tuple[int, int]]:
     for first, last in sentence_spans(text[block.first : block.last]):
         yield block.first + first, block.first + last
+
+
+def _table_rows(text: str, block: Block) -> Iterator[tuple[int, int]]:
+    """The rows of a table of which one may take several lines; what stands above the first goes with it."""
+    bounds = [block.first, *(row for row in block.rows[1:] if block.first < row < block.last), block.last]
+    for first, last in pairwise(bounds):
+        if row := text[first:last].strip():
+            begin = first + text[first:last].index(row[0])
+            yield begin, begin + len(row)
 
 
 def _rows(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:

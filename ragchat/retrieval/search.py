@@ -50,6 +50,7 @@ DEFAULT = Ranking()
 _MOST_COMPARED = 200
 _SHORTEST_BEGINNING = 4
 """Characters of a word that is taken for the beginning of others when no chunk holds it: "postgres" of PostgreSQL."""
+_MOST_KNOWN_BESIDE = 1
 _MOST_LOOKED_AT = 200
 _MOST_COMPLETIONS = 4
 _COMPLETION = 0.7
@@ -167,7 +168,10 @@ class Searcher:
         )
 
     def _completions(self, query: str, asked: Collection[str]) -> dict[str, float]:
-        """Terms for the words of a query that stand in no chunk: the longer words that begin with them, at a lower weight."""
+        """Terms for the words of a query that stand in no chunk: the longer words that begin with them, at a lower weight.
+
+        Only where the query holds hardly another word: beside words that are known a guess costs more than it finds.
+        """
         forms = [
             own
             for token in dict.fromkeys(tokens(query))
@@ -182,15 +186,17 @@ class Searcher:
         ]
         every = [term for own in forms for term in own]
         known = {term for store in self._stores for term in store.index.dfs(every)}
+        strange = [own for own in forms if known.isdisjoint(own)]
+        if len(forms) - len(strange) > _MOST_KNOWN_BESIDE:
+            return {}
+        prefixes = {
+            term for own in strange for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
+        }
         found: dict[str, int] = {}
-        for own in forms:
-            if known.isdisjoint(own):
-                for prefix in dict.fromkeys(
-                    term for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
-                ):
-                    for store in self._stores:
-                        for term, df in store.index.beginning_with(prefix, _MOST_LOOKED_AT).items():
-                            found[term] = found.get(term, 0) + df
+        for store in self._stores:
+            for prefix in sorted(prefixes):
+                for term, df in store.index.beginning_with(prefix, _MOST_LOOKED_AT).items():
+                    found[term] = found.get(term, 0) + df
         best = sorted((term for term in found if term.isalpha()), key=lambda term: (-found[term], term))
         return dict.fromkeys(best[:_MOST_COMPLETIONS], _COMPLETION)
 

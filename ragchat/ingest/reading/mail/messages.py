@@ -110,11 +110,15 @@ _LOOKS_LIKE_HTML = re.compile(rb"\s{0,200}<(?:!doctype html|html)\b", re.IGNOREC
 
 @dataclass(slots=True)
 class _Body:
-    """A part that is text of the mail itself. `form` is a value of `_FORMS`."""
+    """A part that is text of the mail itself. `form` is a value of `_FORMS`.
+
+    `numbers[i]` is the line of the file at which line i + 1 of its text begins.
+    """
 
     form: str
     entity: Entity
     text: str
+    numbers: Sequence[int]
 
 
 @dataclass(slots=True)
@@ -158,7 +162,10 @@ def _gather(entity: Entity, found: _Found, depth: int = 0, *, is_main: bool = Fa
     elif entity.kind in _FOR_PROGRAMS and entity.disposition != "attachment":
         return
     elif (form := _form(entity, is_main)) != "":
-        found.bodies.append(_Body(form, entity, entity.text() if form != "rtf" else ""))
+        text, numbers = entity.page() if form == "html" else ("", ())
+        if form not in ("html", "rtf"):
+            text, numbers = entity.text(), entity.line_numbers()
+        found.bodies.append(_Body(form, entity, text, numbers))
     elif (
         entity.kind.startswith("image/") and entity.disposition != "attachment" and entity.field("content-id")
     ):
@@ -250,7 +257,7 @@ def _write(mail: Entity, found: _Found, media_type: str, read_inside: ReadInside
     if head:
         builder.lines((line, head_line) for line in head)
     files = [_file(entity, number) for number, entity in enumerate(found.attached, 1)]
-    files += _write_bodies(builder, found.bodies, read_inside)
+    files += _write_bodies(builder, found, read_inside)
     for kind, name in found.left_out:
         builder.leave_out(kind, name)
     files += _large_pictures(builder, found.pictures)
@@ -269,25 +276,28 @@ class File:
     document: Callable[[], ExtractedText] | None = None
 
 
-def _write_bodies(builder: DocumentBuilder, bodies: Sequence[_Body], read_inside: ReadInside) -> list[File]:
+def _write_bodies(builder: DocumentBuilder, found: _Found, read_inside: ReadInside) -> list[File]:
     """Write the bodies; what it gives back are the files that stood in them. An appointment that comes twice is written once."""
     files, said, is_below_page = [], set[str](), False
-    for body in bodies:
+    pictures = _content_ids([*found.pictures, *found.attached])
+    for body in found.bodies:
         if body.form == "calendar" and body.text in said:
             continue
         said.add(body.text)
         if is_below_page and body.text.strip():
             builder.section(())
-        files += _write_body(builder, body, read_inside)
+        files += _write_body(builder, body, read_inside, pictures)
         is_below_page = body.form in ("html", "rtf")
     return files
 
 
-def _write_body(builder: DocumentBuilder, body: _Body, read_inside: ReadInside) -> list[File]:
+def _write_body(
+    builder: DocumentBuilder, body: _Body, read_inside: ReadInside, pictures: frozenset[str]
+) -> list[File]:
     """Write a body; what it gives back are the files that stood in it."""
     entity, text = body.entity, body.text
     if body.form == "html":
-        write_page(builder, text, entity.line_numbers(), read_inside)
+        write_page(builder, text, body.numbers, read_inside, pictures=pictures)
     elif body.form == "rtf":
         write_page(builder, "", (), read_inside, rtf=entity.content())
     elif body.form == "calendar":
@@ -297,7 +307,7 @@ def _write_body(builder: DocumentBuilder, body: _Body, read_inside: ReadInside) 
     else:
         flowed = entity.parameters.get("format", "").lower() == "flowed"
         spaced = entity.parameters.get("delsp", "").lower() == "yes"
-        plain = plain_body(text, entity.line_numbers(), flowed=flowed, delete_space=spaced)
+        plain = plain_body(text, body.numbers, flowed=flowed, delete_space=spaced)
         return write_plain(builder, plain)
     return []
 
@@ -312,11 +322,18 @@ def write_plain(builder: DocumentBuilder, body: PlainBody) -> list[File]:
 
 
 def write_page(
-    builder: DocumentBuilder, page: str, numbers: Sequence[int], read_inside: ReadInside, *, rtf: bytes = b""
+    builder: DocumentBuilder,
+    page: str,
+    numbers: Sequence[int],
+    read_inside: ReadInside,
+    *,
+    rtf: bytes = b"",
+    pictures: frozenset[str] = frozenset(),
 ) -> None:
     """Write a body in HTML or RTF as its own reader reads it; where none can, the words that are in the HTML.
 
-    `numbers[i]` is the line of the file at which line i + 1 of the page begins.
+    `numbers[i]` is the line of the file at which line i + 1 of the page begins. `pictures` are the addresses of those that the
+    mail has as parts, which are told of by themselves.
     """
     try:
         document = (
@@ -326,11 +343,30 @@ def write_page(
         if rtf:
             builder.leave_out(LeftOutKind.REST, f"body in RTF ({error})")
         document = ExtractedText("", "text/html")
+    document = _without(document, pictures)
     if document.text.strip():
         builder.include(document, line_numbers=_numbers_of(page, numbers))
     elif not document.left_out:
         words = re.sub(r"(?<!\s)\s*+\n\s*+", "\n", crude_text(page))
         write_plain(builder, plain_body(words, ()))
+
+
+def _content_ids(entities: Sequence[Entity]) -> frozenset[str]:
+    """The addresses by which a page shows these parts of its mail."""
+    ids = (entity.field("content-id").strip("<> ") for entity in entities)
+    return frozenset(f"cid:{one}" for one in ids if one)
+
+
+def _without(document: ExtractedText, addresses: frozenset[str]) -> ExtractedText:
+    """The document without word of what it shows from these addresses; those without a name are taken to be like the others."""
+    left_out = []
+    for one in document.left_out:
+        names = tuple(name for name in one.names if name not in addresses)
+        if names == one.names:
+            left_out.append(one)
+        elif names:
+            left_out.append(replace(one, count=one.count - len(one.names) + len(names), names=names))
+    return replace(document, left_out=tuple(left_out))
 
 
 def _numbers_of(text: str, numbers: Sequence[int]) -> Sequence[int]:
@@ -516,10 +552,10 @@ def read_mhtml(data: bytes, kind: Kind, read_inside: ReadInside) -> ExtractedTex
     root = _page_root(saved, pages)
     frames = [entity for entity in pages if entity is not root]
     builder = DocumentBuilder(kind.media_type)
-    text = root.text()
+    text, numbers = root.page()
     try:
-        page = read_inside("page.html", text.encode("utf-8", "replace"))
-        builder.include(page, line_numbers=_numbers_of(text, root.line_numbers()))
+        page = _without(read_inside("page.html", text.encode("utf-8", "replace")), _content_ids(frames))
+        builder.include(page, line_numbers=_numbers_of(text, numbers))
     except IngestError:
         if not frames:
             raise

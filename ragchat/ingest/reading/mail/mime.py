@@ -81,6 +81,18 @@ class Entity:
         text = source_text(decode_charset(decode_transfer(encoded, "base64"), charset))
         return f"{text.rstrip()}\n{source_text(decode(footer))}" if footer else text
 
+    def page(self) -> tuple[str, Sequence[int]]:
+        """The body as an HTML page, and `line_numbers` of it.
+
+        Long lines are written on several lines of the file: the page has line ends there, too, in place of blanks.
+        """
+        if self.lines is not None and self.encoding == "quoted-printable":
+            raw = self.data[self.first : self.last]
+            content, numbers = _with_soft_breaks(raw, self.lines.at(self.first))
+            if not _KEEPS_BLANKS.search(content):
+                return source_text(decode_charset(content, self.parameters.get("charset", ""))), numbers
+        return self.text(), self.line_numbers()
+
     @property
     def has_lines(self) -> bool:
         """Whether the lines of `text` are lines of the file."""
@@ -374,6 +386,28 @@ def _quoted_lines(raw: bytes, first: int) -> list[int]:
         numbers += [number] * len(_QUOTED_BREAK.findall(line))
         goes_on = line.rstrip(b" \t\r").endswith(b"=")
     return numbers
+
+
+_KEEPS_BLANKS = re.compile(rb"<(?:pre|textarea|listing|xmp|plaintext)\b|white-space", re.IGNORECASE)
+
+
+def _with_soft_breaks(raw: bytes, first: int) -> tuple[bytes, list[int]]:
+    """The decoded body with a line end for the first blank behind each soft break; the line of the file of each line."""
+    pieces: list[bytes] = []
+    numbers, is_broken = [first], False
+    for number, line in enumerate(raw.split(b"\n"), first):
+        if number > first and not is_broken:
+            numbers.append(number)
+        stripped = line.rstrip(b" \t\r")
+        decoded = binascii.a2b_qp(stripped.removesuffix(b"="))
+        if is_broken and b" " in decoded:
+            before, _, decoded = decoded.partition(b" ")
+            pieces += (before, b"\n")
+            numbers += [number] * (before.count(b"\n") + 1)
+        numbers += [number] * decoded.count(b"\n")
+        is_broken = stripped.endswith(b"=")
+        pieces.append(decoded if is_broken else decoded + b"\n")
+    return b"".join(pieces)[: None if is_broken else -1], numbers
 
 
 # --- parts ----------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class Shapes:
         """The description of a shape; a picture that fills it."""
         if find(shape, "spPr", "blipFill") is not None:
             write_picture(settings_of(shape), self.builder)
-        else:
+        elif picture_name(settings_of(shape)) != " ".join(body_text(find(shape, "txBody")).split()):
             self.description(shape)
 
     def description(self, shape: Element) -> None:

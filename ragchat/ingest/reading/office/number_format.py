@@ -427,9 +427,16 @@ def _scientific(section: _Section, value: float) -> str:
     step = max(1, step)
     power = 0 if value == 0 else _decimal(value).adjusted()
     power -= power % step
-    shown = _fixed(mantissa, float(_decimal(value).scaleb(-power, _PRECISE)))
+    shown = _mantissa(mantissa, value, power)
+    if sum(map(str.isdigit, shown.partition(".")[0])) > step:  # 9.995 became 10.00
+        power += step
+        shown = _mantissa(mantissa, value, power)
     sign = "-" if power < 0 else "+" if section.tokens[cut].text == "+" else ""
     return f"{shown}E{sign}{_joined_whole(exponent, str(abs(power)), grouped=False)}"
+
+
+def _mantissa(tokens: list[_Token], value: float, power: int) -> str:
+    return _fixed(tokens, float(_decimal(value).scaleb(-power, _PRECISE)))
 
 
 def _is_fraction(section: _Section) -> bool:
@@ -459,7 +466,8 @@ def _fraction(section: _Section, value: float) -> str:
         middle = f"{whole} {middle}"
     before = "".join(_literal(token) for token in tokens[:first] if token.kind != "digit")
     after = "".join(map(_literal, tokens[last + 1 :]))
-    return f"{'-' if value < 0 else ''}{before.strip()}{middle}{after}"
+    sign = "-" if value < 0 and (top or whole) else ""
+    return f"{sign}{before.strip()}{middle}{after}"
 
 
 def _ratio(exact: Fraction, places: str) -> tuple[int, int]:
@@ -490,7 +498,7 @@ def _date_and_time(section: _Section, value: float, *, since_1904: bool) -> str:
     days = moment.days + (_DAYS_TO_1904 if since_1904 and has_date else 0)
     if value < 0 or days > _LAST_DAY:
         return general(value)
-    if not has_date and "hour" not in parts:
+    if (not has_date and "hour" not in parts) or _counts_days(parts):
         return _running_time(section, moment)
     shown = _date(parts, days, section) if has_date else ""
     if "hour" in parts and (moment.milliseconds or not has_date):
@@ -539,6 +547,11 @@ def _date_part(token: _Token, before: str, following: list[_Token] | tuple[()]) 
     return {"y": "year", "e": "year", "b": "year", "h": "hour", "s": "second", "a": "weekday"}.get(letter, "")
 
 
+def _counts_days(parts: list[str]) -> bool:
+    """Whether a format says a duration: "2 days 6 h"."""
+    return {"day", "hour"} <= set(parts) and not {"year", "month", "weekday"} & set(parts)
+
+
 def _date(parts: list[str], days: int, section: _Section) -> str:
     year, month, day, weekday = _calendar(days)
     names = "name" in parts and not section.foreign and "day" not in parts
@@ -584,6 +597,7 @@ def _running_time(section: _Section, moment: _Moment) -> str:
     values = {
         "hours": seconds // 3600, "minutes": seconds // 60, "seconds": seconds,
         "minute": seconds // 60 % 60, "second": seconds % 60,
+        "day": _calendar(moment.days)[2], "hour": seconds // 3600 % 24,
     }  # fmt: skip
     fraction = f"{moment.milliseconds % 1000:03}"
     shown = []

@@ -16,6 +16,7 @@ from lxml import etree
 from ragchat.errors import IngestError
 from ragchat.ingest.reading.archive import ZIP_ERRORS, open_archive
 from ragchat.ingest.reading.builder import DocumentBuilder
+from ragchat.ingest.reading.office.line import TextLine
 from ragchat.ingest.wire import Reason
 from ragchat.types import LeftOutKind
 
@@ -358,12 +359,15 @@ def _values(root: Element | None) -> list[tuple[str, str]]:
 class Paragraph(NamedTuple):
     """A paragraph of a text body: its text and the level of its list, 0 the outermost.
 
-    `bullet` is what the paragraph itself says: "none", "sign", "number", or "" when it leaves that to its place.
+    `bullet` is what the paragraph itself says: "none", "sign", "number", or "" when it leaves that to its place. `scheme`
+    ("alphaLcPeriod") and `start` are those of a number.
     """
 
     text: str
     level: int
     bullet: str
+    scheme: str = ""
+    start: int = 1
 
 
 _BULLETS = {"buNone": "none", "buChar": "sign", "buBlip": "sign", "buAutoNum": "number"}
@@ -376,9 +380,18 @@ def paragraphs(body: Element | None) -> list[Paragraph]:
         if local(one) == "p" and (text := paragraph_text(one)).strip():
             settings = find(one, "pPr")
             level = attribute(settings, "lvl")
-            marks = [_BULLETS.get(local(mark), "") for mark in settings] if settings is not None else []
+            mark = next(
+                (one for one in (settings if settings is not None else ()) if local(one) in _BULLETS), None
+            )
+            start = attribute(mark, "startAt")
             found.append(
-                Paragraph(text, int(level[:2]) if level.isdecimal() else 0, next(filter(None, marks), ""))
+                Paragraph(
+                    text,
+                    int(level[:2]) if level.isdecimal() else 0,
+                    _BULLETS[local(mark)] if mark is not None else "",
+                    attribute(mark, "type"),
+                    int(start[:5]) if start.isdecimal() else 1,
+                )
             )
     return found
 
@@ -390,7 +403,17 @@ def body_text(body: Element | None) -> str:
 
 def paragraph_text(paragraph: Element) -> str:
     """The text of an `a:p`: runs joined, line breaks kept, formulas on one line, numbers of slides left away."""
-    return "".join(map(_run_text, children(paragraph)))
+    if not any("baseline" in one.attrib for one in paragraph.iter("{*}rPr")):
+        return "".join(map(_run_text, children(paragraph)))
+    line = TextLine()
+    for run in children(paragraph):
+        (line.add_raised if _is_raised(run) else line.add)(_run_text(run))
+    return line.whole
+
+
+def _is_raised(run: Element) -> bool:
+    baseline = attribute(find(run, "rPr"), "baseline").removesuffix("%")
+    return baseline.strip("0.") != "" and not baseline.startswith("-")
 
 
 def _run_text(run: Element) -> str:
@@ -428,14 +451,23 @@ def _math(element: Element, depth: int) -> str:
         case "t":
             return element.text or ""
         case "f":
-            return f"{_grouped(part('num'))}/{_grouped(part('den'))}"
+            return f"{grouped(part('num'))}/{grouped(part('den'))}"
         case "sSup" | "sSub" | "sSubSup":
-            return part("e") + _limits(part("sub"), part("sup"))
+            return part("e") + limits(part("sub"), part("sup"))
+        case "limLow" | "limUpp":
+            below = local(element) == "limLow"
+            return part("e") + limits(*((part("lim"), "") if below else ("", part("lim"))))
+        case "sPre":
+            return limits(part("sub"), part("sup")) + part("e")
+        case "func":
+            return f"{part('fName')} {part('e')}"
+        case "acc":
+            return part("e") + (attribute_any(find(element, "accPr", "chr"), "val") or "\u0302")
         case "rad":
             return f"{part('deg')}√({part('e')})"
         case "nary":
             sign = attribute_any(find(element, "naryPr", "chr"), "val") or "∫"
-            return f"{sign}{_limits(part('sub'), part('sup'))} {part('e')}"
+            return f"{sign}{limits(part('sub'), part('sup'))} {part('e')}"
         case "d":
             return _delimited(element, depth)
         case "m" | "eqArr" if find(element, "mr") is not None or find(element, "e") is not None:
@@ -444,8 +476,9 @@ def _math(element: Element, depth: int) -> str:
     return _inside(element, depth - 1)
 
 
-def _limits(below: str, above: str) -> str:
-    return (f"_{_grouped(below)}" if below else "") + (f"^{_grouped(above)}" if above else "")
+def limits(below: str, above: str) -> str:
+    """What stands below and above the sign before it."""
+    return (f"_{grouped(below)}" if below else "") + (f"^{grouped(above)}" if above else "")
 
 
 def _inside(element: Element, depth: int) -> str:
@@ -471,7 +504,8 @@ def _delimited(element: Element, depth: int) -> str:
     return f"{left}{inner}{right}"
 
 
-def _grouped(text: str) -> str:
+def grouped(text: str) -> str:
+    """A part of a formula in brackets where it needs them."""
     return text if len(text) <= 1 or text.isalnum() else f"({text})"
 
 
@@ -639,9 +673,18 @@ def write_diagram(root: Element, builder: DocumentBuilder) -> None:
         builder.item(text, depth=level)
 
 
+_FILE_NAME = re.compile(r"[^\n]{0,200}[\w-]\.(png|jpe?g|gif|svg|emf|wmf|tiff?|bmp|webp)", re.IGNORECASE)
+
+
+def is_file_name(description: str) -> bool:
+    """Whether a program wrote the name of a file where nobody described a picture."""
+    return _FILE_NAME.fullmatch(description.strip()) is not None
+
+
 def picture_name(settings: Element | None) -> str:
     """What a picture shows, by its `cNvPr` or `docPr`: its description, else its title; "" when it has none."""
-    return " ".join((attribute(settings, "descr") or attribute(settings, "title")).split())
+    described = (attribute(settings, one) for one in ("descr", "title"))
+    return " ".join(next((one for one in described if one and not is_file_name(one)), "").split())
 
 
 def write_picture(settings: Element | None, builder: DocumentBuilder) -> None:
@@ -650,4 +693,4 @@ def write_picture(settings: Element | None, builder: DocumentBuilder) -> None:
     if described:
         builder.paragraph(f"[Picture: {described}]")
     else:
-        builder.leave_out(LeftOutKind.PICTURE, attribute(settings, "name"))
+        builder.leave_out(LeftOutKind.PICTURE, attribute(settings, "descr") or attribute(settings, "name"))

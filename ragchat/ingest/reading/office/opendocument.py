@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +18,9 @@ from ragchat.errors import IngestError
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.archive import check_archive, open_archive, read_member
 from ragchat.ingest.reading.builder import DocumentBuilder
-from ragchat.ingest.reading.office.ooxml import PARSER_OPTIONS, Element, local
+from ragchat.ingest.reading.office.mathml import mathml_text
+from ragchat.ingest.reading.office.ooxml import PARSER_OPTIONS, Element, is_file_name, local
+from ragchat.ingest.reading.office.sheets import Span, blocks_of_rows, is_automatic, span_of, write_block
 from ragchat.ingest.reading.office.word import (
     DEEPEST,
     Block,
@@ -48,13 +50,16 @@ _CELL = _TABLE + "table-cell"
 _COVERED = _TABLE + "covered-table-cell"
 _SPREADS = {f"{_TABLE}number-{name}" for name in ("columns-repeated", "columns-spanned", "rows-spanned")}
 _PARAGRAPH = _TEXT + "p"
+_TITLE_FIELD = _TEXT + "title"
 _HIDDEN_PARAGRAPH = _TEXT + "hidden-paragraph"
 _MOST_ROWS = 100
 """Times that a row is written which the file says to be repeated."""
 _MOST_CELLS = 3_000_000
 _MOST_FILLED = 2_000_000
 """Cells of a document, and characters that merged and repeated cells add, so that no file can grow without end."""
-_EMPTY_ROWS_APART = 2
+_VALIDATION = _TABLE + "content-validation"
+_RANGE = re.compile(r"\$?(?:'((?:[^']|'')+)'|([^.']+))\.(\$?[A-Z]+\$?\d+):(?:.*\.)?(\$?[A-Z]+\$?\d+)")
+""""Sheet 1".A1:"Sheet 1".B5"""
 
 
 def read_opendocument(data: bytes, kind: Kind) -> ExtractedText:
@@ -63,6 +68,8 @@ def read_opendocument(data: bytes, kind: Kind) -> ExtractedText:
     source = _Flat(data) if kind.media_type.endswith("-flat-xml") else _Zipped(data)
     with source:
         content = source.part("content.xml")
+        if content is None:  # a template may be nothing but styles
+            content = source.part("styles.xml")
         if content is None:
             raise IngestError(Reason.DAMAGED)
         reader = _Reader(source, content, builder)
@@ -426,6 +433,10 @@ _SHAPES = frozenset(
 )
 
 
+_FLOATING = frozenset(("frame", "control", *_SHAPES))
+"""What lies over the cells of a sheet, although it stands in one."""
+
+
 class _Reader:
     """Walks the parts of one document, or of one inside it, and writes what it finds."""
 
@@ -447,11 +458,15 @@ class _Reader:
         self._outline = _Counter()
         self._counters: dict[str, _Counter] = {}
         self._forms = _form_texts(content)
+        self._deletions = _deletions_in_text(content)
+        self._deleting: set[str] = set()
+        self._reported: set[str] = set()
         self._hides_paragraphs = next(content.iter(_HIDDEN_PARAGRAPH), None) is not None
         self._look = _PLAIN
         self._is_lit = _has_dark_pages(styles)
         self._in_header = False
         self._in_sheet = False
+        self._in_slides = False
         self._depth = 0
         self._filled = 0
         self._cells = 0
@@ -499,9 +514,11 @@ class _Reader:
                     self._write_sheets(body)
                 case _:
                     write_blocks(self._builder, self._blocks(body))
+        if self._reported:
+            self._builder.leave_out(LeftOutKind.DELETED_TEXT, count=len(self._reported))
         self._write_headers()
 
-    def _blocks(self, container: Element) -> list[Block]:
+    def _blocks(self, container: Element, without: Sequence[Element] = ()) -> list[Block]:
         if self._depth >= DEEPEST:
             self._builder.leave_out(LeftOutKind.REST, "nested too deeply")
             return []
@@ -510,6 +527,8 @@ class _Reader:
         for child in container:
             name = local(child)
             reader = self._block_readers.get(name)
+            if child in without:
+                continue
             if reader is not None:
                 found.extend(reader(child))
             elif name not in _SILENT and name:
@@ -541,10 +560,8 @@ class _Reader:
         if is_region and element.get(_STYLE + "display") == "false":
             return []
         blocks = self._blocks(element) if is_region else self._block_readers[name](element)
-        text = flat_text(blocks)
-        words = re.findall(r"\w+", text.lower())
-        if all(word in _PAGE_WORDS or word.isdigit() for word in words):
-            text = ""
+        lines = flat_text(blocks).split("\n")
+        text = "\n".join(line for line in lines if not _only_numbers_pages(line))
         after = all_after(blocks)
         return (
             [(f"{'Footer' if name.startswith('footer') else 'Header'}: {text}" if text else "", after)]
@@ -606,11 +623,27 @@ class _Reader:
             line.add(_BREAKS[name])
         elif name in self._block_readers:
             line.after.extend(self._block_readers[name](element))
-        elif name not in _SILENT and not (self._in_header and name in _PAGE_FIELDS):
+        elif name in ("change-start", "change-end"):
+            self._change(element)
+        elif element.tag == _TITLE_FIELD or not (name in _SILENT or self._is_page_field(name)):
             self._inside(element, line)
+
+    def _is_page_field(self, name: str) -> bool:
+        """Whether a field numbers the pages, or says of all of them the same in a header."""
+        return (self._in_header and name in _PAGE_FIELDS) or (self._in_slides and name == "page-number")
+
+    def _change(self, element: Element) -> None:
+        """Text between these marks was deleted, where the change that they name is a deletion."""
+        change = element.get(_TEXT + "change-id") or ""
+        if change in self._deletions:
+            (self._deleting.add if local(element) == "change-start" else self._deleting.discard)(change)
 
     def _add(self, text: str, line: Line) -> None:
         """Text as it is shown: white space of the XML is one blank, hyphens are such that the search can read them."""
+        if self._deleting:
+            if text.strip():
+                self._reported.update(self._deleting)
+            return
         if "\n" in text or "  " in text or "\t" in text or "\r" in text:
             text = re.sub(r"[ \t\r\n]++", " ", text)
         if not text.isascii():
@@ -690,7 +723,7 @@ class _Reader:
         return blocks
 
     def _math(self, element: Element, line: Line) -> None:
-        line.add(_formula(element))
+        line.add(mathml_text(element))
 
     # Sections, deletions
 
@@ -702,8 +735,8 @@ class _Reader:
             return []
         linked = _child(element, "section-source")
         blocks = self._blocks(element)
-        if linked is not None and not blocks:
-            self._builder.leave_out(LeftOutKind.OBJECT, linked.get(_LINK + "href") or name)
+        if linked is not None and not blocks and (address := linked.get(_LINK + "href")):
+            self._builder.leave_out(LeftOutKind.OBJECT, address)
         return blocks
 
     def _deleted(self, element: Element) -> list[Block]:
@@ -785,7 +818,17 @@ class _Reader:
         if self._look.is_hidden:
             line.is_hidden = line.is_hidden or _has_text(element)
             return
-        line.after.extend(self._block_readers[local(element)](element))
+        formula = self._formula_in(element)
+        if formula:
+            line.add(formula)
+        else:
+            line.after.extend(self._block_readers[local(element)](element))
+
+    def _formula_in(self, frame: Element) -> str:
+        """The formula that a frame holds, which is part of the line; "" for other frames."""
+        holder = _child(frame, "object")
+        root = self._object_root(holder)[0] if holder is not None else None
+        return mathml_text(root) if root is not None and local(root) == "math" else ""
 
     def _shape(self, element: Element) -> list[Block]:
         """A shape with text, or a group of shapes."""
@@ -837,23 +880,28 @@ class _Reader:
 
     def _object(self, element: Element) -> list[Block]:
         """A chart, a formula or a document in this one; others are reported."""
-        target = (element.get(_LINK + "href") or "").removeprefix("./").rstrip("/")
-        root = next((one for one in element if local(one) in ("document", "math")), None)
-        folder = f"{posixpath.normpath(self._folder + target)}/" if target else ""
-        if root is None and target and folder not in self._seen:
-            self._seen.add(folder)
-            root = self._source.part(f"{folder}content.xml")
+        root, target, folder = self._object_root(element)
+        self._seen.add(folder)
         if root is None:
             self._builder.leave_out(LeftOutKind.OBJECT, target)
             return []
         if local(root) == "math":
-            return [Block("paragraph", _formula(root))]
+            return [Block("paragraph", mathml_text(root))]
         body = _child(root, "body")
         if body is None:
             self._builder.leave_out(LeftOutKind.OBJECT, target)
             return []
         inner = _Reader(self._source, root, self._builder, folder or f"{self._folder}inner/", self._seen)
         return inner.inner_blocks(body)
+
+    def _object_root(self, element: Element) -> tuple[Element | None, str, str]:
+        """What an object holds, unless it was read before; its address, and its folder in the package."""
+        target = (element.get(_LINK + "href") or "").removeprefix("./").rstrip("/")
+        root = next((one for one in element if local(one) in ("document", "math")), None)
+        folder = f"{posixpath.normpath(self._folder + target)}/" if target else ""
+        if root is None and target and folder not in self._seen:
+            root = self._source.part(f"{folder}content.xml")
+        return root, target, folder
 
     def inner_blocks(self, body: Element) -> list[Block]:
         """The blocks of a document that stands in another."""
@@ -872,8 +920,23 @@ class _Reader:
             if (text := " ".join(" ".join("".join(p.itertext()) for p in one).split()))
         ]
         found = [Block("paragraph", "\n".join([f"[Chart: {titles[0]}]", *titles[1:]]))] if titles else []
-        tables = [block for one in element.iter(_TABLE + "table") for block in self._table(one)]
-        return [*found, *tables]
+        return [*found, *(self._chart_table(one) for one in element.iter(_TABLE + "table"))]
+
+    def _chart_table(self, table: Element) -> Block:
+        """The values of a chart. Where a cell lists the levels of a category, its paragraph says them all."""
+        rows = []
+        for element, _ in _row_elements(table):
+            cells = []
+            for cell in element.iter(_CELL):
+                text = " ".join(
+                    filter(
+                        None,
+                        (self._line(one).text for one in cell.iter(_PARAGRAPH) if one.getparent() is cell),
+                    )
+                )
+                cells.append("" if text == "NaN" else text)
+            rows.append(cells)
+        return Block("table", rows=rows)
 
     def _control(self, element: Element) -> list[Block]:
         text = self._forms.get(element.get(_DRAW + "control") or "", "")
@@ -886,7 +949,7 @@ class _Reader:
         if self._is_hidden_sheet(element):
             return []
         in_sheet, self._in_sheet = self._in_sheet, False
-        rows = [row for row in self._rows(element) if row is not None]
+        rows = list(self._rows(element))
         self._in_sheet = in_sheet
         title = [text for name in ("title", "desc") if (text := _own_text(element, name))]
         lead = [Block("paragraph", f"[Table: {' '.join(title)}]")] if title else []
@@ -908,22 +971,23 @@ class _Reader:
         self._builder.leave_out(LeftOutKind.HIDDEN_SHEET, table.get(_TABLE + "name") or "")
         return True
 
-    def _rows(self, table: Element) -> Iterator[_Row | None]:
-        """The rows of a table; None for an empty one. Rows that are repeated come as often, up to a limit."""
+    def _rows(self, table: Element) -> Iterator[_Row]:
+        """The rows of a table that are not empty. Rows that are repeated come as often, up to a limit."""
         merged: _Merged = {}
         ground = self._styles.look("table", table.get(_TABLE + "style-name"), _PLAIN)
+        number = 1
         for element, is_header in _row_elements(table):
             row = self._row(element, merged, ground)
             row.is_header = is_header
+            row.number = number
             times = _number(element.get(_TABLE + "number-rows-repeated"))
-            if not any(row.texts) and not any(cell.blocks for cell in row.cells):
-                yield from [None] * min(times, _EMPTY_ROWS_APART)
+            number += times
+            if not any(row.texts) and not any(cell.blocks for cell in row.cells) and not row.floating:
                 continue
             yield row
-            copy = _Row([], row.texts, is_header)
-            for _ in range(min(times, _MOST_ROWS) - 1):
+            for again in range(1, min(times, _MOST_ROWS)):
                 if self._may_grow(sum(map(len, row.texts)) + len(row.texts)):
-                    yield copy
+                    yield _Row([], row.texts, is_header, number=row.number + again)
 
     def _row(self, element: Element, merged: _Merged, ground: _Look) -> _Row:
         ground = self._styles.look("table-row", element.get(_TABLE + "style-name"), ground)
@@ -936,6 +1000,7 @@ class _Reader:
             if text is None:
                 cell = self._cell(one, ground)
                 text = flat_text(cell.blocks)
+                row.floating += cell.floating
                 if cell.blocks:
                     row.cells.append(cell)
             if text:
@@ -990,14 +1055,16 @@ class _Reader:
         outer = self._look
         look = self._styles.look("table-cell", element.get(_TABLE + "style-name"), ground)
         self._look = _SHADED if look.is_shaded else _PLAIN
-        blocks = self._blocks(element)
+        drawn = [one for one in element if local(one) in _FLOATING] if self._in_sheet else []
+        floating = [block for one in drawn for block in self._block_readers[local(one)](one)]
+        blocks = self._blocks(element, without=drawn)
         self._look = outer
         value = "" if any(local(one) in ("p", "table") for one in element) else _value(element)
         if value:
             blocks.insert(0, Block("paragraph", value))
         if len(blocks) > 1:
             blocks.sort(key=_is_comment)
-        return _Cell(blocks)
+        return _Cell(blocks, floating)
 
     def _may_grow(self, characters: int) -> bool:
         self._filled += characters
@@ -1011,34 +1078,53 @@ class _Reader:
 
     def _write_sheets(self, body: Element) -> None:
         self._is_lit = True
+        empty: list[str] = []
         for one in body:
             if local(one) == "table":
-                self._write_sheet(one)
+                self._write_sheet(one, _declared_tables(body, one.get(_TABLE + "name") or ""), empty)
             elif local(one) == "tracked-changes":
                 self._deleted(one)
+        texts = dict.fromkeys(text for one in body.iter(_VALIDATION) for text in _prompts(one))
+        if empty and not self._builder.is_empty:
+            texts[f"Empty sheets: {', '.join(empty)}"] = None
+        if texts:
+            self._builder.section(())
+        for text in texts:
+            self._builder.paragraph(text)
 
-    def _write_sheet(self, table: Element) -> None:
+    def _write_sheet(self, table: Element, declared: dict[Span, str], empty: list[str]) -> None:
         name = table.get(_TABLE + "name") or ""
         if self._is_hidden_sheet(table):
             return
         self._in_sheet = True
         shapes = _child(table, "shapes")
         outside = self._blocks(shapes) if shapes is not None else []
-        is_named = False
-        for rows in _stretches(self._rows(table)):
-            if not is_named:
-                self._builder.heading(1, name)
-                is_named = True
-            self._builder.table([row.texts for row in rows])
-            write_blocks(
-                self._builder, [one for row in rows for cell in row.cells for one in all_after(cell.blocks)]
-            )
-        if outside and not is_named:
+        rows = {row.number: row for row in self._rows(table)}
+        if rows or outside:
             self._builder.heading(1, name)
+        elif not is_automatic(name):
+            empty.append(name)
+        texts = {
+            number: {x: text for x, text in enumerate(row.texts, 1) if text} for number, row in rows.items()
+        }
+        names = {span.row: "" if is_automatic(name) else name for span, name in declared.items()}
+        filled = {number: row for number, row in texts.items() if row}
+        for title, block in blocks_of_rows(filled, list(declared), names):
+            self._builder.paragraph(f"Table {title}" if title else "")
+            write_block(block, self._builder, is_declared=block[0][0] in names)
+            self._write_after([rows[number] for number, _ in block])
+        self._write_after([row for number, row in rows.items() if number not in filled])
         write_blocks(self._builder, outside)
 
+    def _write_after(self, rows: list[_Row]) -> None:
+        """What the cells of rows refer to, and what lies over them."""
+        write_blocks(
+            self._builder, [one for row in rows for cell in row.cells for one in all_after(cell.blocks)]
+        )
+        write_blocks(self._builder, [one for row in rows for one in row.floating])
+
     def _write_slides(self, body: Element) -> None:
-        self._is_lit = True
+        self._is_lit = self._in_slides = True
         pages = [one for one in body if local(one) == "page"]
         shown = 0
         for number, page in enumerate(pages, 1):
@@ -1092,16 +1178,22 @@ _Merged = dict[int, tuple[int, str]]
 @dataclass(slots=True)
 class _Cell:
     blocks: list[Block]
+    floating: list[Block] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Row:
-    """The cells of a row that hold blocks, and the texts of all its columns; `filled` cells of its own hold text."""
+    """The cells of a row that hold blocks, and the texts of all its columns; `filled` cells of its own hold text.
+
+    `number` counts from 1. `floating` lies over the cells of a sheet: boxes, charts and pictures.
+    """
 
     cells: list[_Cell]
     texts: list[str] = field(default_factory=list)
     is_header: bool = False
     filled: int = 0
+    number: int = 0
+    floating: list[Block] = field(default_factory=list)
 
 
 def _row_elements(table: Element) -> Iterator[tuple[Element, bool]]:
@@ -1137,21 +1229,36 @@ def _one_header(rows: list[list[str]]) -> list[str]:
     return [" ".join(dict.fromkeys(column)) for column in columns]
 
 
-def _stretches(rows: Iterator[_Row | None]) -> Iterator[list[_Row]]:
-    """Rows of a sheet, apart where empty ones part them."""
-    found: list[_Row] = []
-    empty = 0
-    for row in rows:
-        if row is None:
-            empty += 1
+def _declared_tables(body: Element, sheet: str) -> dict[Span, str]:
+    """The tables and filters of a sheet, whose first row names the columns, and their names."""
+    found: dict[Span, str] = {}
+    for one in body.iter(_TABLE + "database-range"):
+        place = _RANGE.fullmatch(one.get(_TABLE + "target-range-address") or "")
+        if place is None or (place[1] or place[2]).replace("''", "'") != sheet:
             continue
-        if found and empty >= _EMPTY_ROWS_APART:
-            yield found
-            found = []
-        empty = 0
-        found.append(row)
-    if found:
-        yield found
+        span = span_of(f"{place[3]}:{place[4]}")
+        name = one.get(_TABLE + "name") or ""
+        if span is not None and one.get(_TABLE + "contains-header") != "false":
+            found[span] = "" if name.startswith("__") else name
+    return found
+
+
+def _prompts(validation: Element) -> Iterator[str]:
+    """What a sheet says to who fills a cell in: hints, complaints, choices."""
+    for one in validation:
+        if local(one) in ("help-message", "error-message"):
+            title = one.get(_TABLE + "title") or ""
+            text = " ".join("".join(one.itertext()).split())
+            if title or text:
+                yield ": ".join(filter(None, (title, text)))
+    condition = validation.get(_TABLE + "condition") or ""
+    if "cell-content-is-in-list" in condition and (choices := re.findall('"([^"]*)"', condition)):
+        yield f"Choices: {', '.join(choices)}"
+
+
+def _only_numbers_pages(line: str) -> bool:
+    words = re.findall(r"\w+", line.lower())
+    return all(word in _PAGE_WORDS or word.isdigit() for word in words)
 
 
 def _is_comment(block: Block) -> bool:
@@ -1224,17 +1331,19 @@ def _own_text(element: Element, name: str) -> str:
 
 def _alternative(element: Element) -> list[Block]:
     """The description of a picture or shape."""
-    texts = dict.fromkeys(text for name in ("title", "desc") if (text := _own_text(element, name)))
+    found = (_own_text(element, name) for name in ("title", "desc"))
+    texts = dict.fromkeys(text for text in found if text and not is_file_name(text))
     return [Block("paragraph", f"[Picture: {': '.join(texts)}]")] if texts else []
 
 
-def _formula(root: Element) -> str:
-    """A formula as its author wrote it, or else the text of its signs."""
-    for one in root.iter("{*}annotation"):
-        text = " ".join("".join(one.itertext()).split())
-        if text:
-            return text
-    return " ".join("".join(root.itertext()).split())
+def _deletions_in_text(content: Element) -> set[str]:
+    """Deletions whose text still stands in its place, between marks, as flat files have it."""
+    found = set()
+    for region in content.iter(_TEXT + "changed-region"):
+        deletion = _child(region, "deletion")
+        if deletion is not None and not any(local(one) in ("p", "h", "list", "table") for one in deletion):
+            found.add(region.get(_TEXT + "id") or region.get(_XML_ID) or "")
+    return found
 
 
 def _form_texts(content: Element) -> dict[str, str]:

@@ -687,8 +687,11 @@ class _Reader:
                 line.add(f"√({text})")
             case "md":
                 line.add(flow.brackets[0] + text + flow.brackets[1])
+            case "mfName":
+                line.add(f"{text} ")
             case _:
-                line.add((", " if flow.kind == "me" and line.pieces else "") + text)
+                between = _BETWEEN_PARTS.get((self._flow.kind, flow.kind), "") if line.pieces else ""
+                line.add(between + text)
 
     # What is passed over
 
@@ -820,6 +823,8 @@ _FORMULA_SIGN = re.compile(r"\{\s*+\\mchr\b\s?+((?:[^{}\\]|\\.)*+)")
 _BRACKET = re.compile(r"\{\s*+\\m(beg|end)Chr\b\s?+((?:[^{}\\]|\\.)*+)")
 _CHOICE = re.compile(r"\\\*\\ffl\s*+((?:[^{}\\]|\\.)*+)")
 _CHOSEN = re.compile(r"\\(ffres|ffdefres)(\d{1,3})")
+_BETWEEN_PARTS = {("mm", "mmr"): "; ", ("mmr", "me"): ", ", ("md", "me"): ", "}
+"""What parts the rows and cells of a matrix, and the parts in brackets."""
 _READ_PROPERTIES = (("subject", "Subject"), ("keywords", "Keywords"), ("doccomm", "Description"))
 _SAID_PROPERTIES = frozenset(("title", "subject", "keywords", "doccomm"))
 
@@ -1214,7 +1219,7 @@ _WORDS: dict[str, _Handler] = {
     **dict.fromkeys(("mmath", "moMath", "moMathPara"), _nothing),
     **{
         word: _own(word, _Reader.end_formula)
-        for word in ("mnum", "mden", "msub", "msup", "mrad", "md")
+        for word in ("mnum", "mden", "msub", "msup", "mrad", "md", "mm", "mmr", "me", "mfName")
     },
 }  # fmt: skip
 """What words mean in the text."""

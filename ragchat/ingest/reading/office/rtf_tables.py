@@ -81,17 +81,40 @@ class Table:
     def blocks(self, budget: Budget) -> list[Block]:
         """The table as a block, or as the blocks in it when it only arranges them."""
         self.end_row(RowDefinition())
-        every = [block for row in self._rows for cell in row.cells for block in cell]
-        if all(len(row.cells) <= 1 for row in self._rows) or any(one.kind == "heading" for one in every):
-            return every
-        grid = _grid(self._rows)
-        texts: list[list[str]] = []
-        for row in self._rows:
-            texts.append(_row_texts(row, texts[-1] if texts else [], grid, budget))
-        heads = next((n for n, row in enumerate(self._rows) if not row.definition.is_header), len(texts))
-        if 1 < heads <= 4 and heads < len(texts):
-            texts = [_one_header(texts[:heads]), *texts[heads:]]
-        return [Block("table", rows=texts, after=all_after(every))]
+        return [block for rows in _apart(self._rows) for block in _table_blocks(rows, budget)]
+
+
+def _apart(rows: list[_Row]) -> list[list[_Row]]:
+    """The rows of each table: those that share no edge between cells stand in tables that follow each other."""
+    found: list[list[_Row]] = []
+    for row in rows:
+        if found and not _are_apart(found[-1][-1].definition, row.definition):
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
+
+
+def _are_apart(above: RowDefinition, below: RowDefinition) -> bool:
+    edges = [cell.right for cell in above.cells[:-1]]
+    others = [cell.right for cell in below.cells[:-1]]
+    return bool(edges and others) and not any(
+        abs(edge - other) <= _SAME_EDGE for edge in edges[:_MOST_COLUMNS] for other in others[:_MOST_COLUMNS]
+    )
+
+
+def _table_blocks(rows: list[_Row], budget: Budget) -> list[Block]:
+    every = [block for row in rows for cell in row.cells for block in cell]
+    if all(len(row.cells) <= 1 for row in rows) or any(one.kind == "heading" for one in every):
+        return every
+    grid = _grid(rows)
+    texts: list[list[str]] = []
+    for row in rows:
+        texts.append(_row_texts(row, texts[-1] if texts else [], grid, budget))
+    heads = next((n for n, row in enumerate(rows) if not row.definition.is_header), len(texts))
+    if 1 < heads <= 4 and heads < len(texts):
+        texts = [_one_header(texts[:heads]), *texts[heads:]]
+    return [Block("table", rows=texts, after=all_after(every))]
 
 
 def _grid(rows: list[_Row]) -> list[int]:

@@ -15,11 +15,13 @@ from ragchat.errors import IngestError
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.office.drawing import Shapes, vml_texts
+from ragchat.ingest.reading.office.line import TextLine
 from ragchat.ingest.reading.office.number_format import BUILT_IN, NumberFormat, number_format
 from ragchat.ingest.reading.office.ooxml import (
     Element,
     Package,
     attribute,
+    body_text,
     children,
     descendants,
     find,
@@ -68,7 +70,7 @@ def read_sheets(data: bytes, kind: Kind) -> ExtractedText:
         return builder.build(found.title)
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
     """A range of cells; rows and columns from 1, last inclusive."""
 
     row: int
@@ -86,8 +88,8 @@ class _Sheet:
     """What one pass over a sheet's part finds."""
 
     rows: Rows = field(default_factory=dict)
-    merged: list[_Span] = field(default_factory=list)
-    declared: list[_Span] = field(default_factory=list)
+    merged: list[Span] = field(default_factory=list)
+    declared: list[Span] = field(default_factory=list)
     """Tables and filters: their first row names the columns."""
     prompts: list[str] = field(default_factory=list)
     header_footer: list[str] = field(default_factory=list)
@@ -194,14 +196,21 @@ def _rich_text(item: Element) -> str:
     """The text of an `si`, `is` or `text`: its runs joined, without phonetic guides."""
     if len(item) == 1 and item[0].tag.endswith("}t"):
         return unescape(item[0].text or "")
-    texts = []
+    line = TextLine()
     for child in item:
         tag = child.tag
         if tag.endswith("}t"):
-            texts.append(child.text or "")
+            line.add(child.text or "")
         elif tag.endswith("}r"):
-            texts.extend(one.text or "" for one in child if one.tag.endswith("}t"))
-    return unescape("".join(texts))
+            add = line.add_raised if _is_raised(child) else line.add
+            for one in child:
+                if one.tag.endswith("}t"):
+                    add(one.text or "")
+    return unescape(line.whole)
+
+
+def _is_raised(run: Element) -> bool:
+    return attribute(find(run, "rPr", "vertAlign"), "val") == "superscript"
 
 
 def _forget(element: Element) -> None:
@@ -241,16 +250,16 @@ class _SheetReader:
         self._repeat_merged()
         self._add_comments()
         tables = list(self._tables())
-        for name, block in _blocks(sheet.rows, sheet.declared, dict(tables)):
+        for name, block in blocks_of_rows(sheet.rows, sheet.declared, dict(tables)):
             self._heading()
             if name:
                 self.builder.paragraph(f"Table {name}")
-            _write_block(block, self.builder, is_declared=block[0][0] in {one.row for one in sheet.declared})
+            write_block(block, self.builder, is_declared=block[0][0] in {one.row for one in sheet.declared})
         self._write_drawings()
         for text in dict.fromkeys([*sheet.prompts, *sheet.header_footer]):
             self._heading()
             self.builder.paragraph(text)
-        if not self.has_heading and not _is_automatic(self.name):
+        if not self.has_heading and not is_automatic(self.name):
             self.book.empty.append(self.name)
 
     def _heading(self) -> None:
@@ -269,12 +278,12 @@ class _SheetReader:
             getattr(self, f"_take_{name}")(element)
 
     def _take_mergeCell(self, element: Element) -> None:  # noqa: N802 (named after the element)
-        span = _span(attribute(element, "ref"))
+        span = span_of(attribute(element, "ref"))
         if span is not None and span.last_row > span.row:
             self.sheet.merged.append(span)
 
     def _take_autoFilter(self, element: Element) -> None:  # noqa: N802
-        span = _span(attribute(element, "ref"))
+        span = span_of(attribute(element, "ref"))
         if span is not None:
             self.sheet.declared.append(span)
 
@@ -388,7 +397,7 @@ class _SheetReader:
 
     def _add_comments(self) -> None:
         for reference, author, text in [*self._notes(), *self._threads()]:
-            span = _span(reference)
+            span = span_of(reference)
             text = " ".join(text.removeprefix(f"{author}:").split())
             if span is None or not text:
                 continue
@@ -423,36 +432,41 @@ class _SheetReader:
         """First rows and names of the tables on this sheet, which count as declared."""
         for part in self._related("table"):
             root = self.package.root(part)
-            span = _span(attribute(root, "ref"))
+            span = span_of(attribute(root, "ref"))
             if root is None or span is None:
                 continue
             self.sheet.declared.append(span)
             if attribute(root, "headerRowCount") == "0":
                 self._name_columns(root, span)
             name = attribute(root, "displayName") or attribute(root, "name")
-            yield span.row, "" if _is_automatic(name) else name
+            yield span.row, "" if is_automatic(name) else name
 
-    def _name_columns(self, table: Element, span: _Span) -> None:
+    def _name_columns(self, table: Element, span: Span) -> None:
         """A table without a row of names has them in its part; the row above takes them if it is free."""
         if span.row == 1 or span.row - 1 in self.sheet.rows:
             return
         names = [attribute(one, "name") for one in descendants(table, "tableColumn")][:_LAST_COLUMN]
+        if len({one.rstrip("0123456789") for one in names}) == 1:  # "Column1", "Column2": nobody chose them
+            return
         self.book.spend(sum(map(len, names)))
         self.sheet.rows[span.row - 1] = {span.column + n: name for n, name in enumerate(names) if name}
         self.sheet.declared[-1] = span._replace(row=span.row - 1)
 
     def _write_drawings(self) -> None:
+        known: set[str] = set()
         for relation in self.sheet.drawings:
             part = self._part(relation)
             tree = self.package.root(part)
             if tree is not None:
                 self._heading()
                 Shapes(self.package, part, self.builder).write(tree)
+                known.update(" ".join(body_text(one).split()) for one in descendants(tree, "txBody"))
         for relation in self.sheet.old_drawings:
             root = self.package.root(self._part(relation))
             for text in vml_texts(root) if root is not None else ():
-                self._heading()
-                self.builder.paragraph(text)
+                if text not in known:
+                    self._heading()
+                    self.builder.paragraph(text)
         for _ in self.sheet.backgrounds:
             self.builder.leave_out(LeftOutKind.PICTURE, f"background or header of {self.name}")
 
@@ -461,7 +475,7 @@ class _SheetReader:
         return found.target if found is not None and not found.external else ""
 
 
-def _is_automatic(name: str) -> bool:
+def is_automatic(name: str) -> bool:
     """Whether a program gave this name: "Sheet1", "Tabelle2"."""
     stem = name.rstrip("0123456789")
     return not name or (stem != name and stem.strip().lower() in _AUTOMATIC)
@@ -489,7 +503,7 @@ def _column(letters: str) -> int:
     return max(1, min(_LAST_COLUMN, number))
 
 
-def _span(reference: str) -> _Span | None:
+def span_of(reference: str) -> Span | None:
     """A range such as "A1:C7" or "B2"; None for what is none."""
     first, _, last = reference.replace("$", "").partition(":")
     corners = []
@@ -500,7 +514,7 @@ def _span(reference: str) -> _Span | None:
             return None
         corners.append((int(digits), _column(letters)))
     (row, column), (last_row, last_column) = corners
-    return _Span(row, column, last_row, last_column)
+    return Span(row, column, last_row, last_column)
 
 
 def _header_text(code: str) -> str:
@@ -542,7 +556,7 @@ Block = list[tuple[int, dict[int, str]]]
 """Rows that follow each other, with their numbers."""
 
 
-def _blocks(rows: Rows, declared: list[_Span], names: dict[int, str]) -> Iterator[tuple[str, Block]]:
+def blocks_of_rows(rows: Rows, declared: list[Span], names: dict[int, str]) -> Iterator[tuple[str, Block]]:
     """Blocks of rows between empty rows, and the name of the table that begins with a block.
 
     A declared table begins a block of its own, and empty rows in it do not end it.
@@ -561,7 +575,7 @@ def _blocks(rows: Rows, declared: list[_Span], names: dict[int, str]) -> Iterato
 class _Covered:
     """Which rows declared tables cover: their rows as stretches that do not overlap."""
 
-    def __init__(self, declared: Iterable[_Span]) -> None:
+    def __init__(self, declared: Iterable[Span]) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
         for span in sorted(declared):
@@ -580,7 +594,8 @@ class _Covered:
         return row > before + 1 and not inside
 
 
-def _write_block(block: Block, builder: DocumentBuilder, *, is_declared: bool) -> None:
+def write_block(block: Block, builder: DocumentBuilder, *, is_declared: bool) -> None:
+    """A block as a table, with the titles above it as paragraphs."""
     widest = max(len(row) for _, row in block)
     first = 0
     if widest > 1 and not is_declared:

@@ -27,6 +27,7 @@ from ragchat.ingest.reading.office.ooxml import (
     report_rest,
     write_properties,
 )
+from ragchat.ingest.reading.office.word import numeral
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 
@@ -269,14 +270,30 @@ def _write_paragraphs(found: list[Paragraph], builder: DocumentBuilder, *, is_li
     for one in found:
         numbers = {level: number for level, number in numbers.items() if level <= one.level}
         if one.bullet == "number":
-            numbers[one.level] = numbers.get(one.level, 0) + 1
-            builder.item(one.text, depth=one.level, mark=f"{numbers[one.level]}.")
+            numbers[one.level] = numbers.get(one.level, one.start - 1) + 1
+            builder.item(one.text, depth=one.level, mark=_label(numbers[one.level], one.scheme))
         elif one.bullet == "sign" or (is_list and one.bullet != "none"):
             builder.item(one.text, depth=one.level)
             numbers.pop(one.level, None)
         else:
             builder.paragraph(one.text)
             numbers.pop(one.level, None)
+
+
+_NUMERALS = {
+    "alphaLc": "lowerLetter",
+    "alphaUc": "upperLetter",
+    "romanLc": "lowerRoman",
+    "romanUc": "upperRoman",
+}
+
+
+def _label(number: int, scheme: str) -> str:
+    """A number as a slide shows it; `scheme` is "alphaLcParenR" and the like."""
+    text = numeral(number, _NUMERALS.get(scheme[:7], "decimal"))
+    if scheme.endswith("ParenBoth"):
+        return f"({text})"
+    return f"{text})" if scheme.endswith("ParenR") else f"{text}."
 
 
 def _is_outermost(shape: Element) -> bool:

@@ -14,6 +14,7 @@ from ragchat.errors import IngestError
 from ragchat.ingest.blocks import LONGEST_HEADING
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.builder import DocumentBuilder
+from ragchat.ingest.reading.office.line import TextLine
 from ragchat.ingest.reading.office.ooxml import (
     Element,
     Package,
@@ -21,6 +22,7 @@ from ragchat.ingest.reading.office.ooxml import (
     attribute_any,
     children,
     descendants,
+    is_file_name,
     local,
     math_text,
     properties,
@@ -145,55 +147,17 @@ def _roman(number: int) -> str:
     return text
 
 
-class Line:
+class Line(TextLine):
     """The text of a paragraph while it is gathered, and what its words refer to."""
 
     def __init__(self) -> None:
-        self.pieces: list[str] = []
+        super().__init__()
         self.after: list[Block] = []
         self.is_hidden = False
-        self._tail = ""
-        self._raised = False
-
-    def add(self, text: str) -> None:
-        """Text of the line; letters and digits stay apart from a raised mark that stands before them."""
-        if not text:
-            return
-        if self._raised:
-            self._raised = False
-            if text[0].isdigit() or (text[0].isalpha() and len(self.pieces) == 1):
-                text = f" {text}"
-        self._append(text)
-
-    def add_raised(self, text: str) -> None:
-        """Superscript: digits after a digit or after a word are told from it ("10^3"); "m2" and "1st" are as they are."""
-        if not text:
-            return
-        start = text.lstrip()
-        is_signed = start[:1] in ("-", "−", "+") and start[1:2].isdigit() and self._tail[-1:].isdigit()
-        if is_signed or (start[:1].isdigit() and not self._raised and self._needs_caret()):
-            text = f"^{start}"
-        self._append(text)
-        self._raised = True
 
     def add_note(self, label: str) -> None:
         """The mark of a note, apart from digits."""
         self.add(f" [{label}]" if self._tail[-1:].isdigit() else f"[{label}]")
-
-    @property
-    def text(self) -> str:
-        """What was gathered, without white space around it."""
-        return "".join(self.pieces).strip()
-
-    def _needs_caret(self) -> bool:
-        last = self._tail[-1:]
-        return (
-            last.isdigit() or last in tuple(".,;:!?)”\"'’") or (len(self._tail) == 3 and self._tail.isalpha())
-        )
-
-    def _append(self, text: str) -> None:
-        self.pieces.append(text)
-        self._tail = (self._tail + text)[-3:]
 
 
 # --- characters -----------------------------------------------------------------------------------------
@@ -515,7 +479,9 @@ class _Numbering:
         for deeper in range(level + 1, 9):
             if levels[deeper].restarts:
                 counts[deeper] = None
-        return "-" if levels[level].style == "bullet" else _label(levels, level, counts)
+        if levels[level].style == "bullet":
+            return "-" if levels[level].pattern != " " else ""
+        return _label(levels, level, counts)
 
     def _restart(self, list_id: str, counts: list[int | None]) -> None:
         """A list that says where to start anew does so once."""
@@ -793,7 +759,8 @@ class _Reader:
                 if carried.pieces:
                     found.append(Block("paragraph", carried.text, after=carried.after))
                     carried = Line()
-                found.extend(self._other_block(name, child))
+                other = self._other_block(name, child)
+                found.extend(other[1:] if _repeats(other, found) else other)
         if carried.text or carried.after:
             found.append(Block("paragraph", carried.text, after=carried.after))
         return found
@@ -896,6 +863,10 @@ class _Reader:
                 self.title = text
         elif label and text:
             block = Block("item", text, depth, label, after=line.after)
+        elif label == "" and found and found[-1].kind == "item" and found[-1].level == depth:
+            found[-1].text += f"\n{text}"
+            found[-1].after.extend(line.after)
+            return
         found.append(block)
 
     def _label(self, settings: Element | None, style_id: str, style: _Style) -> tuple[str | None, int]:
@@ -1253,7 +1224,7 @@ class _Drawn:
     def take_alternative(self, element: Element) -> None:
         """The description of a picture or shape."""
         text = attribute(element, "descr") or attribute(element, "alt") or attribute_any(element, "title")
-        if text.strip():
+        if text.strip() and not is_file_name(text):
             self.alternatives.append(" ".join(text.split()))
 
     def take_line(self, text: str) -> None:
@@ -1384,6 +1355,11 @@ def _is_layout(rows: list[_Row]) -> bool:
     if all(len(row.cells) <= 1 for row in rows):
         return True
     return any(block.kind == "heading" for row in rows for cell in row.cells for block in cell.blocks)
+
+
+def _repeats(blocks: list[Block], before: list[Block]) -> bool:
+    """Whether what a table says of itself is the caption that stands above it."""
+    return bool(blocks and before) and blocks[0].text == f"[Table: {before[-1].text}]"
 
 
 def _as_blocks(rows: list[_Row]) -> list[Block]:

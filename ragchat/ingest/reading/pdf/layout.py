@@ -160,6 +160,10 @@ class Piece:
             self._add_script(segment, rise, gap)
         elif self.size < _SCRIPT * segment.size and -0.8 * segment.size < rise < 0.45 * segment.size:
             return self._follows_small(segment, rise, gap)
+        elif self._is_large_script(segment, rise, gap):
+            self._add_script(segment, rise, gap)
+        elif self._is_large_mark(segment, rise, gap):
+            return self._follows_small(segment, rise, gap)
         elif abs(rise) < 0.3 * larger and -0.3 * larger < gap < 0.05 * larger and not segment.spaced:
             self.parts.append(segment.text)  # as in the logo of TeX
         elif self._is_initial(segment):
@@ -168,6 +172,28 @@ class Piece:
             return False
         self.u1 = max(self.u1, segment.u1)
         return True
+
+    def _is_large_script(self, segment: Segment, rise: float, gap: float) -> bool:
+        """Whether this is a short number, raised or lowered right behind a word, though hardly smaller than it."""
+        return (
+            len(segment.text) < 4
+            and segment.text.isdecimal()
+            and not segment.spaced
+            and segment.size <= self.size
+            and 0.2 * self.size < abs(rise) < 0.7 * self.size
+            and abs(gap) < 0.15 * self.size
+        )
+
+    def _is_large_mark(self, segment: Segment, rise: float, gap: float) -> bool:
+        """Whether this is the text of a note behind its mark, which is hardly smaller."""
+        return (
+            len(self.parts) == 1
+            and len(self.parts[0]) < 4
+            and self.parts[0].isdecimal()
+            and self.size <= segment.size
+            and -0.7 * segment.size < rise < -0.2 * segment.size
+            and -0.1 * segment.size < gap < 0.6 * segment.size
+        )
 
     def _add_level(self, segment: Segment, gap: float) -> None:
         if self.small and segment.text[0] in "/⁄":
@@ -255,7 +281,7 @@ def lowered(base: str, text: str) -> str:
 
 def pieces_of(glyphs: Glyphs) -> list[tuple[int, list[Piece]]]:
     """The pieces of a page in the order in which they were drawn, for each quarter that they are turned by: most text first."""
-    glyphs = with_accents(glyphs)
+    glyphs = in_reading_order(with_accents(glyphs))
     quarters = glyphs.quarters
     if not quarters.any():
         return [(0, _pieces(glyphs, 0))]
@@ -492,6 +518,35 @@ def _close_gap(glyphs: Glyphs, codes: np.ndarray, mark: int) -> None:
         codes[solid[mark]] = 0
 
 
+# --- scripts that run from right to left ----------------------------------------------------------------------
+
+
+def _leftwards(codes: np.ndarray) -> np.ndarray:
+    found: np.ndarray = ((codes >= 0x590) & (codes < 0x900)) | ((codes >= 0xFB1D) & (codes < 0xFF00))
+    return found & ((codes < 0x660) | (codes > 0x669)) & ((codes < 0x6F0) | (codes > 0x6F9))
+
+
+def in_reading_order(glyphs: Glyphs) -> Glyphs:
+    """Glyphs whose Hebrew and Arabic letters are in the order in which they are read, where a file has them as they are seen."""
+    letters = glyphs.codes[glyphs.solid]
+    if letters.max() < 0x590:
+        return glyphs
+    leftwards = _leftwards(letters)
+    if not leftwards.any():
+        return glyphs
+    solid, left = glyphs.solid, glyphs.boxes[:, 0]
+    level = np.abs(np.diff(glyphs.boxes[:, 3])) < 2 * np.abs(glyphs.boxes[1:, 1] - glyphs.boxes[1:, 3]) + 4
+    joined = leftwards[1:] & leftwards[:-1] & (np.diff(solid) <= 2) & (np.diff(left) > 0) & level
+    edges = np.diff(np.concatenate(([0], joined.astype(np.int8), [0])))
+    codes = glyphs.codes.copy()
+    for first, last in zip(
+        np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True
+    ):
+        begin, end = int(solid[first]), int(solid[last]) + 1
+        codes[begin:end] = codes[begin:end][::-1]
+    return replace(glyphs, codes=codes)
+
+
 # --- from pieces to rows --------------------------------------------------------------------------------------
 
 
@@ -520,12 +575,35 @@ def lines_of(pieces: list[Piece]) -> list[Line]:
     if len(pieces) > _MOST_PIECES:
         return _rows(pieces)
     lines: list[Line] = []
-    for region in _regions(sorted(pieces, key=_height), _MOST_CUTS):
+    for region in _regions(sorted(_with_initials(pieces), key=_height), _MOST_CUTS):
         rows = _rows(region)
         if rows and lines:
             rows[0].opens = not goes_on(lines[-1].text, rows[0].text)
         lines += rows
     return lines
+
+
+def _with_initials(pieces: list[Piece]) -> list[Piece]:
+    """The pieces with large first letters put before the line at whose top they hang."""
+    initials = [piece for piece in pieces if len(piece.text) == 1 and piece.text.isalpha()]
+    for initial in initials[:_MOST_INITIALS]:
+        lines = [
+            piece
+            for piece in pieces
+            if initial.size > 1.7 * piece.size
+            and 0 < piece.v - initial.v < 1.2 * initial.size
+            and -0.3 * piece.size < piece.u0 - initial.u1 < initial.size
+            and piece.text[:1].isalpha()
+        ]
+        if lines:
+            top = max(lines, key=lambda piece: piece.v)
+            top.parts.insert(0, initial.text if top.text[0].islower() else f"{initial.text} ")
+            top.u0 = initial.u0
+            pieces = [piece for piece in pieces if piece is not initial]
+    return pieces
+
+
+_MOST_INITIALS = 20
 
 
 def goes_on(before: str, after: str) -> bool:
@@ -738,13 +816,16 @@ def _trimmed(band: list[Piece], edge: float) -> list[Piece]:
     cuts = [n for n, (one, other) in enumerate(pairwise(band), 1) if one.v - other.v > wide]
     parts = [band[one:other] for one, other in pairwise([0, *cuts, len(band)])]
 
-    def is_lone(part: list[Piece]) -> bool:
-        sides = [piece.u0 < edge for piece in part]
-        return all(sides) or not any(sides)
+    def is_other(part: list[Piece]) -> bool:
+        """Whether it stands on one side only, or is a row of cells."""
+        left = [piece for piece in part if piece.u0 < edge]
+        sides = (left, [piece for piece in part if piece.u0 >= edge])
+        rows = 1 + sum(one.v - other.v > 0.5 * one.size for one, other in pairwise(part))
+        return not all(sides) or (rows == 1 and max(map(len, sides)) > 1 and len(part) < 8)
 
-    while len(parts) > 1 and is_lone(parts[0]):
+    while len(parts) > 1 and is_other(parts[0]):
         del parts[0]
-    while len(parts) > 1 and is_lone(parts[-1]):
+    while len(parts) > 1 and is_other(parts[-1]):
         del parts[-1]
     return [piece for part in parts for piece in part]
 
@@ -759,7 +840,7 @@ def _are_columns(left: list[Piece], right: list[Piece]) -> bool:
     prose = min(_prose(left), _prose(right))
     level = _level_share(left, right)
     if in_turn:
-        return prose > 0.5 or level < 0.6 or (count >= 8 and _alike(left, right))
+        return prose > 0.5 or (level < 0.6 and count > 2) or (count >= 8 and _alike(left, right))
     return prose > 0.7 and count > 3 and (level > 0.85 or level < 0.3)
 
 

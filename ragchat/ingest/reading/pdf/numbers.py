@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ragchat.ingest.reading.pdf.layout import Line
 
@@ -72,10 +73,18 @@ def _drop_round(
 
 
 def _is_apart(line: Line, lines: list[Line]) -> bool:
-    """Whether white space parts a line from the text."""
+    """Whether white space parts a line from the text: more than it has within, so that no item of a list is taken away."""
+    if _ITEM.match(line.text):
+        return False
     steps = [(abs(other.v - line.v), other.size) for other in lines if not other.turned]
     step, size = min((one for one in steps if one[0] > 0.4 * line.size), default=(0.0, 0.0))
-    return step > 1.45 * max(size, line.size)
+    heights = sorted(other.v for other in lines if not other.turned)
+    within = sorted(high - low for low, high in pairwise(heights) if high - low > 0.4 * line.size)
+    usual = within[len(within) // 2] if len(within) > 2 else 0.0
+    return step > 1.45 * max(size, line.size) and step > 1.1 * usual
+
+
+_ITEM = re.compile(r"[•‣◦▪■●–*-] ")
 
 
 def _recurring(edges: list[list[tuple[str, Line]]]) -> dict[tuple[int, str, str], bool]:

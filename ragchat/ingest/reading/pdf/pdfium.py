@@ -359,7 +359,37 @@ def _codes(text_page: Any, count: int) -> np.ndarray:
     else:
         codes = np.fromiter(map(_char_code, repeat(_address(text_page)), range(count)), np.uint32, count)
     odd = (codes >= 0xD800) & ((codes < 0xE000) | (codes > 0x10FFFF))
-    return _without_surrogates(codes, odd) if odd.any() else codes
+    if odd.any():
+        codes = _without_surrogates(codes, odd)
+    return _with_signs_of_tex(codes)
+
+
+_T1 = dict(zip(range(0x10, 0x20), "“”„«»–—\0\0ıȷ\ufb00\ufb01\ufb02\ufb03\ufb04", strict=True))
+_OT1 = {0x0B: "\ufb00", 0x0C: "\ufb01", 0x0E: "\ufb03", 0x0F: "\ufb04", 0x10: "ı", 0x11: "ȷ", 0x19: "ß", 0x1A: "æ",
+        0x1B: "œ", 0x1C: "ø", 0x1D: "Æ", 0x1E: "Œ", 0x1F: "Ø"}  # fmt: skip
+_BULLET = 0x88
+"""In the fonts of symbols that belong to T1."""
+
+
+def _with_signs_of_tex(codes: np.ndarray) -> np.ndarray:
+    """The characters with quotes and ligatures where TeX's fonts, whose files often do not say what they mean, have them.
+
+    No other font has text at these places, and PDFium itself puts nothing but line ends and hyphens there.
+    """
+    odd = (codes < 0x20) & (codes > 0x0A) & (codes != 0x0D)
+    bullets = codes == _BULLET
+    if bullets.any():
+        codes[bullets] = ord("•")
+    if not odd.any():
+        return codes
+    is_ot1 = bool(
+        ((codes[odd] == 0x0B) | (codes[odd] == 0x0C) | (codes[odd] == 0x0E) | (codes[odd] == 0x0F)).any()
+    )
+    for code, letter in (_OT1 if is_ot1 else _T1).items():
+        codes[codes == code] = ord(letter)
+    if not is_ot1:
+        codes[codes == 0xFF] = ord("ß")
+    return codes
 
 
 def _without_surrogates(codes: np.ndarray, odd: np.ndarray) -> np.ndarray:

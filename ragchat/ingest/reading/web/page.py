@@ -26,7 +26,7 @@ from ragchat.ingest.reading.web.blocks import (
     write_blocks,
 )
 from ragchat.ingest.reading.web.parts import DELETED, HIDDEN, Parts
-from ragchat.ingest.reading.web.tree import ROLE, SPACES, WORD_LIST, Element, parse_all
+from ragchat.ingest.reading.web.tree import ROLE, SPACES, WORD_LIST, Element, left_open, parse_all
 from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
 
@@ -100,9 +100,12 @@ def _without_collection() -> Iterator[None]:
 
 
 def _read(page: str, with_lines: bool, whole: bool, titles: Mapping[str, tuple[int, str]]) -> Page:
-    parts = Parts(parse_all(page, with_lines=with_lines), whole=whole)
+    parts = Parts(parse_all(page, with_lines=with_lines), whole=whole, left_open=left_open(page))
     walk = _Walk(parts, with_lines=with_lines, titles=titles)
     blocks = walk.blocks()
+    if not blocks and parts.root.letters:
+        walk = _Walk(parts, with_lines=with_lines, titles=titles, reads_buttons=True)
+        blocks = walk.blocks()
     title = parts.title if parts.title.strip() else parts.meta.get("og:title", "")
     if not title.strip():
         title = next((b.text for b in blocks if b.kind == "heading" and b.level == 1), "")
@@ -163,10 +166,18 @@ class _List:
 class _Walk:
     """One walk over the tree, from the first element to the last; deep pages need no deep stack."""
 
-    def __init__(self, parts: Parts, *, with_lines: bool, titles: Mapping[str, tuple[int, str]]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        with_lines: bool,
+        titles: Mapping[str, tuple[int, str]],
+        reads_buttons: bool = False,
+    ) -> None:
         self.left_out: list[tuple[LeftOutKind, str]] = []
         self._parts = parts
         self._with_lines = with_lines
+        self._reads_buttons = reads_buttons
         self._titles = dict(titles)
         self._due: list[tuple[int, str]] = []
         self._line = 0
@@ -699,7 +710,7 @@ class _Walk:
         if element.is_block:
             self._boundary(element)
         self._pieces.append(" ")
-        return self._heading is not None or _is_content(element)
+        return self._heading is not None or self._reads_buttons or _is_content(element)
 
     def _leave_spaced(self, element: Element) -> None:
         self._pieces.append(" ")
@@ -712,9 +723,9 @@ class _Walk:
 
     def _enter_input(self, element: Element) -> bool:
         kind = element.get("type").lower()
-        if kind in ("checkbox", "radio"):
+        if kind in ("checkbox", "radio") and element.get("role") != "button":
             self._add(" [x] " if "checked" in element.attributes else " [ ] ")
-        elif kind not in ("hidden", "submit", "button", "reset", "image", "password", "file"):
+        elif kind not in ("checkbox", "hidden", "submit", "button", "reset", "image", "password", "file"):
             self._add(f" {element.get('value')} ")
         return False
 
@@ -990,6 +1001,12 @@ def _file_name(source: str) -> str:
     return unquote(source.partition("?")[0].rstrip("/").rpartition("/")[2])[:200]
 
 
+_OPENS = re.compile(
+    r"accordion|collaps|question|faq|spoiler|expand|(?:^|[-_])tabs?(?:$|[-_]|link|button|item)"
+)
+_SERVES = re.compile(r"nav|menu|close|copy|icon")
+
+
 def _is_content(button: Element) -> bool:
     """Whether a button opens or holds text; others (Copy, Close) only serve."""
     if "aria-expanded" in button.attributes or "aria-controls" in button.attributes:
@@ -997,6 +1014,8 @@ def _is_content(button: Element) -> bool:
     if button.get("role") == "tab" or any(
         name.startswith(("data-toggle", "data-bs-toggle")) for name in button.attributes
     ):
+        return True
+    if any(_OPENS.search(name) and not _SERVES.search(name) for name in button.names):
         return True
     above = button.parent
     if above is not None and above.tag in ("summary", "dt", "legend", "caption", "th"):

@@ -30,7 +30,7 @@ _SECTIONING = frozenset(
 _SILENT_NAMES = frozenset(
     """
     viewcode-link viewcode-back edit-link edit-this-page mw-editsection mw-jump-link skip-link skip-to-content skiplink
-    skip-nav copybtn fn-backref footnote-back footnote-backref reversefootnote
+    skip-nav copybtn mw-cite-backlink theme-edit-this-page fn-backref footnote-back footnote-backref reversefootnote
     """.split()  # noqa: SIM905
 )
 _PERMALINK_NAMES = frozenset("headerlink permalink heading-anchor anchor-link anchorjs-link anchor".split())  # noqa: SIM905
@@ -80,6 +80,8 @@ _KINDS = {
     _SITE: _SITE_NAMES,
     _FURNITURE: _FURNITURE_NAMES,
 }
+_LONGEST_SLOGAN = 100
+"""Letters of prose in a header or footer that is the site's even on a page that says less than it."""
 _CHROME_TAGS = frozenset(["nav", "header", "footer"])
 _FURNITURE_TAGS = _CHROME_TAGS | {"aside"}
 _MAIN_TAGS = frozenset(["main", "article"])
@@ -93,10 +95,13 @@ _PANEL = re.compile(
 class Parts:
     """A judged page: each of its elements has its `skip`; `title` and the named `meta` values of its head."""
 
-    def __init__(self, elements: list[Element], *, whole: bool = False) -> None:
+    def __init__(
+        self, elements: list[Element], *, whole: bool = False, left_open: frozenset[str] = frozenset()
+    ) -> None:
         """`elements` are the root of a page and all below.
 
-        `whole`: only menus are furniture (chapters of a book have no site around them).
+        `whole`: only menus are furniture (chapters of a book have no site around them). `left_open`: tags that say nothing,
+        because an end tag is missing somewhere, and so the rest of the page stands in one of them.
         """
         self.root = root = elements[0]
         self.title = ""
@@ -106,8 +111,12 @@ class Parts:
         self._scripts: list[str] = []
         self._references: set[str] | None = None
         self._has_sheet = False
+        self._main_has_headline = True
         self._gone = {1: (0, 0), 2: (0, 0)}
         self._marked: list[Element] = []
+        for element in elements if left_open else ():
+            if element.tag in left_open:
+                element.tag = "div"
         self._look()
         self._count()
         if root.letters == 0:
@@ -283,6 +292,7 @@ class Parts:
                 return
 
     def _set_main(self, mains: list[Element]) -> None:
+        self._main_has_headline = any(main.has_headline for main in mains)
         for main in mains:
             main.inside = True
             above = main.parent
@@ -307,7 +317,7 @@ class Parts:
                 element.skip = CHROME
                 self._note_gone(element, (1, 2) if position > named_until else (2,))
                 position += element.size - 1
-            elif not self._whole and (_is_named(element) or _is_outside(element)):
+            elif not self._whole and (_is_named(element) or self._is_outside(element)):
                 element.skip = NAMED
                 if position > named_until:
                     self._note_gone(element, (1,))
@@ -351,8 +361,22 @@ class Parts:
             not named and _stands_in_a_section(element)
         ):
             return False
+        if element.prose > max(_LONGEST_SLOGAN, 0.5 * self.root.prose):
+            return False
         is_header = element.tag == "header" or role == "banner" or any("head" in n for n in element.names)
         return not (is_header and element.has_headline)
+
+    def _is_outside(self, element: Element) -> bool:
+        """Beside the main part, and neither prose nor the headline that the main part lacks."""
+        parent = element.parent
+        if parent is None or not parent.holds_main or element.holds_main or element.inside:
+            return False
+        if element.has_headline and not self._main_has_headline:
+            return False
+        if element.tag in ("header", "footer") or element.kinds & _FURNITURE:
+            return True
+        is_said = element.prose >= 30 or element.has_headline or element.tag in ("h1", "h2")
+        return not is_said or element.linked >= 0.5 * element.letters
 
     # --- did too much go? ---------------------------------------------------------------------------------
 
@@ -397,17 +421,6 @@ def _is_named(element: Element) -> bool:
     if not element.kinds & _FURNITURE and element.tag != "aside":
         return False
     return not element.holds_main and element.linked >= 0.5 * element.letters
-
-
-def _is_outside(element: Element) -> bool:
-    """Beside the main part, and no prose."""
-    parent = element.parent
-    if parent is None or not parent.holds_main or element.holds_main or element.inside:
-        return False
-    if element.tag in ("header", "footer") or element.kinds & _FURNITURE:
-        return True
-    is_said = element.prose >= 30 or element.has_headline or element.tag in ("h1", "h2")
-    return not is_said or element.linked >= 0.5 * element.letters
 
 
 def _own_text(element: Element) -> str:
@@ -462,6 +475,8 @@ def _is_main_by_name(element: Element) -> bool:
     return element.tag in ("div", "section", "td") and element.get("id").lower() in _MAIN_NAMES
 
 
+_SWITCH_TAGS = frozenset("button summary label dt h2 h3 h4 h5 h6".split())  # noqa: SIM905
+"""A heading that is seen and what follows it hidden: a click unfolds it."""
 _SWITCH = re.compile(r"toggle|question|accordion|collaps|expand|spoiler|trigger|faq|tab")
 
 
@@ -469,7 +484,7 @@ def _is_switch(element: Element | None) -> bool:
     """Whether a click on it may open what follows."""
     if element is None:
         return False
-    if element.tag in ("button", "summary", "label") or element.get("role") in ("button", "tab"):
+    if element.tag in _SWITCH_TAGS or element.get("role") in ("button", "tab"):
         return True
     if "onclick" in element.attributes or "aria-expanded" in element.attributes:
         return True
