@@ -617,3 +617,181 @@ def test_a_large_document_is_read_in_one_pass() -> None:
     rows = _row(*(_cell(f"word {n}") for n in range(8))) * 10_000
     assert ods(_sheet("S", rows)).text.count("word 7") == 10_000
     assert time.perf_counter() - start < 20
+
+
+# --- files that other programs made -------------------------------------------------------------------------
+
+
+def test_the_field_of_the_title_is_read() -> None:
+    assert odt(p("This is <text:title>The Mill</text:title>.")).text == "This is The Mill."
+
+
+def test_a_formula_stands_in_its_line() -> None:
+    math = (
+        '<math xmlns="http://www.w3.org/1998/Math/MathML"><semantics><mrow><msup><mi>a</mi><mn>2</mn></msup><mo>=</mo>'
+        "<mfrac><mrow><mi>x</mi><mo>+</mo><mn>1</mn></mrow><msqrt><mi>y</mi></msqrt></mfrac><mi>sin</mi><mi>z</mi></mrow>"
+        '<annotation encoding="StarMath 5.0">typed</annotation></semantics></math>'
+    )
+    frame = "<draw:frame><draw:object>{}</draw:object></draw:frame>"
+    assert odt(p(f"Let {frame.format(math)} hold.")).text == "Let a^2=(x+1)/(√(y))sin z hold."
+    rows = "<mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr><mtr><mtd><mn>3</mn></mtd><mtd><mn>4</mn></mtd></mtr>"
+    table = f'<math xmlns="http://www.w3.org/1998/Math/MathML"><mtable>{rows}</mtable></math>'
+    assert odt(p(frame.format(table))).text == "1, 2; 3, 4"
+    deep = (
+        f'<math xmlns="http://www.w3.org/1998/Math/MathML">{"<mrow>" * 150}<mi>q</mi>{"</mrow>" * 150}</math>'
+    )
+    assert odt(p(frame.format(deep))).text == "q"
+
+
+def test_text_that_was_deleted_in_its_place_is_reported() -> None:
+    region = (
+        '<text:changed-region text:id="{0}"><text:{1}><office:change-info/></text:{1}></text:changed-region>'
+    )
+    changes = f"<text:tracked-changes>{region.format('c1', 'deletion')}{region.format('c2', 'insertion')}</text:tracked-changes>"
+    mark = '<text:change-{0} text:change-id="{1}"/>'
+    old, new = (
+        f"{mark.format('start', 'c1')}gone{mark.format('end', 'c1')}",
+        f"{mark.format('start', 'c2')}new{mark.format('end', 'c2')}",
+    )
+    document = odt(changes + p(f"Kept {old}{new} words"))
+    assert document.text == "Kept new words"
+    assert kinds(document) == {LeftOutKind.DELETED_TEXT: 1}
+
+
+def test_a_section_that_repeats_another_of_the_document_is_no_object() -> None:
+    section = '<text:section text:name="S2"><text:section-source {}/></text:section>'
+    assert kinds(odt(p("x") + section.format('text:section-name="S1"'))) == {}
+    assert kinds(odt(p("x") + section.format('xlink:href="other.odt"'))) == {LeftOutKind.OBJECT: 1}
+
+
+def test_a_template_of_styles_alone_is_read() -> None:
+    header = "<style:master-page><style:header><text:p>Mill news</text:p></style:header></style:master-page>"
+    header = f"<office:master-styles>{header}</office:master-styles>"
+    members = {
+        "mimetype": "application/vnd.oasis.opendocument.text-template",
+        "styles.xml": part("document-styles", header),
+    }
+    assert read("plain.ott", zipped(members)).text == "Header: Mill news"
+
+
+def test_lines_of_code_stand_together_with_their_blanks() -> None:
+    style = '<style:style style:name="P7" style:family="paragraph" style:parent-style-name="Preformatted_20_Text"/>'
+    lines = (p("def f():", "P7"), p('<text:s text:c="4"/>return 1', "P7"), p("", "P7"), p("f()", "P7"))
+    assert odt("".join(lines) + p("Then"), styles=style).text == "def f():\n    return 1\nf()\n\nThen"
+
+
+def test_titles_above_a_table_of_a_sheet_are_not_its_columns() -> None:
+    gap = _row('<table:table-cell table:number-columns-repeated="9"/>')
+    rows = (
+        _row(_cell("Yields of 2026")),
+        gap,
+        _row(_cell("Field"), _cell("Tons")),
+        _row(_cell("North"), _cell("4 t")),
+    )
+    assert ods(_sheet("S", *rows)).text.split("\n") == [
+        "# S",
+        "",
+        "Yields of 2026",
+        "",
+        "| Field | Tons |",
+        "| --- | --- |",
+        "| North | 4 t |",
+    ]
+
+
+def test_empty_rows_in_a_declared_table_do_not_part_it() -> None:
+    place = "table:target-range-address=\"'My S'.A1:'My S'.B4\""
+    ranges = (
+        f'<table:database-ranges><table:database-range table:name="Yields" {place}/></table:database-ranges>'
+    )
+    rows = (
+        _row(_cell("Field"), _cell("Tons")),
+        _row(_cell("North"), _cell("4")),
+        _row("<table:table-cell/>"),
+        _row(_cell("South"), _cell("5")),
+    )
+    assert ods(_sheet("My S", *rows) + ranges).text.split("\n")[2:] == [
+        "Table Yields",
+        "",
+        "| Field | Tons |",
+        "| --- | --- |",
+        "| North | 4 |",
+        "| South | 5 |",
+    ]
+
+
+def test_what_lies_over_cells_of_a_sheet_is_no_cell() -> None:
+    box = "<draw:frame><draw:text-box><text:p>Mind the gap</text:p></draw:text-box></draw:frame>"
+    rows = (
+        _row(_cell("a"), _cell("b")),
+        _row(_cell("1"), _cell("2"), f"<table:table-cell>{box}</table:table-cell>"),
+    )
+    assert ods(_sheet("S", *rows)).text == "# S\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nMind the gap"
+
+
+def test_prompts_choices_and_empty_sheets_are_told() -> None:
+    validation = (
+        '<table:content-validations><table:content-validation table:condition=\'of:cell-content-is-in-list("open";"closed")\'>'
+        '<table:help-message table:title="State"><text:p>Pick one</text:p></table:help-message>'
+        '<table:error-message table:title="Wrong"><text:p>Not a state</text:p></table:error-message>'
+        "</table:content-validation></table:content-validations>"
+    )
+    text = ods(
+        validation + _sheet("S", _row(_cell("a"), _cell("b"))) + _sheet("Plans") + _sheet("Sheet3")
+    ).text
+    assert text.endswith(
+        "State: Pick one\n\nWrong: Not a state\n\nChoices: open, closed\n\nEmpty sheets: Plans"
+    )
+
+
+def test_lines_of_a_header_that_only_number_the_pages_go() -> None:
+    numbers = "Page <text:page-number>1</text:page-number> of <text:page-count>9</text:page-count>"
+    footer = f"<text:p>{numbers}</text:p><text:p>The Mill</text:p>"
+    styles = part(
+        "document-styles",
+        f"<office:master-styles><style:master-page><style:footer>{footer}</style:footer></style:master-page></office:master-styles>",
+    )
+    assert odt(p("x"), files={"styles.xml": styles}).text == "x\n\nFooter: The Mill"
+
+
+def test_charts_show_days_shares_and_labels() -> None:
+    number = 'xmlns:number="urn:oasis:names:tc:opendocument:xmlns:datastyle:1.0"'
+    styles = (
+        f'<number:date-style {number} style:name="N1"><number:year/></number:date-style>'
+        f'<number:percentage-style {number} style:name="N2"><number:number number:decimal-places="1"/></number:percentage-style>'
+        '<style:style style:name="x" style:family="chart" style:data-style-name="N1"/>'
+        '<style:style style:name="y" style:family="chart" style:data-style-name="N2"/>'
+    )
+    inner = "<text:list><text:list-item><text:p>again</text:p></text:list-item></text:list>"
+    chart = part(
+        "document-content",
+        f"<office:automatic-styles>{styles}</office:automatic-styles><office:body><office:chart><chart:chart>"
+        '<chart:axis chart:dimension="x" chart:style-name="x"/><chart:axis chart:dimension="y" chart:style-name="y"/>'
+        "<chart:series><chart:data-point><chart:data-label><text:p>Best</text:p></chart:data-label></chart:data-point></chart:series><table:table>"
+        + _row(_cell(""), _cell("Share"), _cell("Rest"))
+        + _row(
+            f"<table:table-cell><text:p>46023</text:p>{inner}</table:table-cell>",
+            _cell("0.192"),
+            _cell("NaN"),
+        )
+        + "</table:table></chart:chart></office:chart></office:body>",
+    )
+    frame = '<draw:frame><draw:object xlink:href="./Object 1"/></draw:frame>'
+    text = odt(p(frame), files={"Object 1/content.xml": chart}).text
+    assert text == "|  | Share | Rest |\n| --- | --- | --- |\n| 2026-01-01 | 19.2% |  |\n\nBest"
+
+
+def test_numbers_of_slides_are_not_their_text() -> None:
+    box = "<draw:frame><draw:text-box><text:p>{}</text:p></draw:text-box></draw:frame>"
+    number = "<text:page-number>&lt;number&gt;</text:page-number>"
+    notes = f"<presentation:notes>{box.format('Slowly')}{box.format(number)}</presentation:notes>"
+    assert "number" not in odp(f'<draw:page draw:name="A">{notes}</draw:page>').text
+
+
+def test_the_name_of_a_file_is_no_description_of_a_picture() -> None:
+    frame = (
+        '<draw:frame><draw:image xlink:href="Pictures/1.png"/><svg:desc>IMG_0042.jpg</svg:desc></draw:frame>'
+    )
+    document = odt(p(frame))
+    assert document.text == ""
+    assert kinds(document) == {LeftOutKind.PICTURE: 1}

@@ -290,7 +290,15 @@ def test_hidden_notes_and_boxes_are_left_out() -> None:
             r"{\field{\*\fldinst FORMDROPDOWN {\*\formfield{\ffres1{\*\ffl oats}{\*\ffl rye}}}}{\fldrslt}}",
             "rye",
         ),
-        (r"{\field{\*\fldinst EQ \\f(1,2)}{\fldrslt}}", r"\f(1,2)"),
+        (r"{\field{\*\fldinst EQ \\f(1,2)}{\fldrslt}}", "1/2"),
+        (
+            r"{\field{\*\fldinst EQ \\* jc3 \\* hps12 \\o\\al(\\s\\up 11(yomi),kanji)}{\fldrslt}}",
+            "kanji(yomi)",
+        ),
+        (
+            r"{\mmath{\*\moMath{\mm{\mmr{\me{\mr 1}}{\me{\mr 2}}}{\mmr{\me{\mr 3}}{\me{\mr 4}}}}}}",
+            "1, 2; 3, 4",
+        ),
         (r"{\field{\*\fldinst IF {\field{\*\fldinst PAGE}{\fldrslt 1}} = 1}{\fldrslt yes}}", "yes"),
         (r"{\mmath{\*\moMath{\mf{\mfPr{\mctrlPr}}{\mnum{\mr a+b}}{\mden{\mr 2}}}}}", "(a+b)/2"),
         (r"{\mmath{\*\moMath{\msSup{\msSupPr{\mctrlPr}}{\me{\mr x}}{\msup{\mr 2}}}}}", "x^2"),
@@ -492,3 +500,20 @@ def test_outlook_bodies_come_here() -> None:
     body = rb"{\rtf1\ansi The sluice\_gate.\par}"
     packed = struct.pack("<4I", len(body) + 12, len(body), 0x414C454D, 0) + body
     assert read_rtf(unpack_rtf(packed)).text == "The sluice-gate."
+
+
+def test_tables_that_follow_each_other_keep_their_own_columns() -> None:
+    first = r"\trowd\cellx2500\cellx5000\cellx7500\intbl {0}1\cell {0}2\cell {0}3\cell\row"
+    second = r"\trowd\cellx1200\cellx7500\intbl {0}1\cell {0}2\cell\row"
+    body = "\n".join(
+        (*(first.format(one) for one in "ab"), *(second.format(one) for one in "cd"), r"\pard\par")
+    )
+    assert text_of(body).split("\n") == [
+        "| a1 | a2 | a3 |",
+        "| --- | --- | --- |",
+        "| b1 | b2 | b3 |",
+        "",
+        "| c1 | c2 |",
+        "| --- | --- |",
+        "| d1 | d2 |",
+    ]

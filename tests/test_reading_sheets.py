@@ -536,3 +536,36 @@ def test_mutated_files_are_read_or_refused(seed: int) -> None:
             read("book.xlsx", tried)
         except IngestError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("code", "raw", "shown"),
+    [
+        ("0.00E+00", "99.995", "1.00E+02"),
+        ("0.00E+00", "-9.999", "-1.00E+01"),
+        ("# ?/?", "-0.004", "0"),
+        ('d "days" h "h"', "2.25", "2 days 6 h"),
+        ('d"d "hh:mm', "1.5", "1d 12:00"),
+    ],
+)
+def test_carries_signs_and_durations_of_formats(code: str, raw: str, shown: str) -> None:
+    assert number_format(code).shown(raw) == shown
+
+
+def test_raised_digits_are_told_from_a_number_in_a_cell() -> None:
+    rich = '<r><t>10</t></r><r><rPr><vertAlign val="superscript"/></rPr><t>3</t></r><r><t xml:space="preserve"> l</t></r>'
+    sheet = f'<sheetData><row r="1"><c r="A1" t="inlineStr"><is>{rich}</is></c></row></sheetData>'
+    assert "10^3 l" in text_of(workbook({"Tanks": sheet}))
+
+
+def test_columns_that_nobody_named_are_no_row() -> None:
+    table = f'<table {NAMES} displayName="Table7" ref="A2:B3" headerRowCount="0"><tableColumns><tableColumn name="{{}}1"/><tableColumn name="{{}}2"/></tableColumns></table>'
+    files = {"xl/worksheets/_rels/sheet1.xml.rels": relations(("t1", "table", "../tables/table1.xml"))}
+    sheet = grid(("oats", 4), ("rye", 5), first=2)
+
+    def shown(name: str) -> str:
+        parts: dict[str, str | bytes] = {**files, "xl/tables/table1.xml": table.replace("{}", name)}
+        return text_of(workbook({"Crops": sheet}, parts=parts))
+
+    assert "Column1" not in shown("Column")
+    assert "| Crop 1 | Crop 2 |" not in shown("Column")

@@ -432,3 +432,34 @@ def test_mutated_files_are_read_or_refused(seed: int) -> None:
             read("deck.pptx", tried)
         except IngestError:
             continue
+
+
+def test_raised_digits_are_told_from_a_number_on_slides() -> None:
+    raised = '<a:r><a:rPr baseline="30000"/><a:t>3</a:t></a:r>'
+    lowered = '<a:r><a:rPr baseline="-25000"/><a:t>2</a:t></a:r>'
+    text = f"<a:p><a:r><a:t>10</a:t></a:r>{raised}<a:r><a:t> l of H</a:t></a:r>{lowered}<a:r><a:t>O</a:t></a:r></a:p>"
+    assert "10^3 l of H2O" in read("talk.pptx", deck(shape(text))).text
+
+
+def test_numbers_of_lists_are_those_that_a_slide_shows() -> None:
+    def item(text: str, scheme: str, more: str = "") -> str:
+        return paragraph(text, f'<a:pPr><a:buAutoNum type="{scheme}" {more}/></a:pPr>')
+
+    first = shape(item("oats", "alphaLcParenR"), item("rye", "alphaLcParenR"))
+    second = shape(item("peas", "romanUcPeriod", 'startAt="3"'), item("flax", "arabicParenBoth"))
+    text = read("talk.pptx", deck(first + second)).text
+    assert "a) oats\nb) rye" in text
+    assert "III. peas\n(4) flax" in text
+
+
+def test_the_name_of_a_file_is_no_description_of_a_picture_on_a_slide() -> None:
+    picture = '<p:pic><p:nvPicPr><p:cNvPr id="4" name="Picture 3" descr="IMG_0042.jpg"/></p:nvPicPr></p:pic>'
+    document = read("talk.pptx", deck(picture))
+    assert "IMG_0042" not in document.text
+    assert [(one.kind, one.names) for one in document.left_out] == [(LeftOutKind.PICTURE, ("IMG_0042.jpg",))]
+
+
+def test_a_shape_described_by_its_own_text_says_it_once() -> None:
+    said = shape("Press here").replace("<p:cNvPr ", '<p:cNvPr descr="Press here" ', 1)
+    assert 'descr="Press here"' in said
+    assert read("talk.pptx", deck(said)).text.count("Press here") == 1

@@ -748,3 +748,58 @@ def test_a_large_document_is_read_in_one_pass() -> None:
     start = time.perf_counter()
     assert text_of(body).count("go on") == 20_000
     assert time.perf_counter() - start < 10
+
+
+# --- files that other programs made -------------------------------------------------------------------------
+
+
+def test_a_caption_that_a_table_repeats_is_read_once() -> None:
+    about = '<w:tblCaption w:val="Yields by field"/>'
+    table = tbl(tr(tc("Field"), tc("Tons")), tr(tc("North"), tc("4")), settings=about)
+    assert text_of(p(r("Yields by field")) + table).count("Yields by field") == 1
+    assert "[Table: Yields by field]" in text_of(p(r("Other words")) + table)
+
+
+def test_a_paragraph_of_a_list_without_a_label_belongs_to_the_item_above() -> None:
+    numbering = _numbering(_lvl(0, "decimal", "%1.")) + (
+        f'<w:abstractNum w:abstractNumId="8">{_lvl(0, "bullet", " ")}</w:abstractNum>'
+        '<w:num w:numId="9"><w:abstractNumId w:val="8"/></w:num>'
+    )
+    body = _item("Open the valve") + _item("Wait for steam", 0, 9) + _item("Close it")
+    assert text_of(body, numbering=numbering) == "1. Open the valve\n   Wait for steam\n2. Close it"
+
+
+def test_the_name_of_a_file_is_no_description_of_a_picture() -> None:
+    document = opened(p(_picture("descr='IMG_0042.jpg'")))
+    assert document.text == ""
+    assert kinds(document) == {LeftOutKind.PICTURE: 1}
+
+
+def test_lines_of_code_stand_together_with_their_blanks() -> None:
+    styles = '<w:style w:type="paragraph" w:styleId="HTMLPre"><w:name w:val="HTML Preformatted"/></w:style>'
+    lines = [p(r(line), style="HTMLPre") for line in ("def f():", "    return 1", "", "f()")]
+    assert text_of("".join(lines) + p(r("Then")), styles=styles) == "def f():\n    return 1\nf()\n\nThen"
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("EQ \\f(1,2)", "1/2"),
+        ("EQ \\r(x+1)", "√(x+1)"),
+        ('EQ \\* jc2 \\* "Font:Serif" \\* hps10 \\o\\ad(\\s\\up 9(yomi),kanji)', "kanji(yomi)"),
+    ],
+)
+def test_old_equations_are_shown_on_one_line(code: str, shown: str) -> None:
+    def mark(kind: str) -> str:
+        return f'<w:r><w:fldChar w:fldCharType="{kind}"/></w:r>'
+
+    assert text_of(p(mark("begin"), f"<w:r><w:instrText>{code}</w:instrText></w:r>", mark("end"))) == shown
+
+
+def test_functions_and_accents_of_formulas() -> None:
+    def run(text: str) -> str:
+        return f"<m:r><m:t>{text}</m:t></m:r>"
+
+    sine = f"<m:func><m:fName>{run('sin')}</m:fName><m:e>{run('x')}</m:e></m:func>"
+    limit = f"<m:limLow><m:e>{run('lim')}</m:e><m:lim>{run('n')}</m:lim></m:limLow>"
+    assert text_of(p(f"<m:oMath>{sine}{run('+')}{limit}</m:oMath>")) == "sin x+lim_n"

@@ -110,14 +110,14 @@ def _inner(path: Path, name: str) -> Path:
 def _scan(document: ExtractedText) -> Iterator[Block]:
     text = document.text
     if document.sections:
-        return _scan_markdown(text, document.sections)
+        return _scan_markdown(text, document.sections, has_bare_rows="tex" in document.media_type)
     match structure_of(document.media_type):
         case "markdown" | "org":
             return _scan_markdown(text)
         case "rst":
             return _scan_underlined(text)
         case "text":
-            return _scan_underlined(text, _numbered_titles(text))
+            return _scan_underlined(text, {**_worded_titles(text), **_numbered_titles(text)})
         case "pages":
             return _scan_pages(text)
         case "python":
@@ -223,6 +223,7 @@ class _Markdown:
         self.fence = ""
         self.columns = ""
         self.skip = 0
+        self.has_bare_rows = False
         self._closed = True
 
     def html_table(self, offset: int, line: str) -> Block | None:
@@ -243,6 +244,8 @@ class _Markdown:
         if self.start >= 0 and (block := self.text[self.start : max(self.end, self.start)]).strip():
             # What is said of the document or of a headline leads to what follows, as a heading does.
             kind = "heading" if block[0] in "#:" and _ORG_FACTS.fullmatch(block) else self.kind
+            if self.has_bare_rows and kind == "prose" and _are_rows(rows := block.split("\n")):
+                kind, self.columns = "lines", _column_names(rows[0], "|")
             yield self.outline.block(self.start, max(self.end, self.start), kind, self.columns)
         self.start, self.columns = -1, ""
 
@@ -257,9 +260,15 @@ class _Markdown:
         self.end, self.height = last, self.height + 1
 
 
-def _scan_markdown(text: str, sections: Sequence[Section] = ()) -> Iterator[Block]:
-    """Markdown; with `sections` its headings are these and no marks make others."""
+def _scan_markdown(
+    text: str, sections: Sequence[Section] = (), *, has_bare_rows: bool = False
+) -> Iterator[Block]:
+    """Markdown; with `sections` its headings are these and no marks make others.
+
+    `has_bare_rows`: lines whose cells are parted by bars are a table without a rule, too.
+    """
     state = _Markdown(text)
+    state.has_bare_rows = has_bare_rows
     outline, known = state.outline, _Headings(sections)
     front_matter = not sections and text.startswith("---\n") and "\n---" in text[3:20_000]
     for offset, line in lines_of(text):
@@ -335,6 +344,10 @@ def _begin_table(state: _Markdown, last: int) -> Iterator[Block]:
     state.kind, state.end, state.height = "lines", last, state.height + 1
 
 
+def _are_rows(lines: list[str]) -> bool:
+    return len(lines) > 2 and all(" | " in line for line in lines)
+
+
 def _column_names(row: str, mark: str) -> str:
     """The names in the first row of a table as one line, '' where it names none."""
     return _named(row.strip(" \t>").strip(mark).split(mark))
@@ -352,7 +365,7 @@ _MAN_SECTION = re.compile(r"[A-Z][A-Z0-9 /,&-]{2,50}$")
 
 
 def _scan_underlined(
-    text: str, numbered: Mapping[int, tuple[int, str]] = MappingProxyType({})
+    text: str, numbered: Mapping[int, tuple[int | str, str]] = MappingProxyType({})
 ) -> Iterator[Block]:
     """reStructuredText and plain text: underlined titles, AsciiDoc's `== Title`, sections of man pages.
 
@@ -431,7 +444,12 @@ def _table_at(lines: list[str], number: int) -> tuple[int, Table] | None:
 
 
 _NUMBERED_TITLE = re.compile(
-    r"\n[ \t]*+\n {0,3}+(\d{1,2}(?:\.\d{1,2}){0,5})\.?[ \t]+(\w[^\n]{0,99})(?=\n[ \t]*(?:\n|\Z))"
+    r"\n[ \t]*+\n {0,3}+(\d{1,2}(?:\.\d{1,2}){0,5})\.?[ \t]+(\w[^\n]{0,99})(?=\n[ \t]*(?:\n|\Z)|\n(\S))"
+)
+_WORDED_TITLE = re.compile(
+    r"\n[ \t]*+\n {0,3}+(?:(§|Art\.|Article|Artikel|Section|Abschnitt|Chapter|Kapitel|Part|Teil|ARTICLE|SECTION|CHAPTER)[ \t]?"
+    r"(\d{1,3}|[IVXLC]{1,7})\b[.:]?(?:[ \t–-]+([^\W\d_][^\n]{0,79}))?|([IVXLC]{1,7})\.[ \t]+([^\W\d_][^\n]{0,79}))[ \t]*"
+    r"(?=\n(?:[ \t]*\n|[^a-zß-öø-ÿ]))"
 )
 _PAGE_AT_END = re.compile(r"(?:\.[ .]*\.|[ \t]{3,})[ \t]*\d+$")
 _ENDS_LIKE_A_SENTENCE = (".", ",", ";", ":", "!", "?")
@@ -449,14 +467,45 @@ def _numbered_titles(text: str) -> dict[int, tuple[int, str]]:
     line, counted, end = -2, 0, 0
     for found in _NUMBERED_TITLE.finditer(text):
         numbers = tuple(map(int, found[1].split(".")))
-        if not _reads_as_title(found[2].rstrip()) or not _follows(latest, numbers):
+        title = found[2].rstrip()
+        if not _reads_as_title(title) or not _follows(latest, numbers):
             continue
+        if (found[3] and not (title.isupper() or (len(numbers) > 1 and len(title) < 60))) or (
+            found[3] or ""
+        ).islower():
+            continue  # the line below goes on with it
         if latest and len(numbers) <= len(latest) and not text[end : found.start()].strip():
             return {}  # nothing stands below a title: this is a list
         line += text.count("\n", counted, found.start(1))
         latest, counted, end = numbers, found.start(1), found.end()
         titles[line] = (len(numbers), clean_line(found[0], limit=LONGEST_HEADING))
     return titles if len(titles) > 1 and text[end:].strip() else {}
+
+
+def _worded_titles(text: str) -> dict[int, tuple[str, str]]:
+    """Lines (from 0) of a plain text such as "§ 2 Purpose", "Article 4" or "II. Members", with their word and text.
+
+    Of each word there are several, counted without a gap from the first.
+    """
+    titles: dict[str, list[tuple[int, int, str]]] = {}
+    text = f"\n\n{text}\n"
+    line, counted = -2, 0
+    for found in _WORDED_TITLE.finditer(text):
+        begin = found.start() + found[0].index("\n", 1) + 1
+        line += text.count("\n", counted, begin)
+        counted = begin
+        title = found[3] or found[5] or ""
+        number = found[2] or found[4]
+        value = int(number) if number.isdigit() else _roman(number)
+        kept = titles.setdefault(found[1] or "I.", [])
+        if not title.endswith(_ENDS_LIKE_A_SENTENCE) and (value == kept[-1][1] + 1 if kept else value == 1):
+            kept.append((line, value, clean_line(text[begin : found.end()], limit=LONGEST_HEADING)))
+    return {line: (word, title) for word, kept in titles.items() if len(kept) > 1 for line, _, title in kept}
+
+
+def _roman(number: str) -> int:
+    values = [{"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}[letter] for letter in number]
+    return sum(-one if one < max(values[here:]) else one for here, one in enumerate(values))
 
 
 def _reads_as_title(title: str) -> bool:

@@ -37,6 +37,7 @@ _ISO_8859 = re.compile(r"iso[-_]?8859[-_]?(\d{1,2})")
 _LABELS = {
     "gb_2312-80": "gb18030", "cn-big5": "big5hkscs", "x-big5": "big5hkscs", "sjis": "cp932", "windows-31j": "cp932",
     "windows-949": "cp949", "ks_c_5601-1989": "cp949", "ksc_5601": "cp949", "eucpkdfmtjapanese": "euc_jp",
+    "gb_2312": "gb18030", "sun_eu_greek": "iso8859-7",
     "windows-874": "cp874", "dos-874": "cp874", "logical": "iso8859-8", "visual": "iso8859-8", "koi": "koi8-r",
     "koi8": "koi8-r", "koi8-ru": "koi8-u", "mac": "mac-roman", "macintosh": "mac-roman", "mac-ukrainian": "mac-cyrillic",
     "user-defined": "cp1252", "iso-ir-149": "cp949", "ksc56011987": "cp949", "euckr": "cp949", "isolatin9": "iso8859-15",
@@ -50,6 +51,8 @@ _MEANT = {
 
 _C1 = re.compile(rb"[\x80-\x9f]")
 _CAPITAL_WITHIN = re.compile("[a-zß-öø-ÿ][À-ÖØ-ÞŒŠŸŽ]")
+_SIGN_WITHIN = re.compile("[a-zà-öø-ÿ][¡-¶¸-¿×÷][a-z]")
+"""A sign in the middle of a word, where it was a letter: of Polish and Czech, say."""
 _ESCAPED = re.compile(rb"\x1b\$(?:[@B]|\(D|\)C)")
 _LEAST_GUESSED = 6
 """Letters beyond ASCII; on fewer a guess is no better than chance."""
@@ -67,6 +70,7 @@ _ALPHABETS = tuple(
     for encoding, alphabets in (
         ("cp1252", _WESTERN),
         ("cp1250", ("áéíóöőúüű",)),
+        ("cp1257", ("āčēģīķļņšūž", "ąčęėįšųūž")),
         ("cp850", _WESTERN),
         ("cp437", _WESTERN),
         ("mac_roman", _WESTERN),
@@ -192,6 +196,8 @@ def _guess_encoding(data: bytes) -> str:
     encoding = best.encoding if best is not None else "cp1252"
     if encoding == "cp1250" and not _C1.search(sample):
         return "iso8859_2"  # where Windows has some letters of every Slavic language, it has none
+    if encoding == "cp1252" and len(_SIGN_WITHIN.findall(sample.decode("cp1252", "replace"))) * 10 > high:
+        return "iso8859_2"
     return encoding
 
 
@@ -213,7 +219,8 @@ def _fits(sample: bytes, encoding: str, alphabets: tuple[frozenset[str], ...]) -
     text = sample.decode(encoding, "replace")
     letters = [character for character in text if character > "\x7f" and character.isalpha()]
     others = sum(character > "\x7f" and not character.isalpha() for character in text)
-    if "\ufffd" in text or len(_CAPITAL_WITHIN.findall(text)) * 10 > len(letters):
+    wrong = len(_CAPITAL_WITHIN.findall(text)) + len(_SIGN_WITHIN.findall(text))
+    if "\ufffd" in text or wrong * 10 > len(letters):
         return False
     if len(letters) * 4 > len(text) or others > len(letters) + len(text) // 50:
         return False

@@ -19,14 +19,17 @@ from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.archive import check_archive, open_archive, read_member
 from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.office.mathml import mathml_text
+from ragchat.ingest.reading.office.number_format import number_format
 from ragchat.ingest.reading.office.ooxml import PARSER_OPTIONS, Element, is_file_name, local
 from ragchat.ingest.reading.office.sheets import Span, blocks_of_rows, is_automatic, span_of, write_block
 from ragchat.ingest.reading.office.word import (
     DEEPEST,
     Block,
     Line,
+    add_code,
     all_after,
     flat_text,
+    is_code_style,
     mark_first,
     numeral,
     write_blocks,
@@ -42,6 +45,8 @@ _STYLE = _NAMES + "style:1.0}"
 _OFFICE = _NAMES + "office:1.0}"
 _SHOW = _NAMES + "presentation:1.0}"
 _FORM = _NAMES + "form:1.0}"
+_CHART = _NAMES + "chart:1.0}"
+_NUMBER = _NAMES + "datastyle:1.0}"
 _META = _NAMES + "meta:1.0}"
 _FO = _NAMES + "xsl-fo-compatible:1.0}"
 _LINK = "{http://www.w3.org/1999/xlink}"
@@ -248,6 +253,8 @@ class _Styles:
         self._list_levels: dict[str, dict[int, _Level]] = {}
         self._looks: dict[tuple[str, str, _Look], _Look] = {}
         self._titles: dict[str, bool] = {}
+        self._codes: dict[str, bool] = {}
+        self._formats: dict[str, Element] = {}
         self.outline: dict[int, _Level] = {}
         for root in roots:
             for holder in root if root is not None else ():
@@ -262,6 +269,8 @@ class _Styles:
                     self._elements.setdefault((one.get(_STYLE + "family") or "", name), one)
                 case "list-style":
                     self._lists.setdefault(name, one)
+                case "date-style" | "percentage-style":
+                    self._formats.setdefault(name, one)
                 case "outline-style":
                     self.outline = _levels(one)
 
@@ -284,6 +293,13 @@ class _Styles:
             self._titles[name] = name == "Title" or any(one.get(_STYLE + "name") == "Title" for one in chain)
         return self._titles[name]
 
+    def is_code(self, name: str) -> bool:
+        """Whether paragraphs of this style are lines of source code."""
+        if name not in self._codes:
+            parents = (one.get(_STYLE + "parent-style-name") or "" for one in self._chain("paragraph", name))
+            self._codes[name] = any(map(is_code_style, (name, *parents)))
+        return self._codes[name]
+
     def setting(self, family: str, name: str | None, attribute: str) -> str:
         """A setting of a style, inherited where it has none of its own; "" when there is none."""
         value = ""
@@ -291,6 +307,11 @@ class _Styles:
             for settings in element:
                 value = settings.get(attribute) or value
         return value
+
+    def data_style(self, chart_style: str) -> Element | None:
+        """How numbers are shown by an axis of this style."""
+        found = self._elements.get(("chart", chart_style))
+        return self._formats.get(found.get(_STYLE + "data-style-name") or "") if found is not None else None
 
     def levels(self, name: str) -> dict[int, _Level]:
         """The levels of a list style, from 1."""
@@ -529,7 +550,9 @@ class _Reader:
             reader = self._block_readers.get(name)
             if child in without:
                 continue
-            if reader is not None:
+            if name == "p" and self._styles.is_code(child.get(_TEXT + "style-name") or ""):
+                self._code(child, found)
+            elif reader is not None:
                 found.extend(reader(child))
             elif name not in _SILENT and name:
                 found.extend(self._blocks(child))
@@ -578,6 +601,13 @@ class _Reader:
             self.title = self.title or text
             return [Block("heading", text, 0, after=line.after)]
         return [Block("paragraph", text, after=line.after)] if text or line.after else []
+
+    def _code(self, element: Element, found: list[Block]) -> None:
+        line = self._line(element)
+        if line.text:
+            add_code(line.whole.rstrip(), line.after, found)
+        elif line.after:
+            found.append(Block("paragraph", after=line.after))
 
     def _heading(self, element: Element) -> list[Block]:
         level = max(1, min(_number(element.get(_TEXT + "outline-level")), 10))
@@ -920,13 +950,30 @@ class _Reader:
             if (text := " ".join(" ".join("".join(p.itertext()) for p in one).split()))
         ]
         found = [Block("paragraph", "\n".join([f"[Chart: {titles[0]}]", *titles[1:]]))] if titles else []
-        return [*found, *(self._chart_table(one) for one in element.iter(_TABLE + "table"))]
+        labels = [" ".join("".join(one.itertext()).split()) for one in element.iter("{*}data-label")]
+        tables = [
+            self._chart_table(one, self._chart_formats(element)) for one in element.iter(_TABLE + "table")
+        ]
+        return [
+            *found,
+            *tables,
+            *(Block("paragraph", text) for text in [chr(10).join(filter(None, labels))] if text),
+        ]
 
-    def _chart_table(self, table: Element) -> Block:
+    def _chart_formats(self, element: Element) -> dict[str, Element]:
+        """How the numbers of each axis ("x", "y") are shown."""
+        formats: dict[str, Element] = {}
+        for axis in element.iter("{*}axis"):
+            name = self._styles.data_style(axis.get(_CHART + "style-name") or "")
+            if name is not None:
+                formats.setdefault(axis.get(_CHART + "dimension") or "", name)
+        return formats
+
+    def _chart_table(self, table: Element, formats: dict[str, Element]) -> Block:
         """The values of a chart. Where a cell lists the levels of a category, its paragraph says them all."""
         rows = []
         for element, _ in _row_elements(table):
-            cells = []
+            cells: list[str] = []
             for cell in element.iter(_CELL):
                 text = " ".join(
                     filter(
@@ -934,7 +981,7 @@ class _Reader:
                         (self._line(one).text for one in cell.iter(_PARAGRAPH) if one.getparent() is cell),
                     )
                 )
-                cells.append("" if text == "NaN" else text)
+                cells.append(_as_axis(text, formats.get("y" if cells else "x")))
             rows.append(cells)
         return Block("table", rows=rows)
 
@@ -1254,6 +1301,21 @@ def _prompts(validation: Element) -> Iterator[str]:
     condition = validation.get(_TABLE + "condition") or ""
     if "cell-content-is-in-list" in condition and (choices := re.findall('"([^"]*)"', condition)):
         yield f"Choices: {', '.join(choices)}"
+
+
+def _as_axis(text: str, style: Element | None) -> str:
+    """A number of a chart as its axis shows it: a day, or a share of a hundred."""
+    if text == "NaN":
+        return ""
+    if style is None or not re.fullmatch(r"-?\d{1,9}(\.\d{1,20})?", text):
+        return text
+    if local(style) == "date-style" and next(style.iter("{*}year", "{*}month", "{*}day"), None) is not None:
+        return number_format("yyyy-mm-dd").shown(text)
+    if local(style) == "percentage-style":
+        number = _child(style, "number")
+        places = _number(number.get(_NUMBER + "decimal-places"), 0) if number is not None else 0
+        return number_format(f"0.{'0' * min(places, 9)}%" if places else "0%").shown(text)
+    return text
 
 
 def _only_numbers_pages(line: str) -> bool:

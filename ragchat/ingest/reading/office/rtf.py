@@ -36,6 +36,7 @@ from ragchat.ingest.reading.office.word import (
     Block,
     Line,
     all_after,
+    equation,
     flat_text,
     heading_level,
     mark_first,
@@ -733,7 +734,7 @@ class _Reader:
             return
         words = field.code.split()
         if field.name == "EQ":
-            self._add(" ".join(words[1:]))
+            self._add(equation(field.code))
         elif field.name == "SYMBOL" and len(words) > 1 and words[1].isdecimal():
             name = re.search(r'\\f\s*"?([^"\\]{1,40})', field.code)
             self._add(symbol(int(words[1][:6]), name[1].strip() if name else ""))

@@ -62,6 +62,34 @@ class Block:
     rows: list[list[str]] = field(default_factory=list)
     after: list[Block] = field(default_factory=list)
     draw: Callable[[DocumentBuilder], None] | None = None
+    is_code: bool = False
+
+
+_CODE = frozenset(
+    (
+        "preformatted text",
+        "preformatted",
+        "html preformatted",
+        "source code",
+        "code",
+        "code block",
+        "macro text",
+    )
+)
+
+
+def is_code_style(name: str) -> bool:
+    """Whether paragraphs of this style are lines of source code."""
+    return name.lower().replace("_20_", " ") in _CODE
+
+
+def add_code(text: str, after: list[Block], found: list[Block]) -> None:
+    """Add a line of source code, whose blanks stay, to the lines that stand above it."""
+    if found and found[-1].is_code:
+        found[-1].text += f"\n{text}"
+        found[-1].after.extend(after)
+    else:
+        found.append(Block("paragraph", text, after=after, is_code=True))
 
 
 def write_blocks(builder: DocumentBuilder, blocks: Iterable[Block]) -> None:
@@ -552,6 +580,22 @@ PAGE_WORDS = frozenset(
 )
 
 
+_GUIDE = re.compile(
+    r"\\o(?:\\a[a-z])? ?\( ?\\s\\up ?\d{0,4} ?\(([^()]*+)\) ?[,;] ?([^()]*+)\)", re.IGNORECASE
+)
+_RATIO = re.compile(r"\\f ?\(([^()\\,;]*+)[,;]([^()\\]*+)\)", re.IGNORECASE)
+_ROOT = re.compile(r"\\r ?\(([^()\\]*+)\)", re.IGNORECASE)
+_SWITCH = re.compile(r'\\\* ?(?:"[^"]*+"|[^\\\s]++)|\\[a-z]{1,2} ?\d{0,4}', re.IGNORECASE)
+
+
+def equation(code: str) -> str:
+    """What an EQ field shows, on one line: fractions, roots, and readings beside the words that they stand over."""
+    text = " ".join(code.split()[1:])
+    text = _GUIDE.sub(r"\2(\1)", text)
+    text = _ROOT.sub(r"√(\1)", _RATIO.sub(r"\1/\2", text))
+    return " ".join(_SWITCH.sub("", text).split())
+
+
 @dataclass(slots=True)
 class _Field:
     """A field that is open: its instruction, and whether its result has begun."""
@@ -852,6 +896,9 @@ class _Reader:
         label, depth = self._label(settings, style_id, style)
         if not text and not line.after:
             return
+        if label is None and text and is_code_style(style.name):
+            add_code(line.whole.rstrip(), line.after, found)
+            return
         outline = _child(settings, "outlineLvl")
         level = style.level if outline is None or style.level == 0 else _outline(outline)
         block = Block("paragraph", text, after=line.after)
@@ -1004,7 +1051,7 @@ class _Reader:
             case "end" if self._fields:
                 ended = self._fields.pop()
                 if not ended.has_result and ended.name == "EQ" and not self._is_muted:
-                    line.add(" ".join(ended.code.split()[1:]))
+                    line.add(equation(ended.code))
 
     def _instruction(self, element: Element, line: Line) -> None:
         if self._fields and not self._fields[-1].has_result and len(self._fields[-1].code) < 2000:

@@ -225,11 +225,15 @@ def _style(line: Line, body: float, *, with_bold: bool) -> tuple[float, bool] | 
     return None
 
 
+_NUMBER_APART = re.compile(r"^((?:\d{1,2}|[A-Z])(?:\.\d{1,2}){0,4}\.?) {2,}")
+"""The number of a heading, which LaTeX sets apart from it."""
+
+
 def _reads_as_heading(
     lines: list[Line], first: int, last: int, style: tuple[float, bool], body: float
 ) -> bool:
     """Whether lines that stand out are short, apart, and neither sentences, cells nor figures."""
-    text = " ".join(line.text for line in lines[first : last + 1])
+    text = _NUMBER_APART.sub(r"\1 ", " ".join(line.text for line in lines[first : last + 1]))
     letters = sum(letter.isalpha() for letter in text)
     if not 2 < len(text) <= _LONGEST or 2 * letters < len(text) or "  " in text or text[-1] in ".,;:-":
         return False

@@ -41,6 +41,22 @@ _LONGEST_ROW = 200
 _DEEPEST_PREFIX = 12
 _DEEPEST_ARRAY = 16
 _LONGEST_NAME = 120
+_LONGEST_PATH = 80
+_LINES_BACK = 50
+_ASSIGNED = re.compile(
+    r"\s*+(?:window\.|var\s|let\s|const\s|module\.exports|export\s+default)[\w.$\s]{0,100}+=?\s*+(?=[{\[])"
+)
+"""Before the data that a script assigns to a name."""
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
+_STYLED = (
+    rf'\{{\s*+"type"\s*+:\s*+{_STRING}\s*+,\s*+"text"\s*+:\s*+{_STRING}'
+    rf"(?:\s*+,\s*+{_STRING}\s*+:\s*+(?:{_STRING}|[\w.+-]++))*+\s*+\}}"
+)
+_RICH = re.compile(rf"\[\s*+(?:(?:{_STRING}|{_STYLED})\s*+(?:,\s*+|(?=\])))++\]", re.DOTALL)
+"""A text of which parts have a style, as Telegram writes it."""
+_RICH_PART = re.compile(
+    rf'({_STRING})|\{{\s*+"type"\s*+:\s*+{_STRING}\s*+,\s*+"text"\s*+:\s*+({_STRING})[^{{}}]*+\}}', re.DOTALL
+)
 
 
 class _BrokenError(Exception):
@@ -55,8 +71,10 @@ def read_json(text: str, kind: Kind) -> ExtractedText:
     text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     builder = DocumentBuilder(kind.media_type)
     reader = _JsonReader(text, builder)
+    assigned = _ASSIGNED.match(text)
+    first, last = (assigned.end(), len(text.rstrip("; \n"))) if assigned else (0, len(text))
     try:
-        reader.read(0, len(text))
+        reader.read(first, last)
     except _BrokenError:
         return _as_it_is(text, kind)
     document = replace(builder.build(), title=reader.title)
@@ -100,6 +118,13 @@ def _unescaped(match: re.Match[str]) -> str:
     if match[3]:
         return chr(int(match[3], 16))
     return _LETTERS.get(match[4], match[4])
+
+
+def _path_within(record: Record, prefix: str) -> str:
+    """The keys that lead from a record to what stands in it; the last alone where they are many."""
+    if record.path and prefix.startswith(f"{record.path[-1]}."):
+        prefix = prefix[len(record.path[-1]) + 1 :]
+    return prefix if len(prefix) <= _LONGEST_PATH else prefix.rpartition(".")[2]
 
 
 # --- the reader -------------------------------------------------------------------------------------------
@@ -267,7 +292,7 @@ class _JsonReader:
             self._write_items(above)
             record.flush(self._builder)
             above.records += 1
-            record, prefix = Record(record.inside(above.prefix.rpartition(".")[2]), above.records), ""
+            record, prefix = Record(record.inside(_path_within(record, above.prefix)), above.records), ""
         elif len(self._stack) == 1 and not above.record.number:
             record.flush(self._builder)
             record = Record((prefix,))
@@ -283,11 +308,25 @@ class _JsonReader:
             self._stack.append(_Frame(False, "", record, record, line=line))
             return position + 1
         above = self._stack[-1]
+        if above.key in ("text", "text_entities", "caption") and (rich := _RICH.match(self._text, position)):
+            return self._on_rich(rich)
         frame = _Frame(False, self._prefix(above), above.record, above.record, line=line)
         if not above.is_object and len(self._stack) > _DEEPEST_ARRAY:
             frame.items, frame.is_shared = above.items, True
         self._stack.append(frame)
         return position + 1
+
+    def _on_rich(self, rich: re.Match[str]) -> int:
+        """A text in parts as one; what is said twice, with and without its styles, is kept once."""
+        said = "".join(
+            scanstring(part[1] or part[2], 1, False)[0] for part in _RICH_PART.finditer(rich[0], 1)
+        )
+        frame = self._stack[-1]
+        seen = "\n".join(text for text, _ in frame.record.lines[-_LINES_BACK:])
+        if frame.key != "text_entities" or said not in seen:
+            self._leaf(said, rich.start())
+        self._value_ends()
+        return rich.end()
 
     def _on_close(self, position: int) -> int:
         if not self._stack or self._stack[-1].is_object != (self._text[position] == "}"):

@@ -52,7 +52,7 @@ _DROPPED = frozenset(
     maketitle tableofcontents listoffigures listoftables newpage clearpage cleardoublepage pagebreak par bigskip medskip
     smallskip hfill vfill hline toprule midrule bottomrule protect relax null appendix frontmatter mainmatter backmatter
     selectfont sloppy fussy nobreak allowbreak hrulefill dotfill ignorespaces unskip nolinebreak bgroup egroup begingroup
-    endgroup doublespacing singlespacing onehalfspacing leavevmode strut
+    endgroup doublespacing singlespacing onehalfspacing leavevmode strut pause titlepage
     """.split()  # noqa: SIM905
 )
 _WRAPPED = {
@@ -61,12 +61,13 @@ _WRAPPED = {
         emph textbf textit textsl textsc texttt textrm textsf textmd textup textnormal underline uline sout mbox hbox text
         caption captionof author date institute affiliation url path nolinkurl enquote uppercase lowercase MakeUppercase
         MakeLowercase textsuperscript textsubscript hl fbox framebox makebox ul st so textquote blockquote centerline
-        keywords subtitle dedication thanks address email inst foreignlanguage gls Gls glspl lstinline framesubtitle ref
-        pageref autoref cref Cref nameref vref
+        keywords subtitle dedication address email inst foreignlanguage gls Gls glspl lstinline framesubtitle ref
+        pageref autoref cref Cref nameref vref alert structure only uncover visible onslide invisible signature opening closing
+        ps cc encl num textnumber
         """.split(),  # noqa: SIM905
         ("", ""),
     ),
-    **dict.fromkeys("footnote footnotetext marginpar todo footcite".split(), (" [", "]")),  # noqa: SIM905
+    **dict.fromkeys("footnote footnotetext marginpar todo footcite thanks note".split(), (" [", "]")),  # noqa: SIM905
     **dict.fromkeys("cite citep citet parencite textcite autocite".split(), ("[", "]")),  # noqa: SIM905
     "eqref": ("(", ")"),
 }
@@ -96,7 +97,7 @@ _LAYOUT = {
         """
         document itemize enumerate description center flushleft flushright quote quotation verse abstract figure table
         tabbing titlepage wrapfigure footnotesize small large landscape threeparttable frame columns block singlespace
-        compactitem compactenum sidewaystable sidewaysfigure
+        compactitem compactenum sidewaystable sidewaysfigure letter exampleblock alertblock
         """.split(),  # noqa: SIM905
         0,
     ),
@@ -129,6 +130,38 @@ _PLAIN = re.compile(r"[^\"%\\${}~\-`'&]*+")
 _SIGNS = {"~": " ", "--": "–", "---": "—", "-": "-", "``": "“", "''": "”", "`": "‘", "&": "|"}
 _OPTIONS = re.compile(r"(?:[ \t]{0,4}\[[^\[\]]{0,300}\])*+")
 _OPTION = re.compile(r"[ \t]{0,4}\[([^\[\]]{0,300})\]")
+_OVERLAY = re.compile(r"<[^<>\n{}]{0,40}>")
+"""The slides of a frame on which something is shown."""
+_LINKS = frozenset({"url", "path", "nolinkurl", "href"})
+_LINK = re.compile(r"[ \t]{0,4}\{([^{}\n]{0,2000})\}")
+_CITED = frozenset({"cite", "citep", "citet", "parencite", "textcite", "autocite", "footcite"})
+_BESIDE = frozenset(
+    {"author", "date", "institute", "subtitle", "affiliation", "address", "email", "keywords"}
+)
+"""Commands whose text stands apart from what is before it."""
+_MACRO = re.compile(
+    r"\\(?:re|provide)?newcommand\*?[ \t]*(?:\{\\([A-Za-z]{1,40})\}|\\([A-Za-z]{1,40}))[ \t]*(\[[0-9]\])?[ \t]*(?=\{)"
+    r"|\\def[ \t]*\\([A-Za-z]{1,40})[ \t]*((?:\#\d){0,2})(?=\{)"
+)
+_OVERLAID = frozenset(
+    {
+        "item",
+        "only",
+        "uncover",
+        "visible",
+        "onslide",
+        "invisible",
+        "alert",
+        "textbf",
+        "textit",
+        "emph",
+        "structure",
+    }
+)
+_DEFINING = frozenset({"newcommand", "renewcommand", "providecommand", "def"})
+_RULES = frozenset({"hline", "midrule"})
+_MOST_MACROS = 300
+_LONGEST_MACRO = 300
 _NEVER_NESTED = frozenset({"heading", "title", "skip", "picture"})
 _INLINE = re.compile(r"\$(?:[^$\\\n]|\\.|\n(?![ \t]*\n)){1,5000}+\$")
 _IF_FALSE = re.compile(r"\\iffalse\b")
@@ -179,6 +212,9 @@ class _Writer:
         self._within: set[str] = set()
         self._comments = 0
         self._pictures: list[str] = []
+        self._macros: dict[str, str] = {}
+        self._cells = self._names = 0
+        """Marks between cells in the row that is being read, and in the row that may name the columns; -1 behind its rule."""
 
     def document(self) -> ExtractedText:
         left_out = []
@@ -234,6 +270,7 @@ class _Writer:
         elif token["brace"] is not None:
             self._brace(token["brace"])
         elif token["sign"] == "&":
+            self._cells += 1
             before = self._out[-1][-1:] if self._out else ""
             self._emit(("" if before == " " else " ") + "|" + self._blank_before(token.end()))
         else:
@@ -288,14 +325,26 @@ class _Writer:
                         else f"\\begin{{{name}}}{self._text[start:end]}"
                     )
                 return
-        if name not in _LAYOUT and name not in _VERBATIM:
+        if edge == "end" and name == "document":
+            self._end()
+        elif name not in _LAYOUT and name not in _VERBATIM:
             self._emit(f"\\{edge}{{{name}}}")
         elif edge == "begin":
             self._options()
+            self._cells = self._names = 0
             if name == "frame":
                 self._next = _Brace(job="heading", level=_LEVELS["frametitle"])
             elif count := _LAYOUT.get(name, 0):
                 self._next = _Brace(job="skip", more=count - 1)
+
+    def _end(self) -> None:
+        """What stands behind the end of the document is in no document."""
+        rest = self._text[self._position :]
+        if "\\begin{document}" in rest:
+            return
+        self._comments += bool(rest.strip())
+        self._blank(rest)
+        self._position = len(self._text)
 
     def _formula(self, mark: str, start: int) -> None:
         if mark == "$":
@@ -324,6 +373,8 @@ class _Writer:
 
     def _escaped(self, character: str) -> None:
         if character == "\\":
+            self._names = self._names or self._cells
+            self._cells = 0
             self._position = _OPTIONS.match(self._text, self._position).end()  # type: ignore[union-attr]
             self._emit("" if self._text[self._position : self._position + 1] == "\n" else " ")
         elif character in "-/@":
@@ -333,8 +384,78 @@ class _Writer:
                 {",": " ", ";": " ", ":": " ", "!": "", " ": " ", "\n": "\n"}.get(character, character)
             )
 
+    def _define(self, start: int) -> bool:
+        """Take note of a command that the author makes, if it stands for plain text or for its argument in other type."""
+        found = _MACRO.match(self._text, start)
+        if found is None or len(self._macros) >= _MOST_MACROS:
+            return False
+        begin, depth = found.end(), 0
+        for end in range(begin, min(len(self._text), begin + _LONGEST_MACRO)):
+            depth += {"{": 1, "}": -1}.get(self._text[end], 0)
+            if not depth:
+                break
+        else:
+            return False
+        name, body = found[1] or found[2] or found[4], self._text[begin + 1 : end]
+        count = (found[3] or "").strip("[]") or str((found[5] or "").count("#"))
+        if name in body or count not in ("0", "1") or (count == "1" and body.count("#1") != 1):
+            return False
+        said = (
+            _Writer(body.replace("#1", "\ue000"))
+            if "\\newcommand" not in body and "\\def" not in body
+            else None
+        )
+        if said is None:
+            return False
+        said.run()
+        self._macros[name] = "".join(said._out)
+        self._position = end + 1
+        self._blank(self._text[start : end + 1])
+        return True
+
+    def _use(self, name: str) -> None:
+        """What a command of the author stands for."""
+        begin, mark, end = self._macros[name].partition("\ue000")
+        if mark:
+            self._next = _Brace(end, begin=begin)
+            return
+        self._emit(begin)
+        if self._text[self._position : self._position + 2] == "{}":
+            self._position += 2
+        else:
+            self._blanks()
+
+    def _verbatim_link(self, name: str) -> bool:
+        """An address, in which nothing is a mark; that of a link goes."""
+        found = _LINK.match(self._text, self._position)
+        if found is None:
+            return False
+        self._position = found.end()
+        if name != "href":
+            self._emit(found[1].replace("\\", ""))
+        else:
+            self._next = _Brace()
+        return True
+
     def _command(self, name: str, written: str) -> None:
         self._next = None
+        if name in self._macros:
+            self._use(name)
+        elif not (
+            (name in _DEFINING and self._define(self._position - len(written)))
+            or (name in _LINKS and self._verbatim_link(name))
+        ):
+            self._known_command(name, written)
+
+    def _known_command(self, name: str, written: str) -> None:
+        if name in _RULES and self._names > 0:
+            if not self._out or self._out[-1].endswith("\n"):
+                self._emit(" | ".join(["---"] * (self._names + 1)))
+            self._names = -1
+        if name in _OVERLAID and (overlay := _OVERLAY.match(self._text, self._position)):
+            self._position = overlay.end()
+        if name in _BESIDE and self._out and not self._out[-1][-1:].isspace():
+            self._emit(" ")
         if name in _LEVELS:
             self._options()
             self._next = _Brace(job="heading", level=_LEVELS[name])
@@ -354,8 +475,10 @@ class _Writer:
             self._options()
             self._blanks()
         elif name in _WRAPPED:
-            self._options()
             begin, end = _WRAPPED[name]
+            if name in _CITED and (option := _OPTION.match(self._text, self._position)) and option[1].strip():
+                begin = f"{begin}{option[1].replace('~', ' ')}, "
+            self._options()
             self._next = _Brace(end, begin=begin)
         elif name in _SKIPPED:
             self._options()
@@ -411,6 +534,11 @@ class _Writer:
             case "skip" | "picture":
                 self._drop(brace)
         self._emit(brace.end)
+        if brace.job in ("heading", "title") and self._text[self._position : self._position + 1] in (
+            "{",
+            "\\",
+        ):
+            self._emit(" ")
         if brace.job == "raw":
             self._next = _Brace("}", "raw", "{")
         elif brace.job == "skip" and brace.more:

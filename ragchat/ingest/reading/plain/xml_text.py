@@ -59,11 +59,15 @@ _TABLES = frozenset({"table", "informaltable"})
 _ROWS = frozenset({"row", "tr", "strow", "sthead"})
 _CELLS = frozenset({"entry", "td", "th", "cell", "stentry"})
 _BLOCKS = _PARAGRAPHS | _ITEMS | _VERBATIM | _TITLES | _ROWS | {"br", "lb", "empty-line", "entry", "td", "th"}
-_ASIDES = frozenset({"footnote", "fn"})
+_ASIDES = frozenset({"footnote", "fn", "note"})
+"""What stands within a text without being part of its sentences."""
+_READINGS = frozenset({"corr", "reg", "expan"})
+"""The second of two readings in TEI."""
+_NUMBERED_LISTS = frozenset({"orderedlist", "ol", "procedure", "steps", "substeps"})
 _BOXES = frozenset(
     """
     figure table example informalfigure note tip warning caution important sidebar procedure equation variablelist
-    itemizedlist orderedlist blockquote poem stanza cite fig
+    itemizedlist orderedlist blockquote poem stanza cite fig biblioentry bibliomixed biblioset qandaset
     """.split()  # noqa: SIM905
 )
 """What has a title that heads no section."""
@@ -73,6 +77,7 @@ _HEAD_PARTS = frozenset(
 )
 _TEXT_ATTRIBUTES = frozenset("alt title label summary caption name value text desc description".split())  # noqa: SIM905
 _NO_ATTRIBUTES = frozenset({"schemaLocation", "noNamespaceSchemaLocation", "space", "base"})
+_SVG = "{http://www.w3.org/2000/svg}"
 _NAMING = ("name", "key", "id")
 """Attributes that say which of its kind an element with text is."""
 _TOGETHER = frozenset({"tuv", "seg", "source", "target", "note"})
@@ -97,8 +102,16 @@ def read_xml(data: bytes) -> ExtractedText:
     if _is_prose(root):
         _ProseReader(builder).read(root)
         return _unless_empty(builder.build(_title_of_prose(root)), text)
-    _DataReader(builder).read(root)
+    _DataReader(builder, has_escapes=_name(root) == "resources").read(root)
     return _unless_empty(replace(builder.build(), title=_title_of_data(root)), text)
+
+
+_ANDROID = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+"""Escapes in the texts of Android's programs."""
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else {"n": "\n", "t": " "}.get(match[2], match[2])
 
 
 def _character(match: re.Match[str]) -> str:
@@ -240,16 +253,20 @@ def _gathered(element: Any, *, verbatim: bool = False) -> str:
         return text.strip("\n") if verbatim else text
     pieces: list[str] = []
     exact = int(verbatim)
+    has_exact = verbatim
     asides = 0
     for event, node in etree.iterwalk(element, events=("start", "end", "comment", "pi")):
         name = _name(node) if node is not element else ""
-        if name in _ASIDES:
+        if name in _ASIDES or (name in _READINGS and _name(node.getparent()) == "choice"):
             asides += 1 if event == "start" else -1
             pieces.append(" [\x00" if event == "start" else "\x00]")
+        elif name == "lb" and node.get("break") == "no":
+            _join_word(pieces)
         elif name in _BLOCKS:
             pieces.append(" " if asides else _BREAK)
         if event == "start":
             exact += name in _VERBATIM
+            has_exact = has_exact or name in _VERBATIM
             pieces.append(_folded(node.text, exact))
             continue
         exact -= name in _VERBATIM and event == "end"
@@ -258,7 +275,18 @@ def _gathered(element: Any, *, verbatim: bool = False) -> str:
     text = _BESIDE_MARK.sub("", "".join(pieces)).replace(_BREAK, "\n")
     if verbatim:
         return text.strip("\n")
+    if not has_exact:
+        text = _MANY_BLANKS.sub(" ", text)
     return "\n".join(line for line in text.split("\n") if line.strip()).strip()
+
+
+_MANY_BLANKS = re.compile(r"  +")
+
+
+def _join_word(pieces: list[str]) -> None:
+    """Take away the hyphen and the space with which a word was broken."""
+    if pieces and pieces[-1]:
+        pieces[-1] = pieces[-1].rstrip().removesuffix("-")
 
 
 def _folded(text: str | None, exact: int) -> str:
@@ -288,6 +316,8 @@ def _comments_around(root: Any) -> Iterator[list[tuple[str, int]]]:
 def _attributes(element: Any, *, only_texts: bool = False) -> dict[str, str]:
     """The attributes that say something, by their names without namespaces."""
     found: dict[str, str] = {}
+    if isinstance(element.tag, str) and element.tag.startswith(_SVG):
+        return found  # places, paths and colours
     for key, value in element.items():
         name = key.rpartition("}")[2]
         is_text = name in _TEXT_ATTRIBUTES or (" " in value.strip() and any(map(str.isalpha, value)))
@@ -333,6 +363,7 @@ class _ProseReader:
 
     def __init__(self, builder: DocumentBuilder) -> None:
         self._builder = builder
+        self._pictures: set[str] = set()
 
     def read(self, root: Any) -> None:
         stack = [_Open(iter([root]), level=0)]
@@ -363,14 +394,15 @@ class _ProseReader:
                 _gathered(node, verbatim=True), node.get("language", ""), line=node.sourceline or 0
             )
         elif name in _ITEMS and not _holds_blocks(node):
-            self._builder.item(_gathered(node), line=node.sourceline or 0)
+            self._builder.item(_gathered(node), mark=_mark(above), line=node.sourceline or 0)
         elif name == "binary":
             return None
         elif not len(node) or _is_mixed(node) or name in _PARAGRAPHS or _is_line(node):
-            self._paragraph(node, name)
+            self._paragraph(node, name, above)
         else:
             is_section = name not in _BOXES and name not in _HEAD_PARTS and _has_title(node)
-            return _Open(iter(node), name, above.level + is_section)
+            label = _mark(above) if name in _ITEMS else ""
+            return _Open(iter(node), name, above.level + is_section, label=label)
         self._inner_comments(node)
         return None
 
@@ -381,14 +413,18 @@ class _ProseReader:
         else:
             self._builder.heading(max(1, above.level), title, line=node.sourceline or 0)
 
-    def _paragraph(self, node: Any, name: str) -> None:
+    def _paragraph(self, node: Any, name: str, above: _Open) -> None:
         if name not in _PARAGRAPHS and not _is_mixed(node):
             text = " ".join(kid.text or "" for kid in node) if len(node) else node.text or ""
         else:
             text = _gathered(node)
         if not len(node):
             text = _BLANKS.sub(" ", text)
-        self._builder.paragraph(text.strip(), line=node.sourceline or 0)
+        if above.label:  # the first paragraph of an item that holds more
+            self._builder.item(text.strip(), mark=above.label, line=node.sourceline or 0)
+            above.label = ""
+        else:
+            self._builder.paragraph(text.strip(), line=node.sourceline or 0)
 
     def _table(self, node: Any) -> None:
         for kid in node:
@@ -410,11 +446,23 @@ class _ProseReader:
             ),
             "",
         )
+        link = link.removeprefix("#")
+        if link and link in self._pictures:
+            return
+        self._pictures.add(link)
         self._builder.leave_out(LeftOutKind.PICTURE, link or name)
 
     def _inner_comments(self, node: Any) -> None:
         for comment in node.iter(etree.Comment) if len(node) else ():
             self._builder.lines(_comment_lines(comment))
+
+
+def _mark(above: _Open) -> str:
+    """What stands before an item: its number in a numbered list."""
+    if above.name not in _NUMBERED_LISTS:
+        return "-"
+    above.counts["item"] = above.counts.get("item", 0) + 1
+    return f"{above.counts['item']}."
 
 
 def _has_title(node: Any) -> bool:
@@ -453,8 +501,9 @@ def _holds_blocks(node: Any) -> bool:
 class _DataReader:
     """A line for each element that holds a value; elements that occur several times are records."""
 
-    def __init__(self, builder: DocumentBuilder) -> None:
+    def __init__(self, builder: DocumentBuilder, *, has_escapes: bool = False) -> None:
         self._builder = builder
+        self._has_escapes = has_escapes
 
     def read(self, root: Any) -> None:
         record = Record(())
@@ -474,7 +523,10 @@ class _DataReader:
             above.record.lines += [(f"// {words}", line) for words, line in _comment_lines(node)]
             return None
         name = _name(node)
-        if not name:
+        if not name or (name in ("style", "script") and node.tag.startswith(_SVG)):
+            return None
+        if pair := _pair(node):
+            self._write(*pair, node, above)
             return None
         totals = _totals(node)
         if totals is not None:
@@ -509,8 +561,16 @@ class _DataReader:
         above.label = ""
         return _Open(iter(node), name, prefix=prefix, record=record, owner=owner)
 
+    def _write(self, key: str, text: str, node: Any, above: _Open) -> None:
+        """A value by the name that stands beside it."""
+        above.record.consider(key, text)
+        key = f"{above.prefix}.{key}" if above.prefix else key
+        above.record.write(f"{key}: {text}" if text else key, node.sourceline or 0)
+
     def _leaf(self, node: Any, name: str, above: _Open) -> None:
         text = _text_of(node)
+        if self._has_escapes and "\\" in text:
+            text = _ANDROID.sub(_unescaped, text)
         attributes = _attributes(node)
         if is_encoded(text):
             self._builder.leave_out(LeftOutKind.OBJECT, f"encoded data, {len(text):,} characters")
@@ -528,9 +588,25 @@ class _DataReader:
         if not text:
             for one, value in attributes.items():
                 above.record.consider(f"{label}.{one}", value)
+        if not text and not attributes and node.tag.startswith(_SVG):
+            return
         rest = _listed(attributes)
         value = text + (f" ({rest})" if rest else "") if text else rest
         above.record.write(f"{key}: {value}" if value else key, node.sourceline or 0)
+
+
+_PAIRS = ({"key", "value"}, {"name", "value"})
+
+
+def _pair(node: Any) -> tuple[str, str] | None:
+    """What an element that holds nothing but a key and its value says."""
+    if len(node) != 2 or node.keys() or any(len(kid) or not isinstance(kid.tag, str) for kid in node):
+        return None
+    first, second = node
+    if {_name(first).lower(), _name(second).lower()} not in _PAIRS or _name(first).lower() == "value":
+        return None
+    key = clean_line(first.text or "", limit=_LONGEST_LABEL)
+    return (key, _text_of(second)) if key and not (first.keys() or second.keys()) else None
 
 
 def _is_rich(node: Any) -> bool:

@@ -18,6 +18,8 @@ _WIDEST_SPAN = 60
 _LONGEST_REPEATED = 200
 """Characters of a cell that is repeated in each row it covers."""
 _SHORT_DEFINITION = 100
+_CODE_WITH_NUMBERS = frozenset(["highlighttable", "rouge-table", "lntable"])
+"""Tables that set the numbers of lines beside code."""
 
 
 class Block(NamedTuple):
@@ -143,6 +145,8 @@ class Table:
     def _arranges(self) -> bool:
         cells = [cell for row in self.rows for cell in row if cell.blocks]
         if len(cells) <= 1 or self.element.get("role") in ("presentation", "none"):
+            return True
+        if not _CODE_WITH_NUMBERS.isdisjoint(self.element.names):
             return True
         if max(sum(1 for cell in row if cell.blocks) for row in self.rows) == 1 and not self.caption:
             return not any(cell.is_header for cell in cells)

@@ -170,7 +170,8 @@ def _read_metadata(root: etree._Element, book: _Book) -> None:
                     texts.setdefault(_local(one), []).append(text)
     book.title = next(iter(texts.get("title", [])), "")
     subjects = ", ".join(texts.get("subject", []))
-    book.told = [(label, text) for label, text in (("Subject", subjects),) if text]
+    book.told = [("Title", text) for text in texts.get("title", [])[1:] if text != book.title]
+    book.told += [(label, text) for label, text in (("Subject", subjects),) if text]
     book.told += [("Description", text) for one in texts.get("description", []) if (text := _plain(one))]
     book.told = [(label, text) for label, text in book.told if text.lower() != "unknown"]
     read = ("title", "subject", "description", "identifier", "language", "date")
@@ -320,7 +321,7 @@ def _write_one(builder: DocumentBuilder, page: str, entries: list[_Entry], shift
         if levels:
             shift = first.depth - min(levels)
         else:
-            own = read_page(page, with_lines=False, whole=True, titles=_titles(entries))
+            own = read_page(page, with_lines=False, whole=True, titles=_titles(entries, page))
             shift = 0
     write_page(builder, own, shift=shift)
     return shift
@@ -338,11 +339,15 @@ def _write_parts_above(builder: DocumentBuilder, entry: _Entry) -> None:
         builder.heading(part.depth, part.title)
 
 
-def _titles(entries: list[_Entry]) -> dict[str, tuple[int, str]]:
-    """The headings that the table of contents has for a page, by the ids at which they stand."""
+def _titles(entries: list[_Entry], page: str) -> dict[str, tuple[int, str]]:
+    """The headings that the table of contents has for a page, by the ids at which they stand.
+
+    The first stands at the beginning where its id is nowhere; in front of it, a chapter may end that began in another file.
+    """
     titles: dict[str, tuple[int, str]] = {}
     for number, entry in enumerate(entries):
-        titles.setdefault(entry.fragment if number else "", (entry.depth, entry.title))
+        is_there = any(f"{quote}{entry.fragment}{quote}" in page for quote in "\"'")
+        titles.setdefault(entry.fragment if number or is_there else "", (entry.depth, entry.title))
     return titles
 
 

@@ -48,6 +48,8 @@ _SIGNATURE_LISTS = frozenset("py c cpp js std rst go php rb".split())  # noqa: S
 _JOINED = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _JOINING = str.maketrans("", "", "\u00ad\u200b\u2060\ufeff")
 """Soft hyphens and what else stands in words unseen."""
+_ONLY_BOXES = re.compile(r"(?:\[[x ]\] ?)+")
+"""Boxes to tick without a word: a style sheet folds menus by them."""
 _ROLES = {
     "heading": "heading",
     "table": "table",
@@ -161,6 +163,7 @@ class _List:
     element: Element
     number: int
     style: str
+    step: int
 
 
 class _Walk:
@@ -304,6 +307,8 @@ class _Walk:
 
     def _emit_paragraph(self, lines: list[Line]) -> None:
         sink = self._sinks[-1]
+        if len(self._sinks) == 1 and len(lines) == 1 and _ONLY_BOXES.fullmatch(lines[0][0]):
+            return
         if sink.terms:
             terms, sink.terms = sink.terms, []
             self._emit(definition(terms, lines))
@@ -427,6 +432,10 @@ class _Walk:
                 self._leave_out(
                     LeftOutKind.HIDDEN_TEXT if element.skip == HIDDEN else LeftOutKind.DELETED_TEXT
                 )
+        elif element.tag == "svg":
+            for below in element.elements():
+                if below.tag == "image" and _picture_kind(below, "") == "untold":
+                    self._leave_out(LeftOutKind.PICTURE, _file_name(_source_of(below)))
         elif element.tag in ("video", "audio"):
             self._leave_out(LeftOutKind.SOUND, _file_name(element.get("src")))
         elif element.tag == "script" and element.get("type").startswith("math/tex"):
@@ -479,9 +488,12 @@ class _Walk:
     def _enter_list(self, element: Element) -> bool:
         self._boundary(element)
         start = element.get("start").strip()
-        number = int(start[:9]) if start.lstrip("-").isdecimal() else 1
-        style = element.get("type") if element.tag == "ol" else "-"
-        self._sinks[-1].lists.append(_List(element, number, style))
+        is_reversed = "reversed" in element.attributes
+        number = _number_of_items(element) if is_reversed else 1
+        if start.lstrip("-").isdecimal():
+            number = int(start[:9])
+        style = _list_style(element) if element.tag == "ol" else "-"
+        self._sinks[-1].lists.append(_List(element, number, style, -1 if is_reversed else 1))
         return True
 
     def _leave_list(self, element: Element) -> None:
@@ -501,7 +513,7 @@ class _Walk:
         if value.isdecimal():
             one.number = int(value[:9])
         sink.mark = (len(sink.lists) - 1, _mark(one.number, one.style))
-        one.number += 1
+        one.number += one.step
         return True
 
     def _leave_item(self, element: Element) -> None:
@@ -656,7 +668,7 @@ class _Walk:
     def _leave_abbreviation(self, element: Element) -> None:
         meaning = clean_line(element.get("title"))
         short = " ".join(_all_text(element).split())
-        if not meaning or not short or short in self._explained or len(meaning) > 120:
+        if not meaning or short in self._explained or len(meaning) > 120 or not any(map(str.isalpha, short)):
             return
         self._explained.add(short)
         if meaning.casefold() != short.casefold() and meaning[:1].isalpha():
@@ -693,7 +705,7 @@ class _Walk:
         elif kind == "text":
             self._add(alternative)
         elif kind == "untold":
-            self._leave_out(LeftOutKind.PICTURE, _file_name(element.get("src") or element.get("href")))
+            self._leave_out(LeftOutKind.PICTURE, _file_name(_source_of(element)))
         return False
 
     def _enter_embedded(self, element: Element) -> bool:
@@ -942,11 +954,38 @@ def _lines_in_front(text: str) -> int:
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
+_LIST_STYLES = {
+    "lower-alpha": "a",
+    "lower-latin": "a",
+    "upper-alpha": "A",
+    "upper-latin": "A",
+    "lower-roman": "i",
+    "upper-roman": "I",
+}
+_LIST_STYLE = re.compile(r"list-style(?:-type)?\s{0,3}:\s{0,3}([a-z-]{1,30})")
+_ROMAN = ((100, "c"), (90, "xc"), (50, "l"), (40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))
+
+
+def _list_style(element: Element) -> str:
+    styled = _LIST_STYLE.search(element.get("style").lower())
+    return _LIST_STYLES.get(styled[1], "") if styled else element.get("type")
+
+
+def _number_of_items(element: Element) -> int:
+    return sum(not isinstance(child, str) and child.tag == "li" for child in element.children)
+
+
 def _mark(number: int, style: str) -> str:
     if style == "-":
         return "-"
     if style in ("a", "A") and 1 <= number <= 26:
         return f"{chr(ord(style) + number - 1)}."
+    if style in ("i", "I") and 1 <= number < 400:
+        roman = ""
+        for value, sign in _ROMAN:
+            count, number = divmod(number, value)
+            roman += sign * count
+        return f"{roman if style == 'i' else roman.upper()}."
     return f"{number}."
 
 
@@ -992,6 +1031,10 @@ def _picture_kind(element: Element, alternative: str) -> str:
     if alternative.strip("[]()").lower() in _DULL or _PICTURE_FILE.fullmatch(alternative):
         return "" if is_small else "untold"
     return "" if is_small and "icon" in names else "told"
+
+
+def _source_of(picture: Element) -> str:
+    return picture.get("src") or picture.get("href") or picture.get("xlink:href")
 
 
 def _file_name(source: str) -> str:

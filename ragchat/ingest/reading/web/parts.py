@@ -36,7 +36,7 @@ _SILENT_NAMES = frozenset(
 _PERMALINK_NAMES = frozenset("headerlink permalink heading-anchor anchor-link anchorjs-link anchor".split())  # noqa: SIM905
 _LINE_NUMBER_NAMES = frozenset(
     """
-    linenos lineno linenumber line-number line-numbers-rows gutter blob-num
+    linenos lineno linenumber line-number line-numbers-rows gutter blob-num rouge-gutter lntd lnt ln
     """.split()  # noqa: SIM905
 )
 _CHROME_NAMES = frozenset(
@@ -86,6 +86,7 @@ _CHROME_TAGS = frozenset(["nav", "header", "footer"])
 _FURNITURE_TAGS = _CHROME_TAGS | {"aside"}
 _MAIN_TAGS = frozenset(["main", "article"])
 _NEVER_FURNITURE = frozenset(["html", "body", "main", "article", "h1", "#page"])
+_NOTES = re.compile(r"footnote|endnote|(?:^|[-_])fn")
 _UNSEEN_ICON = re.compile(r"(?:^|[-_])(?:icon|icons|glyphicon|fa|material-symbols[\w-]*)(?:$|[-_])")
 _PANEL = re.compile(
     r"accordion|collaps|tab-?pane|tab-?panel|tab-?content|expand|toggle|spoiler|faq|answer|details|panel"
@@ -372,6 +373,8 @@ class Parts:
         if parent is None or not parent.holds_main or element.holds_main or element.inside:
             return False
         if element.has_headline and not self._main_has_headline:
+            return False
+        if any(map(_NOTES.search, element.names)):
             return False
         if element.tag in ("header", "footer") or element.kinds & _FURNITURE:
             return True

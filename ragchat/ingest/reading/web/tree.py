@@ -56,7 +56,7 @@ _RAW_END = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in 
 
 _ATTRIBUTE = re.compile(r"([^\s=]++)=\"([^\"]*+)\"")
 _LOOKS = (
-    r"<(?:b|cite|code|em|i|kbd|samp|small|span|strong|tt|u|var)(?: class=\"(?:(?:(?!toc|nav|fa)[a-z][a-z0-9]{0,2}|pre|xref"
+    r"<(?:b|cite|code|em|i|kbd|samp|small|span|strong|tt|u|var)(?: class=\"(?:(?:(?!toc|nav|fa|ln)[a-z][a-z0-9]{0,2}|pre|xref"
     r"|literal|docutils|notranslate|versionmodified|(?:py|c|std|sig)-[a-z]++|emphasis|type|property|term|option)[ \"])++)?>"
 )
 _TOKEN = re.compile(
@@ -73,7 +73,7 @@ _MARKS_OF_TEXT = frozenset("b big cite code em i kbd samp small span strong tt u
 _SPEAKING = re.compile(
     r"lang|source|brush|math|katex|mjx|note|reference|toggle|question|accordion|collaps|expand|spoiler|trigger|faq|tab|panel|answer"
     r"|skip|hidden|sr-only|screen|off|icon|bracket|link|anchor|line|num|gutter|edit|copy|view|crumb|nav|toc|menu|share|cookie|foot"
-    r"|head|back|related|side|noprint|mw-|page|banner|mast|blob|perma|social|drawer",
+    r"|head|back|\bln|related|side|noprint|mw-|page|banner|mast|blob|perma|social|drawer",
     re.IGNORECASE,
 )
 """In the classes of a mark, these say more than how it looks."""
