@@ -549,7 +549,7 @@ def test_doctor_finds_a_folder_that_cannot_be_used(home: Home, folder: str) -> N
 
 # --- ask --------------------------------------------------------------------------------------------------
 
-PLACE = ["page", "page_label", "lines", "text_lines", "part", "ocr_confidence"]
+PLACE = ["page", "page_last", "page_label", "lines", "text_lines", "part", "ocr_confidence"]
 SHAPE = [
     *("question", "answer", "finish_reason", "model", "adapter", "knowledge_bases", "query", "citations"),
     *("timings", "tokens"),

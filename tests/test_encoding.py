@@ -144,3 +144,28 @@ def test_hostile_bytes_cost_little() -> None:
         b"\0" * 5_000_000,
     ):
         decode(data)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        (
+            "iso8859_2",
+            "Biblioteka jest otwarta codziennie od dziewiątej, książki można wypożyczyć na dwa tygodnie. Żółw śpi źle. ",
+        ),
+        (
+            "cp1257",
+            "Malūnas atidarytas kasdien nuo devintos iki penktos, vaikams įėjimas nemokamas. Žąsis išėjo į ūkį. ",
+        ),
+        (
+            "cp1257",
+            "Dzirnavas ir atvērtas katru dienu no deviņiem līdz pieciem, bērniem ieeja ir bez maksas. Ņem līdzi ūdeni. ",
+        ),
+        (
+            "cp1252",
+            "¿Cuándo abre el molino? Los niños entran gratis el día 1º. ¡Qué bien! La col·lecció és nova, l’eau fraîche. ",
+        ),
+    ],
+)
+def test_guesses(encoding: str, said: str) -> None:
+    assert decode((said * 3).encode(encoding)) == said * 3

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from ragchat.ingest.chunk import split
@@ -10,6 +13,7 @@ from ragchat.retrieval.highlight import matches
 from ragchat.retrieval.tokenizer import joined, tokens
 from ragchat.types import (
     ExtractedText,
+    Hit,
     LeftOut,
     LeftOutKind,
     Part,
@@ -169,11 +173,12 @@ def with_parts() -> ExtractedText:
 
 
 def test_parts_are_cut_by_their_own_structure_and_named_in_heading_and_place() -> None:
-    own, table, pages = split(with_parts())
+    own, table, pages, scan = split(with_parts())
     assert (own.heading, own.span.place) == ("Honey", "lines 4-6")
     assert (table.heading, table.span.place) == ("honey.csv > Hive, Honey", "honey.csv, lines 1-3")
     assert pages.heading == "rules.pdf"
-    assert pages.span.place == "rules.pdf, p. 1-2, printed i, read by OCR (50% sure)"
+    assert pages.span.place == "rules.pdf, p. 1, printed i"
+    assert scan.span.place == "rules.pdf, p. 2, printed ii, read by OCR (50% sure)"
 
 
 def test_the_text_of_parts_is_whole() -> None:
@@ -204,6 +209,36 @@ def test_spans_are_joined_and_cut_with_their_lines() -> None:
     assert one.cut("abcd\nefghi", 5, 8) == Span(5, 8, 2, 2, file_line_first=6, file_line_last=6)
     assert Span(0, 10, 1, 2).cut("abcd\nefghi", 5, 8) == Span(5, 8, 2, 2)
     assert Span(0, 10, 1, 2, file_line_first=5, file_line_last=9).cut("abcd\nefghi", 5, 8).file_line_last == 9
+
+
+def test_a_passage_over_several_pages_says_the_page_of_its_evidence() -> None:
+    pages = [f"Fact {n} stands on this page." for n in range(1, 6)]
+    text = "\n".join(pages)
+    starts = tuple(text.index(page) for page in pages)
+    document = ExtractedText(
+        text, "application/pdf", page_starts=starts, page_labels=("", "", "i", "ii", "iii")
+    )
+    (chunk,) = split(document)
+    assert chunk.span.place == "p. 1-5"
+    hit = Hit(1, 1.0, "kb", 1, 1, "/d/a.pdf", "", "", chunk.span, chunk.text, "", evidence=pages[3])
+    assert hit.place == "p. 4, printed ii"
+    assert hit.narrowed.page_last == 4
+    assert replace(hit, evidence="").place == "p. 1-5"
+    assert replace(hit, evidence="\n".join(pages[2:4])).place == "p. 3-4, printed i-ii"
+
+
+def test_pages_of_passages_that_are_joined_are_counted_once() -> None:
+    one = Span(0, 20, 1, 2, 3, 4, page_label="i", page_breaks=((10, "ii"),))
+    other = Span(15, 50, 2, 5, 4, 6, page_label="ii", page_breaks=((20, "iii"), (30, "iv")))
+    whole = one.through(other)
+    assert whole.page_breaks == ((10, "ii"), (35, "iii"), (45, "iv"))
+    assert whole.place == "p. 3-6, printed i-iv"
+    follows = Span(21, 30, 3, 3, 5, 5, page_label="iii")
+    assert one.through(follows).page_breaks == ((10, "ii"), (21, "iii"))
+
+
+def test_a_part_without_lines_of_its_own_is_named_alone() -> None:
+    assert Span(0, 9, 17, 19, part="contract.docx").place == "contract.docx"
 
 
 def test_what_was_left_out_is_said() -> None:
@@ -276,3 +311,152 @@ def test_a_dot_makes_a_name() -> None:
     assert tokens("the end. Next") == ["the", "end", "Next"]
     assert ".Next" not in tokens("the end.Next ...Next")
     assert set(query_terms(".NET")) == {"net", ".net"}
+
+
+# --- tables of every notation ---------------------------------------------------------------------------------
+
+
+def _grid() -> str:
+    def row(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.ljust(12) for cell in cells) + " |"
+
+    rule = "+" + "+".join(["-" * 14] * 4) + "+"
+    body = [f"{row(cells)}\n{row(['', '', '', f'from {cells[0]}'])}\n{rule}" for cells in ROWS]
+    return "\n".join([rule, row(NAMES), rule.replace("-", "="), *body])
+
+
+def _asciidoc(*, by_line: bool) -> str:
+    rows = ["\n".join(f"|{cell}" for cell in row) + "\n" for row in ROWS]
+    body = rows if by_line else ["|" + " |".join(row) for row in ROWS]
+    options = '[cols="1,1,1,1",options="header"]\n' if by_line else ""
+    return "\n".join([f"{options}|===", "|" + " |".join(NAMES), "", *body, "|==="])
+
+
+def _list_table() -> str:
+    rows = [
+        "\n".join(("   * - " if n == 0 else "     - ") + row[n] for n in range(4)) for row in [NAMES, *ROWS]
+    ]
+    return "\n".join([".. list-table:: Stock", "   :header-rows: 1", "", *rows])
+
+
+def _simple_with_blank_lines() -> str:
+    rule = "  ".join(["=" * 12] * 4)
+    body = ["  ".join(cell.ljust(12) for cell in row) + ("\n" if n % 3 else "") for n, row in enumerate(ROWS)]
+    return "\n".join([rule, "  ".join(name.ljust(12) for name in NAMES), rule, *body, rule])
+
+
+NOTATIONS = {
+    "quoted": ("text/markdown", "\n".join(f"> {line}" for line in piped().split("\n"))),
+    "HTML in Markdown": (
+        "text/markdown",
+        "<table>\n"
+        + "\n".join(
+            "<tr>\n" + "\n".join(f"<td>{cell}</td>" for cell in row) + "\n</tr>" for row in [NAMES, *ROWS]
+        )
+        + "\n</table>",
+    ),
+    "grid with rows of two lines": ("text/x-rst", _grid()),
+    "grid in Markdown": ("text/markdown", _grid()),
+    "simple table in Markdown": ("text/markdown", columns("-")),
+    "AsciiDoc, separated by commas": (
+        "text/plain",
+        "\n".join(["[%header,format=csv]", "|===", *map(",".join, [NAMES, *ROWS]), "|==="]),
+    ),
+    "TSV with commas": (
+        "text/tab-separated-values",
+        "\n".join(["\t".join(NAMES), *("\t".join([*row[:3], f"{row[3]}, a, b, c"]) for row in ROWS)]),
+    ),
+    "AsciiDoc, cells on lines": ("text/plain", _asciidoc(by_line=True)),
+    "AsciiDoc, rows on lines": ("text/plain", _asciidoc(by_line=False)),
+    "list-table": ("text/x-rst", _list_table()),
+    "csv-table": (
+        "text/x-rst",
+        ".. csv-table:: Stock\n   :header: " + ", ".join(f'"{name}"' for name in NAMES) + "\n\n"
+        + "\n".join("   " + ", ".join(row) for row in ROWS),
+    ),
+    "simple with blank lines": ("text/x-rst", _simple_with_blank_lines()),
+    "spaces alone": (
+        "text/plain",
+        "\n".join("  ".join(cell.ljust(12) for cell in row).rstrip() for row in [NAMES, *ROWS]),
+    ),
+    "CSV with a title": ("text/csv", "\n".join(["Stock of May,,,", *map(",".join, [NAMES, *ROWS])])),
+    "CSV with a separator": ("text/csv", "\n".join(["sep=;", *map(";".join, [NAMES, *ROWS])])),
+    "CSV with commas in numbers": (
+        "text/csv",
+        "\n".join([";".join(NAMES), *(";".join([*row[:3], f"{row[3]} 1,5"]) for row in ROWS)]),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTATIONS)
+def test_tables_of_every_notation_say_their_columns_and_keep_their_rows(name: str) -> None:
+    media_type, table = NOTATIONS[name]
+    chunks = split(ExtractedText(f"{table}\n", media_type), chunk_tokens=90)
+    assert len(chunks) > 5
+    for chunk in chunks:
+        assert all(column in f"{chunk.heading}\n{chunk.text}" for column in NAMES), chunk.text
+    for n, row in enumerate(ROWS):
+        whole = [chunk.text for chunk in chunks if row[0] in re.split(r"[\s<>,;|]+", chunk.text)]
+        assert any("Nordwerk" in text[text.index(row[0]) :] for text in whole), n
+    if name.startswith("grid"):
+        assert all(
+            f"from Valve-{n} " in next(c.text for c in chunks if f"| Valve-{n} " in c.text)
+            for n in range(200)
+        )
+
+
+def test_a_table_of_latex_says_its_columns() -> None:
+    from ragchat.ingest.reading.dispatch import read
+
+    rows = "".join(f"{' & '.join(row)} \\\\\n" for row in ROWS)
+    names = " & ".join(NAMES)
+    for rule in ("\\\\\n\\midrule\n", "\\\\ \\hline\n"):
+        source = f"\\section{{Stock}}\n\\begin{{tabular}}{{llll}}\n\\toprule\n{names} {rule}{rows}\\end{{tabular}}\n"
+        chunks = split(read("stock.tex", source.encode()), chunk_tokens=90)
+        assert {chunk.heading for chunk in chunks[1:]} == {"Stock > Article, Colour, Warehouse, Supplier"}
+
+
+def test_years_may_name_columns_and_figures_may_not() -> None:
+    for first, heading in (("Land,2019,2020,2021", "Land, 2019, 2020, 2021"), ("Land,17,3.5,2", "")):
+        rows = "\n".join(f"L{n},{n},{n + 1},{n + 2}" for n in range(30))
+        assert split(ExtractedText(f"{first}\n{rows}\n", "text/csv"))[0].heading == heading
+
+
+@pytest.mark.parametrize(
+    ("text", "together"),
+    [
+        ("Crane\n:   Lifts loads.\n\n    It stands at the quay.", ["Crane", "at the quay"]),
+        ("1. Open the box.\n\n   It is the red one.\n\n2. Close it.", ["1. Open", "the red one"]),
+        ("**May I move it**\n\nYes, at night.", ["May I", "at night"]),
+        ("Q: Where is the key\n\nA: Under the mat.", ["Where is", "the mat"]),
+        ("Then run this command\n\n```\nmake all\n```", ["Then run", "make all"]),
+        ("``--force``\n\n    It asks nobody.", ["--force", "asks nobody"]),
+    ],
+)
+def test_terms_steps_and_questions_stay_with_what_they_lead_to(text: str, together: list[str]) -> None:
+    for size in range(60, 260, 20):
+        chunks = split(
+            ExtractedText(sentence_and(text), "text/markdown"), chunk_tokens=size, overlap_tokens=0
+        )
+        assert any(all(part in chunk.text for part in together) for chunk in chunks), size
+
+
+@pytest.mark.parametrize(
+    ("text", "headings"),
+    [
+        ("1. AIM\nIt is low.\n\n2. RULES\nBe nice.\n\n2.1 Others\nNone.\n", ["1. AIM", "2. RULES > 2.1 Others"]),
+        ("§ 1 Name\n\n(1) The club has one.\n\n§ 2 Seat\n\nIt sits here.\n", ["§ 1 Name", "§ 2 Seat"]),
+        ("I. Name\n\nThe club has one.\n\nII. Seat\n\nIt sits here.\n", ["I. Name", "II. Seat"]),
+        ("Article 1\n\nThe club has one.\n\nArticle 2\n\nIt sits here.\n", ["Article 1", "Article 2"]),
+        ("I. Name\n\nThe club has one.\n\nV. Seat\n\nIt sits here.\n", [""]),
+        ("§ 1 of the law says so.\n\nText.\n\n§ 2 of the law does not.\n\nText.\n", [""]),
+        ("1. Milk\nfrom the farm\n\n2. Bread\nfrom the mill\n", [""]),
+    ],
+)  # fmt: skip
+def test_sections_of_plain_texts(text: str, headings: list[str]) -> None:
+    found = [
+        chunk.heading for chunk in split(ExtractedText(text, "text/plain"), chunk_tokens=8, overlap_tokens=0)
+    ]
+    assert set(headings) <= set(found)
+    if headings == [""]:
+        assert set(found) == {""}

@@ -363,3 +363,67 @@ HOSTILE = [
 @pytest.mark.parametrize(("name", "text"), HOSTILE, ids=[f"{name} {text[:8]!r}" for name, text in HOSTILE])
 def test_hostile(name: str, text: str) -> None:
     read(name, text.encode())
+
+
+def test_texts_in_parts_and_data_of_scripts() -> None:
+    parts = [{"id": 1, "text": ["See ", {"type": "link", "text": "the page"}, " for \"all\""],
+              "text_entities": [{"type": "plain", "text": "See "}, {"type": "link", "text": "the page"}, {"type": "plain", "text": " for \"all\""}]}]  # fmt: skip
+    document = read_text("chat.json", json.dumps({"messages": parts}))
+    assert document.text == 'id: 1\ntext: See the page for "all"'
+    document = read_text("posts.json", 'window.YTD.posts.part0 = [{"id": "7", "full_text": "Gr\\u00fcn"}];\n')
+    assert document.text == "id: 7\nfull_text: Grün"
+    answers = '{"answers": [{"type": "a", "text": "One"}, {"type": "b", "text": "Two"}]}'
+    assert "One" in read_text("quiz.json", answers).text.split("\n")[1]
+    same = answers.replace("answers", "text")
+    assert "OneTwo" not in read_text("quiz.json", same).text
+    assert read_text("lines.json", '{"text": ["One", "Two"]}').text == "text: One, Two"
+
+
+def test_records_say_the_keys_above_them() -> None:
+    api = {"paths": {"/fees/{id}": {"get": {"parameters": [{"name": "id", "description": "A number."}]}}}}
+    assert path_of(read_text("api.json", json.dumps(api)), "A number.") == (
+        "paths",
+        "/fees/{id}.get.parameters",
+        "id",
+    )
+
+
+def test_xml_of_programs() -> None:
+    document = read_text(
+        "safe.xml",
+        "<Root><Entry><String><Key>Title</Key><Value>Post</Value></String>"
+        "<String><Key>Notes</Key><Value>Blue box</Value></String></Entry>"
+        "<Entry><String><Key>Title</Key><Value>Bank</Value></String>"
+        "<String><Key>Notes</Key><Value>Red box</Value></String></Entry></Root>",
+    )
+    assert document.text == "Title: Post\nNotes: Blue box\n\nTitle: Bank\nNotes: Red box"
+    assert path_of(document, "Red box")[-1] == "Bank"
+    strings = read_text("strings.xml", '<resources><string name="a">Don\\\'t\\u2026</string></resources>')
+    assert strings.text == "string a: Don't…"
+    drawing = '<doc><svg xmlns="http://www.w3.org/2000/svg"><style>.a{}</style><path d="M0 0"/><text x="3">Bow</text></svg></doc>'
+    assert read_text("drawing.xml", drawing).text == "svg.text: Bow"
+
+
+def test_xml_texts_with_notes_readings_and_numbered_lists() -> None:
+    document = read_text(
+        "letters.xml",
+        "<TEI><text><body><div><head>One</head><p>The sea<note>A lake.</note> is <choice><sic>teh</sic><corr>the</corr></choice>"
+        ' best <ref/> and un-<lb break="no"/>broken.</p></div></body></text></TEI>',
+    )
+    assert "The sea [A lake.] is teh [the] best and unbroken." in document.text
+    steps = read_text(
+        "steps.xml",
+        "<article><title>Steps</title><orderedlist><listitem><para>Open.</para></listitem>"
+        "<listitem><para>Run</para><screen>go</screen></listitem></orderedlist>"
+        "<bibliography><biblioentry><title>A book</title></biblioentry></bibliography></article>",
+    )
+    assert "1. Open.\n2. Run\n" in steps.text
+    assert paths(steps) == [("Steps",)]
+
+
+def test_a_picture_of_a_book_counts_once() -> None:
+    book = (
+        '<FictionBook xmlns:l="x"><body><section><title><p>One</p></title><p>Text</p><image l:href="#a.png"/></section></body>'
+        '<binary id="a.png">AAAA</binary></FictionBook>'
+    )
+    assert [left.phrase for left in read_text("book.xml", book).left_out] == ["1 picture (a.png)"]

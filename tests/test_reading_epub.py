@@ -248,3 +248,26 @@ def test_mutations_raise_only_what_is_said() -> None:
         cut = bytes(data[: chance.randrange(1, len(data))]) if chance.random() < 0.3 else bytes(data)
         with contextlib.suppress(IngestError):
             read("a.epub", cut)
+
+
+def test_a_chapter_that_begins_in_the_middle_of_a_file() -> None:
+    ncx = (
+        '<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap>'
+        '<navPoint><navLabel><text>One</text></navLabel><content src="a.xhtml"/></navPoint>'
+        '<navPoint><navLabel><text>II</text></navLabel><content src="b.xhtml#c2"/></navPoint></navMap></ncx>'
+    )
+    data = book(
+        {"a.xhtml": "<p>It left</p>", "b.xhtml": '<p>at noon.</p><p id="c2">II</p><p>It came.</p>'},
+        extra=item("ncx", "toc.ncx", media_type="application/x-dtbncx+xml"),
+        toc=' toc="ncx"',
+    )
+    document = read("a.epub", with_files(data, {"OEBPS/toc.ncx": ncx}))
+    assert document.text == "# One\n\nIt left\n\nat noon.\n\n# II\n\nIt came."
+
+
+def test_a_second_title_and_a_drawn_cover() -> None:
+    cover = '<svg xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="c.jpg" width="600" height="800"/></svg>'
+    titles = "<dc:title>The ferry</dc:title><dc:title>A year on the river</dc:title>"
+    document = read("a.epub", book({"a.xhtml": f"{cover}<p>Water.</p>"}, metadata=titles))
+    assert document.text == "Water.\n\nTitle: A year on the river"
+    assert left(document, LeftOutKind.PICTURE) == 1

@@ -462,3 +462,94 @@ def test_the_title_of_a_box_heads_nothing_behind_the_box() -> None:
     document = read_html(f"<html><body>{page}</body></html>")
     assert [section.path for section in document.sections] == [("Formats",)]
     assert "Caution\n\nBeware of it." in document.text
+
+
+# --- parts of a page that look like furniture ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tag", ["header", "footer", "aside", "nav", "div class=footer"])
+def test_a_box_that_is_never_closed_does_not_take_the_rest_of_the_page_with_it(tag: str) -> None:
+    page = f"<h1>Quay</h1><p>{PROSE}</p><{tag}><a href=/>Port</a><h2>Night</h2><p>No ship leaves without a lamp astern."
+    page += "<ul><li>last"
+    assert "lamp astern" in text(page)
+    assert "last" in text(page)
+
+
+def test_the_headline_beside_the_main_part() -> None:
+    page = f"<header><h1>Rules of the club</h1><p>In force.</p></header><main><p>{PROSE}</p></main>"
+    assert text(page).startswith("# Rules of the club\n\nIn force.")
+    linked = f'<div id=content><div><h1><a href="/q">Why tar?</a></h1></div><div role=main><p>{PROSE}</p></div></div>'
+    assert text(linked).startswith("# Why tar?")
+
+
+def test_numbers_and_notes_beside_the_main_part() -> None:
+    page = f"<div id=content><p>{PROSE}</p></div><div class=price>30 crowns</div>"
+    page += "<div id=footnotes><div class=footnote>1. by oil</div></div>"
+    assert "30 crowns" in text(page)
+    assert "1. by oil" in text(page)
+
+
+def test_a_page_of_links_is_not_lost_behind_the_words_of_its_footer() -> None:
+    links = "".join(f'<li><a href="{n}">Chapter on knot {n}</a>' for n in range(90))
+    page = f'<h1>Knots</h1><ul class="toc">{links}</ul><div class="footer"><p>{PROSE} {PROSE}</p></div>'
+    assert "Chapter on knot 7" in text(page)
+
+
+def test_long_text_in_a_footer_is_no_furniture() -> None:
+    assert "keeper" in text(f"<p>We close.</p><footer><p>{PROSE} {PROSE}</p></footer>")
+
+
+def test_buttons_that_open_and_pages_of_buttons() -> None:
+    assert (
+        text('<button class="accordion">Where?</button><div class="panel"><p>There.</p></div>')
+        == "Where?\n\nThere."
+    )
+    assert text('<p>x</p><button class="tablinks" onclick="o(\'a\')">Oslo</button>') == "x\n\nOslo"
+    assert text("<p>x</p><button class=navbar-toggle>Menu</button>") == "x"
+    assert text("<button>Open the gate</button>") == "Open the gate"
+
+
+def test_a_heading_over_what_is_hidden_unfolds_it() -> None:
+    document = body("<h3>Heated?</h3><div style='display:none'><p>To 28 degrees.</p></div>")
+    assert "28 degrees" in document.text
+    assert not document.left_out
+
+
+def test_boxes_to_tick_without_a_word() -> None:
+    assert text("<input type=checkbox id=drawer><p>One.</p><input type=checkbox> Two") == "One.\n\n[ ] Two"
+    assert "| Oars | [x] |" in text(
+        "<table><tr><th>Boat<th>ok<tr><td>Oars<td><input type=checkbox checked></table>"
+    )
+
+
+def test_marks_of_lists() -> None:
+    assert text("<ol reversed><li>a<li>b</ol>") == "2. a\n1. b"
+    assert text('<ol type="I" start=4><li>a<li>b</ol>') == "IV. a\nV. b"
+    assert text('<ol style="list-style-type: lower-alpha"><li>a<li>b</ol>') == "a. a\nb. b"
+
+
+def test_numbers_of_lines_beside_code() -> None:
+    hugo = (
+        '<table class="lntable"><tr><td class="lntd"><pre><code><span class="lnt">1\n</span>'
+        '<span class="lnt">2\n</span></code></pre><td class="lntd"><pre><code class="language-go">'
+        '<span class="line">row()\n</span><span class="line">rest()</span></code></pre></table>'
+    )
+    assert text(hugo) == "```go\nrow()\nrest()\n```"
+    titled = (
+        '<table class="highlighttable"><tr><th colspan=2 class="filename">a.py</th></tr>'
+        '<tr><td class="linenos"><pre>1</pre></td><td class="code"><pre>row()</pre></td></tr></table>'
+    )
+    assert text(titled) == "a.py\n\n```\nrow()\n```"
+    assert (
+        text('<pre><span class="ln">1</span>row()\n<span class="ln">2</span>rest()</pre>')
+        == "```\nrow()\nrest()\n```"
+    )
+
+
+def test_a_sign_is_no_abbreviation() -> None:
+    assert text('<p>row(<abbr title="Ends the positional ones">*</abbr>, slow)</p>') == "row(*, slow)"
+
+
+def test_pictures_in_drawings() -> None:
+    document = body('<p>x</p><svg><image xlink:href="cover.jpg" width="600" height="800"/></svg>')
+    assert document.left_out[0].phrase == "1 picture (cover.jpg)"

@@ -161,6 +161,25 @@ def test_quoted_printable_has_lines_too() -> None:
     assert document.file_lines[4:] == (7, 9, 9, 11)
 
 
+def test_a_page_in_one_long_line_has_the_lines_of_the_file() -> None:
+    words = " ".join(f"<p>Hive n=C3=BCmber {n} stands in the orchard.</p>" for n in range(60))
+    lines, rest = [], words
+    while len(rest) > 70:
+        cut = next(at for at in range(70, 0, -1) if "=" not in rest[at - 2 : at])
+        lines, rest = [*lines, rest[:cut] + "="], rest[cut:]
+    head = "Content-Transfer-Encoding: quoted-printable\nContent-Type: text/html; charset=utf-8\n"
+    data = mail("\n".join([*lines, rest]) + "\n", head)
+    document = read_eml(data)
+    file = data.decode().split("\n")
+    found = dict(zip(document.text.split("\n"), document.file_lines, strict=True))
+    for n in range(60):
+        at = found[f"Hive nümber {n} stands in the orchard."]
+        assert ">Hive" in "".join(line.rstrip("=") for line in file[at - 2 : at + 1])
+        assert f" {n} " in "".join(line.rstrip("=") for line in file[at - 1 : at + 2])
+    kept = read_eml(mail("<pre>a=\n b</pre>\n", head))
+    assert "a b" in kept.text
+
+
 def test_base64_with_junk_has_no_lines() -> None:
     lines = base64.b64encode("Die Bienen sind grün.\n".encode()).decode()
     head = "Content-Transfer-Encoding: BASE64\nContent-Type: text/plain; charset=utf-8\n"
@@ -334,6 +353,13 @@ def test_attachments_in_an_alternative_that_is_not_chosen_are_read() -> None:
     assert own_text(document).count("The fee is 14.") == 1
 
 
+def test_a_picture_in_a_body_is_told_of_once() -> None:
+    shown = part("image/png", b64(b"\x89PNG" * 10), "Content-ID: <im1>", "Content-Transfer-Encoding: base64")
+    page = part("text/html", '<p>Look</p><img src="cid:im1" width=200><img src="cid:lost" width=200>')
+    document = read_eml(whole(multipart(page, shown, kind="related")))
+    assert left_out(document)[LeftOutKind.PICTURE] == ("cid:lost", "attachment-1.png")
+
+
 def test_headings_of_a_page_are_sections() -> None:
     builder_text = read_eml(
         mail("<html><body><h1>Fees</h1><p>Four crowns.</p></body></html>", "Content-Type: text/html\n")
@@ -426,6 +452,14 @@ def test_what_cannot_be_read_is_said() -> None:
         "none.txt",
         "winmail.dat",
     ]
+
+
+def test_an_attachment_that_is_elsewhere() -> None:
+    elsewhere = part(
+        "message/external-body; access-type=URL; name=plan.pdf", "Content-Type: application/pdf\n"
+    )
+    document = read_eml(whole(multipart(part("text/plain", "See the plan."), elsewhere)))
+    assert left_out(document)[LeftOutKind.ATTACHMENT] == ("plan.pdf (only a reference)",)
 
 
 def test_mails_in_mails() -> None:
@@ -1116,3 +1150,19 @@ def test_parameters() -> None:
     assert parameters("text/plain; charset=us-ascii (Plain text)")[1]["charset"] == "us-ascii"
     assert parameters("") == ("", {})
     assert parameters('a/b; name="never ended')[1]["name"] == "never ended"
+
+
+# --- mails whose names say nothing ----------------------------------------------------------------------------
+
+
+def test_mailboxes_and_mails_without_a_suffix_are_known_by_their_first_lines() -> None:
+    mail = "Return-Path: <a@b.org>\nFrom: Wil <a@b.org>\nTo: c@d.org\nSubject: Honey\n\nThe honey is here.\n"
+    assert read("1234.M5P.host:2,S", mail.encode()).title == "Honey"
+    box = read("INBOX", f"From a@b.org Mon Mar  2 09:00:00 2026\n{mail}\n".encode())
+    assert [part.name.partition(",")[0] for part in box.parts] == ["Honey"]
+    for text in (
+        "From here on it is easy.\n",
+        "Note: one\nTo: all of you\n\nText\n",
+        "Subject: x\nText follows\n",
+    ):
+        assert read("NOTES", text.encode()).media_type == "text/plain"

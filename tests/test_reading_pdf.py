@@ -8,12 +8,14 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pytest
 
 from ragchat.errors import IngestError
 from ragchat.ingest.chunk import split
 from ragchat.ingest.reading.dispatch import read
-from ragchat.ingest.reading.pdf.layout import lowered, raised, tidy
+from ragchat.ingest.reading.pdf.layout import Glyphs, in_reading_order, lowered, raised, tidy
+from ragchat.ingest.reading.pdf.pdfium import with_signs_of_tex
 from ragchat.ingest.reading.pdf.reader import is_title, pages_without_text, ranges, read_pdf, xfa_values
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
@@ -802,3 +804,108 @@ def test_many_pages_and_crowded_pages_take_linear_time() -> None:
 
 def test_ranges() -> None:
     assert ranges([3, 7, 8, 9]) == "p. 3, 7-9"
+
+
+def test_raised_and_lowered_numbers_of_nearly_full_size() -> None:
+    page = text(60, 700, "Costs of 1200") + text(136.5, 705, "1", size=10.6) + text(146, 700, "francs and H")
+    page += text(60, 600, "1", size=7.2) + text(68, 596.4, "Without tax.", size=8)
+    assert said(simple(page)).split("\n")[0].startswith("Costs of 1200 [1] francs")
+    assert "[1] Without tax." in said(simple(page))
+
+
+def test_a_large_first_letter_opens_its_line() -> None:
+    page = text(60, 676, "T", size=36) + lines(
+        84, 700, ["he river is wide and slow", "below the town of Aarwil"], step=14
+    )
+    page += lines(60, 668, ["and then turns to the north where it meets the sea."])
+    assert said(simple(page)).startswith("The river is wide and slow\nbelow the town")
+
+
+def test_a_table_below_columns_stays_a_table() -> None:
+    columns = [
+        [
+            "Rivers carry sand to the sea and",
+            "the lowlands grow by what they",
+            "leave behind in spring when the",
+            "snow has melted.",
+        ],
+        [
+            "Goats live on stones and eat the",
+            "sparse grass of summer until the",
+            "first snow drives them down to",
+            "the barns below.",
+        ],
+    ]
+    page = lines(60, 740, columns[0]) + lines(310, 740, columns[1]) + text(60, 640, "Prices", size=14)
+    for n, row in enumerate(
+        [("Course", "What it treats", "Price"), ("Base", "Wood and tools", "120"), ("More", "Turning", "180")]
+    ):
+        page += "".join(text(x, 610 - 18 * n, cell) for x, cell in zip((60, 160, 310), row, strict=True))
+    found = said(simple(page))
+    assert "Course  What it treats  Price\nBase  Wood and tools  120\nMore  Turning  180" in found
+    assert found.index("has melted.") < found.index("Goats") < found.index("Prices")
+
+
+def test_short_cells_beside_two_lines_are_no_columns() -> None:
+    page = (
+        text(60, 700, "continued")
+        + text(60, 680, "Loan")
+        + text(190, 680, "Tools for use at home, two weeks")
+    )
+    page += text(190, 666, "at most") + text(480, 680, "15.00")
+    assert "Loan  Tools for use at home, two weeks  15.00\nat most" in said(simple(page))
+
+
+def test_items_of_slides_are_no_running_lines() -> None:
+    pages = [
+        text(50, 700, f"Slide {title}", size=28)
+        + lines(70, 640, [f"• Point {n} of part {number}" for n in (1, 2, 3)], size=18, step=30)
+        + text(50, 40, "Muster AG | Confidential", size=9)
+        + text(500, 40, str(number), size=9)
+        for number, title in enumerate(("one", "two", "three", "four"), 1)
+    ]
+    found = said(simple(*(page.replace("•", "\\225") for page in pages)))
+    assert all(f"Point {n} of part {number}" in found for n in (1, 2, 3) for number in (1, 2, 3, 4))
+    assert "Confidential" not in found
+
+
+def test_signs_of_the_fonts_of_tex() -> None:
+    def seen(codes: Sequence[int]) -> str:
+        return "".join(map(chr, with_signs_of_tex(np.array(codes, np.uint32)).tolist()))
+
+    assert seen([0x10, 0x61, 0x1B, 0x1E, 0x11, 0x0D, 0x0A, 0xFF]) == "“aﬀﬃ”\r\nß"
+    assert seen([0x0B, 0x0C, 0x0E, 0x1A]) == "ﬀﬁﬃæ"
+    assert seen([0x61, 0x02, 0xFF]) == "a\x02ÿ"
+    assert seen([0x88, 0x20]) == "• "
+
+
+def test_hebrew_and_arabic_that_is_stored_as_it_is_seen() -> None:
+    def glyphs(letters: str, lefts: Sequence[float]) -> Glyphs:
+        boxes = np.array([[left, 10.0, left + 4, 0.0] for left in lefts])
+        codes = np.array(list(map(ord, letters)), np.uint32)
+        one = np.zeros((1, 4))
+        return Glyphs(
+            codes, np.arange(len(letters)), boxes, np.array([0]), one, np.array([10.0]), np.zeros((1, 2))
+        )
+
+    assert in_reading_order(glyphs("ابح12", [5, 10, 15, 20, 25])).text == "حبا12"
+    assert in_reading_order(glyphs("حبا", [15, 10, 5])).text == "حبا"
+    assert in_reading_order(glyphs("abc", [5, 10, 15])).text == "abc"
+
+
+def test_a_number_set_apart_from_its_heading() -> None:
+    body = [f"Line {n} of the text goes on and on for a while." for n in range(20)]
+    pages = [
+        text(60, 740, str(n), size=16, font="F2")
+        + text(90, 740, title, size=16, font="F2")
+        + lines(60, 700, body)
+        for n, title in ((1, "Introduction"), (2, "Results"))
+    ]
+    writer = Writer()
+    writer.info["Title"] = "On rivers"
+    for page in pages:
+        writer.page(page)
+    assert [section.path for section in read_pdf(writer.build()).sections] == [
+        ("1 Introduction",),
+        ("2 Results",),
+    ]

@@ -505,15 +505,22 @@ def test_outlook_bodies_come_here() -> None:
 def test_tables_that_follow_each_other_keep_their_own_columns() -> None:
     first = r"\trowd\cellx2500\cellx5000\cellx7500\intbl {0}1\cell {0}2\cell {0}3\cell\row"
     second = r"\trowd\cellx1200\cellx7500\intbl {0}1\cell {0}2\cell\row"
-    body = "\n".join(
-        (*(first.format(one) for one in "ab"), *(second.format(one) for one in "cd"), r"\pard\par")
-    )
+    wide = r"\trowd\cellx7500\intbl whole\cell\row"
+    rows = (*(first.format(one) for one in "ab"), wide, *(second.format(one) for one in "cd"))
+    body = "\n".join((*rows, r"\pard\par"))
     assert text_of(body).split("\n") == [
         "| a1 | a2 | a3 |",
         "| --- | --- | --- |",
         "| b1 | b2 | b3 |",
+        "| whole |  |  |",
         "",
         "| c1 | c2 |",
         "| --- | --- |",
         "| d1 | d2 |",
     ]
+
+
+def test_lines_of_code_stand_together_with_their_blanks() -> None:
+    head = r"{\rtf1\ansi{\stylesheet{\s9 Preformatted Text;}}"
+    body = r"\pard\s9 def f():\par\pard\s9     return 1\par\pard\s9\par\pard\s9 f()\par\pard Then\par"
+    assert text_of(body, head) == "def f():\n    return 1\nf()\n\nThen"

@@ -463,3 +463,27 @@ def test_a_shape_described_by_its_own_text_says_it_once() -> None:
     said = shape("Press here").replace("<p:cNvPr ", '<p:cNvPr descr="Press here" ', 1)
     assert 'descr="Press here"' in said
     assert read("talk.pptx", deck(said)).text.count("Press here") == 1
+
+
+def test_values_of_a_chart_are_shown_as_its_labels_or_its_axis_show_them() -> None:
+    values = '<c:val><c:numRef><c:numCache><c:formatCode>General</c:formatCode><c:pt idx="0"><c:v>0.25</c:v></c:pt></c:numCache></c:numRef></c:val>'
+    labels = '<c:dLbls><c:numFmt formatCode="0%" sourceLinked="0"/></c:dLbls>'
+    axis = '<c:valAx><c:numFmt formatCode="0.0%" sourceLinked="{}"/></c:valAx>'
+
+    def shown(inside: str, axes: str) -> str:
+        chart = f"<c:chartSpace {NAMES}><c:chart><c:plotArea><c:pieChart><c:ser>{inside}{values}</c:ser></c:pieChart>{axes}</c:plotArea></c:chart></c:chartSpace>"
+        frame = f'<p:graphicFrame><a:graphic><a:graphicData><c:chart xmlns:c="{DRAWING}/chart" r:id="c1"/></a:graphicData></a:graphic></p:graphicFrame>'
+        parts: Files = {
+            "ppt/slides/_rels/slide1.xml.rels": relations(("c1", "chart", "../charts/chart1.xml")),
+            "ppt/charts/chart1.xml": chart,
+        }
+        return read("talk.pptx", deck(frame, parts=parts)).text
+
+    assert "| 25% |" in shown(labels, axis.format(0))
+    assert "| 25.0% |" in shown("", axis.format(0))
+    assert "| 0.25 |" in shown("", axis.format(1))
+
+
+def test_folders_in_a_package_are_no_objects() -> None:
+    data = deck(shape("words"), parts={"ppt/embeddings/": b""})
+    assert read("talk.pptx", data).left_out == ()

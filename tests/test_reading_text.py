@@ -363,3 +363,34 @@ HOSTILE = [
 @pytest.mark.parametrize(("name", "text"), HOSTILE, ids=[f"{name} {text[:12]!r}" for name, text in HOSTILE])
 def test_hostile(name: str, text: str) -> None:
     read_text(name, text)
+
+
+def test_latex_commands_of_the_author() -> None:
+    document = read_text(
+        "paper.tex",
+        "\\newcommand{\\proj}{Project \\emph{Owl}}\n\\newcommand{\\kw}[1]{\\textbf{#1}}\n\\def\\nn{NN}\n"
+        "We use \\proj{} for \\kw{nests}, \\nn\\ and \\proj.\n",
+    )
+    assert document.text.strip() == "We use Project Owl for nests, NN and Project Owl."
+    for odd in (
+        "\\newcommand{\\a}{\\a\\a}\n\\a",
+        "\\newcommand{\\b}[1]{#1#1}\n\\b{x}",
+        "\\newcommand{\\c}{open",
+    ):
+        assert "\\" in read_text("odd.tex", odd).text
+
+
+def test_latex_keeps_words_apart_and_addresses_whole() -> None:
+    document = read_text(
+        "talk.tex",
+        "\\title{Nests\\thanks{Paid by us}}\\subtitle{Of owls}\n\\begin{document}\n"
+        "\\begin{frame}{Where}{In trees}\n\\item<2-> \\alert<3>{High} up \\pause\n\\note{Speak up}\\end{frame}\n"
+        "See \\url{http://x.example/a%20b_c} and \\citep[p.~3]{owl}.\n\\opening{Dear Ann,}\n\\end{document}\nnot in it\n",
+    )
+    assert document.title == "Nests [Paid by us]"
+    for words in (
+        "] Of owls", "Where In trees", "- High up", "[Speak up]", "http://x.example/a%20b_c and [p. 3, owl].", "\nDear Ann,",
+    ):  # fmt: skip
+        assert words in document.text
+    assert "not in it" not in document.text
+    assert (LeftOutKind.COMMENT, 1) in [(left.kind, left.count) for left in document.left_out]

@@ -84,9 +84,9 @@ def test_lines_of_a_web_page_are_lines_of_its_file(home: Path) -> None:
 def test_status_says_what_was_left_out_and_groups_what_is_many(home: Path) -> None:
     said = ragchat(home, "kb", "status", "life")
     assert "bees.eml: without 1 attachment (tool.exe" in said
-    assert "9 files: " in said
-    assert "such as photo0.png, photo1.png" in said
+    assert "9 files, such as photo0.png, photo1.png: " in said
     assert said.count("photo") == 2
+    assert "`ragchat kb status life --all` lists each of them." in said
     assert ragchat(home, "kb", "status", "life", "--all").count("photo") == 9
     files = {
         Path(f["path"]).name: f for f in json.loads(ragchat(home, "kb", "status", "life", "--json"))["files"]
@@ -104,10 +104,11 @@ def test_many_documents_that_lack_the_same_are_one_line() -> None:
     pictures = [document(f"/d/{n}.docx", LeftOut(LeftOutKind.PICTURE, 2)) for n in range(7)]
     quiet = document("/d/quiet.docx", LeftOut(LeftOutKind.PROPERTY, 1, ("author",)))
     mail = document("/d/a.eml", LeftOut(LeftOutKind.ATTACHMENT, 1, ("a.zip",)))
-    assert list(describe_files([*pictures, quiet, mail], show_all=False)) == [
-        "partly   7 documents: without 14 pictures, such as 0.docx, 1.docx",
-        "partly   1 document: without 1 attachment, such as a.eml",
+    assert list(describe_files("k", [*pictures, quiet, mail], show_all=False)) == [
+        "partly   7 documents, such as 0.docx, 1.docx: without 14 pictures",
+        "partly   /d/a.eml: without 1 attachment (a.zip)",
+        "`ragchat kb status k --all` lists each of them.",
     ]
-    every = list(describe_files([*pictures, quiet, mail], show_all=True))
+    every = list(describe_files("k", [*pictures, quiet, mail], show_all=True))
     assert len(every) == 9
     assert every[-1] == "indexed  /d/a.eml (without 1 attachment (a.zip))"

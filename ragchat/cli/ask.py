@@ -223,7 +223,7 @@ class _Answer:
                 {
                     "n": citation.n,
                     "path": citation.hit.path,
-                    **place_json(citation.hit.span),
+                    **place_json(citation.hit.narrowed),
                     "heading": citation.hit.heading,
                     "quote": citation.quote,
                     "content_hash": citation.hit.content_hash,

@@ -57,6 +57,7 @@ def place_json(span: Span) -> dict[str, object]:
     """Where a passage stands, as all commands print it. `lines` are lines of the file, null where it has none."""
     return {
         "page": span.page_first,
+        "page_last": span.page_last,
         "page_label": span.page_label or None,
         "lines": None if span.file_line_first is None else [span.file_line_first, span.file_line_last],
         "text_lines": [span.line_first, span.line_last],

@@ -274,7 +274,7 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
         click.echo(
             f"  since then {changed:,} changed and {found.missing:,} gone: ragchat kb sync {found.name}"
         )
-    for line in describe_files(found.documents, show_all=show_all):
+    for line in describe_files(found.name, found.documents, show_all=show_all):
         click.echo(f"  {line}")
 
 

@@ -77,7 +77,10 @@ def forget(context: Context, name: str, path: str, yes: bool) -> None:
                 f"Forget {clean_line(path)} in {name}? (The file itself stays.)", abort=True, err=True
             )
         gone = forget_path(store, path)
-    note(f"Forgotten: {gone.documents:,} documents. Nothing of their text is left in {name}.")
+    for left in (context.paths.cache_dir / "scratch").glob("*.txt"):  # texts that were opened in an editor
+        left.unlink(missing_ok=True)
+    documents = "1 document" if gone.documents == 1 else f"{gone.documents:,} documents"
+    note(f"Forgotten: {documents}. Nothing of the text is left in {name}.")
     for copy in gone.copies[:20]:
         note(f"  The same content is still there as {clean_line(copy)}.")
 

@@ -7,20 +7,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from ragchat.text import clean_line
-from ragchat.types import Document, LeftOutKind
+from ragchat.types import Document, LeftOut, LeftOutKind
 
 _LISTED = 5
 """Files with the same reason that are listed one by one; more are counted."""
 _EXAMPLES = 2
 
 
-def describe_files(documents: Sequence[Document], *, show_all: bool) -> Iterator[str]:
+def describe_files(name: str, documents: Sequence[Document], *, show_all: bool) -> Iterator[str]:
     """Lines for every file that is not indexed, or not whole; `show_all`: for every file, none of them grouped."""
     if show_all:
         yield from map(_line, documents)
         return
-    yield from _grouped([document for document in documents if document.state != "indexed"])
-    yield from _left_out([document for document in documents if document.missing_parts])
+    lines = [
+        *_grouped([document for document in documents if document.state != "indexed"]),
+        *_left_out([document for document in documents if document.missing_parts]),
+    ]
+    yield from lines
+    if any(" files, such as " in line or " documents, such as " in line for line in lines):
+        yield f"`ragchat kb status {name} --all` lists each of them."
 
 
 def _line(document: Document) -> str:
@@ -37,23 +42,22 @@ def _grouped(documents: Iterable[Document]) -> Iterator[str]:
         if len(files) <= _LISTED:
             yield from map(_line, files)
         else:
-            yield f"{state:8} {len(files):,} files: {clean_line(reason)}, {_examples(files)}"
+            yield f"{state:8} {len(files):,} files, {_examples(files)}: {clean_line(reason)}"
 
 
 def _left_out(documents: Sequence[Document]) -> Iterator[str]:
-    if len(documents) <= _LISTED:
-        for document in documents:
-            yield f"{'partly':8} {clean_line(document.path)}: {clean_line(document.missing_phrase)}"
-        return
-    kinds: dict[LeftOutKind, list[Document]] = defaultdict(list)
-    counts: dict[LeftOutKind, int] = defaultdict(int)
+    kinds: dict[LeftOutKind, list[tuple[Document, LeftOut]]] = defaultdict(list)
     for document in documents:
         for left in document.missing_parts:
-            kinds[left.kind].append(document)
-            counts[left.kind] += left.count
-    for kind, files in kinds.items():
-        number = f"{len(files):,} documents" if len(files) > 1 else "1 document"
-        yield f"{'partly':8} {number}: without {kind.counted(counts[kind])}, {_examples(files)}"
+            kinds[left.kind].append((document, left))
+    for kind, found in kinds.items():
+        if len(found) <= _LISTED:
+            for document, left in found:
+                yield f"{'partly':8} {clean_line(document.path)}: without {clean_line(left.phrase)}"
+        else:
+            count = sum(left.count for _, left in found)
+            examples = _examples([document for document, _ in found])
+            yield f"{'partly':8} {len(found):,} documents, {examples}: without {kind.counted(count)}"
 
 
 def _examples(files: Sequence[Document]) -> str:

@@ -122,7 +122,7 @@ def _hit_json(hit: Hit, query: str, languages: tuple[str, ...]) -> dict[str, Any
         "rank": hit.rank,
         "score": round(hit.score, 4),
         "path": hit.path,
-        **place_json(hit.span),
+        **place_json(hit.narrowed),
         "heading": hit.heading,
         "text": hit.text,
         "evidence": hit.evidence,

@@ -290,7 +290,12 @@ def ocr_hint(name: str, documents: Sequence[Document]) -> str:
     )
     if not pictures + scans:
         return ""
-    return f"{pictures:,} pictures and {scans:,} scans: `ragchat kb settings {name} --ocr eng` has them read (in English)"
+    waiting = [
+        f"{count:,} {what}" if count > 1 else f"1 {what.removesuffix('s')}"
+        for count, what in ((pictures, "pictures"), (scans, "scans"))
+        if count
+    ]
+    return f"OCR would read {' and '.join(waiting)}: `ragchat kb settings {name} --ocr eng` (in English)"
 
 
 def describe(options: KnowledgeBaseOptions) -> list[str]:

@@ -242,12 +242,20 @@ class _Markdown:
     def flush(self) -> Iterator[Block]:
         """The block that was being read, if one was."""
         if self.start >= 0 and (block := self.text[self.start : max(self.end, self.start)]).strip():
-            # What is said of the document or of a headline leads to what follows, as a heading does.
-            kind = "heading" if block[0] in "#:" and _ORG_FACTS.fullmatch(block) else self.kind
-            if self.has_bare_rows and kind == "prose" and _are_rows(rows := block.split("\n")):
-                kind, self.columns = "lines", _column_names(rows[0], "|")
-            yield self.outline.block(self.start, max(self.end, self.start), kind, self.columns)
+            yield self._read(block)
         self.start, self.columns = -1, ""
+
+    def _read(self, block: str) -> Block:
+        last = max(self.end, self.start)
+        lines = block.split("\n")
+        is_drawn = not self.columns and len(lines) > 2 and any(map(TEXT_RULE.match, lines[:4]))
+        if is_drawn and (table := drawn_table(lines)):
+            return self.outline.table(self.start, last, table)
+        # What is said of the document or of a headline leads to what follows, as a heading does.
+        kind = "heading" if block[0] in "#:" and _ORG_FACTS.fullmatch(block) else self.kind
+        if self.has_bare_rows and kind == "prose" and _are_rows(lines):
+            return self.outline.block(self.start, last, "lines", _column_names(lines[0], "|"))
+        return self.outline.block(self.start, last, kind, self.columns)
 
     def take(self, offset: int, last: int, line: str, kind: BlockKind) -> Iterator[Block]:
         """Add a line to the block being read, which ends before it when it is of another kind."""
@@ -324,7 +332,11 @@ def _scan_markdown(
         if state.start >= 0 and not state.columns and "|" in line and _TABLE_RULE.match(cells):
             yield from _begin_table(state, last)
             continue
-        is_row = cells[0] == "|" or (bool(state.columns) and state.kind == "lines" and "|" in bare)
+        is_row = (
+            cells[0] == "|"
+            or (bare[0] == "+" and bare[1:2] in "-=")
+            or (bool(state.columns) and state.kind == "lines" and "|" in bare)
+        )
         yield from state.take(offset, last, line, "lines" if is_row else "prose")
     yield from state.flush()
 
@@ -431,7 +443,7 @@ def _table_at(lines: list[str], number: int) -> tuple[int, Table] | None:
     """The line behind a table that may hold blank lines, and the table, if one begins at this line."""
     bare = lines[number].strip()
     table: Table | None = None
-    if bare[:4] in ("|===", "!==="):
+    if bare[:4] in ("|===", "!===", ",==="):
         if end := asciidoc_end(lines, number):
             options = lines[number - 1] if number else ""
             table = asciidoc_table(lines[number:end], options if options.startswith("[") else "")

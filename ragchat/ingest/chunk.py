@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from ragchat.ingest.blocks import Block, BlockKind, Path, lines_of, scan_blocks
 from ragchat.ingest.formats import structure_of
 from ragchat.retrieval.sentences import sentence_spans
-from ragchat.types import ChunkDraft, ExtractedText, Span
+from ragchat.types import ChunkDraft, ExtractedText, Recognised, Span
 
 _LIMIT = 1.25
 """Largest chunk as a multiple of the target."""
@@ -30,7 +30,7 @@ _TINY = 0.15
 class _Piece(NamedTuple):
     """What packing moves: a block or a part of one. `whole` is False when it was cut inside a sentence.
 
-    `columns` are those of the table that it goes on, '' when it says them itself.
+    `columns` are those of the table that it goes on, '' when it says them itself. `recognised`: OCR read it.
     """
 
     first: int
@@ -43,6 +43,7 @@ class _Piece(NamedTuple):
     columns: str = ""
     part: int = 0
     apart: bool = False
+    recognised: bool = False
 
 
 def split(document: ExtractedText, *, chunk_tokens: int = 220, overlap_tokens: int = 30) -> list[ChunkDraft]:
@@ -55,7 +56,10 @@ def split(document: ExtractedText, *, chunk_tokens: int = 220, overlap_tokens: i
     text = document.text
     target = max(8, chunk_tokens)
     is_prose = structure_of(document.media_type) not in ("python", "code", "rows", "lines", "pages")
-    pieces = _bound(text, list(_cut(text, scan_blocks(document), target)), target, is_prose=is_prose)
+    pieces = list(_cut(text, scan_blocks(document), target))
+    if document.recognised:
+        pieces = list(_with_recognised(text, pieces, document.recognised))
+    pieces = _bound(text, pieces, target, is_prose=is_prose)
     spans = _pack(text, pieces, target, min(overlap_tokens, target // 4), document.media_type)
     return list(_drafts(document, spans))
 
@@ -113,6 +117,26 @@ def _cut_block(text: str, block: Block, target: int) -> Iterator[tuple[int, int,
                 yield cut_first, cut_last, cut_tokens, False
 
 
+def _with_recognised(text: str, pieces: list[_Piece], recognised: Sequence[Recognised]) -> Iterator[_Piece]:
+    """Pieces that know whether OCR read them: they share no chunk with others, of which that would be said, too."""
+    edges = sorted({edge for stretch in recognised for edge in (stretch.first, stretch.last)})
+    firsts = [stretch.first for stretch in recognised]
+    for piece in pieces:
+        inside = edges[bisect_right(edges, piece.first) : bisect_left(edges, piece.last)]
+        for first, last in pairwise((piece.first, *inside, piece.last)):
+            part = text[first:last]
+            if not part.strip():
+                continue
+            first += len(part) - len(part.lstrip())
+            at = bisect_right(firsts, first) - 1
+            yield piece._replace(
+                first=first,
+                last=first + len(part.strip()),
+                tokens=_tokens(part.strip()),
+                recognised=at >= 0 and first < recognised[at].last,
+            )
+
+
 def _bound(text: str, pieces: list[_Piece], target: int, *, is_prose: bool) -> list[_Piece]:
     """Pieces of which those that say nothing without the next are one with it, as long as both fit."""
     bound: list[_Piece] = []
@@ -120,7 +144,7 @@ def _bound(text: str, pieces: list[_Piece], target: int, *, is_prose: bool) -> l
         before = bound[-1] if bound else None
         if (
             before is not None
-            and before.section == piece.section
+            and (before.section, before.recognised) == (piece.section, piece.recognised)
             and (_leads_to(text, before, piece) or (is_prose and _holds(text, before, piece)))
         ):
             tokens = _tokens(text[before.first : piece.last])
@@ -248,6 +272,7 @@ class _Open:
         self.columns = piece.columns
         self.part = piece.part
         self.apart = piece.apart
+        self.recognised = piece.recognised
         self.only_headings = piece.kind == "heading"
 
     def add(self, piece: _Piece, tokens: float, *, leads: bool) -> None:
@@ -285,7 +310,7 @@ def _pack(
             fits = _joins(chunk, pieces, index, rest[index], target, is_code=is_code)
         small = chunk.only_headings or chunk.tokens < _TINY * target
         related = same_section or len(_common(chunk.path, piece.path)) >= len(chunk.path)
-        may_join = chunk.part == piece.part and (
+        may_join = (chunk.part, chunk.recognised) == (piece.part, piece.recognised) and (
             same_section or chunk.only_headings or not (chunk.apart or piece.apart)
         )
         if may_join and (fits or (small and related)) and chunk.tokens + tokens <= limit:
@@ -400,6 +425,10 @@ class _Places:
             page_label=labels[page - 1] if page and page <= len(labels) else "",
             part=part.name if part else "",
             confidence=self._confidence(packed.first, packed.last),
+            page_breaks=tuple(
+                (pages[number] - packed.first, labels[number] if number < len(labels) else "")
+                for number in range(bisect_right(pages, packed.first), bisect_left(pages, packed.last))
+            ),
         )
 
     def _file_lines(self, first: int, last: int) -> tuple[int | None, int | None]:

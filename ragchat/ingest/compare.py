@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ragchat.ingest.scan import FoundFile, Scanner, ScanRules, Skip
+from ragchat.ingest.scan import UNREAD_PICTURES, FoundFile, Scanner, ScanRules, Skip
 from ragchat.ingest.source import stored_path
 from ragchat.ingest.wire import READERS, Reason
 from ragchat.store.files import KnownFile, content_hashes, known_files, known_files_below
@@ -117,7 +117,7 @@ _PICTURES = ("no text layer", Reason.NO_OCR_TEXT, Reason.OCR_FAILED)
 
 
 def _is_same(file: FoundFile, known: KnownFile) -> bool:
-    if file.reason == Skip.PICTURE and known.state == "indexed" and known.ocr:
+    if file.reason in UNREAD_PICTURES and known.state == "indexed" and known.ocr:
         # OCR is off, or its data is gone: what it read stays until the file changes.
         return (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
     if file.reason:

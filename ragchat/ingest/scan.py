@@ -46,6 +46,10 @@ class Skip(StrEnum):
     UNSUPPORTED = "kind not supported"
     BINARY = "binary"
     PICTURE = "a picture: switch on OCR to read it"
+    NO_OCR_DATA = "a picture: the data for OCR in its languages is not there"
+
+
+UNREAD_PICTURES = frozenset((Skip.PICTURE, Skip.NO_OCR_DATA))
 
 
 class FoundFile(NamedTuple):
@@ -77,6 +81,7 @@ class ScanRules:
     forgotten: Sequence[str] = ()
     judged: Callable[[str, int, int], str | None] = _never_judged
     ocr: str = ""
+    lacks_ocr_data: bool = False
 
 
 _SKIPPED_FOLDERS = frozenset(["node_modules", "__pycache__"])
@@ -333,7 +338,7 @@ class Scanner:
             return Skip.EMPTY
         if (kind := kind_of(name)) is not None:
             if kind.name == "picture" and not self._rules.ocr:
-                return Skip.PICTURE
+                return Skip.NO_OCR_DATA if self._rules.lacks_ocr_data else Skip.PICTURE
             return Skip.TOO_LARGE if size > self._rules.max_file_bytes else ""
         suffix = suffix_of(name)
         if suffix in UNSUPPORTED:

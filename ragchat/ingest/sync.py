@@ -21,7 +21,7 @@ from ragchat.ingest.formats import kind_of
 from ragchat.ingest.ocr_languages import check_data
 from ragchat.ingest.readers import ReaderPool, default_readers
 from ragchat.ingest.rows import RowsFinished, sync_rows
-from ragchat.ingest.scan import FoundFile, ScanRules, Skip
+from ragchat.ingest.scan import UNREAD_PICTURES, FoundFile, ScanRules, Skip
 from ragchat.ingest.source import hash_file, stored_path
 from ragchat.ingest.wire import READERS, Extracted, Failed, FileState, PageRead, Read, ReadRequest, Reason
 from ragchat.ingest.writer import BatchWriter, record_of
@@ -132,7 +132,7 @@ def sync(
     tally = _Tally()
     comparison = Comparison()
     ocr = _Ocr(store, options.ocr_data, comparison.notes)
-    rules = replace(_rules(store, options), ocr=ocr.name)
+    rules = replace(_rules(store, options), ocr=ocr.name, lacks_ocr_data=ocr.lacks_data)
     options = replace(options, max_file_bytes=rules.max_file_bytes)
     sizes = f"{options.chunk_tokens} tokens with {options.overlap_tokens} repeated"
     fresh = again or not store.statistics().chunk_count
@@ -202,7 +202,7 @@ def _cut_otherwise(name: str, cut: str, wanted: str) -> str:
 
 def _read_before(count: int) -> str:
     documents = "1 document was" if count == 1 else f"{count:,} documents were"
-    return f"{documents} read again, since this ragchat reads more of them than the one before."
+    return f"{documents} read again: this ragchat reads more of them."
 
 
 def _unread_scans(name: str, count: int) -> str:
@@ -303,10 +303,11 @@ class _Ocr:
         self._store = store
         self.languages = store.options().ocr
         self.folder = ""
+        self.lacks_data = False
         try:
             self.folder = str(check_data(self.languages, own_data)) if self.languages else ""
         except UsageError as error:
-            self.languages = ()
+            self.languages, self.lacks_data = (), True
             notes.append(f"{error} Until it is there, no picture is read. {error.remedy}")
         self.name = "+".join(self.languages)
         self._has_pages = bool(self.languages) and any_pages(store)
@@ -412,6 +413,11 @@ def _without_reading(
 ) -> str | None:
     """What became of a file that no parser has to see, as `_Tally.count` wants it; None for others."""
     record = _record(file)
+    if file.reason in UNREAD_PICTURES and known is not None and known.ocr and known.state == "indexed":
+        same = moves.find(known, record.path, file.size, _hashed(file.path).content_hash)
+        if same is not None:  # what OCR read once stays as long as the picture is the same
+            writer.touch(same, record)
+            return "unchanged indexed"
     if file.reason:
         writer.note(record, "skipped", file.reason)
         return "skipped"

@@ -114,17 +114,16 @@ def simple_table_end(lines: Lines, first: int) -> int:
     rule = lines[first].strip()
     if not re.fullmatch(r"=+(?: +=+)+", rule):
         return 0
-    rules = [
-        number
-        for number in range(first + 1, min(first + _FARTHEST, len(lines)))
-        if lines[number].strip() == rule
-    ]
-    return rules[1] + 1 if len(rules) > 1 and rules[0] - first < 6 else 0
+    opens = next((n for n in range(first + 1, min(first + 6, len(lines))) if lines[n].strip() == rule), 0)
+    if not opens:
+        return 0
+    last = min(first + _FARTHEST, len(lines))
+    return next((n + 1 for n in range(opens + 1, last) if lines[n].strip() == rule), 0)
 
 
 # --- AsciiDoc -------------------------------------------------------------------------------------------------
 
-_ASCIIDOC_EDGE = re.compile(r"[|!]={3,}[ \t]*$")
+_ASCIIDOC_EDGE = re.compile(r"[|!,]={3,}[ \t]*$")
 _ASCIIDOC_CELL = re.compile(r"(?:(?<=\s)|^)(?:\d*\.?\d*[+*])?[<^>.]{0,3}[adehlmsv]?\|(?!=)")
 _COLS = re.compile(r"cols\s*=\s*\"?([^\"\]]*)")
 
@@ -142,6 +141,9 @@ def asciidoc_end(lines: Lines, first: int) -> int:
 
 def asciidoc_table(lines: Lines, options: str) -> Table:
     """A table from its first edge to its last; `options` stand in brackets above it."""
+    if "csv" in options or lines[0].startswith(","):
+        first = next((line for line in lines[1:-1] if line.strip()), "")
+        return Table(csv_cells(first, _QUOTED))
     found = [list(_ASCIIDOC_CELL.finditer(line)) for line in lines]
     width = _asciidoc_width(options) or next((len(cells) for cells in found if cells), 1)
     offsets, rows, names, count = offsets_of(lines), [], [], 0
@@ -270,8 +272,7 @@ def separated_names(lines: Lines, separator: str) -> list[str]:
         separator, rows = rows[0].strip()[4], rows[1:]
     if not rows:
         return []
-    body = "\n".join(rows)
-    mark = max((separator, *_MARKS), key=lambda mark: (body.count(mark), mark == separator))
+    mark = _separator(rows, separator)
     field = re.compile(rf"[ \t]*(?:\"((?:[^\"]|\"\")*)\"|([^{re.escape(mark)}]*))(?:{re.escape(mark)}|$)")
     table = [csv_cells(row, field) for row in rows]
     width = max(_filled(row) for row in table)
@@ -279,6 +280,22 @@ def separated_names(lines: Lines, separator: str) -> list[str]:
         if _filled(row) >= max(1, width - 1) and (_filled(row) > 1 or width == 1):
             return row if _are_names(row) else []
     return []
+
+
+def _separator(rows: Lines, separator: str) -> str:
+    """The mark that parts the cells: it stands equally often in most rows."""
+
+    def fitness(mark: str) -> tuple[float, bool, int]:
+        counted = Counter(count for row in bare if (count := row.count(mark)))
+        usual, times = counted.most_common(1)[0] if counted else (0, 0)
+        return times / len(bare), mark == separator, usual
+
+    bare = [_IN_QUOTES.sub("", row) for row in rows]
+    marks: list[str] = [separator, *_MARKS]
+    return max(marks, key=fitness)
+
+
+_IN_QUOTES = re.compile(r"\"[^\"]*\"")
 
 
 def _filled(row: list[str]) -> int:

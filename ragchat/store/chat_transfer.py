@@ -117,7 +117,7 @@ def _add_message(
             f"INSERT INTO generations ({GENERATION_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row
         )
     db.executemany(
-        f"INSERT INTO citations VALUES ({', '.join('?' * 26)})",
+        f"INSERT INTO citations VALUES ({', '.join('?' * 27)})",
         [citation_row(message_id, citation) for citation in message.citations],
     )
     return message_id

@@ -361,7 +361,7 @@ class ChatStore:
 
     def _insert_citations(self, message_id: int, citations: Sequence[Citation]) -> None:
         self._connection.executemany(
-            f"INSERT INTO citations VALUES ({', '.join('?' * 26)})",
+            f"INSERT INTO citations VALUES ({', '.join('?' * 27)})",
             [citation_row(message_id, citation) for citation in citations],
         )
 

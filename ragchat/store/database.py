@@ -8,6 +8,7 @@ may be used inside. Schema changes are appended, named migrations; the file is c
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ragchat.errors import StorageError
 from ragchat.paths import make_private_dir
-from ragchat.text import human_bytes
+from ragchat.text import clean_line, human_bytes
 from ragchat.types import Span
 
 if TYPE_CHECKING:
@@ -251,6 +252,7 @@ PLACE_COLUMNS = (
     "page_label TEXT",
     "part TEXT",
     "confidence REAL",
+    "page_breaks TEXT",
 )
 """Of chunks and citations, behind the six that came first."""
 _NO_LINE = 0
@@ -258,12 +260,13 @@ _NO_LINE = 0
 
 
 def span_row(span: Span) -> tuple[object, ...]:
-    """A span as its eleven columns, in their order."""
+    """A span as its twelve columns, in their order."""
     return (
         *(span.char_first, span.char_last, span.line_first, span.line_last, span.page_first, span.page_last),
         _NO_LINE if span.file_line_first is None else span.file_line_first,
         _NO_LINE if span.file_line_last is None else span.file_line_last,
         *(span.page_label or None, span.part or None, span.confidence),
+        json.dumps(span.page_breaks, ensure_ascii=False) if span.page_breaks else None,
     )
 
 
@@ -282,4 +285,13 @@ def span_of(row: sqlite3.Row) -> Span:
         page_label=row["page_label"] or "",
         part=row["part"] or "",
         confidence=row["confidence"],
+        page_breaks=_page_breaks(row["page_breaks"]) if row["page_breaks"] else (),
     )
+
+
+def _page_breaks(packed: str) -> tuple[tuple[int, str], ...]:
+    """What `span_row` stored; nothing of what it did not: a knowledge base may come from elsewhere."""
+    try:
+        return tuple((int(at), clean_line(str(label), limit=20)) for at, label in json.loads(packed))
+    except (ValueError, TypeError, RecursionError):
+        return ()

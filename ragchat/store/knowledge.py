@@ -394,7 +394,7 @@ class KnowledgeStore:
                 )
                 document_ids.append(int(cursor.lastrowid or 0))
                 db.executemany(
-                    f"INSERT INTO chunks VALUES ({', '.join('?' * 16)})",
+                    f"INSERT INTO chunks VALUES ({', '.join('?' * 17)})",
                     _chunk_rows(chunk_id, document_ids[-1], chunks),
                 )
                 chunk_id += len(chunks)

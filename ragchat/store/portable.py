@@ -34,7 +34,7 @@ _FIRST_PORTABLE = 3
 """The schema that first wrote our application id."""
 _CLEAN_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("documents", ("reason", "title", "media_type", "content_hash", "language", "left_out", "ocr")),
-    ("chunks", ("heading", "text", "page_label", "part")),
+    ("chunks", ("heading", "text", "page_label", "part", "page_breaks")),
     ("sources", ("kind", "label", "key", "note")),
     ("ocr_pages", ("content_hash", "languages", "text")),
     ("meta", ("key", "value")),
@@ -295,6 +295,8 @@ def _check_content(connection: sqlite3.Connection, file: Path) -> None:
 def _texts(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[str]:
     have = {row["name"] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}
     listed = ", ".join(column for column in columns if column in have)
+    if not listed:
+        return  # a table that its version did not have
     where = " WHERE key <> 'options'" if table == "meta" else ""
     for row in connection.execute(f"SELECT {listed} FROM {table}{where}"):
         yield from (value for value in row if isinstance(value, str))

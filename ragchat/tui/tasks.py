@@ -475,10 +475,12 @@ def edit_target(services: Services, opened: OpenedDocument) -> messages.EditTarg
     at = opened.evidence or opened.passage or (0, 0)
     line = opened.text.count("\n", 0, at[0]) + 1
     document, hit = opened.document, opened.citation.hit
-    if document is not None and document.source_lines and Path(document.path).is_file():
-        changed = any("changed" in note for note in opened.notes)
-        note = "The file has changed since it was indexed: the line may have moved." if changed else ""
-        return messages.EditTargetReady(Path(document.path), line, note)
+    if document is not None and Path(document.path).is_file():
+        in_file = line if document.source_lines else _line_in_file(hit)
+        if in_file and not document.path.endswith(".gz"):
+            changed = any("changed" in note for note in opened.notes)
+            note = "The file has changed since it was indexed: the line may have moved." if changed else ""
+            return messages.EditTargetReady(Path(document.path), in_file, note)
     target = services.scratch_dir / f"{file_name(hit.path)}.txt"
     try:
         services.scratch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -490,5 +492,14 @@ def edit_target(services: Services, opened: OpenedDocument) -> messages.EditTarg
     except OSError as error:
         raise RagchatError(f"{target} cannot be written: {error.strerror}.") from error
     return messages.EditTargetReady(
-        target, line, "This is the extracted text, read-only: the file itself has no such lines."
+        target, line, "This is the extracted text, read-only: an editor cannot open the file itself there."
     )
+
+
+def _line_in_file(hit: Hit) -> int:
+    """The line of the file at which a passage stands, or its evidence where that can be told; 0 where it has no such lines."""
+    if hit.span.file_line_first is None or hit.span.part:
+        return 0
+    at = hit.text.find(hit.evidence) if hit.evidence else -1
+    span = hit.span.cut(hit.text, at, at + len(hit.evidence)) if at >= 0 else hit.span
+    return span.file_line_first or 0

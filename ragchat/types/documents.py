@@ -27,7 +27,7 @@ class Span:
     as an editor numbers them: None for formats that have none (office files, PDF). page_first is None for formats without
     pages; page_label is what is printed on that page, '' where it is the same number or nothing. `part` names the part of the
     file (an attachment, a mail of an mbox) that lines and pages are counted in. `confidence` from 0 to 1 is given for text that
-    OCR read.
+    OCR read. `page_breaks` are the characters of the stretch (from 0) at which its later pages begin, and what is printed there.
     """
 
     char_first: int
@@ -41,6 +41,7 @@ class Span:
     page_label: str = ""
     part: str = ""
     confidence: float | None = None
+    page_breaks: tuple[tuple[int, str], ...] = ()
 
     @property
     def place(self) -> str:
@@ -48,20 +49,35 @@ class Span:
         if self.page_first is not None:
             last = self.page_last or self.page_first
             place = f"p. {self.page_first}" if last == self.page_first else f"p. {self.page_first}-{last}"
-            if self.page_label and self.page_label != str(self.page_first):
-                place += f", printed {self.page_label}"
+            if printed := self._printed(last):
+                place += f", printed {printed}"
         elif self.file_line_first is not None:
             place = _lines(self.file_line_first, self.file_line_last or self.file_line_first)
+        elif self.part:
+            place = ""
         else:
             place = f"{_lines(self.line_first, self.line_last)} of its text"
         if self.confidence is not None:
             place += f", read by OCR ({self.confidence:.0%} sure)"
-        return f"{self.part}, {place}" if self.part else place
+        return ", ".join(said for said in (self.part, place.removeprefix(", ")) if said)
+
+    def _printed(self, last: int) -> str:
+        """The numbers printed on the pages, '' where they are the same or not known."""
+        ending = self.page_breaks[-1][1] if self.page_breaks else ""
+        if not self.page_label or self.page_label == str(self.page_first):
+            return ""
+        return f"{self.page_label}-{ending}" if ending and last != self.page_first else self.page_label
 
     def through(self, last: Span) -> Span:
         """The stretch from the beginning of this one to the end of `last`, which follows it or is part of it."""
+        shift = last.char_first - self.char_first
+        begun = [(shift, last.page_label), *((at + shift, label) for at, label in last.page_breaks)]
+        known = (
+            (self.page_last or 0) - (last.page_first or 0) + 1
+        )  # pages of the other that this one has reached
         return replace(
             self,
+            page_breaks=(*self.page_breaks, *(begun[max(0, known) :] if self.page_first else ())),
             char_last=max(self.char_last, last.char_last),
             line_last=max(self.line_last, last.line_last),
             page_last=_later(self.page_last, last.page_last),
@@ -82,6 +98,14 @@ class Span:
             line_first=self.line_first + before,
             line_last=self.line_first + before + inside,
         )
+        if self.page_first is not None and self.page_breaks:
+            passed = [one for one in self.page_breaks if one[0] <= first]
+            ahead = tuple((at - first, label) for at, label in self.page_breaks if first < at < last)
+            page = self.page_first + len(passed)
+            label = passed[-1][1] if passed else self.page_label
+            cut = replace(
+                cut, page_first=page, page_last=page + len(ahead), page_label=label, page_breaks=ahead
+            )
         if self.file_line_first is None or self.file_line_last is None:
             return cut
         if self.file_line_last - self.file_line_first != self.line_last - self.line_first:
@@ -109,7 +133,7 @@ class LeftOutKind(StrEnum):
     ATTACHMENT = "attachment"
     PICTURE = "picture"
     PAGE = "page without text"
-    HIDDEN_SHEET = "hidden sheet"
+    HIDDEN_SHEET = "hidden sheet or slide"
     HIDDEN_TEXT = "hidden text"
     DELETED_TEXT = "deleted text"
     COMMENT = "comment"
@@ -129,8 +153,11 @@ class LeftOutKind(StrEnum):
                 if self in (LeftOutKind.HIDDEN_TEXT, LeftOutKind.DELETED_TEXT)
                 else f"{count:,} {self}"
             )
-        plural = {LeftOutKind.PAGE: "pages without text", LeftOutKind.PROPERTY: "properties"}.get(self)
+        plural = _PLURALS.get(self.name)
         return f"{count:,} {plural or f'{self}s'}"
+
+
+_PLURALS = {"PAGE": "pages without text", "PROPERTY": "properties", "HIDDEN_SHEET": "hidden sheets or slides"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +290,14 @@ class Hit:
     @property
     def place(self) -> str:
         """Page or lines, as a person would say them; lines of the file itself unless it says otherwise."""
-        return self.span.place
+        return self.narrowed.place
+
+    @property
+    def narrowed(self) -> Span:
+        """Where it stands, narrowed to the pages of its evidence when it runs over several."""
+        if not self.span.page_breaks or not self.evidence or (at := self.text.find(self.evidence)) < 0:
+            return self.span
+        return self.span.cut(self.text, at, at + len(self.evidence))
 
     @property
     def source(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def read(name: str, data: bytes, depth: int = 0, *, ocr: Ocr | None = None) -> E
     if kind is None:
         if suffix_of(name) in UNSUPPORTED:
             raise IngestError(Reason.UNSUPPORTED)
-        kind = PLAIN
+        kind = _kind_by_content(data)
     if not data:
         raise IngestError(Reason.EMPTY)
 
@@ -52,6 +53,30 @@ def read(name: str, data: bytes, depth: int = 0, *, ocr: Ocr | None = None) -> E
     if kind.name in ("pdf", "picture"):
         return _read_pages(kind, data, ocr, read_inside)
     return _read_kind(kind, name, data, read_inside)
+
+
+_HEADER = re.compile(
+    rb"(?:return-path|received|delivered-to|message-id|mime-version|from|to|date|subject): ?\S", re.IGNORECASE
+)
+_FOLDED = (b" ", b"\t")
+
+
+def _kind_by_content(data: bytes) -> Kind:
+    """What a file is whose name does not say: mail programs keep mailboxes and mails without a suffix; else it is text."""
+    first, _, rest = data[:4096].partition(b"\n")
+    is_mailbox = first.startswith(b"From ") and _HEADER.match(rest) is not None
+    lines = [line for line in data[:4096].split(b"\n")[:12] if not line.startswith(_FOLDED)]
+    headers = 0
+    for line in lines:
+        if not _HEADER.match(line) and not re.match(rb"[A-Za-z][\w-]{1,40}:", line):
+            break
+        headers += _HEADER.match(line) is not None
+    if not is_mailbox and headers < _FEWEST_HEADERS:
+        return PLAIN
+    return kind_of("x.mbox" if is_mailbox else "x.eml") or PLAIN
+
+
+_FEWEST_HEADERS = 3
 
 
 def _read_pages(kind: Kind, data: bytes, ocr: Ocr | None, read_inside: ReadInside) -> ExtractedText:

@@ -384,6 +384,9 @@ def write_files(builder: DocumentBuilder, files: Sequence[File], read_inside: Re
         if file.kind.startswith(("audio/", "video/")):
             builder.leave_out(LeftOutKind.SOUND, file.name)
             continue
+        if file.kind == "message/external-body":
+            builder.leave_out(LeftOutKind.ATTACHMENT, f"{file.name} (only a reference)")
+            continue
         if file.kind in _TNEF or file.name.lower() == "winmail.dat":
             builder.leave_out(LeftOutKind.ATTACHMENT, f"{file.name} ({Reason.UNSUPPORTED})")
             continue

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -160,7 +160,8 @@ class Package:
         self.damaged: list[str] = []
         self._names: dict[str, str] = {}
         for name in self.archive.namelist():
-            self._names.setdefault(_key(name), name)
+            if not name.endswith("/"):  # folders are no parts
+                self._names.setdefault(_key(name), name)
 
     def __enter__(self) -> Package:
         return self
@@ -454,15 +455,6 @@ def _math(element: Element, depth: int) -> str:
             return f"{grouped(part('num'))}/{grouped(part('den'))}"
         case "sSup" | "sSub" | "sSubSup":
             return part("e") + limits(part("sub"), part("sup"))
-        case "limLow" | "limUpp":
-            below = local(element) == "limLow"
-            return part("e") + limits(*((part("lim"), "") if below else ("", part("lim"))))
-        case "sPre":
-            return limits(part("sub"), part("sup")) + part("e")
-        case "func":
-            return f"{part('fName')} {part('e')}"
-        case "acc":
-            return part("e") + (attribute_any(find(element, "accPr", "chr"), "val") or "\u0302")
         case "rad":
             return f"{part('deg')}√({part('e')})"
         case "nary":
@@ -473,7 +465,23 @@ def _math(element: Element, depth: int) -> str:
         case "m" | "eqArr" if find(element, "mr") is not None or find(element, "e") is not None:
             rows = [one for one in children(element) if local(one) in ("mr", "e")]
             return "; ".join(", ".join(_math_cells(row, depth - 1)) for row in rows)
-    return _inside(element, depth - 1)
+    return _marked(element, part) or _inside(element, depth - 1)
+
+
+def _marked(element: Element, part: Callable[[str], str]) -> str:
+    """What has a mark or words at its side: limits, functions, accents; "" for other parts."""
+    match local(element):
+        case "limLow":
+            return part("e") + limits(part("lim"), "")
+        case "limUpp":
+            return part("e") + limits("", part("lim"))
+        case "sPre":
+            return limits(part("sub"), part("sup")) + part("e")
+        case "func":
+            return f"{part('fName')} {part('e')}"
+        case "acc":
+            return part("e") + (attribute_any(find(element, "accPr", "chr"), "val") or "\u0302")
+    return ""
 
 
 def limits(below: str, above: str) -> str:
@@ -555,13 +563,15 @@ def _text_of(element: Element | None) -> str:
 def _chart_rows(root: Element) -> list[list[str]]:
     """Names of the series over rows of one category each; series with other categories get columns of their own."""
     columns: list[tuple[str, dict[int, str]]] = []
+    of_axis = _own_code(find(root, "chart", "plotArea", "valAx"))
     for series in descendants(root, "ser"):
+        code = _own_code(find(series, "dLbls")) or of_axis
         name = _chart_text(found) if (found := find(series, "tx")) is not None else ""
         for role in ("cat", "xVal"):
             values = _points(find(series, role))
             if values and values not in [known for _, known in columns[:1]]:
                 columns.append(("", values))
-        values = _points(find(series, "val")) or _points(find(series, "yVal"))
+        values = _points(find(series, "val"), code) or _points(find(series, "yVal"), code)
         if values or name:
             columns.append((name, values))
         if sizes := _points(find(series, "bubbleSize")):
@@ -579,12 +589,22 @@ def _as_rows(columns: list[tuple[str, dict[int, str]]]) -> list[list[str]]:
     )
 
 
-def _points(holder: Element | None) -> dict[int, str]:
-    """Cached values by their number; levels of a category are joined, the outermost first."""
+def _own_code(holder: Element | None) -> str:
+    """The number format that labels or an axis have of their own; "" where they take that of the values."""
+    found = find(holder, "numFmt")
+    return "" if is_on(attribute(found, "sourceLinked")) else attribute(found, "formatCode")
+
+
+def _points(holder: Element | None, otherwise: str = "") -> dict[int, str]:
+    """Cached values by their number; levels of a category are joined, the outermost first.
+
+    `otherwise` is the format of values that have none.
+    """
     points: dict[int, str] = {}
     if holder is None:
         return points
     code = _text_of(next(descendants(holder, "formatCode"), None))
+    code = otherwise if otherwise and code in ("", "General") else code
     for level in reversed([*descendants(holder, "lvl")] or [holder]):
         last = ""
         for point in descendants(level, "pt"):

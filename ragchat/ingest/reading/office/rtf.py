@@ -35,10 +35,12 @@ from ragchat.ingest.reading.office.word import (
     PAGE_WORDS,
     Block,
     Line,
+    add_code,
     all_after,
     equation,
     flat_text,
     heading_level,
+    is_code_style,
     mark_first,
     numeral,
     symbol,
@@ -537,7 +539,10 @@ class _Reader:
         text = line.text
         if text and self._is_left_away(text):
             text = ""
-        if text or line.after:
+        if text and not depth and not mark and self._styles.get(self._paragraph.style, _NO_STYLE).is_code:
+            flow.close_tables(0)
+            add_code(line.whole.rstrip(), line.after, flow.blocks)
+        elif text or line.after:
             block = self._block(text, mark) if text else Block("paragraph")
             block.after = line.after
             flow.put(block, depth)
@@ -714,7 +719,11 @@ class _Reader:
             while level is None and at in found and steps < 10:
                 level = _level_of(found[at].name, found[at].outline)
                 at, steps = found[at].based_on, steps + 1
-            self._styles[number] = _Style(level if level != _NONE else None, _is_contents(found[number].name))
+            self._styles[number] = _Style(
+                level if level != _NONE else None,
+                _is_contents(found[number].name),
+                is_code_style(found[number].name),
+            )
 
     def take_instruction(self, first: int, last: int) -> None:
         """What a field is told to show."""
@@ -811,6 +820,7 @@ class _Style(NamedTuple):
 
     level: int | None = None
     is_contents: bool = False
+    is_code: bool = False
 
 
 _NO_STYLE = _Style()

@@ -86,21 +86,15 @@ class Table:
 
 def _apart(rows: list[_Row]) -> list[list[_Row]]:
     """The rows of each table: those that share no edge between cells stand in tables that follow each other."""
-    found: list[list[_Row]] = []
+    found: list[list[_Row]] = [[]]
+    edges: list[int] = []
     for row in rows:
-        if found and not _are_apart(found[-1][-1].definition, row.definition):
-            found[-1].append(row)
-        else:
-            found.append([row])
+        inner = [cell.right for cell in row.definition.cells[:-1]][:_MOST_COLUMNS]
+        if inner and edges and not any(abs(one - other) <= _SAME_EDGE for one in inner for other in edges):
+            found.append([])
+        edges = inner or edges
+        found[-1].append(row)
     return found
-
-
-def _are_apart(above: RowDefinition, below: RowDefinition) -> bool:
-    edges = [cell.right for cell in above.cells[:-1]]
-    others = [cell.right for cell in below.cells[:-1]]
-    return bool(edges and others) and not any(
-        abs(edge - other) <= _SAME_EDGE for edge in edges[:_MOST_COLUMNS] for other in others[:_MOST_COLUMNS]
-    )
 
 
 def _table_blocks(rows: list[_Row], budget: Budget) -> list[Block]:

@@ -78,6 +78,10 @@ _CODE = frozenset(
 )
 
 
+_LONGEST_CODE = 20_000
+"""Characters of code in one block; joining more line by line would take too long."""
+
+
 def is_code_style(name: str) -> bool:
     """Whether paragraphs of this style are lines of source code."""
     return name.lower().replace("_20_", " ") in _CODE
@@ -85,7 +89,7 @@ def is_code_style(name: str) -> bool:
 
 def add_code(text: str, after: list[Block], found: list[Block]) -> None:
     """Add a line of source code, whose blanks stay, to the lines that stand above it."""
-    if found and found[-1].is_code:
+    if found and found[-1].is_code and len(found[-1].text) < _LONGEST_CODE:
         found[-1].text += f"\n{text}"
         found[-1].after.extend(after)
     else:

@@ -156,6 +156,8 @@ class Piece:
         rise = segment.v - self.v
         if -_LEVEL * larger < rise < _LEVEL * larger:
             self._add_level(segment, gap)
+        elif self._is_initial(segment):
+            self.parts, self.v, self.size = [self.parts[0], segment.text], segment.v, segment.size
         elif segment.size < _SCRIPT * self.size and -0.45 * self.size < rise < 0.8 * self.size:
             self._add_script(segment, rise, gap)
         elif self.size < _SCRIPT * segment.size and -0.8 * segment.size < rise < 0.45 * segment.size:
@@ -166,8 +168,6 @@ class Piece:
             return self._follows_small(segment, rise, gap)
         elif abs(rise) < 0.3 * larger and -0.3 * larger < gap < 0.05 * larger and not segment.spaced:
             self.parts.append(segment.text)  # as in the logo of TeX
-        elif self._is_initial(segment):
-            self.parts, self.v, self.size = [self.parts[0], segment.text], segment.v, segment.size
         else:
             return False
         self.u1 = max(self.u1, segment.u1)
@@ -817,11 +817,12 @@ def _trimmed(band: list[Piece], edge: float) -> list[Piece]:
     parts = [band[one:other] for one, other in pairwise([0, *cuts, len(band)])]
 
     def is_other(part: list[Piece]) -> bool:
-        """Whether it stands on one side only, or is a row of cells."""
+        """Whether it stands on one side only, or is a table."""
         left = [piece for piece in part if piece.u0 < edge]
         sides = (left, [piece for piece in part if piece.u0 >= edge])
         rows = 1 + sum(one.v - other.v > 0.5 * one.size for one, other in pairwise(part))
-        return not all(sides) or (rows == 1 and max(map(len, sides)) > 1 and len(part) < 8)
+        has_cells = max(map(len, sides)) > 1.4 * rows
+        return not all(sides) or (has_cells and ((rows == 1 and len(part) < 8) or any(map(_figures, sides))))
 
     while len(parts) > 1 and is_other(parts[0]):
         del parts[0]

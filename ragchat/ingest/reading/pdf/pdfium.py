@@ -361,7 +361,7 @@ def _codes(text_page: Any, count: int) -> np.ndarray:
     odd = (codes >= 0xD800) & ((codes < 0xE000) | (codes > 0x10FFFF))
     if odd.any():
         codes = _without_surrogates(codes, odd)
-    return _with_signs_of_tex(codes)
+    return with_signs_of_tex(codes)
 
 
 _T1 = dict(zip(range(0x10, 0x20), "“”„«»–—\0\0ıȷ\ufb00\ufb01\ufb02\ufb03\ufb04", strict=True))
@@ -371,7 +371,7 @@ _BULLET = 0x88
 """In the fonts of symbols that belong to T1."""
 
 
-def _with_signs_of_tex(codes: np.ndarray) -> np.ndarray:
+def with_signs_of_tex(codes: np.ndarray) -> np.ndarray:
     """The characters with quotes and ligatures where TeX's fonts, whose files often do not say what they mean, have them.
 
     No other font has text at these places, and PDFium itself puts nothing but line ends and hyphens there.

@@ -43,6 +43,7 @@ _DEEPEST_ARRAY = 16
 _LONGEST_NAME = 120
 _LONGEST_PATH = 80
 _LINES_BACK = 50
+_RICH_KEYS = frozenset({"text", "text_entities", "caption"})
 _ASSIGNED = re.compile(
     r"\s*+(?:window\.|var\s|let\s|const\s|module\.exports|export\s+default)[\w.$\s]{0,100}+=?\s*+(?=[{\[])"
 )
@@ -308,19 +309,21 @@ class _JsonReader:
             self._stack.append(_Frame(False, "", record, record, line=line))
             return position + 1
         above = self._stack[-1]
-        if above.key in ("text", "text_entities", "caption") and (rich := _RICH.match(self._text, position)):
-            return self._on_rich(rich)
+        if above.key in _RICH_KEYS and (rich := _RICH.match(self._text, position)):
+            parts = list(_RICH_PART.finditer(rich[0], 1))
+            if any(part[2] for part in parts) and (
+                above.key == "text_entities" or any(part[1] for part in parts)
+            ):
+                return self._on_rich(rich, parts)
         frame = _Frame(False, self._prefix(above), above.record, above.record, line=line)
         if not above.is_object and len(self._stack) > _DEEPEST_ARRAY:
             frame.items, frame.is_shared = above.items, True
         self._stack.append(frame)
         return position + 1
 
-    def _on_rich(self, rich: re.Match[str]) -> int:
+    def _on_rich(self, rich: re.Match[str], parts: list[re.Match[str]]) -> int:
         """A text in parts as one; what is said twice, with and without its styles, is kept once."""
-        said = "".join(
-            scanstring(part[1] or part[2], 1, False)[0] for part in _RICH_PART.finditer(rich[0], 1)
-        )
+        said = "".join(scanstring(part[1] or part[2], 1, False)[0] for part in parts)
         frame = self._stack[-1]
         seen = "\n".join(text for text, _ in frame.record.lines[-_LINES_BACK:])
         if frame.key != "text_entities" or said not in seen:

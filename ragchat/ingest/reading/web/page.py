@@ -26,7 +26,7 @@ from ragchat.ingest.reading.web.blocks import (
     write_blocks,
 )
 from ragchat.ingest.reading.web.parts import DELETED, HIDDEN, Parts
-from ragchat.ingest.reading.web.tree import ROLE, SPACES, WORD_LIST, Element, left_open, parse_all
+from ragchat.ingest.reading.web.tree import ROLE, SPACES, WORD_LIST, Element, parse_all
 from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
 
@@ -102,7 +102,7 @@ def _without_collection() -> Iterator[None]:
 
 
 def _read(page: str, with_lines: bool, whole: bool, titles: Mapping[str, tuple[int, str]]) -> Page:
-    parts = Parts(parse_all(page, with_lines=with_lines), whole=whole, left_open=left_open(page))
+    parts = Parts(parse_all(page, with_lines=with_lines), page, whole=whole)
     walk = _Walk(parts, with_lines=with_lines, titles=titles)
     blocks = walk.blocks()
     if not blocks and parts.root.letters:

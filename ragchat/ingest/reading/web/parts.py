@@ -96,13 +96,10 @@ _PANEL = re.compile(
 class Parts:
     """A judged page: each of its elements has its `skip`; `title` and the named `meta` values of its head."""
 
-    def __init__(
-        self, elements: list[Element], *, whole: bool = False, left_open: frozenset[str] = frozenset()
-    ) -> None:
-        """`elements` are the root of a page and all below.
+    def __init__(self, elements: list[Element], page: str, *, whole: bool = False) -> None:
+        """`elements` are the root of a page, as its author wrote it, and all below.
 
-        `whole`: only menus are furniture (chapters of a book have no site around them). `left_open`: tags that say nothing,
-        because an end tag is missing somewhere, and so the rest of the page stands in one of them.
+        `whole`: only menus are furniture (chapters of a book have no site around them).
         """
         self.root = root = elements[0]
         self.title = ""
@@ -113,12 +110,13 @@ class Parts:
         self._references: set[str] | None = None
         self._has_sheet = False
         self._main_has_headline = True
+        self._never_ends: bool | None = None
         self._gone = {1: (0, 0), 2: (0, 0)}
         self._marked: list[Element] = []
-        for element in elements if left_open else ():
-            if element.tag in left_open:
-                element.tag = "div"
+        self._boxes: list[Element] = []
+        self._page = page
         self._look()
+        self._look_at_ends()
         self._count()
         if root.letters == 0:
             self._show_hidden()
@@ -176,12 +174,33 @@ class Parts:
             self._look_at_styles()
 
     def _look_at_tag(self, element: Element, tag: str) -> None:
-        if tag in _SKIPS:
+        if tag in _FURNITURE_TAGS:
+            self._boxes.append(element)
+        elif tag in _SKIPS:
             element.skip = _SKIPS[tag](element)
             if tag in _HEAD_TAGS:
                 self._look_at_head(element)
         else:
             self._marked.append(element)
+
+    def _look_at_ends(self) -> None:
+        """Where the end tag of a header, a menu or the like is missing, the rest of the page stands in it: it says nothing."""
+        for tag in {element.tag for element in self._boxes}:
+            boxes = [element for element in self._boxes if element.tag == tag]
+            if self._is_left_open(tag, len(boxes)):
+                for element in boxes:
+                    element.tag = "div"
+
+    def _is_left_open(self, tag: str, count: int) -> bool:
+        end = f"</{tag}"
+        return count > self._page.count(end) and count > self._page.count(end) + self._page.count(end.upper())
+
+    def _has_open_boxes(self) -> bool:
+        """Whether an end tag of a `<div>` is missing, so that the rest of the page may stand in one of any name."""
+        if self._never_ends is None:
+            count = sum(element.tag == "div" for element in self._elements)
+            self._never_ends = self._is_left_open("div", count)
+        return self._never_ends
 
     def _look_at_styles(self) -> None:
         has_sheet = self._has_sheet
@@ -362,24 +381,29 @@ class Parts:
             not named and _stands_in_a_section(element)
         ):
             return False
-        if element.prose > max(_LONGEST_SLOGAN, 0.5 * self.root.prose):
+        is_much = element.letters > 0.3 * self.root.letters
+        if is_much and element.prose > max(_LONGEST_SLOGAN, 0.5 * self.root.prose):
+            return False
+        if element.prose and element.tag == "div" and self._has_open_boxes():
             return False
         is_header = element.tag == "header" or role == "banner" or any("head" in n for n in element.names)
         return not (is_header and element.has_headline)
 
     def _is_outside(self, element: Element) -> bool:
-        """Beside the main part, and neither prose nor the headline that the main part lacks."""
+        """Beside the main part, and furniture by its tag, its names or its links; not the headline that the main part lacks."""
         parent = element.parent
         if parent is None or not parent.holds_main or element.holds_main or element.inside:
             return False
-        if element.has_headline and not self._main_has_headline:
+        is_menu = element.letters > 300 and element.linked >= 0.5 * element.letters
+        if element.has_headline and not self._main_has_headline and not is_menu:
             return False
         if any(map(_NOTES.search, element.names)):
             return False
-        if element.tag in ("header", "footer") or element.kinds & _FURNITURE:
+        if element.tag in ("header", "footer"):
             return True
-        is_said = element.prose >= 30 or element.has_headline or element.tag in ("h1", "h2")
-        return not is_said or element.linked >= 0.5 * element.letters
+        if element.kinds & _FURNITURE and not self._has_open_boxes():
+            return True
+        return element.linked >= 0.5 * element.letters or _serves(element)
 
     # --- did too much go? ---------------------------------------------------------------------------------
 
@@ -424,6 +448,19 @@ def _is_named(element: Element) -> bool:
     if not element.kinds & _FURNITURE and element.tag != "aside":
         return False
     return not element.holds_main and element.linked >= 0.5 * element.letters
+
+
+_SERVING_TAGS = frozenset(["a", "aside", "button", "label", "input", "form", "dialog"])
+
+
+def _serves(element: Element) -> bool:
+    """Whether something beside the main part is there to be used, or is a mere word without a number, and no prose."""
+    if element.prose >= 30 or element.has_headline or element.tag in ("h1", "h2"):
+        return False
+    if element.tag in _SERVING_TAGS or element.get("role") in ("dialog", "alertdialog", "status"):
+        return True
+    text = _begins(element)
+    return len(text.split()) < 3 and not any(map(str.isdigit, text))
 
 
 def _own_text(element: Element) -> str:
@@ -547,7 +584,7 @@ _SKIPS: dict[str, Callable[[Element], str]] = {
     "noscript": _skip_substitute,
 }
 """Why an element is skipped that nobody sees, by its tag."""
-_TELLING_TAGS = _MAIN_TAGS.union(_SKIPS)
+_TELLING_TAGS = _MAIN_TAGS.union(_SKIPS, _FURNITURE_TAGS)
 
 
 def _skip_marked(element: Element) -> str:

@@ -45,7 +45,6 @@ _ORDINARY = re.compile(
 )
 """Text, and tags on one line, which pass as they are."""
 _TEXT = re.compile(r"[^<]*+")
-_FURNITURE_TAGS = ("header", "footer", "nav", "aside")
 _MANY_TAGS, _SOME_TAGS = 20_000, 4000
 _OFTEN_OPEN = re.compile("</?(?:font|b>|i>|u>|em>|strong|small>|big>|tt>|strike|code>|nobr)")
 _COMMENT_END = re.compile(r"--!?>")
@@ -213,15 +212,6 @@ def parse_all(page: str, *, with_lines: bool = True) -> list[Element]:
         if element.tag in ("iframe", "noframes"):
             _take_up_page(element)
     return list(elements[0].elements())
-
-
-def left_open(page: str) -> frozenset[str]:
-    """The tags of furniture that the page opens more often than it closes them."""
-    return frozenset(tag for tag in _FURNITURE_TAGS if _count(page, f"<{tag}") > _count(page, f"</{tag}"))
-
-
-def _count(page: str, tag: str) -> int:
-    return page.count(tag) + page.count(tag.upper())
 
 
 def _take_up_page(element: Element) -> None:
