@@ -873,9 +873,13 @@ def test_signs_of_the_fonts_of_tex() -> None:
     def seen(codes: Sequence[int]) -> str:
         return "".join(map(chr, with_signs_of_tex(np.array(codes, np.uint32)).tolist()))
 
-    assert seen([0x10, 0x61, 0x1B, 0x1E, 0x11, 0x0D, 0x0A, 0xFF]) == "“aﬀﬃ”\r\nß"
-    assert seen([0x0B, 0x0C, 0x0E, 0x1A]) == "ﬀﬁﬃæ"
-    assert seen([0x61, 0x02, 0xFF]) == "a\x02ÿ"
+    e, c, a = map(ord, "eca")
+    assert seen([0x10, e, 0x1B, e, c, 0x1E, c, 0x11, 0x0D, 0x0A, 0xFF]) == "“eﬀecﬃc”\r\nß"
+    assert seen([e, 0x0C, c, 0x0E, a]) == "eﬁcﬃa"
+    assert (
+        seen([a, 0x1C, 0x1D, 0x0D, 0x0A, 0x1D, 0x1E, 0xFF]) == "a\x1c\x1d\r\n\x1d\x1eÿ"
+    )  # brackets of a formula
+    assert seen([a, 0x02, 0xFF]) == "a\x02ÿ"
     assert seen([0x88, 0x20]) == "• "
 
 

@@ -143,6 +143,7 @@ class LeftOutKind(StrEnum):
     SOUND = "sound or video"
     OUTPUT = "output"
     FORM_SCRIPT = "script"
+    FURNITURE = "menu, head or foot of the site"
     REST = "unreadable part"
 
     def counted(self, count: int) -> str:
@@ -157,7 +158,12 @@ class LeftOutKind(StrEnum):
         return f"{count:,} {plural or f'{self}s'}"
 
 
-_PLURALS = {"PAGE": "pages without text", "PROPERTY": "properties", "HIDDEN_SHEET": "hidden sheets or slides"}
+_PLURALS = {
+    "PAGE": "pages without text",
+    "PROPERTY": "properties",
+    "HIDDEN_SHEET": "hidden sheets or slides",
+    "FURNITURE": "menus, heads or feet of the site",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,9 @@ class ExtractedText:
     recognised: tuple[Recognised, ...] = ()
 
 
+_SELDOM_TOLD = frozenset((LeftOutKind.PROPERTY, LeftOutKind.FURNITURE))
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A file that a knowledge base knows, indexed or not. `reason` says why not, and is empty when indexed."""
@@ -256,8 +265,8 @@ class Document:
 
     @property
     def missing_parts(self) -> tuple[LeftOut, ...]:
-        """What was left out and is worth a word: nearly every office file has an author, who is in no text."""
-        return tuple(left for left in self.left_out if left.kind is not LeftOutKind.PROPERTY)
+        """What was left out and is worth a word: nearly every office file has an author, every web page its menus."""
+        return tuple(left for left in self.left_out if left.kind not in _SELDOM_TOLD)
 
     @property
     def missing_phrase(self) -> str:

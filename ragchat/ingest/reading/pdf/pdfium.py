@@ -374,22 +374,35 @@ _BULLET = 0x88
 def with_signs_of_tex(codes: np.ndarray) -> np.ndarray:
     """The characters with quotes and ligatures where TeX's fonts, whose files often do not say what they mean, have them.
 
-    No other font has text at these places, and PDFium itself puts nothing but line ends and hyphens there.
+    PDFium itself puts nothing but line ends and hyphens there. Fonts of formulas have other signs there, so most of what would be
+    ligatures has to stand within words.
     """
-    odd = (codes < 0x20) & (codes > 0x0A) & (codes != 0x0D)
     bullets = codes == _BULLET
     if bullets.any():
         codes[bullets] = ord("•")
+    odd = (codes < 0x20) & (codes > 0x0A) & (codes != 0x0D)
     if not odd.any():
         return codes
-    is_ot1 = bool(
-        ((codes[odd] == 0x0B) | (codes[odd] == 0x0C) | (codes[odd] == 0x0E) | (codes[odd] == 0x0F)).any()
-    )
-    for code, letter in (_OT1 if is_ot1 else _T1).items():
-        codes[codes == code] = ord(letter)
-    if not is_ot1:
-        codes[codes == 0xFF] = ord("ß")
+    letters = ((codes | 0x20) >= 0x61) & ((codes | 0x20) <= 0x7A)
+    before_letter, behind_letter = np.append(letters[1:], False), np.append(False, letters[:-1])
+    for ligatures, table, fewest in ((_T1_LIGATURES, _T1, 1), (_OT1_LIGATURES, _OT1, 2)):
+        found = np.isin(codes, ligatures)
+        opening, within = (
+            int((found & before_letter).sum()),
+            int((found & before_letter & behind_letter).sum()),
+        )
+        if within >= fewest and 2 * opening > int(found.sum()):
+            beside = odd & (before_letter | behind_letter)
+            for code, letter in table.items():
+                codes[(codes == code) & beside] = ord(letter)
+            if table is _T1:
+                codes[codes == 0xFF] = ord("ß")
+            break
     return codes
+
+
+_T1_LIGATURES = [0x1B, 0x1C, 0x1D, 0x1E, 0x1F]
+_OT1_LIGATURES = [0x0B, 0x0C, 0x0E, 0x0F]
 
 
 def _without_surrogates(codes: np.ndarray, odd: np.ndarray) -> np.ndarray:

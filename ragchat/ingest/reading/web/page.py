@@ -25,7 +25,7 @@ from ragchat.ingest.reading.web.blocks import (
     raised,
     write_blocks,
 )
-from ragchat.ingest.reading.web.parts import DELETED, HIDDEN, Parts
+from ragchat.ingest.reading.web.parts import CHROME, DELETED, HIDDEN, NAMED, Parts
 from ragchat.ingest.reading.web.tree import ROLE, SPACES, WORD_LIST, Element, parse_all
 from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
@@ -432,6 +432,8 @@ class _Walk:
                 self._leave_out(
                     LeftOutKind.HIDDEN_TEXT if element.skip == HIDDEN else LeftOutKind.DELETED_TEXT
                 )
+        elif element.skip in (CHROME, NAMED) and element.letters:
+            self._leave_out(LeftOutKind.FURNITURE)
         elif element.tag == "svg":
             for below in element.elements():
                 if below.tag == "image" and _picture_kind(below, "") == "untold":
