@@ -264,8 +264,16 @@ def test_xml_prose() -> None:
 
 
 def test_xml_entities() -> None:
-    with pytest.raises(IngestError, match="entities"):
-        read("a.xml", b'<!DOCTYPE a [<!ENTITY e "boom">]><a>&e;</a>')
+    head = '<!DOCTYPE a [<!ENTITY e "the Bee & Co"><!ENTITY hive "Hive">'.replace(" & ", " and ")
+    text = read_text("a.xml", f"{head}]><a><b>&e; keeps one &hive;</b><b>&hive;s</b></a>").text
+    assert "the Bee and Co keeps one Hive" in text
+    assert "Hives" in text
+    laughs = '<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;"><!ENTITY z SYSTEM "file:///etc/passwd">'
+    text = read_text("a.xml", f"<!DOCTYPE a [{laughs}]><a><b>&x; &y; &z;</b><c>kept</c></a>").text
+    assert "ha &y; &z;" in text
+    assert "kept" in text
+    long = f'<!DOCTYPE a [<!ENTITY x "{"h" * 400}">]><a>' + "&x;" * 50_000 + "</a>"
+    assert len(read_text("a.xml", long).text) < 2_000_000
     assert read_text("a.xml", '<!DOCTYPE a [<!ENTITY e "boom">]><a>plain</a>').text == "a: plain"
     assert read_text("a.xml", "<a>caf&eacute;&nbsp;bar &odd;</a>").text.split() == [
         "a:",

@@ -875,6 +875,7 @@ def test_signs_of_the_fonts_of_tex() -> None:
 
     e, c, a = map(ord, "eca")
     assert seen([0x10, e, 0x1B, e, c, 0x1E, c, 0x11, 0x0D, 0x0A, 0xFF]) == "“eﬀecﬃc”\r\nß"
+    assert seen([0x10, 0x1D, e, c, 0x1B, e, 0x11]) == "“ﬂecﬀe”"
     assert seen([e, 0x0C, c, 0x0E, a]) == "eﬁcﬃa"
     assert (
         seen([a, 0x1C, 0x1D, 0x0D, 0x0A, 0x1D, 0x1E, 0xFF]) == "a\x1c\x1d\r\n\x1d\x1eÿ"

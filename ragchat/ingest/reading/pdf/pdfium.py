@@ -392,7 +392,8 @@ def with_signs_of_tex(codes: np.ndarray) -> np.ndarray:
             int((found & before_letter & behind_letter).sum()),
         )
         if within >= fewest and 2 * opening > int(found.sum()):
-            beside = odd & (before_letter | behind_letter)
+            in_word = letters | found
+            beside = odd & (np.append(in_word[1:], False) | np.append(False, in_word[:-1]))
             for code, letter in table.items():
                 codes[(codes == code) & beside] = ord(letter)
             if table is _T1:

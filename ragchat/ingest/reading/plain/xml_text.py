@@ -16,12 +16,15 @@ from ragchat.errors import IngestError
 from ragchat.ingest.encoding import decode, source_text
 from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.plain.records import RANK_OF_IDS, Record, is_encoded, rank_of
-from ragchat.ingest.wire import LONGEST_TITLE, Reason
+from ragchat.ingest.wire import LONGEST_TITLE
 from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
 
 _DECLARATION = re.compile(r"\s*+<\?xml[^<>]{0,300}\?>")
-_ENTITY = re.compile(r"<!ENTITY\s++([\w.:-]{1,100})\s")
+_ENTITY = re.compile(r"<!ENTITY\s++([\w.:-]{1,100})\s++(?:\"([^\"<&%]{0,500})\"|'([^'<&%]{0,500})')\s*+>")
+_OWN_REFERENCE = re.compile(r"&([A-Za-z_][\w.:-]{0,100});")
+_MOST_GROWTH = 1_000_000
+"""Characters by which entities may make a text longer."""
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,30});")
 _XML_NAMES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _STRAY = re.compile(r"&(?!(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[A-Za-z_:][\w:.-]{0,60});)|<(?![A-Za-z_/!?])")
@@ -85,12 +88,14 @@ _TOGETHER = frozenset({"tuv", "seg", "source", "target", "note"})
 
 
 def read_xml(data: bytes) -> ExtractedText:
-    """The text of an XML file. Raises IngestError when it uses entities that it defines; they are never expanded.
+    """The text of an XML file.
 
-    A file that is too broken is kept as it is, with its tags.
+    Entities that it defines as plain text are read as that text; others stay as their names, since what is built of others can
+    grow without end. A file that is too broken is kept as it is, with its tags.
     """
     text = source_text(decode(data)).lstrip("\ufeff")
-    _refuse_entities(text)
+    if "<!ENTITY" in text:
+        text = _with_plain_entities(text)
     if "&" in text:
         text = _NAMED.sub(_character, text)
     root = _parsed(text)
@@ -131,13 +136,25 @@ def _as_it_is(text: str) -> ExtractedText:
 # --- parsing ------------------------------------------------------------------------------------------------
 
 
-def _refuse_entities(text: str) -> None:
-    if "<!ENTITY" not in text:
-        return
-    names = {match[1] for match in _ENTITY.finditer(text)}
-    body = text[text.rfind("<!ENTITY") :]
-    if any(match[0][1:-1] in names for match in re.finditer(r"&[\w.:-]{1,100};", body)):
-        raise IngestError(Reason.ENTITIES)
+def _with_plain_entities(text: str) -> str:
+    """The text with its own entities as what they stand for; a name that stands for no plain text is kept as it is written."""
+    values = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(text)}
+    begins = text.rfind("<!ENTITY")
+    head, body = text[:begins], text[begins:]
+    room = _MOST_GROWTH
+
+    def value(match: re.Match[str]) -> str:
+        nonlocal room
+        name = match[1]
+        if name in _XML_NAMES or (name not in values and f"{name};" in html5):
+            return match[0]
+        known = values.get(name)
+        if known is None or len(known) > room:
+            return f"&amp;{name};"
+        room -= len(known)
+        return known
+
+    return head + _OWN_REFERENCE.sub(value, body)
 
 
 def _parser(*, recover: bool) -> Any:
