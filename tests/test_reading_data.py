@@ -435,3 +435,10 @@ def test_a_picture_of_a_book_counts_once() -> None:
         '<binary id="a.png">AAAA</binary></FictionBook>'
     )
     assert [left.phrase for left in read_text("book.xml", book).left_out] == ["1 picture (a.png)"]
+
+
+def test_items_of_a_long_list_have_their_own_lines() -> None:
+    items = ",\n".join(f'  "item number {n} of a list that is long"' for n in range(40))
+    document = read("a.json", f'{{"things": [\n{items}\n]}}'.encode())
+    at = document.text.split("\n").index("- item number 25 of a list that is long")
+    assert document.file_lines[at] == 27

@@ -569,3 +569,14 @@ def test_columns_that_nobody_named_are_no_row() -> None:
 
     assert "Column1" not in shown("Column")
     assert "| Crop 1 | Crop 2 |" not in shown("Column")
+
+
+def test_rows_behind_an_empty_row_keep_the_names_of_their_columns() -> None:
+    content = grid(
+        *(("Region", "Product", "Count"), ("north", "oil", 200), ("south", "salt", 12), ()),
+        *(("east", "wool", 31), ("west", "wax", 7), (), ("Name", "Post", "Since"), ("Ida", "clerk", 2019)),
+    )
+    text = text_of(workbook({"Sales": content}))
+    assert text.count("| Region | Product | Count |") == 2
+    assert text.count("| Name | Post | Since |") == 1
+    assert "| Region | Product | Count |\n| --- | --- | --- |\n| east | wool | 31 |" in text

@@ -21,6 +21,7 @@ from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.office.mathml import mathml_text
 from ragchat.ingest.reading.office.number_format import number_format
 from ragchat.ingest.reading.office.ooxml import PARSER_OPTIONS, Element, is_file_name, local
+from ragchat.ingest.reading.office.sheets import Block as RowBlock
 from ragchat.ingest.reading.office.sheets import Span, blocks_of_rows, is_automatic, span_of, write_block
 from ragchat.ingest.reading.office.word import (
     DEEPEST,
@@ -1156,9 +1157,10 @@ class _Reader:
         }
         names = {span.row: "" if is_automatic(name) else name for span, name in declared.items()}
         filled = {number: row for number, row in texts.items() if row}
+        above: RowBlock = []
         for title, block in blocks_of_rows(filled, list(declared), names):
             self._builder.paragraph(f"Table {title}" if title else "")
-            write_block(block, self._builder, is_declared=block[0][0] in names)
+            above = write_block(block, self._builder, is_declared=block[0][0] in names, above=above)
             self._write_after([rows[number] for number, _ in block])
         self._write_after([row for number, row in rows.items() if number not in filled])
         write_blocks(self._builder, outside)

@@ -250,11 +250,13 @@ class _SheetReader:
         self._repeat_merged()
         self._add_comments()
         tables = list(self._tables())
+        above: Block = []
         for name, block in blocks_of_rows(sheet.rows, sheet.declared, dict(tables)):
             self._heading()
             if name:
                 self.builder.paragraph(f"Table {name}")
-            write_block(block, self.builder, is_declared=block[0][0] in {one.row for one in sheet.declared})
+            is_declared = block[0][0] in {one.row for one in sheet.declared}
+            above = write_block(block, self.builder, is_declared=is_declared, above=above)
         self._write_drawings()
         for text in dict.fromkeys([*sheet.prompts, *sheet.header_footer]):
             self._heading()
@@ -594,8 +596,11 @@ class _Covered:
         return row > before + 1 and not inside
 
 
-def write_block(block: Block, builder: DocumentBuilder, *, is_declared: bool) -> None:
-    """A block as a table, with the titles above it as paragraphs."""
+def write_block(block: Block, builder: DocumentBuilder, *, is_declared: bool, above: Block) -> Block:
+    """A block as a table, with the titles above it as paragraphs; the table that was written.
+
+    A block that goes on the table `above` it, behind an empty row, gets its column names.
+    """
     widest = max(len(row) for _, row in block)
     first = 0
     if widest > 1 and not is_declared:
@@ -606,8 +611,29 @@ def write_block(block: Block, builder: DocumentBuilder, *, is_declared: bool) ->
         first = len(block)
     for _, row in block[:first]:
         builder.paragraph(next(iter(row.values())))
-    if first < len(block):
-        _write_table(block[first:], builder)
+    table_rows = block[first:]
+    if not table_rows:
+        return []
+    if not is_declared and _goes_on(table_rows, above):
+        table_rows = [above[0], *table_rows]
+    _write_table(table_rows, builder)
+    return table_rows
+
+
+def _goes_on(block: Block, above: Block) -> bool:
+    """Whether a block has no names of columns: its first row has numbers where the table above has them below its names."""
+    if len(above) < 2 or len(above[0][1]) < 2:
+        return False
+    names, first = above[0][1], block[0][1]
+    if not first.keys() <= names.keys():
+        return False
+    numbered = {column for _, row in above[1:] for column, text in row.items() if _is_number(text)}
+    numbered -= {column for column, text in names.items() if _is_number(text)}
+    return any(column in numbered and _is_number(text) for column, text in first.items())
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdecimal() or text[1:2].isdecimal()
 
 
 def _is_title(row: dict[int, str], table: dict[int, str]) -> bool:

@@ -142,6 +142,7 @@ class _Frame:
     """Of the lines after it."""
     key: str | None = None
     items: list[str] = field(default_factory=list)
+    item_lines: list[int] = field(default_factory=list)
     numbers: int = 0
     """Numbers in it, those of arrays in it included; numbers beyond the limit are not kept."""
     texts: int = 0
@@ -365,10 +366,12 @@ class _JsonReader:
         elif not is_number:
             frame.texts += 1
             frame.items.append(value)
+            frame.item_lines.append(self._line_of(position))
         else:
             frame.numbers += 1
             if frame.numbers <= _MOST_NUMBERS:
                 frame.items.append(value)
+                frame.item_lines.append(self._line_of(position))
 
     def _value_ends(self) -> None:
         if self._stack:
@@ -399,6 +402,7 @@ class _JsonReader:
         above.has_rows |= len(frame.items) > 1
         if frame.items:
             above.items.append(frame.items[0] if len(frame.items) == 1 else ", ".join(frame.items))
+            above.item_lines.append(frame.line)
 
     def _write_items(self, frame: _Frame) -> None:
         """The scalars of an array so far."""
@@ -409,6 +413,7 @@ class _JsonReader:
             if not frame.texts:
                 frame.items = []
         items, frame.items = frame.items, []
+        lines, frame.item_lines = frame.item_lines, []
         frame.numbers = frame.texts = 0
         if not items:
             return
@@ -418,8 +423,9 @@ class _JsonReader:
             return
         if lead:
             frame.record.write(lead.rstrip(), frame.line)
-        for item in items:
-            frame.record.write(f"- {item}", frame.line)
+        numbered = lines if len(lines) == len(items) else [frame.line] * len(items)
+        for item, line in zip(items, numbered, strict=True):
+            frame.record.write(f"- {item}", line)
 
     # --- places ---------------------------------------------------------------------------------------------
 
