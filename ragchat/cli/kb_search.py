@@ -59,7 +59,8 @@ def search(
     suffix, or by its path when another one has that name.
 
     \b
-    --json: {"query", "took_s", "hits": [{"rank", "score", "path", "page", "lines", "heading", "text",
+    --json: {"query", "took_s", "hits": [{"rank", "score", "path", "page", "page_last",
+    "page_label", "lines" (of the file, or null), "text_lines", "part", "ocr_confidence", "heading", "text",
     "evidence", "kb", "highlights", "content_hash"}]}; highlights are [first, last] in evidence.
     """
     if bool(query.strip()) == bool(batch):
