@@ -407,7 +407,7 @@ def _scan_underlined(
             offset += len(line) + 1
             continue
         bare = line.rstrip()
-        if found := _table_at(lines, number):
+        if bare.lstrip()[:2] in _BEGINS_TABLE and (found := _table_at(lines, number)):
             end, table = found
             yield from flush()
             yield outline.table(offset, offset + len("\n".join(lines[number:end]).rstrip()), table)
@@ -437,6 +437,9 @@ def _scan_underlined(
                 ruled.append(number)
         offset += len(line) + 1
     yield from flush()
+
+
+_BEGINS_TABLE = frozenset(("|=", "!=", ",=", "..", "=="))
 
 
 def _table_at(lines: list[str], number: int) -> tuple[int, Table] | None:

@@ -161,6 +161,7 @@ _QUESTION = re.compile(r"[ \t>]*+[*_]{0,3}(?:Q|Question|F|Frage)[ \t]?\d{0,3}[*_
 _ANSWER = re.compile(r"[ \t>]*+[*_]{0,3}(?:A|Answer|Antwort|R)[ \t]?\d{0,3}[*_]{0,3}[.:)]", re.IGNORECASE)
 _ALL_BOLD = re.compile(r"[ \t]*+(\*\*|__)(?! )[^*_\n]{2,150}(?<! )\1:?$")
 _CODE = re.compile(r"[ \t]*+(?:`{3}|~{3})")
+_BEGINS_STEP, _BEGINS_QUESTION = frozenset(" \t(0123456789Ss"), frozenset(" \t>*_QqFf")
 _LEADS, _ASKS = frozenset(":："), frozenset("?？")
 _MOST_OF_A_LEAD = 300
 """Characters of a paragraph that only leads to the next."""
@@ -175,16 +176,21 @@ def _leads_to(text: str, before: _Piece, piece: _Piece) -> bool:
         return (
             before.last - max(before.first, text.rfind("\n\n", before.first, before.last)) < _MOST_OF_A_LEAD
         )
-    if ending in _ASKS or _ALL_BOLD.match(text[before.first : before.last][:170]):
+    begins = text[before.first]
+    is_bold = begins in "*_" and _ALL_BOLD.match(text[before.first : before.last][:170])
+    if ending in _ASKS or is_bold:
         return before.last - before.first < _MOST_OF_A_LEAD
-    return any(
-        one.match(text, before.first, before.last) and other.match(text, piece.first, piece.last)
-        for one, other in ((_STEP, _STEP), (_QUESTION, _ANSWER))
-    )
+    if begins in _BEGINS_STEP and _STEP.match(text, before.first, before.last):
+        return _STEP.match(text, piece.first, piece.last) is not None
+    if begins in _BEGINS_QUESTION and _QUESTION.match(text, before.first, before.last):
+        return _ANSWER.match(text, piece.first, piece.last) is not None
+    return False
 
 
 def _holds(text: str, before: _Piece, piece: _Piece) -> bool:
     """Whether `piece` stands indented below `before`, as in an item of a list or under a term."""
+    if text[piece.first] not in " \t" and (not piece.first or text[piece.first - 1] == "\n"):
+        return False
     if "heading" in (before.kind, piece.kind) or not before.whole or before.columns:
         return False
     return _margin(text, piece.first) > _margin(text, before.first) + 1

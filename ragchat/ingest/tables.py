@@ -73,7 +73,7 @@ def _names_between(lines: Lines, rules: list[int]) -> list[str]:
 
 def spaced_table(lines: Lines) -> Table | None:
     """A table whose columns are parted by nothing but spaces; its first line names them when it has no figures and others do."""
-    if len(lines) < 3:
+    if len(lines) < 3 or not _is_spaced(lines[0]) or not _is_spaced(lines[1]):
         return None
     rows = [_cells(line.expandtabs()) for line in lines]
     usual, count = Counter(len(row) for row in rows).most_common(1)[0]
@@ -91,6 +91,11 @@ def spaced_table(lines: Lines) -> Table | None:
         any(map(_has_figure, row)) for row in rows
     ) > len(rows)
     return Table([cell for _, cell in rows[0]] if has_names else [], begins)
+
+
+def _is_spaced(line: str) -> bool:
+    bare = line.strip()
+    return "  " in bare or "\t" in bare
 
 
 def _cells(line: str) -> list[tuple[int, str]]:

@@ -94,7 +94,8 @@ def words(text: str) -> list[str]:
 _LINE_HYPHEN = re.compile("[-\u2010\u00ad]\\n[ \\t>*|#/]{0,12}(?=[^\\W\\d_])")
 _LAST_LETTERS = re.compile(r"[^\W\d_]{1,40}\Z")
 _LETTERS = re.compile(r"[^\W\d_]{1,40}")
-_STARS = re.compile(r"\*{1,3}")
+_STARS = re.compile(r"\*(?=\w)(?<=\w\*)|\*\*(?=\w)(?<=\w\*\*)|\*\*\*(?=\w)(?<=\w\*\*\*)")
+"""Between two letters; a star is looked for first."""
 _STARRED = re.compile(r"(?<![\w*])(\w{0,40})(\*{1,3})(\w{1,40})\2(\w{0,40})")
 _INLINE_TAG = re.compile(r"</?(?:b|i|u|em|strong|sub|sup|mark|small)>", re.IGNORECASE)
 _TAGGED = re.compile(rf"(?<![\w>])\w{{0,40}}(?:{_INLINE_TAG.pattern}\w{{1,40}}){{1,6}}", re.IGNORECASE)
@@ -124,7 +125,7 @@ def joined(text: str) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     if "-\n" in text or "\u00ad\n" in text or "\u2010\n" in text:
         found += _parted(text)
-    if "*" in text and _is_inside_a_word(_STARS, text):
+    if "*" in text and _STARS.search(text):
         found += _within_marks(text)
     if "<" in text and _is_inside_a_word(_INLINE_TAG, text):
         found += _within_tags(text)
