@@ -29,6 +29,7 @@ from ragchat.ingest.sync import IngestOptions, sync
 from ragchat.ingest.watch import WatchStarted
 from ragchat.ingest.wire import Read, ReadRequest
 from ragchat.ingest.writer import BatchWriter, record_of
+from ragchat.retrieval import index
 from ragchat.retrieval.check import wrong_segments
 from ragchat.retrieval.highlight import matches
 from ragchat.retrieval.postings import is_long, ranges_in
@@ -448,6 +449,37 @@ def of_the_first_schema(kb_dir: Path) -> None:
         meta = {"analyzer": "first", "next_chunk": 2, "chunk_count": 1, "total_length": 4, "revision": 1}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         connection.execute("PRAGMA user_version = 1")
+
+
+@pytest.mark.parametrize(
+    ("version", "next_change"),
+    [
+        (3, "0004_languages_without_reading_documents"),
+        (4, "0005_places_and_what_was_left_out"),
+        (5, "0006_pages_read_by_ocr"),
+    ],
+)
+def test_files_of_every_older_schema_that_could_be_exported_are_imported(
+    tmp_path: Path, kb_dir: Path, version: int, next_change: str
+) -> None:
+    file = tmp_path / "older.ragkb"
+    with closing(connect(file, synchronous="NORMAL")) as connection:
+        migrations().apply(Database(connection), stop_before=next_change)
+        connection.execute(
+            "INSERT INTO documents (id, path, state, chunk_count, content_hash) VALUES (1, '/okapi.md', 'indexed', 1, 'h')"
+        )
+        columns = "id, document_id, ordinal, heading, text, char_first, char_last, line_first, line_last"
+        connection.execute(
+            f"INSERT INTO chunks ({columns}) VALUES (1, 1, 0, '', 'The okapi eats leaves.', 0, 22, 4, 4)"
+        )
+        meta = {"analyzer": "none", "next_chunk": 2, "chunk_count": 0, "total_length": 0, "revision": 1}
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with import_knowledge_base(kb_dir, file, "taken") as store:
+        index.ensure_current(store)
+        (hit,) = Searcher([store]).search("okapi", 5).hits
+        assert (hit.path, hit.place) == ("/okapi.md", "line 4")
 
 
 def test_what_was_only_just_brought_up_to_date_is_carried_and_indexed_there(tmp_path: Path) -> None:
