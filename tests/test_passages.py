@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ragchat.ingest.blocks import first_heading
 from ragchat.ingest.chunk import split
 from ragchat.retrieval.analyzer import query_terms
 from ragchat.retrieval.highlight import matches
@@ -135,6 +136,11 @@ def test_numbered_titles_of_plain_text_and_lists_that_are_none() -> None:
         "1. Aim ........ 3\n\nText\n\n2. Scope ....... 4\n\nText\n",
     ):
         assert {chunk.heading for chunk in split(ExtractedText(text, "text/plain"), chunk_tokens=8)} == {""}
+
+
+def test_a_numbered_section_is_no_title_of_the_text() -> None:
+    assert first_heading("A memo\n\n1. Aim\n\nLow.\n\n2. Rules\n\nBe nice.\n", "text/plain") == ""
+    assert first_heading("Title\n=====\n\nText.\n", "text/plain") == "Title"
 
 
 # --- where it stands ----------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_many_numbers_and_encoded_data_are_reported() -> None:
     )
     assert document.text == "name: Coast\nfew: 1, 2; 3, 4"
     assert [(left.kind, left.names) for left in document.left_out] == [
-        (LeftOutKind.REST, ("180 numbers of coordinates",))
+        (LeftOutKind.NUMBERS, ("180 numbers of coordinates",))
     ]
     document = read_text(
         "a.json", '{"picture": "data:image/png;base64,%s", "alt": "A pier"}' % ("iVBORw0KGgo" * 200)

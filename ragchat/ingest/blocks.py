@@ -59,12 +59,14 @@ class Block(NamedTuple):
 
 def first_heading(text: str, media_type: str) -> str:
     """The first heading near the beginning of a text, or ''."""
-    document = ExtractedText(text[:4000], media_type)
-    if structure_of(media_type) not in ("markdown", "rst", "text"):
-        return ""
-    return next(
-        (block.path[-1] for block in scan_blocks(document) if block.kind == "heading" and block.path), ""
-    )
+    match structure_of(media_type):
+        case "markdown":
+            blocks = _scan_markdown(text[:4000])
+        case "rst" | "text":
+            blocks = _scan_underlined(text[:4000])  # a numbered title names a section, not the text
+        case _:
+            return ""
+    return next((block.path[-1] for block in blocks if block.kind == "heading" and block.path), "")
 
 
 def scan_blocks(document: ExtractedText) -> Iterator[Block]:

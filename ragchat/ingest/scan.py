@@ -342,7 +342,8 @@ class Scanner:
             return Skip.TOO_LARGE if size > self._rules.max_file_bytes else ""
         suffix = suffix_of(name)
         if suffix in UNSUPPORTED:
-            return f"{Skip.UNSUPPORTED} (.{suffix})"
+            inner = suffix_of(name[:-3]) if suffix == "gz" else ""
+            return f"{Skip.UNSUPPORTED} (.{inner}.{suffix})" if inner else f"{Skip.UNSUPPORTED} (.{suffix})"
         if size > self._rules.max_file_bytes:
             return Skip.TOO_LARGE
         judged = self._rules.judged(path, size, mtime_ns)

@@ -144,6 +144,7 @@ class LeftOutKind(StrEnum):
     OUTPUT = "output"
     FORM_SCRIPT = "script"
     FURNITURE = "menu, head or foot of the site"
+    NUMBERS = "long list of numbers"
     REST = "unreadable part"
 
     def counted(self, count: int) -> str:
@@ -163,6 +164,7 @@ _PLURALS = {
     "PROPERTY": "properties",
     "HIDDEN_SHEET": "hidden sheets or slides",
     "FURNITURE": "menus, heads or feet of the site",
+    "NUMBERS": "long lists of numbers",
 }
 
 

@@ -408,7 +408,7 @@ class _JsonReader:
         """The scalars of an array so far."""
         if frame.numbers > _MOST_NUMBERS:
             self._builder.leave_out(
-                LeftOutKind.REST, f"{frame.numbers:,} numbers of {frame.prefix or 'a list'}"
+                LeftOutKind.NUMBERS, f"{frame.numbers:,} numbers of {frame.prefix or 'a list'}"
             )
             if not frame.texts:
                 frame.items = []
