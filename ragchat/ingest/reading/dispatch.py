@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ragchat.errors import IngestError
 from ragchat.ingest.blocks import first_heading
 from ragchat.ingest.encoding import decode, looks_like_text, source_text
 from ragchat.ingest.formats import PLAIN, UNSUPPORTED, Kind, kind_of, suffix_of
+from ragchat.ingest.reading.inside import ReadInside
 from ragchat.ingest.reading.plain.front_matter import front_matter_title
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("ragchat.extraction")
 
-ReadInside = Callable[[str, bytes], ExtractedText]
-"""Reads a part of a file by its own name. Raises IngestError."""
 _DEEPEST = 4
 """Files in files in files: a mail in a mail in a .gz."""
 _MINIFIED_FROM = 20_000

@@ -12,7 +12,7 @@ from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText
 
 if TYPE_CHECKING:
-    from ragchat.ingest.reading.dispatch import ReadInside
+    from ragchat.ingest.reading.inside import ReadInside
 
 _MAGIC = b"\x1f\x8b"
 _LARGEST_UNPACKED = 200 * 1000 * 1000

@@ -26,7 +26,7 @@ from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
 
 if TYPE_CHECKING:
-    from ragchat.ingest.reading.dispatch import ReadInside
+    from ragchat.ingest.reading.inside import ReadInside
 
 MOST_ATTACHMENTS = 500
 _LARGEST_TEXT = 64 * 1024 * 1024

@@ -32,7 +32,7 @@ from ragchat.text import clean_line
 from ragchat.types import ExtractedText, LeftOutKind
 
 if TYPE_CHECKING:
-    from ragchat.ingest.reading.dispatch import ReadInside
+    from ragchat.ingest.reading.inside import ReadInside
 
 _DEEPEST = 5
 """Messages in messages in one file."""
