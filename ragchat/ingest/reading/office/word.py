@@ -14,6 +14,7 @@ from ragchat.errors import IngestError
 from ragchat.ingest.blocks import LONGEST_HEADING
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.builder import DocumentBuilder
+from ragchat.ingest.reading.inside import ReadInside
 from ragchat.ingest.reading.office.line import TextLine
 from ragchat.ingest.reading.office.ooxml import (
     Element,
@@ -34,8 +35,6 @@ from ragchat.ingest.reading.office.ooxml import (
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 
-ReadInside = Callable[[str, bytes], ExtractedText]
-"""`dispatch.ReadInside`, which cannot be imported from there: it imports this module."""
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
 DEEPEST = 80

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ragchat.errors import IngestError
 from ragchat.ingest.blocks import LONGEST_HEADING
 from ragchat.ingest.reading.builder import DocumentBuilder
+from ragchat.ingest.reading.inside import ReadInside
 from ragchat.ingest.reading.pdf import headings as page_headings
 from ragchat.ingest.reading.pdf import numbers as page_numbers
 from ragchat.ingest.reading.pdf.layout import Line, Piece, Segment, goes_on, lines_of, pieces_of, turned_box
@@ -26,8 +27,6 @@ MEDIA_TYPE = "application/pdf"
 
 Recognise = Callable[[int], tuple[str, float]]
 """Reads a page (from 1) that is a picture: its text ('' for none) and a confidence from 0 to 1."""
-ReadInside = Callable[[str, bytes], ExtractedText]
-"""Reads a file inside the file, by its name. Raises IngestError."""
 
 
 @dataclass(slots=True)
