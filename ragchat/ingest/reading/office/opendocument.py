@@ -18,12 +18,7 @@ from ragchat.errors import IngestError
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.archive import check_archive, open_archive, read_member
 from ragchat.ingest.reading.builder import DocumentBuilder
-from ragchat.ingest.reading.office.mathml import mathml_text
-from ragchat.ingest.reading.office.number_format import number_format
-from ragchat.ingest.reading.office.ooxml import PARSER_OPTIONS, Element, is_file_name, local
-from ragchat.ingest.reading.office.sheets import Block as RowBlock
-from ragchat.ingest.reading.office.sheets import Span, blocks_of_rows, is_automatic, span_of, write_block
-from ragchat.ingest.reading.office.word import (
+from ragchat.ingest.reading.office.flow import (
     DEEPEST,
     Block,
     Line,
@@ -35,6 +30,11 @@ from ragchat.ingest.reading.office.word import (
     numeral,
     write_blocks,
 )
+from ragchat.ingest.reading.office.mathml import mathml_text
+from ragchat.ingest.reading.office.number_format import number_format
+from ragchat.ingest.reading.office.ooxml import PARSER_OPTIONS, Element, is_file_name, local
+from ragchat.ingest.reading.office.sheets import Block as RowBlock
+from ragchat.ingest.reading.office.sheets import Span, blocks_of_rows, is_automatic, span_of, write_block
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 

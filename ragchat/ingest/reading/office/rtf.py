@@ -14,6 +14,18 @@ from typing import NamedTuple
 from ragchat.errors import IngestError
 from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.mail.outlook_rtf import html_in_rtf
+from ragchat.ingest.reading.office.flow import (
+    DEEPEST,
+    Block,
+    Line,
+    add_code,
+    all_after,
+    flat_text,
+    is_code_style,
+    mark_first,
+    numeral,
+    write_blocks,
+)
 from ragchat.ingest.reading.office.rtf_source import (
     Font,
     Groups,
@@ -29,23 +41,8 @@ from ragchat.ingest.reading.office.rtf_source import (
     without_binary,
 )
 from ragchat.ingest.reading.office.rtf_tables import Budget, RowDefinition, Table
-from ragchat.ingest.reading.office.word import (
-    DEEPEST,
-    PAGE_FIELDS,
-    PAGE_WORDS,
-    Block,
-    Line,
-    add_code,
-    all_after,
-    equation,
-    flat_text,
-    heading_level,
-    is_code_style,
-    mark_first,
-    numeral,
-    symbol,
-    write_blocks,
-)
+from ragchat.ingest.reading.office.symbols import symbol
+from ragchat.ingest.reading.office.word import PAGE_FIELDS, PAGE_WORDS, equation, heading_level
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from ragchat.ingest.reading.office.word import Block, all_after, flat_text
+from ragchat.ingest.reading.office.flow import Block, all_after, flat_text
 
 _MOST_COLUMNS = 63
 _SAME_EDGE = 30

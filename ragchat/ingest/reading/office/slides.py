@@ -10,6 +10,7 @@ from ragchat.ingest.blocks import LONGEST_HEADING
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.office.drawing import Shapes, is_hidden, shapes_in
+from ragchat.ingest.reading.office.flow import numeral
 from ragchat.ingest.reading.office.ooxml import (
     Element,
     Package,
@@ -27,7 +28,6 @@ from ragchat.ingest.reading.office.ooxml import (
     report_rest,
     write_properties,
 )
-from ragchat.ingest.reading.office.word import numeral
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 

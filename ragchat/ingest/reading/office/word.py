@@ -6,16 +6,26 @@ Notes, comments, text boxes and pictures follow the paragraph or table that refe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ragchat.errors import IngestError
-from ragchat.ingest.blocks import LONGEST_HEADING
 from ragchat.ingest.formats import Kind
 from ragchat.ingest.reading.builder import DocumentBuilder
 from ragchat.ingest.reading.inside import ReadInside
-from ragchat.ingest.reading.office.line import TextLine
+from ragchat.ingest.reading.office.flow import (
+    DEEPEST,
+    Block,
+    Line,
+    add_code,
+    all_after,
+    flat_text,
+    is_code_style,
+    mark_first,
+    numeral,
+    write_blocks,
+)
 from ragchat.ingest.reading.office.ooxml import (
     Element,
     Package,
@@ -32,221 +42,15 @@ from ragchat.ingest.reading.office.ooxml import (
     write_diagram,
     write_properties,
 )
+from ragchat.ingest.reading.office.symbols import PRIVATE, plain_text, symbol
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
-DEEPEST = 80
-"""Containers of blocks in each other; what stands deeper is reported as left out."""
 _MOST_COLUMNS = 63
 _MOST_FILLED = 2_000_000
 """Characters of merged cells that are repeated in one document, so that no file can grow without end."""
-
-
-# --- blocks ---------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Block:
-    """A block before it is written. `after` holds what its text refers to: notes, comments, boxes, pictures.
-
-    `level` is that of a heading (0: the title of the document) or the depth of an item; `draw` writes a drawing.
-    """
-
-    kind: Literal["heading", "paragraph", "item", "table", "drawing"]
-    text: str = ""
-    level: int = 0
-    mark: str = "-"
-    rows: list[list[str]] = field(default_factory=list)
-    after: list[Block] = field(default_factory=list)
-    draw: Callable[[DocumentBuilder], None] | None = None
-    is_code: bool = False
-
-
-_CODE = frozenset(
-    (
-        "preformatted text",
-        "preformatted",
-        "html preformatted",
-        "source code",
-        "code",
-        "code block",
-        "macro text",
-    )
-)
-
-
-_LONGEST_CODE = 20_000
-"""Characters of code in one block; joining more line by line would take too long."""
-
-
-def is_code_style(name: str) -> bool:
-    """Whether paragraphs of this style are lines of source code."""
-    return name.lower().replace("_20_", " ") in _CODE
-
-
-def add_code(text: str, after: list[Block], found: list[Block]) -> None:
-    """Add a line of source code, whose blanks stay, to the lines that stand above it."""
-    if found and found[-1].is_code and len(found[-1].text) < _LONGEST_CODE:
-        found[-1].text += f"\n{text}"
-        found[-1].after.extend(after)
-    else:
-        found.append(Block("paragraph", text, after=after, is_code=True))
-
-
-def write_blocks(builder: DocumentBuilder, blocks: Iterable[Block]) -> None:
-    """Write blocks, each with what belongs to it behind it."""
-    for block in blocks:
-        match block.kind:
-            case "heading" if len(block.text) <= LONGEST_HEADING:
-                builder.heading(block.level, block.text)
-            case "item":
-                builder.item(block.text, depth=block.level, mark=block.mark)
-            case "table":
-                builder.table(block.rows)
-            case "drawing":
-                if block.draw is not None:
-                    block.draw(builder)
-            case _:
-                builder.paragraph(block.text)
-        write_blocks(builder, block.after)
-
-
-def flat_text(blocks: Iterable[Block]) -> str:
-    """The text of blocks as that of one cell or note, a block a line. Not of what comes after them: see `all_after`."""
-    lines = []
-    for block in blocks:
-        if block.kind == "table":
-            lines.append("; ".join(", ".join(filter(None, row)) for row in block.rows))
-        elif block.text:
-            mark = block.mark if block.kind == "item" and block.mark != "-" else ""
-            lines.append(f"{mark} {block.text}".strip())
-    return "\n".join(lines)
-
-
-def all_after(blocks: Iterable[Block]) -> list[Block]:
-    """What comes after blocks that `flat_text` made into one; drawings among them as well."""
-    found: list[Block] = []
-    for block in blocks:
-        if block.kind == "drawing":
-            found.append(block)
-        found.extend(block.after)
-    return found
-
-
-def mark_first(blocks: list[Block], lead: str) -> list[Block]:
-    """Blocks as plain paragraphs, the first led by the mark of a note."""
-    texts = [block if block.kind in ("table", "drawing") else _as_paragraph(block) for block in blocks]
-    if texts and texts[0].kind == "paragraph":
-        texts[0].text = f"{lead} {texts[0].text}"
-    elif texts:
-        texts.insert(0, Block("paragraph", lead))
-    return texts
-
-
-def _as_paragraph(block: Block) -> Block:
-    mark = f"{block.mark} " if block.kind == "item" else ""
-    return Block("paragraph", mark + block.text, after=block.after)
-
-
-def numeral(number: int, style: str) -> str:
-    """A number as lists and notes write it; `style` is a `w:numFmt` or the like, decimal where it is not known."""
-    match style:
-        case "lowerLetter" | "upperLetter" if number > 0:
-            turns, letter = divmod(number - 1, 26)
-            text = chr(97 + letter) * min(turns + 1, 8)
-        case "lowerRoman" | "upperRoman" if 0 < number < 5000:
-            text = _roman(number)
-        case "decimalZero":
-            return f"{number:02d}"
-        case "none":
-            return ""
-        case _:
-            return str(number)
-    return text.upper() if style.startswith("upper") else text
-
-
-_ROMAN = dict(m=1000, cm=900, d=500, cd=400, c=100, xc=90, l=50, xl=40, x=10, ix=9, v=5, iv=4, i=1)  # noqa: C408
-
-
-def _roman(number: int) -> str:
-    text = ""
-    for sign, value in _ROMAN.items():
-        count, number = divmod(number, value)
-        text += sign * count
-    return text
-
-
-class Line(TextLine):
-    """The text of a paragraph while it is gathered, and what its words refer to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.after: list[Block] = []
-        self.is_hidden = False
-
-    def add_note(self, label: str) -> None:
-        """The mark of a note, apart from digits."""
-        self.add(f" [{label}]" if self._tail[-1:].isdigit() else f"[{label}]")
-
-
-# --- characters -----------------------------------------------------------------------------------------
-
-
-def _font(*runs: str) -> dict[int, str]:
-    """Characters of a symbol font: each run is the code of the first in hexadecimal, a blank, and characters in a row."""
-    return {
-        int(run[:2], 16) + number: character
-        for run in runs
-        for number, character in enumerate(run[3:])
-        if character != " "
-    }
-
-
-_FONTS = {
-    "symbol": _font(
-        *("22 ∀", "24 ∃", "27 ∋", "2A ∗", "2D −", "40 ≅", "5C ∴", "5E ⊥"),
-        *(
-            "41 ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ",
-            "61 αβχδεφγηιϕκλμνοπθρστυϖωξψζ",
-            "A0 €ϒ′≤⁄∞ƒ♣♦♥♠↔←↑→↓°±″≥×∝∂•÷≠≡≈…⏐⎯↵",
-        ),
-        *("C0 ℵℑℜ℘⊗⊕∅∩∪⊃⊇⊄⊂⊆∈∉∠∇®©™∏√⋅¬∧∨⇔⇐⇑⇒⇓◊⟨®©™∑⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪", "F1 ⟩∫"),
-    ),
-    "wingdings": _font(
-        *("21 ✏", "28 ☎✆✉", "36 ⌛", "3C 💾", "3F ✍", "41 ✌", "43 👍👎☜☞☝☟", "4A ☺ ☹ ☠", "52 ☼", "58 ✠✡"),
-        *("6C ●❍■□□❑❒⬧⧫◆❖⬥☒", "80 ⓪①②③④⑤⑥⑦⑧⑨⑩⓿❶❷❸❹❺❻❼❽❾❿", "9E ·•▪○", "A7 ▪☐", "AB ★", "D8 ➢", "DC ➲"),
-        *("DF ←→↑↓", "E7 ←→↑↓", "EF ⇦⇨⇧⇩⬄", "FB ✗✓☒☑"),
-    ),
-    "wingdings 2": _font("2A ☐", "4F ✗✓☒☑☒☒", "97 ●", "A3 ☐"),
-    "webdings": _font("61 ✓", "63 ☐", "67 ■", "6E ●", "72 ✗"),
-}
-_SYMBOL = _FONTS["symbol"]
-_PRIVATE = re.compile("[\uf020-\uf0ff]")
-
-
-def symbol(code: int, font: str) -> str:
-    """The character that a symbol font shows at this place; bullets and arrows of an unknown font are taken for Symbol's."""
-    table = _FONTS.get(font.lower())
-    if 0xF020 <= code <= 0xF0FF:
-        code -= 0xF000
-        return (table if table is not None else _SYMBOL).get(code) or (
-            chr(code) if code < 0x7F else chr(code + 0xF000)
-        )
-    if table is not None and code < 0x100:
-        return table.get(code, chr(code))
-    return chr(code) if 0 < code < 0x110000 else ""
-
-
-def _plain(text: str, font: str) -> str:
-    """Text of a run as it is shown: symbols as such, hyphens that the search can read, line ends of the XML as blanks."""
-    if "\n" in text or "\r" in text:
-        text = text.replace("\n", " ").replace("\r", " ")
-    if text.isascii():
-        return text.translate(_FONTS[font]) if font in ("symbol", "wingdings") else text
-    text = text.replace("\u2011", "-").replace("\u00ad", "")
-    return _PRIVATE.sub(lambda match: symbol(ord(match[0]), font), text)
 
 
 # --- attributes -----------------------------------------------------------------------------------------
@@ -570,7 +374,7 @@ def _label(levels: list[_Level], level: int, counts: list[int | None]) -> str:
         return numeral(levels[at].start if count is None else count, style)
 
     text = re.sub(r"%([1-9])", number, levels[level].pattern)
-    return _PRIVATE.sub("-", text).strip()
+    return PRIVATE.sub("-", text).strip()
 
 
 # --- fields ---------------------------------------------------------------------------------------------
@@ -1000,7 +804,7 @@ class _Reader:
     def _text(self, element: Element, line: Line) -> None:
         if self._is_muted:
             return
-        text = _plain(element.text or "", self._look.font)
+        text = plain_text(element.text or "", self._look.font)
         if self._look.is_raised:
             line.add_raised(text)
         else:
