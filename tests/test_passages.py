@@ -196,7 +196,7 @@ def test_the_text_of_parts_is_whole() -> None:
 @pytest.mark.parametrize(
     ("span", "place"),
     [
-        (Span(0, 9, 62, 67), "lines 62-67 of its text"),
+        (Span(0, 9, 62, 67), "lines 62-67 of the extracted text"),
         (Span(0, 9, 62, 67, file_line_first=91, file_line_last=91), "line 91"),
         (Span(0, 9, 1, 1, 18, 18, page_label="8"), "p. 18, printed 8"),
         (Span(0, 9, 1, 1, 8, 8, page_label="8"), "p. 8"),

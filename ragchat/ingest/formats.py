@@ -19,12 +19,11 @@ Structure = Literal["markdown", "text", "rst", "org", "pages", "python", "code",
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a file is read. `language` is set for code only; `zipped`: the file is a zip archive."""
+    """How a file is read. `language` is set for code only."""
 
     name: KindName
     media_type: str
     language: str = ""
-    zipped: bool = False
 
 
 PLAIN = Kind("text", "text/plain")
@@ -115,14 +114,11 @@ _BY_SUFFIX: dict[str, Kind] = {
     "csv": Kind("csv", "text/csv"),
     "tsv": Kind("csv", "text/tab-separated-values"),
     "pdf": Kind("pdf", "application/pdf"),
-    **{suffix: Kind("word", _WORD, zipped=True) for suffix in ("docx", "docm", "dotx", "dotm")},
+    **{suffix: Kind("word", _WORD) for suffix in ("docx", "docm", "dotx", "dotm")},
+    **{suffix: Kind("slides", _SLIDES) for suffix in ("pptx", "pptm", "potx", "potm", "ppsx", "ppsm")},
+    **{suffix: Kind("sheets", _SHEETS) for suffix in ("xlsx", "xlsm", "xltx", "xltm")},
     **{
-        suffix: Kind("slides", _SLIDES, zipped=True)
-        for suffix in ("pptx", "pptm", "potx", "potm", "ppsx", "ppsm")
-    },
-    **{suffix: Kind("sheets", _SHEETS, zipped=True) for suffix in ("xlsx", "xlsm", "xltx", "xltm")},
-    **{
-        suffix: Kind("opendocument", _ODF + kind, zipped=True)
+        suffix: Kind("opendocument", _ODF + kind)
         for kind, suffixes in (
             ("text", "odt ott odm"),
             ("spreadsheet", "ods ots"),
@@ -134,7 +130,7 @@ _BY_SUFFIX: dict[str, Kind] = {
         "f" + suffix: Kind("opendocument", f"{_ODF}{kind}-flat-xml")
         for suffix, kind in (("odt", "text"), ("ods", "spreadsheet"), ("odp", "presentation"))
     },
-    "epub": Kind("epub", "application/epub+zip", zipped=True),
+    "epub": Kind("epub", "application/epub+zip"),
     "rtf": Kind("rtf", "application/rtf"),
     "eml": Kind("mail", "message/rfc822"),
     "mbox": Kind("mbox", "application/mbox"),

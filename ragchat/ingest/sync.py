@@ -47,7 +47,7 @@ _SAY_EVERY_S = 0.1
 class IngestOptions:
     """Limits and sizes; see the settings in section [knowledge]. `readers` is how many processes read; 0: one per core.
 
-    `ocr_data` is the folder where the person may put data for OCR.
+    `ocr_data` is the folder where the user may put data for OCR.
     """
 
     log: Path
@@ -196,7 +196,7 @@ def _held_against_disk(document: Document) -> Document:
 def _cut_otherwise(name: str, cut: str, wanted: str) -> str:
     return (
         f"Its chunks are of {cut}, your settings say {wanted}:"
-        f" `ragchat kb sync {name} --again` reads and cuts everything anew."
+        f" `ragchat kb sync {name} --again` reads and cuts everything again."
     )
 
 
@@ -208,7 +208,7 @@ def _read_before(count: int) -> str:
 def _unread_scans(name: str, count: int) -> str:
     documents = "1 document has" if count == 1 else f"{count:,} documents have"
     return (
-        f"{documents} pages that are pictures, which are not read."
+        f"{documents} pages that are pictures, and ragchat does not read them."
         f" `ragchat kb settings {name} --ocr eng` switches on OCR (in English)."
     )
 
@@ -308,7 +308,7 @@ class _Ocr:
             self.folder = str(check_data(self.languages, own_data)) if self.languages else ""
         except UsageError as error:
             self.languages, self.lacks_data = (), True
-            notes.append(f"{error} Until it is there, no picture is read. {error.remedy}")
+            notes.append(f"{error} ragchat reads no pictures until it is there. {error.remedy}")
         self.name = "+".join(self.languages)
         self._has_pages = bool(self.languages) and any_pages(store)
         self._finished: list[str] = []

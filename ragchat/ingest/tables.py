@@ -145,7 +145,7 @@ def asciidoc_end(lines: Lines, first: int) -> int:
 
 
 def asciidoc_table(lines: Lines, options: str) -> Table:
-    """A table from its first edge to its last; `options` stand in brackets above it."""
+    """A table from its first edge to its last; `options` are in brackets above it."""
     if "csv" in options or lines[0].startswith(","):
         first = next((line for line in lines[1:-1] if line.strip()), "")
         return Table(csv_cells(first, _QUOTED))

@@ -63,7 +63,7 @@ class SearchResult:
 
     `match` is the share of the query's weight (idf) that the best covered hit holds, `confidence` how sure it is that the
     documents speak of what was asked for, both 0 to 1 (`match` 0 when no evidence was wanted). `unknown` are terms of the query
-    that stand in no document; `hidden` candidates were left out as near-duplicates of a hit.
+    that are in no document; `hidden` candidates were left out as near-duplicates of a hit.
     """
 
     hits: tuple[Hit, ...]
@@ -168,7 +168,7 @@ class Searcher:
         )
 
     def _completions(self, query: str, asked: Collection[str]) -> dict[str, float]:
-        """Terms for the words of a query that stand in no chunk: the longer words that begin with them, at a lower weight.
+        """Terms for the words of a query that are in no chunk: the longer words that begin with them, at a lower weight.
 
         Only where the query holds hardly another word: beside words that are known a guess costs more than it finds.
         """

@@ -79,7 +79,7 @@ def tokens(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """The tokens that stand in a text as they are, in their order."""
+    """The tokens that are in a text as they are, in their order."""
     if text.isascii():
         return _ASCII_TOKEN.findall(text)
     plain = normalise(text).replace("\u2010", "-")

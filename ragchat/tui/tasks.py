@@ -492,7 +492,9 @@ def edit_target(services: Services, opened: OpenedDocument) -> messages.EditTarg
     except OSError as error:
         raise RagchatError(f"{target} cannot be written: {error.strerror}.") from error
     return messages.EditTargetReady(
-        target, line, "This is the extracted text, read-only: an editor cannot open the file itself there."
+        target,
+        line,
+        "This is the extracted text, read-only. An editor cannot open the original at this place.",
     )
 
 

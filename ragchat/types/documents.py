@@ -56,7 +56,7 @@ class Span:
         elif self.part:
             place = ""
         else:
-            place = f"{_lines(self.line_first, self.line_last)} of its text"
+            place = f"{_lines(self.line_first, self.line_last)} of the extracted text"
         if self.confidence is not None:
             place += f", read by OCR ({self.confidence:.0%} sure)"
         return ", ".join(said for said in (self.part, place.removeprefix(", ")) if said)
@@ -143,7 +143,7 @@ class LeftOutKind(StrEnum):
     SOUND = "sound or video"
     OUTPUT = "output"
     FORM_SCRIPT = "script"
-    FURNITURE = "menu, head or foot of the site"
+    FURNITURE = "menu, site header or footer"
     NUMBERS = "long list of numbers"
     REST = "unreadable part"
 
@@ -163,7 +163,7 @@ _PLURALS = {
     "PAGE": "pages without text",
     "PROPERTY": "properties",
     "HIDDEN_SHEET": "hidden sheets or slides",
-    "FURNITURE": "menus, heads or feet of the site",
+    "FURNITURE": "menus, site headers or footers",
     "NUMBERS": "long lists of numbers",
 }
 

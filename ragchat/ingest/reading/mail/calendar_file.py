@@ -126,7 +126,7 @@ def _property(line: str, number: int) -> _Property | None:
 
 @dataclass(slots=True)
 class _Entry:
-    """An appointment, a task or a card while its lines come in."""
+    """An appointment, a task or a card while its lines arrive."""
 
     kind: str
     line: int

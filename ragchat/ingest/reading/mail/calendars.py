@@ -69,7 +69,7 @@ def _properties(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def halves(line: str) -> tuple[str, str, str]:
-    """A property at its colon, which may not stand in quotes."""
+    """A property at its colon, which may not be in quotes."""
     place, is_quoted = 0, False
     for place, character in enumerate(line):
         if character == '"':

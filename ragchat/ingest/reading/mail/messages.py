@@ -123,7 +123,7 @@ class _Body:
 
 @dataclass(slots=True)
 class _Found:
-    """What a mail consists of, in order; `pictures` stand in its bodies."""
+    """What a mail consists of, in order; `pictures` are in its bodies."""
 
     bodies: list[_Body] = field(default_factory=list)
     attached: list[Entity] = field(default_factory=list)
@@ -267,7 +267,7 @@ def _write(mail: Entity, found: _Found, media_type: str, read_inside: ReadInside
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file in a mail, `kind` its media type. `is_picture`: it stands in the body. `document`, where given, reads it."""
+    """A file in a mail, `kind` its media type. `is_picture`: it is in the body. `document`, where given, reads it."""
 
     name: str
     kind: str

@@ -339,7 +339,7 @@ def decode_transfer(raw: bytes, encoding: str) -> bytes:
 
 
 def decode_base64(raw: bytes) -> bytes:
-    """Base64 with whatever stands between its characters, ended or begun anew by padding any number of times."""
+    """Base64 with whatever stands between its characters, ended or begun again by padding any number of times."""
     pieces = []
     for piece in raw.translate(None, _NOT_BASE64).split(b"="):
         whole = piece[:-1] if len(piece) % 4 == 1 else piece

@@ -344,7 +344,7 @@ class _Message:
         return File(name, builder.media_type, bytes, document=read)
 
     def _file_of(self, one: _Properties, name: str, builder: DocumentBuilder) -> File | None:
-        """A file that stands in the message by value."""
+        """A file that is in the message by value."""
         kind = one.text(_FILE_TYPE).lower().strip()
         content = partial(one.binary, _FILE_DATA)
         in_body = bool(one.text(_CONTENT_ID)) and kind.startswith("image/")

@@ -18,7 +18,7 @@ _KNOWN = (
     b"\r\n"
     rb"\par \pard\plain\f0\fs20\b\i\u\tab\tx"
 )
-"""What stands in the window before the first byte."""
+"""What is in the window before the first byte."""
 
 
 def unpack_rtf(data: bytes) -> bytes:

@@ -71,7 +71,7 @@ def _element(data: bytes, place: int, last: int, depth: int = 0) -> _Element:
 
 
 def _octets(data: bytes, element: _Element, depth: int = 0) -> Iterator[bytes]:
-    """A string of bytes, which may come in pieces."""
+    """A string of bytes, which may arrives in pieces."""
     if depth > _DEEPEST:
         raise ValueError("nested too deep")
     if element.tag & _CONSTRUCTED:

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ragchat.errors import IngestError
 from ragchat.ingest.wire import Reason
@@ -51,11 +51,10 @@ class Encoded(NamedTuple):
     media_type: str
 
 
-class Sheet:
+class Sheet(Protocol):
     """One page of a picture. `render` gives it turned clockwise by so many degrees, or None: it cannot be turned."""
 
-    def render(self, turn: int) -> Encoded | None:
-        raise NotImplementedError
+    def render(self, turn: int) -> Encoded | None: ...
 
 
 class _Plain(Sheet):

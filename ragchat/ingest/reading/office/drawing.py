@@ -182,7 +182,7 @@ class Shapes:
 
 
 def table_rows(table: Element) -> list[list[str]]:
-    """The cells of an `a:tbl` row by row. A cell that spans rows stands in each of them, one that spans columns once."""
+    """The cells of an `a:tbl` row by row. A cell that spans rows is in each of them, one that spans columns once."""
     rows: list[list[str]] = []
     left = _MOST_TABLE_CELLS
     for row in (one for one in children(table) if local(one) == "tr"):

@@ -235,7 +235,7 @@ class NumberFormat:
     _known: dict[str, str] = field(default_factory=dict)
 
     def shown(self, raw: str) -> str:
-        """What a person sees of a number as it stands in the file; "" when the format hides it. What is no number stays."""
+        """What a person sees of a number as it is in the file; "" when the format hides it. What is no number stays."""
         if self.is_general and len(raw) < 18 and raw.isdecimal():
             return raw
         known = self._known.get(raw)

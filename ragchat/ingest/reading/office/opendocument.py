@@ -456,7 +456,7 @@ _SHAPES = frozenset(
 
 
 _FLOATING = frozenset(("frame", "control", *_SHAPES))
-"""What lies over the cells of a sheet, although it stands in one."""
+"""What lies over the cells of a sheet, although it is in one."""
 
 
 class _Reader:
@@ -935,7 +935,7 @@ class _Reader:
         return root, target, folder
 
     def inner_blocks(self, body: Element) -> list[Block]:
-        """The blocks of a document that stands in another."""
+        """The blocks of a document that is in another."""
         self._is_lit = True
         return [
             block
@@ -1246,7 +1246,7 @@ class _Row:
 
 
 def _row_elements(table: Element) -> Iterator[tuple[Element, bool]]:
-    """The rows of a table, and whether they are header rows; groups of rows may stand in each other."""
+    """The rows of a table, and whether they are header rows; groups of rows may be in each other."""
     stack = [(iter(table), False)]
     while stack:
         children, is_header = stack[-1]
@@ -1401,7 +1401,7 @@ def _alternative(element: Element) -> list[Block]:
 
 
 def _deletions_in_text(content: Element) -> set[str]:
-    """Deletions whose text still stands in its place, between marks, as flat files have it."""
+    """Deletions whose text is still in its place, between marks, as flat files have it."""
     found = set()
     for region in content.iter(_TEXT + "changed-region"):
         deletion = _child(region, "deletion")

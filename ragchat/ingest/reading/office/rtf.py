@@ -391,7 +391,7 @@ class _Reader:
     # Characters
 
     def _text(self, text: str) -> None:
-        """Text as it stands in the file."""
+        """Text as it is in the file."""
         if self._mute:
             return
         if self._to_skip or self._pending or not (text.isascii() and text.isprintable()):

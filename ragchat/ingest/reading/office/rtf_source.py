@@ -55,7 +55,7 @@ _BINARY = re.compile(r"\\(?:bin(\d{1,9}) ?|[\s\S])")
 
 
 def without_binary(rtf: str) -> str:
-    """RTF without the bytes that stand in it as they are."""
+    """RTF without the bytes that are in it as they are."""
     if "\\bin" not in rtf:
         return rtf
     kept: list[str] = []

@@ -58,7 +58,7 @@ class Budget:
 
 
 class Table:
-    """A table while its rows come in. `cell` gathers the blocks of the cell that is open."""
+    """A table while its rows arrive. `cell` gathers the blocks of the cell that is open."""
 
     def __init__(self) -> None:
         self.cell: list[Block] = []
@@ -85,7 +85,7 @@ class Table:
 
 
 def _apart(rows: list[_Row]) -> list[list[_Row]]:
-    """The rows of each table: those that share no edge between cells stand in tables that follow each other."""
+    """The rows of each table: those that share no edge between cells are in tables that follow each other."""
     found: list[list[_Row]] = [[]]
     edges: list[int] = []
     for row in rows:

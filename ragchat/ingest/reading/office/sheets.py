@@ -80,7 +80,7 @@ class Span(NamedTuple):
 
 
 Rows = dict[int, dict[int, str]]
-"""What stands in the cells that hold anything, by row and column, both from 1."""
+"""What is in the cells that hold anything, by row and column, both from 1."""
 
 
 @dataclass(slots=True)
@@ -381,7 +381,7 @@ class _SheetReader:
         return shown
 
     def _repeat_merged(self) -> None:
-        """Cells merged over several rows stand in each of them, so that each row tells all by itself."""
+        """Cells merged over several rows are in each of them, so that each row tells all by itself."""
         rows = self.sheet.rows
         numbers = sorted(rows) if self.sheet.merged else []
         for span in self.sheet.merged:

@@ -319,7 +319,7 @@ class _Numbering:
         return _label(levels, level, counts)
 
     def _restart(self, list_id: str, counts: list[int | None]) -> None:
-        """A list that says where to start anew does so once."""
+        """A list that says where to start again does so once."""
         if list_id in self._started:
             return
         self._started.add(list_id)
@@ -746,7 +746,7 @@ class _Reader:
         words = re.findall(r"\w+", text.lower())
         return all(word in PAGE_WORDS or word.isdigit() for word in words)
 
-    # What stands in a paragraph
+    # What is in a paragraph
 
     def _inline(self, element: Element, line: Line) -> None:
         name = _NAMES[element.tag]
@@ -1205,7 +1205,7 @@ def _form_value(form: Element | None) -> str:
 
 
 def _is_layout(rows: list[_Row]) -> bool:
-    """Whether a table only arranges text: it has one column, or headings stand in it."""
+    """Whether a table only arranges text: it has one column, or headings are in it."""
     if all(len(row.cells) <= 1 for row in rows):
         return True
     return any(block.kind == "heading" for row in rows for cell in row.cells for block in cell.blocks)

@@ -756,7 +756,7 @@ def _stand_side_by_side(pieces: list[Piece]) -> bool:
 
 
 def _gutter(pieces: list[Piece]) -> _Gutter | None:
-    """The left edge at which the most text stands in columns, if there is one."""
+    """The left edge at which the most text is in columns, if there is one."""
     best, best_count = None, 0
     for edge in _edges(pieces):
         for band in _bands(pieces, edge):

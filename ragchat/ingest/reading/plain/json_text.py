@@ -122,7 +122,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _path_within(record: Record, prefix: str) -> str:
-    """The keys that lead from a record to what stands in it; the last alone where they are many."""
+    """The keys that lead from a record to what is in it; the last alone where they are many."""
     if record.path and prefix.startswith(f"{record.path[-1]}."):
         prefix = prefix[len(record.path[-1]) + 1 :]
     return prefix if len(prefix) <= _LONGEST_PATH else prefix.rpartition(".")[2]

@@ -363,7 +363,7 @@ class _Writer:
         self._emit(mark)
 
     def _find(self, mark: str, start: int) -> int:
-        """Where `mark` stands next; a mark that does not stand in the rest of the text is looked for once."""
+        """Where `mark` stands next; a mark that is not in the rest of the text is looked for once."""
         if mark in self._missing:
             return -1
         found = self._text.find(mark, start)

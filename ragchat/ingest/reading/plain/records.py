@@ -48,7 +48,7 @@ class Record:
         return (*self.path, name) if self.number and len(self.path) < _DEEPEST_PATH else self.path
 
     def inside(self, key: str) -> tuple[str, ...]:
-        """The path of what stands in it under this key."""
+        """The path of what is in it under this key."""
         path = self.heading if self.number else self.path
         return (*path, key) if key and len(path) < _DEEPEST_PATH - 1 and path[-1:] != (key,) else path
 
@@ -68,7 +68,7 @@ class Record:
 
 
 def rank_of(key: str) -> int:
-    """How well a key, in lower case, names what it stands in; the lower the better."""
+    """How well a key, in lower case, names what it is in; the lower the better."""
     if key in _NAMES:
         return _NAMES.index(key)
     if key in _IDS:

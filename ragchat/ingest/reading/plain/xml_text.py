@@ -181,7 +181,7 @@ def _parsed(text: str) -> Any:
     if "<!DOCTYPE" not in body:
         body = f"<{_WRAPPER}>{body}</{_WRAPPER}>"  # there may be many roots, as in logs
     try:
-        root = etree.fromstring(("\n" * lines_above + _mended(body)).encode(), _parser(recover=True))
+        root = etree.fromstring(("\n" * lines_above + _repaired(body)).encode(), _parser(recover=True))
     except etree.XMLSyntaxError:
         return None
     if root is None or not len(root):
@@ -193,7 +193,7 @@ def _parsed(text: str) -> Any:
     return root[0] if root.tag == _WRAPPER and len(root) == 1 and not (root[0].tail or "").strip() else root
 
 
-def _mended(text: str) -> str:
+def _repaired(text: str) -> str:
     """Bare ampersands and angle brackets as references, outside of CDATA."""
     kept = []
     position = 0

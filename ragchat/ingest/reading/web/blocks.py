@@ -92,7 +92,7 @@ def indented(lines: list[Line]) -> list[Line]:
 
 
 class Cell(NamedTuple):
-    """A cell with what stands in it."""
+    """A cell with what is in it."""
 
     element: Element
     blocks: list[Block]

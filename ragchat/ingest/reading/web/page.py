@@ -47,7 +47,7 @@ _DEEPEST = 40
 _SIGNATURE_LISTS = frozenset("py c cpp js std rst go php rb".split())  # noqa: SIM905
 _JOINED = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _JOINING = str.maketrans("", "", "\u00ad\u200b\u2060\ufeff")
-"""Soft hyphens and what else stands in words unseen."""
+"""Soft hyphens and what else is in words unseen."""
 _ONLY_BOXES = re.compile(r"(?:\[[x ]\] ?)+")
 """Boxes to tick without a word: a style sheet folds menus by them."""
 _ROLES = {
@@ -146,7 +146,7 @@ def _description(meta: Mapping[str, str], blocks: list[Block]) -> Iterator[Block
 
 @dataclass(slots=True)
 class _Sink:
-    """Where blocks go: the page, a cell, a term. Lists begin anew in each."""
+    """Where blocks go: the page, a cell, a term. Lists begin again in each."""
 
     owner: Element
     blocks: list[Block] = field(default_factory=list)
@@ -262,7 +262,7 @@ class _Walk:
         self._pieces.append(text.replace("\n", " "))
 
     def _before(self) -> str:
-        """The end of what stands in the line so far."""
+        """The end of what is in the line so far."""
         return "".join(self._pieces[-8:])
 
     def _taken(self) -> list[Line]:
@@ -827,7 +827,7 @@ def _tag_of(element: Element) -> str:
 
 
 def _strings_with_parent(element: Element) -> Iterator[tuple[str, str]]:
-    """The texts below an element that are read, each with the tag it stands in."""
+    """The texts below an element that are read, each with the tag it is in."""
     for below, text in _walked(element):
         yield text, below.tag
 
@@ -952,7 +952,7 @@ def _keeps_lines(element: Element) -> bool:
 
 
 def _lines_in_front(text: str) -> int:
-    """How many line ends stand in front of the first word."""
+    """How many line ends are in front of the first word."""
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 

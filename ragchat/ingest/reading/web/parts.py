@@ -184,7 +184,7 @@ class Parts:
             self._marked.append(element)
 
     def _look_at_ends(self) -> None:
-        """Where the end tag of a header, a menu or the like is missing, the rest of the page stands in it: it says nothing."""
+        """Where the end tag of a header, a menu or the like is missing, the rest of the page is in it: it says nothing."""
         for tag in {element.tag for element in self._boxes}:
             boxes = [element for element in self._boxes if element.tag == tag]
             if self._is_left_open(tag, len(boxes)):
@@ -196,7 +196,7 @@ class Parts:
         return count > self._page.count(end) and count > self._page.count(end) + self._page.count(end.upper())
 
     def _has_open_boxes(self) -> bool:
-        """Whether an end tag of a `<div>` is missing, so that the rest of the page may stand in one of any name."""
+        """Whether an end tag of a `<div>` is missing, so that the rest of the page may be in one of any name."""
         if self._never_ends is None:
             count = sum(element.tag == "div" for element in self._elements)
             self._never_ends = self._is_left_open("div", count)
@@ -373,7 +373,7 @@ class Parts:
         return self._is_of_the_site(element, role)
 
     def _is_of_the_site(self, element: Element, role: str) -> bool:
-        """Header and footer of the site: they stand in no article, are a small part of the page, and hold no headline."""
+        """Header and footer of the site: they are in no article, are a small part of the page, and hold no headline."""
         named = role in _SITE_ROLES or bool(element.kinds & _SITE)
         if not named and element.tag not in ("header", "footer"):
             return False
@@ -491,7 +491,7 @@ def _stands_in_a_section(element: Element) -> bool:
 
 
 def _any_parent(element: Element, others: list[Element]) -> bool:
-    """Whether the element stands in one of the others; `others` are in the order of the page."""
+    """Whether the element is in one of the others; `others` are in the order of the page."""
     known = {id(other) for other in others} if len(others) > 1 else set()
     above = element.parent if known else None
     for _ in range(1000):
