@@ -88,6 +88,24 @@ class Journey:
 
         self.terminal.until(f"{number} words of the story", told, seconds=60)
 
+    def sees_answer(self, question: str, *, version: str = "") -> str:
+        """Wait until the answer to `question` is whole, with its time beneath it; the text of the answer.
+
+        A missing "answering" says less: the answers above have times as well, and the status line follows the chat.
+        """
+        shown = rf"{re.escape(question)} {MODEL}\S* {version and re.escape(version) + ' '}"
+        whole = re.compile(rf"{shown}([^◌]+?) [\d.]+ \w+ to first token")
+        self.terminal.until(
+            f"the whole answer to {question!r} {version}",
+            lambda: (
+                whole.search(self.terminal.words) is not None and "answering" not in self.terminal.words
+            ),
+            seconds=60,
+        )
+        answer = whole.search(self.terminal.words)
+        assert answer
+        return answer[1]
+
     def note(self, done: str) -> None:
         """Write down what was done, and the screen after it."""
         self._steps += 1
@@ -162,12 +180,7 @@ def a_question_is_answered(journey: Journey) -> None:
     journey.press("enter")
     journey.sees("Sources · ", "lighthouse.md", seconds=60)
     journey.note("A question: its passages stand at the side before the answer is there")
-    journey.sees("tok/s", gone="answering", seconds=60)
-    answer = re.search(
-        rf"{re.escape(ASKED)} {MODEL}\S* (.+?) [\d.]+ \w+ to first token", journey.terminal.words
-    )
-    assert answer
-    journey.first_answer = answer[1]
+    journey.first_answer = journey.sees_answer(ASKED)
     journey.note("The answer, and which of the passages it cites")
 
 
@@ -202,7 +215,7 @@ def the_question_is_edited(journey: Journey) -> None:
     journey.type(EDITED)
     journey.press("enter")
     journey.sees("‹ 2/2 ›", "ferry.md", gone="Stopped by you", seconds=60)
-    journey.sees(EDITED, "tok/s", gone="answering", seconds=60)
+    journey.sees_answer(EDITED)
     journey.note("Written anew and sent: a second branch, with its own answer")
 
 
@@ -227,7 +240,7 @@ def the_first_branch_is_still_there(journey: Journey) -> None:
 def another_answer_is_rated(journey: Journey) -> None:
     journey.press("j")
     journey.press("r")
-    journey.sees(f"{EDITED} {MODEL}.Q4_1 ‹ 2/2 ›", "tok/s", gone="answering", seconds=60)
+    journey.sees_answer(EDITED, version="‹ 2/2 ›")
     journey.note("l, j, r: the second branch again, and another answer to it")
     journey.press("+")
     journey.sees("+ good")
