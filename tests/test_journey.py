@@ -97,9 +97,7 @@ class Journey:
         whole = re.compile(rf"{shown}([^◌]+?) [\d.]+ \w+ to first token")
         self.terminal.until(
             f"the whole answer to {question!r} {version}",
-            lambda: (
-                whole.search(self.terminal.words) is not None and "answering" not in self.terminal.words
-            ),
+            lambda: whole.search(self.terminal.words) is not None and "answering" not in self.terminal.words,
             seconds=60,
         )
         answer = whole.search(self.terminal.words)
