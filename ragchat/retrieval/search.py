@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from ragchat.retrieval import bm25, diversity, evidence, feedback, index, rerank
-from ragchat.retrieval.analyzer import query_terms, terms, token_terms, tokens
+from ragchat.errors import ModelError
+from ragchat.retrieval import bm25, diversity, evidence, feedback, index, passages, rerank
+from ragchat.retrieval.analyzer import query_terms, terms
 from ragchat.retrieval.confidence import confidence, reachable
+from ragchat.retrieval.expansion import expand_unknown
+from ragchat.retrieval.preference import preferred, question_language
 from ragchat.retrieval.rerank import Analysed, Candidate
 from ragchat.retrieval.slots import SlotSpace
+from ragchat.retrieval.spelling import Correction
 from ragchat.retrieval.topk import best_slots
 from ragchat.store.inverted import PostingsRow
 from ragchat.store.knowledge import IndexStatistics, KnowledgeStore, file_stem, indexed_text
 from ragchat.types import Hit
+
+if TYPE_CHECKING:
+    from ragchat.retrieval.meaning import Meaning
+    from ragchat.types.embedding import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,8 @@ class Ranking:
     """What is done besides BM25; each part was measured (benchmarks/ablation.py).
 
     `most_per_document` 0: any number. `exhaustive` scores everything, for tests. Parts of `rerank`: proximity, forms, agreement.
+    `language`: passages in the question's language come first. `meaning`: the share of the vectors in the score, 0 to 1, where
+    the searcher has an embedding model. `longest_passage`: characters up to which a hit grows within its section; 0: chunks.
     """
 
     k1: float = bm25.K1
@@ -35,26 +46,49 @@ class Ranking:
     forms: bool = True
     agreement: bool = True
     feedback: bool = True
+    language: bool = True
+    meaning: float = 0.6
     most_per_document: int = 0
     drop_near_duplicates: bool = True
+    longest_passage: int = passages.LONGEST
     exhaustive: bool = False
 
     @property
     def reranks(self) -> bool:
         return self.proximity or self.forms or self.agreement
 
+    @property
+    def looks_again(self) -> bool:
+        """Whether anything is done besides BM25."""
+        return bool(
+            self.reranks
+            or self.feedback
+            or self.language
+            or self.meaning
+            or self.most_per_document
+            or self.drop_near_duplicates
+            or self.longest_passage
+        )
 
-PLAIN = Ranking(proximity=False, forms=False, agreement=False, feedback=False, drop_near_duplicates=False)
+
+PLAIN = Ranking(
+    proximity=False,
+    forms=False,
+    agreement=False,
+    feedback=False,
+    language=False,
+    meaning=0.0,
+    drop_near_duplicates=False,
+    longest_passage=0,
+)
 """BM25 alone."""
 DEFAULT = Ranking()
+_POOL = 60
+"""Candidates that BM25 finds, at least: one in another language, or of another meaning, may have to give way to a later one."""
+_BY_MEANING = 50
+"""Candidates whose meaning is looked at."""
 _MOST_COMPARED = 200
-_SHORTEST_BEGINNING = 4
-"""Characters of a word that is taken for the beginning of others when no chunk holds it: "postgres" of PostgreSQL."""
-_MOST_KNOWN_BESIDE = 1
-_MOST_LOOKED_AT = 200
-_MOST_COMPLETIONS = 4
-_COMPLETION = 0.7
-"""The weight of a word that begins with one that was asked for."""
+_LEAST_SCORE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +108,12 @@ class SearchResult:
     hidden: int = 0
     outdated: tuple[str, ...] = ()
     """Knowledge bases that another version of the analysis indexed: a sync builds them anew."""
+    corrections: tuple[Correction, ...] = ()
+    """Words of the query that no document holds, and those that were searched for in their place."""
+    by_meaning: bool = False
+    """Whether vectors had a say in the order."""
+    not_by_meaning: str = ""
+    """Why they had none although there is a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +129,53 @@ class _Scored:
     rarest: float = 0.0
 
 
-class Searcher:
-    """Searches some knowledge bases. Belongs to the thread that opened them; keeps chunk lengths between searches."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query as it is searched: corrected text, its own terms, all terms with their weights, its language ('': unknown)."""
 
-    def __init__(self, stores: Sequence[KnowledgeStore]) -> None:
+    query: str
+    own: Collection[str]
+    wanted: Mapping[str, float]
+    language: str
+    corrections: tuple[Correction, ...] = ()
+
+
+class _Texts(dict[tuple[str, str, int], Analysed]):
+    """Texts of candidates, each analysed when it is asked for first."""
+
+    def of(self, hit: Hit) -> Analysed:
+        key = hit.knowledge_base, hit.path, hit.chunk_id
+        if key not in self:
+            self[key] = rerank.analyse(_candidate(hit))
+        return self[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Chunks by their words, best first, and what is known of their texts."""
+
+    hits: Sequence[Hit] = ()
+    texts: _Texts = field(default_factory=lambda: _Texts())
+    scored: _Scored = _Scored()
+    best: float = 0.0
+    """BM25 of the first of them."""
+
+
+class Searcher:
+    """Searches some knowledge bases. Belongs to the thread that opened them; keeps chunk lengths between searches.
+
+    With an `embedder` it looks at the meaning of the candidates as well. The embedder belongs to whoever opened it.
+    """
+
+    def __init__(self, stores: Sequence[KnowledgeStore], embedder: Embedder | None = None) -> None:
         self._stores = tuple(stores)
+        self._embedder = embedder
+        self._meaning: Meaning | None = None
         self._version: tuple[tuple[int, int], ...] = ()
         self._space: SlotSpace | None = None
         self._languages: tuple[str, ...] = ("en",)
         self._outdated: tuple[str, ...] = ()
+        self._owners: dict[tuple[str, str], int] = {}
 
     def search(
         self,
@@ -109,104 +187,94 @@ class Searcher:
         with_evidence: bool = True,
         ranking: Ranking = DEFAULT,
         fill: bool = False,
+        correct: bool = True,
     ) -> SearchResult:
-        """The `k` best chunks. `weights` are further terms with a weight below 1 (the topic of earlier turns).
+        """The `k` best passages. `weights` are further terms with a weight below 1 (the topic of earlier turns).
 
         `fill` puts near-duplicates behind all others where there is room for them, instead of leaving them out.
 
-        A word that no chunk holds stands for the longer words that begin with it, at a lower weight; chunks that hold neither are
-        never returned. For a follow-up the further terms count in `match` as well.
+        A word that no chunk holds stands for the words one edit away (unless `correct` is off) and the longer words that begin
+        with it, at a lower weight. For a follow-up the further terms count in `match` as well.
         Raises StorageError.
         """
         started = time.perf_counter()
+        self._owners = {}
+        with self._reading():
+            asked = self._asked(query, weights or {}, correct=correct)
+            found = self._candidates(asked, k, ranking)
+        chunks, told = self._by_meaning(asked, found.hits, ranking)
+        order, hidden = _thinned(chunks, found.texts, k, ranking, fill=fill)
+        hits = self._passages([chunks[i] for i in order], k, ranking)
+        match = 0.0
+        if with_evidence and hits:
+            match = self._matched(asked, found.scored, [chunks[i] for i in order[:3]], follow_up=follow_up)
+            hits = evidence.mark(asked.query, hits)
+        return SearchResult(
+            tuple(_numbered(hits)),
+            match,
+            time.perf_counter() - started,
+            self._confidence(asked, found),
+            tuple(term for term in found.scored.unknown if term in asked.own),
+            hidden,
+            self._outdated,
+            asked.corrections,
+            told is None,
+            told or "",
+        )
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """One state of all knowledge bases, with what is known of them."""
         with contextlib.ExitStack() as stack:
             if any(store.is_writing for store in self._stores):
                 stack.callback(self._forget)
             for store in self._stores:
                 stack.enter_context(store.reading())
             self._refresh()
-            asked = query_terms(query, self._languages)
-            wanted: dict[str, float] = {term: float(count) for term, count in asked.items()}
-            for term, weight in (*(weights or {}).items(), *self._completions(query, asked).items()):
-                wanted.setdefault(term, weight)
-            hits, hidden, scored = self._ranked(query, wanted, k, ranking, fill=fill)
-        if with_evidence and hits:
-            hits = evidence.mark(query, hits)
-        weighed = wanted if follow_up else {term: wanted[term] for term in asked}
+            yield
 
-        def in_language(of: Mapping[str, float], language: str) -> Mapping[str, float]:
-            """Of the terms, one for each language of the documents, those that a text in `language` could hold."""
-            if len(self._languages) == 1:
-                return of
-            own = query_terms(query, (language,))
-            return {
-                term: weight
-                for term, weight in of.items()
-                if term in own or (term not in asked and term not in scored.unknown)
-            }
+    def _asked(self, query: str, weights: Mapping[str, float], *, correct: bool) -> _Asked:
+        own = query_terms(query, self._languages)
+        expansion = expand_unknown(query, own, self._stores, self._languages, correct=correct)
+        wanted: dict[str, float] = {term: float(count) for term, count in own.items()}
+        for term, weight in (*weights.items(), *expansion.weights.items()):
+            wanted.setdefault(term, weight)
+        language = question_language(query, self._languages)
+        return _Asked(expansion.query, own, wanted, language, expansion.corrections)
 
-        sure = 0.0
-        if hits:
-            could = in_language(wanted, _best(hits, scored.places[0][1]).language)
-            sure = confidence(scored.places[0][2], reachable(could, scored.idf))
-        return SearchResult(
-            tuple(hits),
-            max(
-                (
-                    _match(in_language(weighed, hit.language), scored.idf, hit, rarest=scored.rarest)
-                    for hit in hits[:3]
-                ),
-                default=0.0,
-            )
-            if with_evidence
-            else 0.0,
-            time.perf_counter() - started,
-            sure,
-            tuple(term for term in scored.unknown if term in asked),
-            hidden,
-            self._outdated,
-        )
-
-    def _completions(self, query: str, asked: Collection[str]) -> dict[str, float]:
-        """Terms for the words of a query that are in no chunk: the longer words that begin with them, at a lower weight.
-
-        Only where the query holds hardly another word: beside words that are known a guess costs more than it finds.
-        """
-        forms = [
-            own
-            for token in dict.fromkeys(tokens(query))
-            if (
-                own := [
-                    term
-                    for language in self._languages
-                    for term in token_terms(token, language)
-                    if term in asked
-                ]
-            )
-        ]
-        every = [term for own in forms for term in own]
-        known = {term for store in self._stores for term in store.index.dfs(every)}
-        strange = [own for own in forms if known.isdisjoint(own)]
-        if len(forms) - len(strange) > _MOST_KNOWN_BESIDE:
-            return {}
-        prefixes = {
-            term for own in strange for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
+    def _in_language(
+        self, of: Mapping[str, float], language: str, asked: _Asked, scored: _Scored
+    ) -> Mapping[str, float]:
+        """Of the terms, one for each language of the documents, those that a text in `language` could hold."""
+        if len(self._languages) == 1:
+            return of
+        own = query_terms(asked.query, (language,))
+        return {
+            term: weight
+            for term, weight in of.items()
+            if term in own or (term not in asked.own and term not in scored.unknown)
         }
-        found: dict[str, int] = {}
-        for store in self._stores:
-            for prefix in sorted(prefixes):
-                for term, df in store.index.beginning_with(prefix, _MOST_LOOKED_AT).items():
-                    found[term] = found.get(term, 0) + df
-        best = sorted((term for term in found if term.isalpha()), key=lambda term: (-found[term], term))
-        return dict.fromkeys(best[:_MOST_COMPLETIONS], _COMPLETION)
+
+    def _confidence(self, asked: _Asked, found: _Candidates) -> float:
+        if not found.hits:
+            return 0.0
+        could = self._in_language(asked.wanted, found.hits[0].language, asked, found.scored)
+        return confidence(found.best, reachable(could, found.scored.idf))
+
+    def _matched(self, asked: _Asked, scored: _Scored, chunks: Sequence[Hit], *, follow_up: bool) -> float:
+        """See `SearchResult.match`."""
+        weighed = asked.wanted if follow_up else {term: asked.wanted[term] for term in asked.own}
+        return max(
+            _match(
+                self._in_language(weighed, hit.language, asked, scored), scored.idf, hit, rarest=scored.rarest
+            )
+            for hit in chunks
+        )
 
     def languages(self) -> tuple[str, ...]:
         """Languages of what is searched, the most frequent first."""
-        with contextlib.ExitStack() as stack:
-            for store in self._stores:
-                stack.enter_context(store.reading())
-            self._refresh()
-        return self._languages
+        with self._reading():
+            return self._languages
 
     def _forget(self) -> None:
         """Keep nothing of what was read."""
@@ -222,46 +290,66 @@ class Searcher:
             self._outdated = tuple(store.name for store in self._stores if not index.is_current(store))
             self._version = version
 
-    def _ranked(
-        self, query: str, wanted: Mapping[str, float], k: int, ranking: Ranking, *, fill: bool = False
-    ) -> tuple[list[Hit], int, _Scored]:
-        """(hits, how many near-duplicates were left out, what BM25 found)."""
+    def _candidates(self, asked: _Asked, k: int, ranking: Ranking) -> _Candidates:
+        """The chunks that BM25 finds, in the order of all that words say."""
         statistics = _total([store.statistics() for store in self._stores])
-        if not wanted or k < 1 or not statistics.chunk_count:
-            return [], 0, _Scored()
-        looks_again = (
-            ranking.reranks or ranking.feedback or ranking.most_per_document or ranking.drop_near_duplicates
-        )
-        # Near-duplicates that fall out leave room for others.
-        n = max(k + k // 2, rerank.CANDIDATES) if looks_again else k
-        scored = self._bm25(wanted, n, ranking, statistics)
-        hits = self._hits(scored.places)
-        if not looks_again or not hits:
-            return _numbered(hits[:k]), 0, scored
-        analysed = [rerank.analyse(candidate) for candidate in map(_candidate, hits)]
-        if ranking.feedback and (more := self._expanded(wanted, hits, analysed, statistics)):
+        if not asked.wanted or k < 1 or not statistics.chunk_count:
+            return _Candidates()
+        # Near-duplicates that fall out and passages that grow together leave room for others.
+        n = max(2 * k, _POOL) if ranking.looks_again else k
+        scored = self._bm25(asked.wanted, n, ranking, statistics)
+        language = asked.language if ranking.language else ""
+        hits = preferred(self._hits(scored.places), language)
+        if not ranking.looks_again or not hits:
+            return _Candidates(hits, scored=scored, best=scored.places[0][2] if hits else 0.0)
+        best = _unlowered(hits[0], scored)
+        texts = _Texts()
+        if ranking.feedback and (more := self._expanded(asked.wanted, hits, texts, statistics)):
             places = self._bm25(more, n, ranking, statistics, scored.rows).places
-            known = {_searched(hit): text for hit, text in zip(hits, analysed, strict=True)}
-            hits = self._hits(places)
-            analysed = [known.get(_searched(hit)) or rerank.analyse(_candidate(hit)) for hit in hits]
-        hits, analysed = _rescored(query, wanted, scored.idf, hits, analysed, ranking)
-        # Comparing each with each is for the first of them; what follows keeps its order.
-        first = hits[:_MOST_COMPARED]
-        order = diversity.thin(
-            [(hit.knowledge_base, hit.path) for hit in first],
-            [text.order for text in analysed[: len(first)]] if ranking.drop_near_duplicates else None,
-            most_per_document=ranking.most_per_document,
-        )
-        order += range(len(first), len(hits))
-        if fill and len(order) < k:
-            order += sorted(set(range(len(hits))).difference(order))[: k - len(order)]
-        return _numbered([hits[i] for i in order[:k]]), len(hits) - len(order), scored
+            hits = preferred(self._hits(places), language)
+        return _Candidates(_rescored(asked, scored.idf, hits, texts, ranking), texts, scored, best)
+
+    def _by_meaning(
+        self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking
+    ) -> tuple[Sequence[Hit], str | None]:
+        """Hits in the order of words and vectors; None, or why vectors have no say ('': there is no model)."""
+        if self._embedder is None or not ranking.meaning or not hits:
+            return hits, ""
+        from ragchat.retrieval.meaning import Meaning, blend
+
+        if self._meaning is None:
+            self._meaning = Meaning(self._embedder, self._stores)
+        first = hits[:_BY_MEANING]
+        try:
+            near = self._meaning.cosines(asked.query, [self._owners[_document(hit)] for hit in first], first)
+        except ModelError as error:
+            return hits, str(error)
+        # Scores stay on the scale of BM25, which evidence and confidence know.
+        top = max(hit.score for hit in first)
+        scores = blend([hit.score for hit in first], near, ranking.meaning)
+        ranked = [
+            replace(hit, score=max(score * top, _LEAST_SCORE))
+            for hit, score in zip(first, scores, strict=True)
+        ]
+        return [*sorted(ranked, key=lambda hit: -hit.score), *hits[len(first) :]], None
+
+    def _passages(self, chunks: Sequence[Hit], k: int, ranking: Ranking) -> list[Hit]:
+        """The first `k` chunks, each grown within its section."""
+        if not ranking.longest_passage or not chunks:
+            return list(chunks[:k])
+        around: dict[tuple[str, str], list[Hit]] = {}
+        with self._reading():
+            for number, store in enumerate(self._stores):
+                own = [hit.chunk_id for hit in chunks if self._owners[_document(hit)] == number]
+                for chunk in store.around(own, passages.REACH) if own else ():
+                    around.setdefault(_document(chunk), []).append(chunk)
+        return passages.widen(chunks, around, ranking.longest_passage)[:k]
 
     def _expanded(
         self,
         wanted: Mapping[str, float],
         hits: Sequence[Hit],
-        analysed: Sequence[Analysed],
+        texts: _Texts,
         statistics: IndexStatistics,
     ) -> dict[str, float] | None:
         def idf(terms: Collection[str]) -> dict[str, float]:
@@ -271,7 +359,7 @@ class Searcher:
                     dfs[term] = dfs.get(term, 0) + df
             return {term: bm25.idf(df, statistics.chunk_count) for term, df in dfs.items()}
 
-        top = [(hit.score, text.order) for hit, text in zip(hits, analysed, strict=True)]
+        top = [(hit.score, texts.of(hit).order) for hit in hits[: feedback.FEEDBACK_TEXTS]]
         return feedback.expand(wanted, top, idf)
 
     def _bm25(
@@ -340,7 +428,12 @@ class Searcher:
         for number, store in enumerate(self._stores):
             if own := [(chunk, score) for owner, chunk, score in ranked if owner == number]:
                 found |= {(number, hit.chunk_id): hit for hit in store.hits(own)}
+        self._owners |= {_document(hit): number for (number, _), hit in found.items()}
         return [found[number, chunk] for number, chunk, _ in ranked if (number, chunk) in found]
+
+
+def _document(hit: Hit) -> tuple[str, str]:
+    return hit.knowledge_base, hit.path
 
 
 def _total(statistics: Sequence[IndexStatistics]) -> IndexStatistics:
@@ -365,27 +458,46 @@ def _searched(hit: Hit) -> tuple[str, str, str]:
 
 
 def _rescored(
-    query: str,
-    wanted: Mapping[str, float],
-    idf: Mapping[str, float],
-    hits: Sequence[Hit],
-    analysed: Sequence[Analysed],
-    ranking: Ranking,
-) -> tuple[list[Hit], list[Analysed]]:
-    """Hits and their texts in the order of their final scores; those behind the first candidates keep their places."""
+    asked: _Asked, idf: Mapping[str, float], hits: Sequence[Hit], texts: _Texts, ranking: Ranking
+) -> list[Hit]:
+    """Hits in the order of their final scores; those behind the first candidates keep their places."""
     if not ranking.reranks:
-        return list(hits), list(analysed)
-    first = min(len(hits), rerank.CANDIDATES)
+        return list(hits)
+    first = hits[: rerank.CANDIDATES]
     scores = rerank.rescore(
-        query,
-        {term: weight * idf.get(term, 0.0) for term, weight in wanted.items()},
-        [_candidate(hit) for hit in hits[:first]],
+        asked.query,
+        {term: weight * idf.get(term, 0.0) for term, weight in asked.wanted.items()},
+        [_candidate(hit) for hit in first],
         parts=rerank.Parts(ranking.proximity, ranking.forms, ranking.agreement),
-        analysed=analysed[:first],
+        analysed=[texts.of(hit) for hit in first],
     )
-    order = sorted(range(first), key=lambda i: -scores[i])
-    ranked = [replace(hits[i], score=scores[i]) for i in order]
-    return [*ranked, *hits[first:]], [*(analysed[i] for i in order), *analysed[first:]]
+    ranked = [replace(hit, score=score) for hit, score in zip(first, scores, strict=True)]
+    return [*sorted(ranked, key=lambda hit: -hit.score), *hits[len(first) :]]
+
+
+def _thinned(
+    hits: Sequence[Hit], texts: _Texts, k: int, ranking: Ranking, *, fill: bool
+) -> tuple[list[int], int]:
+    """(places of the hits to show, in their order; how many near-duplicates were left out)."""
+    if not ranking.looks_again:
+        return list(range(len(hits))), 0
+    # Comparing each with each is for the first of them; what follows keeps its order.
+    first = hits[: min(_MOST_COMPARED, max(k + k // 2, rerank.CANDIDATES))]
+    order = diversity.thin(
+        [(hit.knowledge_base, hit.path) for hit in first],
+        [texts.of(hit).order for hit in first] if ranking.drop_near_duplicates else None,
+        most_per_document=ranking.most_per_document,
+    )
+    order += range(len(first), len(hits))
+    hidden = len(hits) - len(order)
+    if fill and len(order) < k:
+        order += sorted(set(range(len(hits))).difference(order))[: k - len(order)]
+    return order, hidden
+
+
+def _unlowered(hit: Hit, scored: _Scored) -> float:
+    """BM25 of a hit, whatever its language."""
+    return next((score for _, chunk, score in scored.places if chunk == hit.chunk_id), hit.score)
 
 
 def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hit: Hit, *, rarest: float) -> float:
@@ -400,8 +512,3 @@ def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hit: Hit, *, 
         return 0.0
     held = set(terms(indexed_text(hit.heading, hit.text), hit.language))
     return sum(value for term, value in worth.items() if term in held) / total
-
-
-def _best(hits: Sequence[Hit], chunk_id: int) -> Hit:
-    """The hit of a chunk, or the first where it was left out."""
-    return next((hit for hit in hits if hit.chunk_id == chunk_id), hits[0])

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
+from ragchat.retrieval import scope, within, worth
+from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.session import attachment as attached
 from ragchat.session import packing, prompt, query
@@ -42,6 +45,9 @@ from ragchat.types import (
     TextDelta,
     Timings,
 )
+
+if TYPE_CHECKING:
+    from ragchat.types.embedding import Embedder
 
 NOT_FROM_DOCUMENTS = "Nothing in your documents matches this question, so this answer is not from them."
 NO_ROOM = (
@@ -124,12 +130,14 @@ class ChatSession:
         model: ChatModel,
         knowledge_bases: Sequence[KnowledgeStore],
         options: AskOptions,
+        embedder: Embedder | None = None,
     ) -> None:
-        """Without `chats` nothing is stored (a question from a script)."""
+        """Without `chats` nothing is stored (a question from a script); without `embedder` words alone find passages."""
         self._chats, self._model, self._options = chats, model, options
         model.thinking = options.thinking
+        self._stores = tuple(knowledge_bases)
         self._names = tuple(store.name for store in knowledge_bases)
-        self._searcher = Searcher(knowledge_bases) if knowledge_bases else None
+        self._searcher = Searcher(knowledge_bases, embedder) if knowledge_bases else None
 
     @property
     def options(self) -> AskOptions:
@@ -210,7 +218,8 @@ class ChatSession:
         """The prompt that `ask` would send (0: in a new chat); nothing is stored or generated. Raises RagchatError."""
         asked = _Asked.of(question, attachment, files, pinned)
         earlier = self._earlier(conversation_id, parent_id) if conversation_id else []
-        used, found = self._retrieve(asked, [m.content for m in earlier if m.role == "user"])
+        asked, demands = self._scoped(asked)
+        used, found = self._retrieve(asked, demands, [m.content for m in earlier if m.role == "user"])
         for _ in self._load(cancel):
             pass
         packed = self._pack(asked, earlier, found)
@@ -254,7 +263,8 @@ class ChatSession:
         cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
         started = time.perf_counter()
-        used, found = self._retrieve(asked, [m.content for m in earlier if m.role == "user"])
+        asked, demands = self._scoped(asked)
+        used, found = self._retrieve(asked, demands, [m.content for m in earlier if m.role == "user"])
         yield used
         yield found
         has_documents = bool(self._searcher)
@@ -352,9 +362,29 @@ class ChatSession:
         sampling = self._options.sampling
         return sampling if sampling.seed is not None else replace(sampling, seed=secrets.randbelow(2**31))
 
-    def _retrieve(self, asked: _Asked, earlier: Sequence[str]) -> tuple[QueryUsed, HitsFound]:
-        languages = self._searcher.languages() if self._searcher else ("en",)
-        built = query.build(asked.question, earlier, languages)
+    def _languages(self) -> tuple[str, ...]:
+        return self._searcher.languages() if self._searcher else ("en",)
+
+    def _scoped(self, asked: _Asked) -> tuple[_Asked, Scoped]:
+        """The question without what says where to search, and that. Raises UsageError when nothing else is asked."""
+        if not self._searcher or asked.pinned:
+            return asked, Scoped(asked.question)
+        demands = scope.parse(asked.question, self._languages())
+        if not demands.narrows:
+            return asked, demands
+        if not demands.text:
+            raise UsageError("There is no question beside where to search.", "Type one.")
+        return replace(asked, question=demands.text), demands
+
+    def _idf(self, terms: Collection[str]) -> Mapping[str, float]:
+        return worth.idf(self._stores, terms)
+
+    def _retrieve(
+        self, asked: _Asked, demands: Scoped, earlier: Sequence[str]
+    ) -> tuple[QueryUsed, HitsFound]:
+        languages = self._languages()
+        before = [scope.without_operators(text, languages) for text in earlier]
+        built = query.build(asked.question, before, languages, self._idf if self._stores else None)
         result = SearchResult((), 0.0, 0.0)
         if self._searcher and not asked.pinned:
             k = packing.hits_wanted(self._options.packings.values(), self._options.k)
@@ -364,13 +394,14 @@ class ChatSession:
                 weights=built.weights,
                 follow_up=bool(built.topic),
                 ranking=self._options.ranking,
+                **(within.supported(self._searcher.search, scope=demands) if demands.narrows else {}),
             )
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
         relevant = bool(result.hits) and (
             result.match >= self._options.min_match or result.confidence >= self._options.min_confidence
         )
         hits = asked.pinned or result.hits
-        return QueryUsed(built.text, built.topic, self._names), HitsFound(
+        return QueryUsed(built.text, built.topic, self._names, demands.described()), HitsFound(
             hits, relevant or bool(asked.pinned), result.took_s
         )
 
@@ -424,7 +455,9 @@ class ChatSession:
             model_path=info.path,
             adapter=self._options.adapter,
             knowledge_bases=self._names,
-            query=" ".join([used.query, *(f"({term})" for term in used.topic)]),
+            query=" ".join(
+                [used.query, *(f"[{demand}]" for demand in used.scope), *(f"({term})" for term in used.topic)]
+            ),
             prompt=packed.messages,
             left_out=packed.left_out,
             sampling=self._seeded(),

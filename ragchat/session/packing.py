@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ import msgspec
 
 from ragchat.paths import write_atomically
 from ragchat.retrieval import evidence
+from ragchat.retrieval.passages import join
 from ragchat.text import clean_line
 from ragchat.types import Hit, ModelInfo
 
@@ -31,8 +31,6 @@ EVIDENCE_HITS = 16
 _HEADING_MARK = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
 GAP = " … "
 """Between pieces of a passage that do not stand beside each other in the document."""
-_WIDEST_SEAM = 8
-"""Characters of white space between two chunks that are still joined."""
 _ROUNDING = 1
 """Tokens that a piece may cost beyond its own count, since a tokeniser joins what stands together."""
 
@@ -133,54 +131,6 @@ def render(n: int, passage: Passage) -> str:
     heading = clean_line(passage.hit.heading, limit=160)
     below = heading.rpartition(" > ")[2] if heading else ""
     return f"[{n}] {text}" if not below or text.startswith(below) else f"[{n}] {heading}\n{text}"
-
-
-def join(hits: Sequence[Hit]) -> list[Hit]:
-    """Hits in their order, those that overlap or stand side by side in a document as one in the place of the best of them."""
-    places = {(hit.knowledge_base, hit.chunk_id): number for number, hit in enumerate(hits)}
-
-    def document(hit: Hit) -> tuple[str, int]:
-        return hit.knowledge_base, hit.document_id
-
-    def place(hit: Hit) -> int:
-        return places[hit.knowledge_base, hit.chunk_id]
-
-    joined: list[Hit] = []
-    in_text = sorted(hits, key=lambda hit: (*document(hit), hit.span.char_first, hit.span.char_last))
-    for _, own in groupby(in_text, key=document):
-        run: list[Hit] = []
-        last_chunk = 0
-        for hit in own:
-            whole = _append(run[-1], hit, follows=hit.chunk_id == last_chunk + 1) if run else None
-            if whole:
-                best = min(run.pop(), hit, key=place)
-                run.append(replace(best, heading=whole.heading, span=whole.span, text=whole.text))
-            else:
-                run.append(hit)
-            last_chunk = hit.chunk_id
-        joined += run
-    return sorted(joined, key=place)
-
-
-def _append(before: Hit, hit: Hit, *, follows: bool) -> Hit | None:
-    """`before` with what `hit` adds to it, or None when text is missing between them.
-
-    `follows`: there is no chunk between them, so that only white space can be.
-    """
-    a, b = before.span, hit.span
-    seam = b.char_first - a.char_last
-    overlap = max(0, min(-seam, b.char_last - b.char_first))
-    inside = b.char_first - a.char_first
-    if (seam > 0 and not follows) or seam > _WIDEST_SEAM:
-        return None
-    if overlap and before.text[inside : inside + overlap] != hit.text[:overlap]:
-        return None
-    lines = max(0, min(seam, b.line_first - a.line_last))
-    return replace(
-        before,
-        span=a.through(b),
-        text=before.text + "\n" * lines + " " * (max(0, seam) - lines) + hit.text[overlap:],
-    )
 
 
 def _evidence(count: CountTokens, question: str, hits: Sequence[Hit], most: int, room: int) -> list[Passage]:

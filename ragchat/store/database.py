@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 30.0
 
 
+class BusyError(StorageError):
+    """Another connection writes for longer than one would wait."""
+
+
 def now() -> str:
     """The time as it is stored: ISO-8601, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -113,19 +117,36 @@ def fetch(
 
 
 @contextlib.contextmanager
-def immediate(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """A write transaction: committed at the end of the block, rolled back on any exception. Nested blocks join it."""
+def immediate(
+    connection: sqlite3.Connection, *, wait_s: float = BUSY_TIMEOUT_S
+) -> Iterator[sqlite3.Connection]:
+    """A write transaction: committed at the end of the block, rolled back on any exception. Nested blocks join it.
+
+    Raises BusyError when another connection writes for longer than `wait_s`, StorageError.
+    """
     if connection.in_transaction:
         yield connection
         return
     with explained(connection):
-        connection.execute("BEGIN IMMEDIATE")
+        _begin(connection, wait_s)
         try:
             yield connection
             connection.execute("COMMIT")
         except BaseException:
             _roll_back(connection)
             raise
+
+
+def _begin(connection: sqlite3.Connection, wait_s: float) -> None:
+    """Take the write lock."""
+    if wait_s == BUSY_TIMEOUT_S:
+        connection.execute("BEGIN IMMEDIATE")
+        return
+    connection.execute(f"PRAGMA busy_timeout = {wait_s * 1000:.0f}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -230,10 +251,7 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
             "Move the file aside; a knowledge base can be built again with `ragchat kb add`.",
         )
     if "locked" in message:
-        return StorageError(
-            f"{path} is being written by another process for longer than {BUSY_TIMEOUT_S:.0f} s.",
-            "Try again.",
-        )
+        return BusyError(f"{path} is being written by another process.", "Try again in a moment.")
     if "readonly" in message:
         return StorageError(f"{path} cannot be written: it is read-only.", "Check its permissions.")
     if "unable to open" in message:

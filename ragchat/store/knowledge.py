@@ -35,6 +35,8 @@ from ragchat.store.database import (
     span_row,
 )
 from ragchat.store.inverted import EncodedSegment
+from ragchat.store.vectors import SCHEMA as VECTORS_SCHEMA
+from ragchat.store.vectors import VectorTables
 from ragchat.text import clean_line
 from ragchat.types import (
     ChunkDraft,
@@ -51,7 +53,7 @@ from ragchat.types import (
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 6
+LATEST = 7
 APPLICATION_ID = 0x52414743
 """"RAGC" in the header of the file: what it is, whatever its name."""
 NOT_INDEXED = "none"
@@ -182,6 +184,11 @@ def migrations() -> Migrations:
         )
         db.execute("ALTER TABLE documents ADD COLUMN ocr TEXT NOT NULL DEFAULT ''")
 
+    @kb_migrations(name="0007_vectors")  # type: ignore[untyped-decorator]
+    def _seventh(db: Database) -> None:
+        for statement in VECTORS_SCHEMA.split(";"):
+            db.execute(statement)
+
     return kb_migrations
 
 
@@ -227,6 +234,7 @@ class KnowledgeStore:
         self.path = path
         self.name = path.stem
         self.index = inverted.InvertedTables(connection)
+        self.vectors = VectorTables(connection)
 
     @classmethod
     def create(cls, folder: Path, name: str) -> KnowledgeStore:
@@ -287,6 +295,7 @@ class KnowledgeStore:
             follow_links=bool(stored.get("follow_links", False)),
             forgotten=tuple(stored.get("forgotten", ())),
             ocr=tuple(filter(_LANGUAGE.fullmatch, stored.get("ocr", ()))),
+            meaning=bool(stored.get("meaning", True)),
         )
 
     def set_options(self, options: KnowledgeBaseOptions) -> None:
@@ -565,6 +574,16 @@ class KnowledgeStore:
             self._hit(rank, score, rows[chunk_id])
             for rank, (chunk_id, score) in enumerate((pair for pair in scored if pair[0] in rows), 1)
         ]
+
+    def around(self, chunk_ids: Sequence[int], reach: int) -> list[Hit]:
+        """The chunks, and up to `reach` before and after each in its document, in the order of their numbers."""
+        rows = self._fetch(
+            "SELECT DISTINCT c.*, d.path, d.title, d.content_hash, d.language FROM chunks m"
+            " JOIN chunks c ON c.document_id = m.document_id AND c.ordinal BETWEEN m.ordinal - ? AND m.ordinal + ?"
+            f" JOIN documents d ON d.id = c.document_id WHERE m.id IN {_LISTED} ORDER BY c.id",
+            (reach, reach, json.dumps(list(chunk_ids))),
+        )
+        return [self._hit(rank, 1.0, row) for rank, row in enumerate(rows, 1)]
 
     def chunks_of(self, document_id: int) -> list[Hit]:
         """All chunks of a document in their order, as if each had been found."""

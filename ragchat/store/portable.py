@@ -37,6 +37,7 @@ _CLEAN_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("chunks", ("heading", "text", "page_label", "part", "page_breaks")),
     ("sources", ("kind", "label", "key", "note")),
     ("ocr_pages", ("content_hash", "languages", "text")),
+    ("embedding_models", ("fingerprint", "name")),
     ("meta", ("key", "value")),
 )
 _VERBATIM_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (

@@ -13,6 +13,7 @@ from pathlib import Path
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.store.database import connect_existing, explained, fetch
 from ragchat.store.knowledge import check_name
+from ragchat.store.vectors import MOST_DIMENSIONS
 from ragchat.store.watchlock import lock_file, watching
 
 _OF_DOCUMENTS = (
@@ -67,6 +68,25 @@ _OF_INDEX = (
         "SELECT count(*) FROM segments WHERE state = 'live' AND id NOT IN (SELECT segment_id FROM segment_chunks)",
     ),
 )
+_OF_VECTORS = (
+    (
+        "vectors belong to no chunk",
+        "SELECT (SELECT count(*) FROM vectors WHERE chunk_id NOT IN (SELECT id FROM chunks))"
+        " + (SELECT count(*) FROM vectors_first WHERE chunk_id NOT IN (SELECT id FROM chunks))",
+    ),
+    (
+        "vectors belong to no model",
+        "SELECT count(*) FROM vectors WHERE model_id NOT IN (SELECT id FROM embedding_models)",
+    ),
+    (
+        "embedding models have an impossible number of dimensions",
+        f"SELECT count(*) FROM embedding_models WHERE dimensions NOT BETWEEN 1 AND {MOST_DIMENSIONS:d}",
+    ),
+    (
+        "vectors have another length than their model",
+        "SELECT count(*) FROM vectors v JOIN embedding_models m ON m.id = v.model_id WHERE length(v.vector) <> m.dimensions",
+    ),
+)
 """(what is wrong, a query that counts it)."""
 
 
@@ -86,7 +106,7 @@ def problems(path: Path, *, thorough: bool = False, indexed: bool = True) -> lis
 
 def disagreements(connection: sqlite3.Connection, *, indexed: bool = True) -> list[str]:
     """Counts that must agree and do not, as sentences; without `indexed` not those of the index. Raises StorageError."""
-    queries = (*_OF_DOCUMENTS, *_OF_INDEX) if indexed else _OF_DOCUMENTS
+    queries = (*_OF_DOCUMENTS, *(_OF_INDEX if indexed else ()), *_OF_VECTORS)
     counted = ((sentence, fetch(connection, query)[0][0]) for sentence, query in queries)
     return [f"{count:,} {sentence}" for sentence, count in counted if count]
 

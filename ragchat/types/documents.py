@@ -336,7 +336,7 @@ class KnowledgeBaseOptions:
     `include` and `exclude` hold patterns written as in .gitignore, relative to each root; an empty `include` takes everything.
     `max_file_bytes` None means the limit of the settings. `forgotten` holds real paths of files and folders that stay out with
     all below them, and document paths of rows, until they are added again. `ocr` are the languages in which pictures are read,
-    as Tesseract names them; none: they are not read.
+    as Tesseract names them; none: they are not read. `meaning`: its passages are embedded and also found by their meaning.
     """
 
     include: tuple[str, ...] = ()
@@ -345,6 +345,7 @@ class KnowledgeBaseOptions:
     follow_links: bool = False
     forgotten: tuple[str, ...] = ()
     ocr: tuple[str, ...] = ()
+    meaning: bool = True
 
     def is_forgotten(self, path: str) -> bool:
         """Whether `path` or a folder above it was forgotten."""

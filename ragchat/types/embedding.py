@@ -18,12 +18,18 @@ class EmbeddingModel:
     """What is known of an embedding model. Vectors of two models compare only when their `fingerprint` is the same.
 
     `fingerprint` covers the file, the pooling and the prefixes. `n_ctx`: tokens of a text that are read; the rest is cut.
+    `languages`: those that it was made for, ISO 639-1; empty: any.
     """
 
     name: str
     fingerprint: str
     dimensions: int
     n_ctx: int
+    languages: tuple[str, ...] = ()
+
+    def reads(self, language: str) -> bool:
+        """Whether it was made for texts in this language."""
+        return not self.languages or language in self.languages
 
 
 class Embedder(Protocol):

@@ -1,0 +1,52 @@
+"""Embedding models: vectors that stand for the meaning of a text, computed in a process of their own.
+
+`open_embedder` finds the model that is meant and gives an `Embedder`, or None where there is none: then words alone are searched.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ragchat.llm.embedding.client import EmbeddingProcess
+    from ragchat.paths import Paths
+
+LOG = "embedding.log"
+"""In the state folder."""
+OFF = "off"
+"""The name that switches search by meaning off."""
+NO_MODEL = "Search by meaning is off: no embedding model is installed. `ragchat setup` fetches one."
+"""What there is to say where `open_embedder` gives None."""
+
+
+def open_embedder(
+    paths: Paths, name: str = "", *, threads: int = 0, background: bool = False
+) -> EmbeddingProcess | None:
+    """The embedding model `name` (the setting `embedding.model`), its process not yet started.
+
+    Empty: the default of the catalogue, else the first embedding model there is. None: "off", or empty and there is none.
+    `background`: gives way to everything else on the machine. `threads` 0: few. Raises NotFoundError for a name that is not
+    there, ModelFileError for a file that is no embedding model.
+    """
+    path = find_embedding_model(paths.model_dirs, name)
+    if path is None:
+        return None
+    from ragchat.llm.embedding.client import EmbeddingProcess
+
+    return EmbeddingProcess(
+        path,
+        log=paths.state_dir / LOG,
+        fingerprints_file=paths.fingerprints_file,
+        threads=threads,
+        background=background,
+    )
+
+
+def find_embedding_model(model_dirs: tuple[Path, ...], name: str = "") -> Path | None:
+    """The file of the embedding model `name`; None as in `open_embedder`. Raises NotFoundError, ModelFileError."""
+    if name.casefold() == OFF:
+        return None
+    from ragchat.llm.library import ModelLibrary
+
+    return ModelLibrary(model_dirs).resolve_embedding(name)
