@@ -780,6 +780,7 @@ def test_settings_are_kept_and_shown(tmp_path: Path) -> None:
         "follow_links": True,
         "forgotten": [],
         "ocr": [],
+        "meaning": True,
     }
     status = run(home, "kb", "status", "notes").stdout
     assert "*.log, old/" in status

@@ -25,6 +25,7 @@ from ragchat.cli.context import (
     pass_context,
     place_json,
 )
+from ragchat.cli.kb_search import named_in
 from ragchat.errors import (
     CancelledError,
     InferenceDiedError,
@@ -109,13 +110,16 @@ def ask(
     Text piped into standard input is attached to the question; a `-` after QUESTION waits for it, however long it takes. With
     `-` as QUESTION it is the question. Of a file that is attached those passages go in that speak to the question. The answer
     goes to standard output, everything else to standard error.
+
+    QUESTION may say where to search: in:FOLDER, file:NAME (or a pattern: file:*.md), kb:NAME, after:2025-01, before:2025-06-30.
+    Beside one of these, "exact words" must be in a passage, and -word must not.
     """
     if batch and dry_run:
         raise UsageError("--batch and --dry-run exclude each other.", "Give one question with --dry-run.")
     asked, attachment = _inputs(question, batch=batch, wait=wait == "-")
     if no_rag and (names or strict):
         raise UsageError(f"{'--kb' if names else '--strict'} and --no-rag exclude each other.")
-    chosen = () if no_rag else tuple(dict.fromkeys(names)) or build.default_knowledge_bases(context)
+    chosen = () if no_rag else tuple(dict.fromkeys(names)) or named_in(context, asked)
     sampled = build.override(
         build.sampling(context), temperature=temperature, seed=seed, max_tokens=max_tokens
     )
@@ -219,6 +223,7 @@ class _Answer:
             "adapter": self.adapter or None,
             "knowledge_bases": list(self.knowledge_bases),
             "query": " ".join([self.query.query, *self.query.topic]),
+            "scope": list(self.query.scope),
             "citations": [
                 {
                     "n": citation.n,
@@ -369,6 +374,8 @@ def _show(answer: _Answer, *, live: bool) -> None:
         hit = citation.hit
         where = f"{hit.path} ({hit.source})" + (f" {hit.heading}" if hit.heading else "")
         note(f"[{citation.n}] {clean_line(where)}")
+    if answer.query.scope:
+        note(f"Searched: {', '.join(answer.query.scope)}")
     timings = answer.finished.timings
     if timings.completion_tokens:
         note(
@@ -383,6 +390,7 @@ def _show_prompt(preview: Preview, *, as_json: bool) -> None:
         data(
             {
                 "query": " ".join([preview.query.query, *preview.query.topic]),
+                "scope": list(preview.query.scope),
                 "messages": [{"role": m.role, "content": m.content} for m in packed.messages],
                 "rendered": preview.rendered,
                 "parts": {part.name: part.tokens for part in packed.parts},

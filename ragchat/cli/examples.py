@@ -45,6 +45,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'ragchat kb add shop --sqlite shop.db --query "SELECT id, name, text FROM products" --key id',
     ),
     "kb check": ("ragchat kb check", "ragchat kb check work"),
+    "kb embed": ("ragchat kb embed", "ragchat kb embed work", "ragchat kb embed work --forget"),
     "kb export": ("ragchat kb export work work.ragkb",),
     "kb forget": ("ragchat kb forget work ~/notes/private",),
     "kb import": ("ragchat kb import work.ragkb",),

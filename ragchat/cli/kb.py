@@ -11,8 +11,9 @@ import click
 
 from ragchat.cli.context import Context, data, note, pass_context
 from ragchat.cli.kb_arguments import readable
+from ragchat.cli.kb_embed import embed, embedding_model
 from ragchat.cli.kb_files import check, export, forget, import_, rename
-from ragchat.cli.kb_report import describe_files, left_out_json
+from ragchat.cli.kb_report import describe_embedding, describe_files, embedding_json, left_out_json
 from ragchat.cli.kb_search import search
 from ragchat.cli.kb_sync import add_table, run_sync
 from ragchat.cli.kb_watch import describe, ocr_hint, settings, watch
@@ -223,13 +224,17 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
     --json: {"found", "indexed", "skipped", "failed", "chunks",
     "files": [{"path", "state", "reason", "left_out": [{"kind", "count", "names"}]}],
     "roots", "sources": [{"kind", "path", "label", "query", "key", "synced_at", "note"}],
-    "options" (as in `kb settings --json`), "size_bytes", "synced_at", "watched_by": process or null}
+    "options" (as in `kb settings --json`), "size_bytes", "synced_at", "watched_by": process or null,
+    "embedding": {"model": that made the vectors or null, "embedded": chunks that have one, "of": chunks that can have one,
+    "current": whether the model is the one that is used now, "wanted": that one or null}}
     """
     from ragchat.ingest.sync import status as compare
 
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         found = compare(store)
         watched_by = watcher(store.path)
+        model = embedding_model(context)
+        embedded = store.vectors.embedded(model)
     if as_json:
         data(
             {
@@ -248,6 +253,7 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
                 "size_bytes": found.size_bytes,
                 "synced_at": found.synced_at,
                 "watched_by": watched_by,
+                "embedding": embedding_json(embedded, model),
             },
             indent=2,
         )
@@ -262,6 +268,8 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
     )
     for line in describe(found.options):
         click.echo(line)
+    if found.options.meaning:
+        click.echo(f"  embedded      {describe_embedding(name, embedded, model)}")
     if not found.options.ocr and (hint := ocr_hint(found.name, found.documents)):
         click.echo(f"  {hint}")
     for source in found.sources:
@@ -295,5 +303,5 @@ def remove(context: Context, name: str, yes: bool) -> None:
     note(f"Removed {name}.")
 
 
-for command in (search, watch, settings, rename, forget, check, export, import_):
+for command in (search, embed, watch, settings, rename, forget, check, export, import_):
     kb.add_command(command)

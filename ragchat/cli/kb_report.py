@@ -1,4 +1,4 @@
-"""What `kb status` says of single files: those that are not indexed, grouped by reason, and what of documents was left out."""
+"""What `kb status` says of single files (those that are not indexed, grouped by reason, and what was left out) and of vectors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
+from ragchat.store.vectors import Embedded
 from ragchat.text import clean_line
 from ragchat.types import Document, LeftOut, LeftOutKind
+from ragchat.types.embedding import EmbeddingModel
 
 _LISTED = 5
 """Files with the same reason that are listed one by one; more are counted."""
@@ -70,3 +72,34 @@ def left_out_json(document: Document) -> list[dict[str, object]]:
     return [
         {"kind": str(left.kind), "count": left.count, "names": list(left.names)} for left in document.left_out
     ]
+
+
+def describe_embedding(name: str, embedded: Embedded, model: EmbeddingModel | None) -> str:
+    """How many chunks can be found by meaning, and what to do for the rest. `model`: the one that is used now."""
+    share = f"{embedded.embedded:,} of {embedded.readable:,} chunks"
+    if embedded.embedded:
+        share += f", by {clean_line(embedded.name)}"
+    if model is None:
+        return (
+            f"{share}; there is no embedding model, so words alone are searched: `ragchat setup` fetches one"
+        )
+    if unread := embedded.chunks - embedded.readable:
+        share += f" ({unread:,} more are in languages that {clean_line(model.name)} does not read)"
+    if embedded.embedded and embedded.fingerprint != model.fingerprint:
+        return (
+            f"{share}; the model is now {clean_line(model.name)}: `ragchat kb embed {name}` embeds them again"
+        )
+    if embedded.embedded < embedded.readable:
+        return f"{share}: `ragchat kb embed {name}` does the rest, and so does the chat while it is open"
+    return share
+
+
+def embedding_json(embedded: Embedded, model: EmbeddingModel | None) -> dict[str, object]:
+    """The same, as `kb status --json` prints it."""
+    return {
+        "model": embedded.name or None,
+        "embedded": embedded.embedded,
+        "of": embedded.readable,
+        "current": bool(model and embedded.fingerprint == model.fingerprint),
+        "wanted": model.name if model else None,
+    }

@@ -17,6 +17,8 @@ from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.text import clean_line
 
 if TYPE_CHECKING:
+    from ragchat.retrieval.explanation import Explanation
+    from ragchat.retrieval.scope import Scoped
     from ragchat.retrieval.search import Searcher, SearchResult
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types import Hit
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 )
 @click.option("-k", type=click.IntRange(1, 1000), help="Number of hits.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--exact", is_flag=True, help="Search for the words as they are typed; correct no spelling.")
+@click.option("--explain", is_flag=True, help="Say for each hit why it is where it is.")
 @click.option(
     "--batch",
     type=click.Path(exists=True, dir_okay=False),
@@ -51,21 +55,27 @@ def search(
     files: tuple[Path, ...],
     k: int | None,
     as_json: bool,
+    exact: bool,
+    explain: bool,
     batch: str | None,
 ) -> None:
     """Search without a model: the passages that speak to QUERY, best first.
+
+    QUERY may say where to search: in:FOLDER, file:NAME (or a pattern: file:*.md), kb:NAME, after:2025-01, before:2025-06-30 (by
+    the date of the file), "exact words", -word. Put the whole in single quotes for the shell.
 
     Several knowledge bases are searched as if they were one, so scores compare. A --file is called by its name without the
     suffix, or by its path when another one has that name.
 
     \b
-    --json: {"query", "took_s", "hits": [{"rank", "score", "path", "page", "page_last",
+    --json: {"query", "took_s", "scope", "corrections": [{"word", "by"}], "hits": [{"rank", "score", "path", "page", "page_last",
     "page_label", "lines" (of the file, or null), "text_lines", "part", "ocr_confidence", "heading", "text",
-    "evidence", "kb", "highlights", "content_hash"}]}; highlights are [first, last] in evidence.
+    "evidence", "kb", "highlights", "content_hash", "why" (with --explain)}]}; highlights are [first, last]
+    in evidence.
     """
     if bool(query.strip()) == bool(batch):
         raise UsageError("Give a query, or --batch with a file of them.")
-    chosen = tuple(dict.fromkeys(names)) or (() if files else build.default_knowledge_bases(context))
+    chosen = tuple(dict.fromkeys(names)) or (() if files else named_in(context, query))
     if not chosen and not files:
         raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
     hits = k or context.settings.retrieval.k
@@ -78,7 +88,7 @@ def search(
             stores += foreign.values()
             _tell_apart(stores, foreign)
         try:
-            _answer(stores, query, hits, as_json, batch)
+            _answer(stores, query, hits, as_json=as_json, exact=exact, explain=explain, batch=batch)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
             if not files or isinstance(error, RagchatError):
                 raise
@@ -93,27 +103,96 @@ def _tell_apart(stores: list[KnowledgeStore], foreign: dict[Path, KnowledgeStore
             store.name = clean_line(str(file))
 
 
-def _answer(stores: list[KnowledgeStore], query: str, k: int, as_json: bool, batch: str | None) -> None:
+def named_in(context: Context, query: str) -> tuple[str, ...]:
+    """The knowledge bases that a query names, by their own spelling, else those of the settings. Raises UsageError."""
+    from ragchat.retrieval.scope import parse
+    from ragchat.store.knowledge import knowledge_base_names
+
+    every = {name.casefold(): name for name in knowledge_base_names(context.paths.kb_dir)}
+    return tuple(
+        every.get(name.casefold(), name) for name in parse(query).knowledge_bases
+    ) or build.default_knowledge_bases(context)
+
+
+def _answer(
+    stores: list[KnowledgeStore],
+    query: str,
+    k: int,
+    *,
+    as_json: bool,
+    exact: bool,
+    explain: bool,
+    batch: str | None,
+) -> None:
     from ragchat.retrieval.search import Searcher
 
-    languages = tuple(dict.fromkeys(language for store in stores for language in store.languages()))
-    searcher = Searcher(stores)
+    search = _Search(Searcher(stores), k, correct=not exact, explain=explain)
     if batch:
         for row in read_batch(batch):
-            data({"id": row.id, **_search_json(searcher, row.question, k, languages)})
+            try:
+                data({"id": row.id, **search.as_json(row.question)})
+            except (UsageError, NotFoundError) as error:  # its operators name what is not there
+                data({"id": row.id, "query": row.question, "error": str(error)})
     elif as_json:
-        data(_search_json(searcher, query, k, languages), indent=2)
+        data(search.as_json(query), indent=2)
     else:
-        _show(searcher.search(query, k, fill=True), query, languages)
+        search.show(query)
 
 
-def _search_json(searcher: Searcher, query: str, k: int, languages: tuple[str, ...]) -> dict[str, Any]:
-    result = searcher.search(query, k, fill=True)
-    return {
-        "query": query,
-        "hits": [_hit_json(hit, query, languages) for hit in result.hits],
-        "took_s": round(result.took_s, 6),
-    }
+class _Search:
+    """Searches, and says what it found as JSON or in lines."""
+
+    def __init__(self, searcher: Searcher, k: int, *, correct: bool, explain: bool) -> None:
+        self._searcher, self._k, self._explain = searcher, k, explain
+        self._correct = correct
+        self._languages = searcher.languages()
+
+    def _found(self, query: str) -> tuple[Scoped, SearchResult]:
+        from ragchat.retrieval import scope, within
+
+        scoped = scope.parse(query, self._languages)
+        wishes: dict[str, object] = {"scope": scoped} if scoped.narrows else {}
+        wishes["correct"] = self._correct
+        if self._explain:
+            wishes["explain"] = True
+        search = self._searcher.search
+        return scoped, search(scoped.text, self._k, fill=True, **within.supported(search, **wishes))
+
+    def as_json(self, query: str) -> dict[str, Any]:
+        scoped, result = self._found(query)
+        return {
+            "query": query,
+            "hits": [
+                _hit_json(hit, marked_words(scoped.text, result), self._languages)
+                | self._why_json(result, hit)
+                for hit in result.hits
+            ],
+            "took_s": round(result.took_s, 6),
+            "scope": list(scoped.described()),
+            "corrections": [{"word": one.word, "by": one.by} for one in result.corrections],
+        }
+
+    def show(self, query: str) -> None:
+        scoped, result = self._found(query)
+        if scoped.narrows and not scoped.text:
+            note("Say what to search for beside where.")
+        _show(result, scoped, self._languages)
+
+    def _why_json(self, result: SearchResult, hit: Hit) -> dict[str, Any]:
+        why = explanation_of(result, hit) if self._explain else None
+        return {"why": why.as_json()} if why else {}
+
+
+def marked_words(query: str, result: SearchResult) -> str:
+    """What to mark in a text: the query, with the words that were searched for in the place of misspelled ones."""
+    return " ".join([query, *(correction.by for correction in result.corrections)])
+
+
+def explanation_of(result: SearchResult, hit: Hit) -> Explanation | None:
+    """Why a hit is where it is, when the search was asked to say so."""
+    explanations = getattr(result, "explanations", {})
+    found: Explanation | None = explanations.get((hit.knowledge_base, hit.chunk_id))
+    return found
 
 
 def _hit_json(hit: Hit, query: str, languages: tuple[str, ...]) -> dict[str, Any]:
@@ -133,22 +212,38 @@ def _hit_json(hit: Hit, query: str, languages: tuple[str, ...]) -> dict[str, Any
     }
 
 
-def _show(result: SearchResult, query: str, languages: tuple[str, ...]) -> None:
+def _show(result: SearchResult, scoped: Scoped, languages: tuple[str, ...]) -> None:
     if not result.hits:
         note("Nothing found.")
+    for correction in result.corrections:
+        word, by = clean_line(correction.word, limit=60), clean_line(correction.by, limit=60)
+        note(
+            f"Searched for “{by}” instead of “{word}”, which no document holds; --exact searches for it as typed."
+        )
+    for phrase in getattr(result, "unheld", ()):
+        note(f"No passage holds “{clean_line(phrase, limit=60)}” word for word.")
     for hit in result.hits:
         where = f"{hit.rank}. {clean_line(hit.path)} ({hit.place})"
         source = f"  [{clean_line(hit.knowledge_base)}]"
         heading = f"  {clean_line(hit.heading)}" if hit.heading else ""
         click.echo(click.style(where, bold=True) + source + heading)
         evidence = clean_line(hit.evidence or hit.text, limit=400)
-        click.echo(f"   {highlighted(evidence, query, languages)}")
+        click.echo(f"   {highlighted(evidence, marked_words(scoped.text, result), languages)}")
+        _show_why(explanation_of(result, hit))
     copies = f", {result.hidden} near-duplicates left out" if result.hidden else ""
-    note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms{copies}")
+    demands = "".join(f" · {demand}" for demand in scoped.described())
+    note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms{copies}{demands}")
     for name in result.outdated:
         note(
             f"{clean_line(name)} was indexed by another version of ragchat: `ragchat kb sync` builds its index anew."
         )
+
+
+def _show_why(why: Explanation | None) -> None:
+    from ragchat.retrieval.explanation import lines
+
+    for line in lines(why) if why else ():
+        click.echo(click.style(f"   {line}", dim=True))
 
 
 def highlighted(text: str, query: str, languages: tuple[str, ...]) -> str:

@@ -207,6 +207,11 @@ def _show(name: str, event: object) -> None:
     metavar="LANGUAGES",
     help="Read pictures and scans, in languages such as eng+deu; off: no longer. What was read stays until its file changes.",
 )
+@click.option(
+    "--meaning/--no-meaning",
+    default=None,
+    help="Whether passages are embedded and also found by their meaning. Vectors that were made stay.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def settings(
@@ -218,13 +223,14 @@ def settings(
     follow_links: bool | None,
     remember: tuple[str, ...],
     ocr: str | None,
+    meaning: bool | None,
     as_json: bool,
 ) -> None:
-    """Show what a sync of NAME takes in, or change it. Patterns are written as in .gitignore.
+    """Show what a sync of NAME takes in and how it is searched, or change it. Patterns are written as in .gitignore.
 
     \b
     --json: {"include": [], "exclude": [], "max_file_bytes": number or null, "follow_links", "forgotten": [],
-    "ocr": ["eng", …]}
+    "ocr": ["eng", …], "meaning": true or false}
     """
     from ragchat.ingest.ignore import compile_patterns
     from ragchat.ingest.ocr_languages import check_data, parse_languages
@@ -237,6 +243,8 @@ def settings(
             after = replace(after, ocr=parse_languages(ocr))
             if after.ocr:
                 check_data(after.ocr, context.paths.ocr_data_dir)
+        if meaning is not None:
+            after = replace(after, meaning=meaning)
         if after != before:
             store.set_options(after)
     if as_json:
@@ -246,7 +254,7 @@ def settings(
             click.echo(line)
     if before.ocr and not after.ocr:
         note("What OCR has read stays until its file changes.")
-    if after != before:
+    if replace(after, meaning=before.meaning) != before:
         note(f"ragchat kb sync {name} applies it.")
 
 
@@ -309,5 +317,6 @@ def describe(options: KnowledgeBaseOptions) -> list[str]:
         f"  largest file  {size}",
         f"  links         {'followed' if options.follow_links else 'not followed'}",
         f"  OCR           {', '.join(map(named, options.ocr)) or 'off: pictures and scans are not read'}",
+        f"  by meaning    {'on' if options.meaning else 'off: words alone are searched'}",
         *(f"  forgotten     {clean_line(path)}" for path in options.forgotten),
     ]

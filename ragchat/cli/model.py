@@ -18,10 +18,10 @@ from ragchat.text import clean, clean_line, human_bytes, human_seconds
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
-    from ragchat.llm.catalogue import CatalogueEntry
+    from ragchat.llm.catalogue import CatalogueEntry, EmbeddingEntry
     from ragchat.llm.download import Progress, ProgressCallback
     from ragchat.llm.gguf import GgufMetadata
-    from ragchat.llm.library import InstalledModel
+    from ragchat.llm.library import Entry, InstalledModel
     from ragchat.llm.memory import MemoryEstimate
 
 _DEFAULT_N_CTX = 4096
@@ -37,16 +37,24 @@ def model() -> None:
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
     """Show the installed models and the catalogue."""
-    from ragchat.llm.catalogue import load_catalogue
+    from ragchat.llm.catalogue import load_catalogue, load_embeddings
 
     library = build.library(context)
     n_ctx = context.settings.model.n_ctx or _DEFAULT_N_CTX
     installed = [_installed_row(found, n_ctx) for found in library.installed()]
-    files = {Path(row["path"]).name for row in installed if not row["problem"]}
+    embedding = [_embedding_row(found) for found in library.embedding_models()]
+    files = {Path(row["path"]).name for row in (*installed, *embedding) if not row["problem"]}
     parts = {part.file: part.size_bytes for part in library.unfinished()}
     catalogue = [_catalogue_row(entry, n_ctx, files, parts) for entry in load_catalogue()]
+    embeddings = [_embedding_entry_row(entry, files, parts) for entry in load_embeddings()]
     if as_json:
-        click.echo(json.dumps({"installed": installed, "catalogue": catalogue}, ensure_ascii=False, indent=1))
+        found = {
+            "installed": installed,
+            "catalogue": catalogue,
+            "embedding_installed": embedding,
+            "embedding_catalogue": embeddings,
+        }
+        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     memory = f"memory at {n_ctx}"
     if installed:
@@ -84,6 +92,64 @@ def list_(context: Context, as_json: bool) -> None:
             for row in catalogue
         ],
     )
+    _print_embeddings(embedding, embeddings)
+
+
+def _print_embeddings(installed: list[dict[str, Any]], catalogue: list[dict[str, Any]]) -> None:
+    """The tables of the models for search by meaning, which do not chat."""
+    if installed:
+        click.echo()
+        _print_table(
+            [
+                "for search by meaning",
+                "architecture",
+                "parameters",
+                "format",
+                "size",
+                "pooling",
+                "dimensions",
+                "",
+            ],
+            [
+                [
+                    row["name"],
+                    row["architecture"],
+                    _human_count(row["n_params"]) if row["n_params"] else "",
+                    row["quantisation"],
+                    human_bytes(row["size_bytes"]),
+                    row["pooling"],
+                    str(row["dimensions"] or ""),
+                    row["problem"] or (f"link to {row['link']}" if row["link"] else ""),
+                ]
+                for row in installed
+            ],
+        )
+    click.echo()
+    _print_table(
+        [
+            "to pull, for search by meaning",
+            "title",
+            "parameters",
+            "format",
+            "size",
+            "languages",
+            "licence",
+            "",
+        ],
+        [
+            [
+                row["name"],
+                row["title"],
+                row["parameters"],
+                row["quantisation"],
+                human_bytes(row["size_bytes"]),
+                row["languages"],
+                row["licence"],
+                row["state"],
+            ]
+            for row in catalogue
+        ],
+    )
 
 
 @model.command()
@@ -111,6 +177,15 @@ def add(context: Context, file: Path, copy: bool, name: str) -> None:
     added = build.library(context).add(file, copy=copy, name=name)
     click.echo(f"{clean_line(added.name)}  {clean_line(str(added.path))}")
     metadata = read_metadata(added.path)
+    if metadata.pooling_name == "rank":
+        note("It is a cross-encoder: it compares a question with passages and does not chat.")
+        return
+    if metadata.embeds:
+        note(
+            "It is an embedding model, for search by meaning, not for chats: "
+            f"`ragchat config set embedding.model {clean_line(added.name)}` searches with it."
+        )
+        return
     if not metadata.has_chat_template:
         note("It has no chat template: `ragchat config set model.plain_format chatml` sets how to ask.")
     try:
@@ -136,7 +211,7 @@ def info(context: Context, name: str, n_ctx: int | None, as_json: bool) -> None:
 
     path = build.library(context).resolve(name or context.settings.model.name)
     metadata = read_metadata(path)
-    if metadata.general_type == "model":
+    if metadata.general_type == "model" and not metadata.embeds:
         check_chat_model(metadata)
     asked = n_ctx or min(context.settings.model.n_ctx or _DEFAULT_N_CTX, metadata.n_ctx_train)
     n_batch, free = context.settings.model.n_batch, available_bytes()
@@ -210,10 +285,11 @@ def fetch(context: Context, name: str, cancel: CancelToken) -> None:
         )
 
 
-def _warn_if_too_large(entry: CatalogueEntry | None, n_ctx: int) -> None:
+def _warn_if_too_large(entry: Entry | None, n_ctx: int) -> None:
+    from ragchat.llm.catalogue import CatalogueEntry
     from ragchat.llm.memory import check_fits
 
-    if entry:
+    if isinstance(entry, CatalogueEntry):
         try:
             check_fits(entry, n_ctx)
         except ModelTooLargeError as error:
@@ -274,6 +350,8 @@ def _facts(metadata: GgufMetadata, needed: MemoryEstimate, n_ctx: int) -> Iterat
         "layers",
         f"{metadata.n_layers}, {metadata.n_heads} heads, {max(metadata.n_kv_heads, default=0)} for keys",
     )
+    if metadata.embeds:
+        yield "for search by meaning", f"pooling {metadata.pooling_name}, vectors of {metadata.n_embd}"
     if metadata.sliding_window:
         yield "sliding window", f"{metadata.sliding_window:,} tokens"
     yield "vocabulary", f"{metadata.n_vocab:,} entries ({clean_line(metadata.tokenizer, limit=40) or '-'})"
@@ -318,9 +396,6 @@ def _catalogue_row(
 ) -> dict[str, Any]:
     from ragchat.llm.memory import estimate
 
-    state = "installed" if entry.file in files else ""
-    if not state and entry.file in parts:
-        state = f"{human_bytes(parts[entry.file])} are here; pull goes on"
     return {
         "name": entry.name,
         "title": entry.title,
@@ -330,8 +405,53 @@ def _catalogue_row(
         "licence": entry.licence,
         "n_ctx_train": entry.context,
         "memory_bytes": estimate(entry, min(n_ctx, entry.context)).total,
-        "state": state,
+        "state": _state(entry, files, parts),
     }
+
+
+def _embedding_row(found: InstalledModel) -> dict[str, Any]:
+    from ragchat.llm.gguf import check_embedding_model, read_metadata
+
+    metadata, problem = None, found.problem
+    try:
+        metadata = read_metadata(found.path)
+        check_embedding_model(metadata)
+    except ModelFileError as error:
+        problem = str(error)
+    return {
+        "name": clean_line(found.name),
+        "path": clean(str(found.path)),
+        "link": clean_line(str(found.link)) if found.link else None,
+        "size_bytes": found.size_bytes,
+        "architecture": clean_line(metadata.architecture, limit=40) if metadata else "",
+        "n_params": metadata.n_params if metadata else 0,
+        "quantisation": metadata.file_type if metadata else "",
+        "n_ctx_train": metadata.n_ctx_train if metadata else 0,
+        "dimensions": metadata.n_embd if metadata else 0,
+        "pooling": metadata.pooling_name if metadata else "",
+        "problem": clean_line(problem),
+    }
+
+
+def _embedding_entry_row(entry: EmbeddingEntry, files: set[str], parts: dict[str, int]) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "parameters": entry.parameters,
+        "quantisation": entry.quantisation,
+        "size_bytes": entry.size_bytes,
+        "licence": entry.licence,
+        "languages": entry.languages,
+        "dimensions": entry.dimensions,
+        "n_ctx_train": entry.context,
+        "state": _state(entry, files, parts),
+    }
+
+
+def _state(entry: Entry, files: set[str], parts: dict[str, int]) -> str:
+    if entry.file in files:
+        return "installed"
+    return f"{human_bytes(parts[entry.file])} are here; pull goes on" if entry.file in parts else ""
 
 
 def _print_table(heads: list[str], rows: list[list[str]]) -> None:

@@ -38,6 +38,7 @@ from ragchat.llm.download import (
     sha256_of,
 )
 from ragchat.llm.gguf import (
+    POOLING_RANK,
     GgufMetadata,
     check_chat_model,
     check_embedding_model,
@@ -137,7 +138,7 @@ class ModelLibrary:
         models, entries = self.embedding_models(), load_embeddings()
         if not name_or_path:
             default = [model for model in models if model.path.name == entries[0].file]
-            return next((model.path for model in (*default, *models) if not model.problem), None)
+            return next((model.path for model in (*default, *models) if _makes_vectors(model)), None)
         return self._meant(name_or_path, models, entries)
 
     def _meant(
@@ -372,6 +373,14 @@ def _fetch_and_convert(
             )
         made.replace(target)
     return Fetched(target, found, verified=True)
+
+
+def _makes_vectors(model: InstalledModel) -> bool:
+    """Whether it is a sound embedding model, and no cross-encoder."""
+    try:
+        return not model.problem and read_metadata(model.path).pooling != POOLING_RANK
+    except ModelFileError:
+        return False
 
 
 def _check_usable(metadata: GgufMetadata) -> None:

@@ -1,12 +1,13 @@
-"""What is searched for in the place of words that no text holds: longer words that begin with them, words one edit away."""
+"""What is searched for in the place of words that no text holds: words one edit away, and longer words that begin with them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ragchat.retrieval import spelling
-from ragchat.retrieval.analyzer import token_terms, tokens
+from ragchat.retrieval.analyzer import query_terms, token_terms, tokens
+from ragchat.retrieval.preference import question_language
 from ragchat.retrieval.spelling import Correction
 from ragchat.retrieval.tokenizer import words
 from ragchat.store.knowledge import KnowledgeStore
@@ -21,62 +22,76 @@ COMPLETION = 0.7
 CORRECTION = 0.8
 """The weight of the likeliest word one edit away."""
 OTHER_CORRECTION = 0.4
+"""The weight of the next likely ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """`query` with corrected words in the place of those that no text holds, and terms to search for with their weights.
+    """A query as it is searched for.
 
-    `weights` has the terms of corrections, also of those in `query`, and of longer words.
+    `query` has corrected words in the place of those that no text holds, `asked` its terms with their weights. `weights` are
+    the terms of all corrections and of longer words, which are below 1.
     """
 
     query: str
+    asked: Mapping[str, float]
     weights: Mapping[str, float] = field(default_factory=dict)
     corrections: tuple[Correction, ...] = ()
 
 
 def expand_unknown(
     query: str,
-    asked: Collection[str],
+    asked: Mapping[str, int],
     stores: Sequence[KnowledgeStore],
     languages: Sequence[str],
     *,
     correct: bool = True,
 ) -> Expansion:
-    """What to search for beside the terms `asked` of a query. Raises StorageError."""
+    """What to search for, given a query and its terms (`analyzer.query_terms`). Raises StorageError."""
 
     def frequencies(terms: Collection[str]) -> Mapping[str, int]:
         found: dict[str, int] = {}
         for store in stores:
-            for term, df in store.index.dfs(list(terms)).items():
+            for term, df in store.index.dfs(sorted(terms)).items():
                 found[term] = found.get(term, 0) + df
         return found
 
     forms = _forms(query, asked, languages)
-    known = frequencies([term for own in forms.values() for term in own])
-    strange = {token: own for token, own in forms.items() if known.keys().isdisjoint(own)}
-    weights: dict[str, float] = {}
+    known = frequencies({term for own in forms.values() for term in own})
+    strange = [own for own in forms.values() if known.keys().isdisjoint(own)]
+    more: dict[str, float] = {}
     if strange and len(forms) - len(strange) <= _MOST_KNOWN_BESIDE:
-        weights = _completions(strange.values(), stores)
-    corrected = _corrections(query, asked, known, languages, frequencies) if correct else {}
-    for found in corrected.values():
-        for rank, candidate in enumerate(found):
-            weight = OTHER_CORRECTION if rank else CORRECTION
-            for term in candidate.terms:
-                weights[term] = max(weight, weights.get(term, 0.0))
+        more = _completions(strange, stores)
+    unknown = _misspelled(query, asked, known, languages) if correct else []
+    found = spelling.candidates(unknown, _ordered(languages, query), frequencies) if unknown else {}
+    if not found:
+        return Expansion(query, {term: float(count) for term, count in asked.items()}, more)
+    for own in found.values():
+        for rank, candidate in enumerate(own):
+            more |= dict.fromkeys(candidate.terms, OTHER_CORRECTION if rank else CORRECTION)
+    corrected = _replaced(query, found)
+    now_asked = query_terms(corrected, languages)
     return Expansion(
-        _replaced(query, corrected),
-        weights,
-        tuple(Correction(word, found[0].word) for word, found in corrected.items()),
+        corrected,
+        {term: float(count) if term in asked else CORRECTION for term, count in now_asked.items()},
+        more,
+        tuple(
+            Correction(word, own[0].word, tuple(dict.fromkeys(t for one in own for t in one.terms)))
+            for word, own in found.items()
+        ),
     )
+
+
+def _ordered(languages: Sequence[str], query: str) -> list[str]:
+    """The language of the query first, where that can be told."""
+    spoken = question_language(query, languages)
+    return sorted(languages, key=lambda language: language != spoken)
 
 
 def _forms(query: str, asked: Collection[str], languages: Sequence[str]) -> dict[str, list[str]]:
     """The terms asked for of each token that has any."""
     forms = {
-        token: [
-            term for language in languages for term in token_terms(token, language) if term in asked
-        ]
+        token: [term for language in languages for term in token_terms(token, language) if term in asked]
         for token in dict.fromkeys(tokens(query))
     }
     return {token: own for token, own in forms.items() if own}
@@ -99,26 +114,16 @@ def _completions(strange: Collection[Sequence[str]], stores: Sequence[KnowledgeS
     return dict.fromkeys(best[:_MOST_COMPLETIONS], COMPLETION)
 
 
-def _corrections(
-    query: str,
-    asked: Collection[str],
-    known: Collection[str],
-    languages: Sequence[str],
-    frequencies: spelling.Frequencies,
-) -> dict[str, list[spelling.Candidate]]:
-    shouted = query == query.upper()
-    unknown = [
-        part
-        for token in dict.fromkeys(words(query))
-        for part in spelling.parts(token, shouted=shouted)
-        if _is_unknown(part, asked, known, languages)
-    ]
-    return spelling.corrections(list(dict.fromkeys(unknown)), languages, frequencies) if unknown else {}
+def _misspelled(
+    query: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]
+) -> list[str]:
+    """The words of a query that no text holds and that may be misspelled."""
+    capitals = query == query.upper()
+    found = dict.fromkeys(part for token in words(query) for part in spelling.parts(token, capitals=capitals))
+    return [part for part in found if _is_unknown(part, asked, known, languages)]
 
 
-def _is_unknown(
-    part: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]
-) -> bool:
+def _is_unknown(part: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]) -> bool:
     """Whether a word was asked for and stands in no text; its beginning ("paket*") may stand in one."""
     own = {term for language in languages for term in token_terms(part, language) if term[-1] != "*"}
     return not own.isdisjoint(asked) and own.isdisjoint(known)
@@ -126,8 +131,6 @@ def _is_unknown(
 
 def _replaced(query: str, corrected: Mapping[str, Sequence[spelling.Candidate]]) -> str:
     """The query with the best word in the place of each that was corrected, in capitals as it was typed."""
-    if not corrected:
-        return query
     pieces: list[str] = []
     at = 0
     for token in words(query):

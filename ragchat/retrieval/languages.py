@@ -21,7 +21,7 @@ DEFAULT = "en"
 _SAMPLE = 2000
 """Characters looked at, at the beginning and once more in the middle: beginnings are often a licence or a table of contents."""
 _FEWEST_HITS = 1.5
-_SMALLEST_SHARE = 0.03
+_SMALLEST_SHARE = 0.02
 """Of the different words that must be function words of a language other than English. Prose has 0.15 and more."""
 
 _SCRIPTS = (
@@ -65,24 +65,57 @@ _TELLING = {
     "bg": "ъщ", "ru": "ыэё", "uk": "іїєґ", "fa": "پچژگی", "ur": "ٹڈڑںےھ", "ar": "ةىأإ", "mr": "ळ", "yi": "ײװױ",
 }  # fmt: skip
 _LETTER_WEIGHT = 0.15
+_IN_A_NAME = 0.4
+"""What a function word counts that is written with a capital, or between two words that are: Los Angeles, van der Berg."""
+_PRIOR_WORTH = 1.0
+"""Function words that the language of the neighbours is ahead, where a text is short."""
+_SHORT = 40
+"""Different words below which a text is short."""
 _WORD = lazy(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u0900-\u0903\u093a-\u094f])*['’]?")
 """With vowel signs, which Python's `\\w` leaves out, and with the apostrophe of an elided article."""
+_PUNCTUATION = "\"'.,;:!?()[]*_«»„“”‚‘’…¿¡<>|–—"
+_ELIDED = lazy("^[^\\W\\d_]{1,6}['’](?=\\w)")
 
 
-def detect(text: str) -> str:
-    """ISO 639-1 code of the language of a document; "en" for code, tables and what is too short to tell."""
+def detect(text: str, prior: str = "") -> str:
+    """ISO 639-1 code of the language of a document; `prior` where the text is too short or too strange to tell, else "en".
+
+    `prior` is the language of its neighbours, such as most of its folder, if they have one. Where a text is short, another
+    language must be clearly ahead of it. Code and tables count as English.
+    """
     sample = normalise(_sample(text))
     script = _script(sample)
     if script in _LANGUAGE_OF_SCRIPT:
-        return _LANGUAGE_OF_SCRIPT[script]
+        return _with_prior(_LANGUAGE_OF_SCRIPT[script], script, prior)
     if script in _SHARED:
-        scores, _ = _scores(sample, script)
+        scores, _ = _scores(_WORD.findall(sample.lower().replace("’", "'")), sample, script)
+        if prior in _SHARED[script]:
+            scores[prior] = scores.get(prior, 0) + _PRIOR_WORTH
         return max(_SHARED[script], key=lambda language: scores.get(language, 0))
-    scores, words = _scores(sample, "latin")
-    if not scores:
-        return DEFAULT
-    best = max(scores, key=lambda language: scores[language])
-    return best if scores[best] >= max(_FEWEST_HITS, _SMALLEST_SHARE * words) else DEFAULT
+    return _latin(sample, prior if prior in _candidates("latin") else "")
+
+
+def _with_prior(found: str, script: str, prior: str) -> str:
+    """A Japanese title may be without kana."""
+    return prior if script == "han" and prior == "ja" else found
+
+
+def _latin(sample: str, prior: str) -> str:
+    words = sample.split()
+    scores, different = _scores(words, sample, "latin")
+    fallback = prior or DEFAULT
+    if different < _SHORT:
+        scores[fallback] = scores.get(fallback, 0) + (_PRIOR_WORTH if prior else 0)
+    elif not _is_prose(words):
+        fallback = DEFAULT
+    best = max(scores, key=lambda language: (scores[language], language == fallback), default=fallback)
+    enough = max(_FEWEST_HITS, _SMALLEST_SHARE * different)
+    return best if scores.get(best, 0) >= enough else fallback
+
+
+def _is_prose(words: Sequence[str]) -> bool:
+    """Whether most of the words are words, and not code or numbers."""
+    return 2 * sum(word.strip(_PUNCTUATION).isalpha() for word in words) > len(words)
 
 
 def _sample(text: str) -> str:
@@ -113,31 +146,61 @@ def _script_of(code: int) -> str:
     return script if code <= last else ""
 
 
-def _scores(sample: str, script: str) -> tuple[dict[str, float], int]:
-    """How much speaks for each language of a script, and how many different words the sample has.
+def _scores(words: Sequence[str], sample: str, script: str) -> tuple[dict[str, float], int]:
+    """How much speaks for each language of a script, and how many different words there are.
 
-    What stands repeatedly counts once: a list of places in California is not Spanish.
+    What stands repeatedly counts once: a list of places in California is not Spanish. Of Latin words those that are written
+    like a part of a name count less.
     """
     lists, letters = _profiles(script)
-    lower = sample.lower().replace("’", "'")
-    words = set(_WORD.findall(lower))
+    worth = _worth(words) if script == "latin" else dict.fromkeys(words, 1.0)
     scores: defaultdict[str, float] = defaultdict(float)
-    for word in words:
+    for word, share in worth.items():
         for language, weight in lists.get(word, ()):
-            scores[language] += weight
-    for letter in set(lower) & letters.keys():
+            scores[language] += share * weight
+    for letter in set(sample.lower()) & letters.keys():
         for language in letters[letter]:
             scores[language] += _LETTER_WEIGHT
-    return scores, len(words)
+    return scores, len(worth)
+
+
+def _worth(words: Sequence[str]) -> dict[str, float]:
+    """Word in lower case -> what it counts: 1, or `_IN_A_NAME`. Identifiers and numbers are no words."""
+    worth: dict[str, float] = {}
+    named = False  # whether the word before is written with a capital
+    last = len(words) - 1
+    shouts = sum(map(str.isupper, words)) * 2 > len(words)
+    for i, word in enumerate(words):
+        bare = word.strip(_PUNCTUATION)
+        capital = bare[:1].isupper()
+        if bare.isalpha() or "'" in bare or "’" in bare or "-" in bare:
+            in_a_name = capital or (named and i < last and words[i + 1].lstrip(_PUNCTUATION)[:1].isupper())
+            share = _IN_A_NAME if in_a_name and not shouts else 1.0
+            for piece in _pieces(bare.lower().replace("’", "'")):
+                worth[piece] = max(share, worth.get(piece, 0.0))
+        named = capital and word[-1] not in ".!?:"
+    return worth
+
+
+def _pieces(word: str) -> tuple[str, ...]:
+    """The word; its elided article and the rest ("l'homme")."""
+    if "'" in word and (article := _ELIDED.match(word)):
+        return article[0], word[article.end() :], word
+    return (word,)
 
 
 @functools.cache
 def _profiles(script: str) -> tuple[dict[str, list[tuple[str, float]]], dict[str, list[str]]]:
-    """Function word -> languages with a weight, letter -> languages. A word of few languages tells more than one of many."""
+    """Function word -> languages with a weight, letter -> languages. A word of few languages tells more than one of many.
+
+    Single letters of ASCII tell nothing.
+    """
     holders: dict[str, list[str]] = {}
     letters: dict[str, list[str]] = {}
     for language in _candidates(script):
         for word in stop_words(language):
+            if len(word) == 1 and word.isascii():  # an initial, an option, a variable
+                continue
             holders.setdefault(word, []).append(language)
         for letter in _TELLING.get(language, ""):
             letters.setdefault(letter, []).append(language)

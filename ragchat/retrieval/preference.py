@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ragchat.retrieval.analyzer import tokens
 from ragchat.retrieval.stopwords import stop_words
@@ -24,11 +23,11 @@ def question_language(query: str, languages: Sequence[str]) -> str:
     return counts[0][1] if counts[0][0] > counts[1][0] else ""
 
 
+def factor(hit: Hit, language: str) -> float:
+    """What the score of a hit is multiplied by for a question in `language` ('': unknown)."""
+    return 1.0 if not language or hit.language == language else OTHER_LANGUAGE
+
+
 def preferred(hits: Sequence[Hit], language: str) -> list[Hit]:
-    """The hits with those in another language than `language` (if any) behind, by their lowered scores."""
-    if not language:
-        return list(hits)
-    lowered = [
-        hit if hit.language == language else replace(hit, score=hit.score * OTHER_LANGUAGE) for hit in hits
-    ]
-    return sorted(lowered, key=lambda hit: -hit.score)
+    """The hits in the order of their scores times `factor`; equal ones as they were. The scores stay."""
+    return sorted(hits, key=lambda hit: -hit.score * factor(hit, language))

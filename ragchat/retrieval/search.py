@@ -17,7 +17,7 @@ from ragchat.retrieval import bm25, diversity, evidence, feedback, index, passag
 from ragchat.retrieval.analyzer import query_terms, terms
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.expansion import expand_unknown
-from ragchat.retrieval.preference import preferred, question_language
+from ragchat.retrieval.preference import factor, preferred, question_language
 from ragchat.retrieval.rerank import Analysed, Candidate
 from ragchat.retrieval.slots import SlotSpace
 from ragchat.retrieval.spelling import Correction
@@ -302,36 +302,53 @@ class Searcher:
         hits = preferred(self._hits(scored.places), language)
         if not ranking.looks_again or not hits:
             return _Candidates(hits, scored=scored, best=scored.places[0][2] if hits else 0.0)
-        best = _unlowered(hits[0], scored)
+        best = hits[0].score
         texts = _Texts()
         if ranking.feedback and (more := self._expanded(asked.wanted, hits, texts, statistics)):
             places = self._bm25(more, n, ranking, statistics, scored.rows).places
             hits = preferred(self._hits(places), language)
-        return _Candidates(_rescored(asked, scored.idf, hits, texts, ranking), texts, scored, best)
+        hits = _rescored(asked, scored.idf, hits, texts, ranking)
+        hits = [replace(hit, score=hit.score * factor(hit, language)) for hit in hits]
+        return _Candidates(preferred(hits, ""), texts, scored, best)
 
     def _by_meaning(
         self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking
     ) -> tuple[Sequence[Hit], str | None]:
         """Hits in the order of words and vectors; None, or why vectors have no say ('': there is no model)."""
-        if self._embedder is None or not ranking.meaning or not hits:
+        spoken = asked.language or self._languages[0]
+        if self._embedder is None or not ranking.meaning or not hits or not self._embedder.model.reads(spoken):
             return hits, ""
         from ragchat.retrieval.meaning import Meaning, blend
 
         if self._meaning is None:
             self._meaning = Meaning(self._embedder, self._stores)
-        first = hits[:_BY_MEANING]
+        first = list(hits[:_BY_MEANING])
         try:
             near = self._meaning.cosines(asked.query, [self._owners[_document(hit)] for hit in first], first)
+            more = self._nearest(self._meaning, asked, hits)
         except ModelError as error:
             return hits, str(error)
         # Scores stay on the scale of BM25, which evidence and confidence know.
         top = max(hit.score for hit in first)
-        scores = blend([hit.score for hit in first], near, ranking.meaning)
+        words = [*(hit.score for hit in first), *(0.0 for _ in more)]
+        scores = blend(words, [*near, *(hit.score for hit in more)], ranking.meaning)
         ranked = [
             replace(hit, score=max(score * top, _LEAST_SCORE))
-            for hit, score in zip(first, scores, strict=True)
+            for hit, score in zip([*first, *more], scores, strict=True)
         ]
         return [*sorted(ranked, key=lambda hit: -hit.score), *hits[len(first) :]], None
+
+    def _nearest(self, meaning: Meaning, asked: _Asked, known: Sequence[Hit]) -> list[Hit]:
+        """Chunks that words did not find, nearest first; their scores are cosines. Raises ModelError, StorageError."""
+        held = {(self._owners[_document(hit)], hit.chunk_id) for hit in known}
+        with self._reading():
+            places = [
+                (place.store, place.chunk_id, place.cosine)
+                for place in meaning.nearest(asked.query, _BY_MEANING)
+                if (place.store, place.chunk_id) not in held and place.cosine > 0
+            ]
+            hits = self._hits(places)
+        return [hit for hit in hits if not asked.language or hit.language == asked.language]
 
     def _passages(self, chunks: Sequence[Hit], k: int, ranking: Ranking) -> list[Hit]:
         """The first `k` chunks, each grown within its section."""
@@ -460,7 +477,7 @@ def _searched(hit: Hit) -> tuple[str, str, str]:
 def _rescored(
     asked: _Asked, idf: Mapping[str, float], hits: Sequence[Hit], texts: _Texts, ranking: Ranking
 ) -> list[Hit]:
-    """Hits in the order of their final scores; those behind the first candidates keep their places."""
+    """Hits with the scores that all parts of the ranking give; those behind the first candidates keep BM25 alone."""
     if not ranking.reranks:
         return list(hits)
     first = hits[: rerank.CANDIDATES]
@@ -471,8 +488,10 @@ def _rescored(
         parts=rerank.Parts(ranking.proximity, ranking.forms, ranking.agreement),
         analysed=[texts.of(hit) for hit in first],
     )
-    ranked = [replace(hit, score=score) for hit, score in zip(first, scores, strict=True)]
-    return [*sorted(ranked, key=lambda hit: -hit.score), *hits[len(first) :]]
+    return [
+        *(replace(hit, score=score) for hit, score in zip(first, scores, strict=True)),
+        *hits[len(first) :],
+    ]
 
 
 def _thinned(
@@ -493,11 +512,6 @@ def _thinned(
     if fill and len(order) < k:
         order += sorted(set(range(len(hits))).difference(order))[: k - len(order)]
     return order, hidden
-
-
-def _unlowered(hit: Hit, scored: _Scored) -> float:
-    """BM25 of a hit, whatever its language."""
-    return next((score for _, chunk, score in scored.places if chunk == hit.chunk_id), hit.score)
 
 
 def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hit: Hit, *, rarest: float) -> float:

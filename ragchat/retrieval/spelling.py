@@ -1,36 +1,41 @@
 """Words that no text holds, replaced by words of the collection one edit away.
 
-An edit puts in, leaves out or changes a letter, or swaps two neighbours (Damerau, A Technique for Computer Detection and
-Correction of Spelling Errors, 1964). All words one edit away are written out, stemmed as the texts were, and looked up in the
-index in one go: no dictionary, no table of its own, and a slip inside an ending is found although the index holds stems.
+An edit adds, drops or changes a letter, or swaps two neighbours (Damerau, A Technique for Computer Detection and Correction of
+Spelling Errors, 1964). All words one edit away are written out, stemmed as the texts were, and looked up in the index at once:
+no dictionary, no table of its own, and a slip inside an ending is found although the index holds stems.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ragchat.retrieval import folding
-from ragchat.retrieval.analyzer import part_terms
+from ragchat.retrieval.analyzer import part_terms, token_terms
 from ragchat.retrieval.patterns import lazy
+from ragchat.retrieval.tokenizer import words
 
 SHORTEST = 4
-"""Letters. Of shorter words nearly every neighbour is another word."""
+"""Letters. Nearly every neighbour of a shorter word is another word."""
 LONGEST = 30
-"""Letters. Longer runs are names of genes, hashes and words without blanks."""
+"""Letters. Longer runs are hashes and words written without blanks."""
 MOST = 3
-"""So many words take the place of one; which of them is meant, the other words of the query decide."""
+"""Words that take the place of one; the other words of the query decide which of them counts."""
 _MARGIN = 2.5
-"""A replacement this much less likely than the best one (a difference of logarithms) is left out."""
-_MOST_LANGUAGES = 6
+"""A replacement is left out when it is less likely than the best one by more than this (difference of logarithms)."""
+_MOST_LANGUAGES = 4
 
-ACCENT, DOUBLED, SWAPPED, LEFT_OUT, PUT_IN, CHANGED = 0.0, 0.5, 1.0, 1.5, 1.5, 2.0
-"""What each kind of slip costs: about minus the logarithm of how often it is made, beside the others."""
+ACCENT, DOUBLED, SWAPPED, DROPPED, ADDED, CHANGED = 0.0, 0.5, 1.0, 1.5, 1.5, 2.0
+"""Cost of each kind of slip: roughly minus the logarithm of how often people make it, relative to the others."""
 FIRST_LETTER = 2.0
-"""Further cost of a slip in the first letter, which is wrong in 1 to 3 of 100 misspelled words (Pollock and Zamora, 1984)."""
+"""Further cost of a slip in the first letter: it is wrong in few misspelled words (Pollock and Zamora, CACM 27, 1984)."""
+_SHORTEST_STEM = 3
+_SAFE_LENGTH = 5
+"""Letters. A shorter word with one letter changed is more often another word than a misspelled one: kind, king."""
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _BEYOND_A_TO_Z = {
@@ -39,142 +44,133 @@ _BEYOND_A_TO_Z = {
     "sl": "čšž", "sq": "çë", "sr": "ćčđšž", "sv": "åäö", "tr": "çğıöşü",
     "vi": "àáâãèéêìíòóôõùúýăđĩũơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ",
 }  # fmt: skip
-"""Of languages whose accents stand in the index."""
+"""Further letters of the languages whose accents are indexed."""
 _BLOCKS = (
     (0x03AC, 0x03CE), (0x0430, 0x045F), (0x0561, 0x0586), (0x05D0, 0x05EA), (0x0620, 0x06D2), (0x0901, 0x094D),
     (0x0981, 0x09CD), (0x0A01, 0x0A4D), (0x0A81, 0x0ACD), (0x0B01, 0x0B4D), (0x0B82, 0x0BCD), (0x0C01, 0x0C4D),
     (0x0C82, 0x0CCD), (0x0D02, 0x0D4D), (0x0D82, 0x0DDF), (0x10D0, 0x10FA),
 )  # fmt: skip
-"""Where the small letters of other alphabets stand in Unicode."""
+"""Small letters of other alphabets in Unicode."""
 
-_PARTS = lazy(r"[\p{L}\p{M}]+", properties=True)
-_WORDLIKE = lazy(r"[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*+\Z", properties=True)
+_ASCII_WORD = re.compile(r"[A-Za-z]++(?:['-][A-Za-z]++)*+\Z")
+_ASCII_PART = re.compile(r"[A-Za-z]++")
+_WORD = lazy(r"[\p{L}\p{M}]++(?:['’-][\p{L}\p{M}]++)*+\Z", properties=True)
+_PART = lazy(r"[\p{L}\p{M}]++", properties=True)
 _SPELLED = lazy(
     r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Armenian}\p{Georgian}\p{Hebrew}\p{Arabic}\p{Devanagari}\p{Bengali}\p{Gurmukhi}"
-    r"\p{Gujarati}\p{Oriya}\p{Tamil}\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Inherited}]+\Z",
+    r"\p{Gujarati}\p{Oriya}\p{Tamil}\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Inherited}]++\Z",
     properties=True,
 )
-"""Scripts with letters for sounds and blanks between words. The others are indexed by characters, pairs and triples."""
+"""Scripts with blanks between words and letters for sounds. Others are indexed by characters, pairs and triples."""
 
 Frequencies = Callable[[Collection[str]], Mapping[str, int]]
-"""In how many chunks each of some terms stands, without those that stand in none; asked once for a query."""
+"""How many chunks hold each of some terms; terms that no chunk holds are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """`word` of a query, which no text holds, was searched for as `by`."""
+    """No text holds `word` of a query, which was searched for as `by`; `terms` are the terms that took its place."""
 
     word: str
     by: str
+    terms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A word of the collection in the place of another: as it is written, its terms, and how likely it is (a logarithm)."""
+    """A word in the place of another: a spelling of it, those of its terms that texts hold, how likely it is (a logarithm)."""
 
     word: str
     terms: tuple[str, ...]
     likely: float
 
 
-def parts(token: str, *, shouted: bool = False) -> list[str]:
-    """The words in a token that may be misspelled: runs of letters with none but hyphens and apostrophes between them.
+def parts(token: str, *, capitals: bool = False) -> list[str]:
+    """The words of a token that may be misspelled.
 
-    Identifiers, numbers, abbreviations in capitals and words in camel case are as they are, and so are short words. `shouted`: the
-    whole query is in capitals.
+    Identifiers, numbers, words in camel case, short words and abbreviations in capitals are none. `capitals`: the whole query is
+    in capitals, so capitals say nothing.
     """
-    if not _WORDLIKE.match(token):
+    is_ascii = token.isascii()
+    if not (_ASCII_WORD if is_ascii else _WORD).match(token):
         return []
-    return [part for part in _PARTS.findall(token) if _is_word(part, shouted=shouted)]
+    found: list[str] = (_ASCII_PART if is_ascii else _PART).findall(token)
+    return [part for part in found if _is_word(part, capitals=capitals)]
 
 
-def _is_word(part: str, *, shouted: bool) -> bool:
-    if not SHORTEST <= len(part) <= LONGEST or not _SPELLED.match(part):
+def _is_word(part: str, *, capitals: bool) -> bool:
+    if not SHORTEST <= len(part) <= LONGEST or not (part.isascii() or _SPELLED.match(part)):
         return False
-    small = part[1:] == part[1:].lower()
-    return small or (shouted and part == part.upper())
+    return part[1:] == part[1:].lower() or (capitals and part == part.upper())
 
 
-def corrections(
-    words: Sequence[str], languages: Sequence[str], frequencies: Frequencies
+def candidates(
+    unknown: Sequence[str], languages: Sequence[str], frequencies: Frequencies
 ) -> dict[str, list[Candidate]]:
-    """For each of `words` that has any the likeliest words of the collection one edit away, best first, at most `MOST`.
+    """The likeliest words one edit away from each of the `unknown` ones, best first, at most `MOST`; nothing where there is none.
 
-    `languages` are those of the texts, those that matter most first.
+    `languages` of the texts, those that matter most first: some of them are looked at. `frequencies` is asked once.
     """
-    near = {word: _near(word, tuple(languages)) for word in words}
-    every = {term for forms in near.values() for terms in forms.values() for term in terms}
-    known = frequencies(every) if every else {}
-    found: dict[str, list[Candidate]] = {}
-    for word, forms in near.items():
-        if chosen := _chosen(_costs(word, tuple(languages)), forms, known):
-            found[word] = chosen
+    near = {word: _near(word, languages[:_MOST_LANGUAGES]) for word in unknown}
+    known = frequencies({term for forms in near.values() for _, terms in forms.values() for term in terms})
+    ranked = {word: _ranked(forms, known) for word, forms in near.items()}
+    return {word: found for word, found in ranked.items() if found}
+
+
+def _near(word: str, languages: Sequence[str]) -> dict[str, tuple[float, tuple[str, ...]]]:
+    """Each word one edit away, what the edit costs, and its terms in all languages."""
+    found: dict[str, tuple[float, tuple[str, ...]]] = {}
+    for language in languages:
+        lower = folding.lowered(word, language)
+        for form, cost in edited(lower, alphabet(language, lower[:1])).items():
+            terms = tuple(term for term in part_terms(form, language) if term[-1] != "*")
+            known = found.get(form, (cost, ()))[1]
+            found[form] = cost, terms if terms == known else tuple(dict.fromkeys((*known, *terms)))
     return found
 
 
-def _chosen(
-    costs: Mapping[str, float], forms: Mapping[str, tuple[str, ...]], known: Mapping[str, int]
-) -> list[Candidate]:
+def _ranked(near: Mapping[str, tuple[float, tuple[str, ...]]], known: Mapping[str, int]) -> list[Candidate]:
+    """The likeliest spellings of each stem, by frequency and cost: a noisy channel (Kernighan, Church and Gale, COLING 1990)."""
     best: dict[str, Candidate] = {}
-    for form, terms in forms.items():
-        held = [term for term in terms if term in known]
-        if not held:
-            continue
-        stem = max(held, key=lambda term: known[term])
-        candidate = Candidate(form, tuple(held), math.log(known[stem]) - costs[form])
-        if stem not in best or candidate.likely > best[stem].likely:
-            best[stem] = candidate
+    for form, (cost, terms) in near.items():
+        held = [term for term in terms if len(term) >= _SHORTEST_STEM and term in known]
+        if held:
+            held.sort(key=lambda term: -known[term])
+            candidate = Candidate(form, tuple(held), math.log(known[held[0]]) - cost)
+            if held[0] not in best or candidate.likely > best[held[0]].likely:
+                best[held[0]] = candidate
     ranked = sorted(best.values(), key=lambda candidate: (-candidate.likely, candidate.word))
     return [candidate for candidate in ranked[:MOST] if candidate.likely >= ranked[0].likely - _MARGIN]
 
 
-def _costs(word: str, languages: tuple[str, ...]) -> dict[str, float]:
-    costs: dict[str, float] = {}
-    for language in languages[:_MOST_LANGUAGES]:
-        costs |= _variants(word, language)
-    return costs
-
-
-def _variants(word: str, language: str) -> dict[str, float]:
-    lower = folding.lowered(word, language)
-    return variants(lower, alphabet(language, lower[0])) if lower else {}
-
-
-def _near(word: str, languages: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The terms of all words one edit away."""
-    found: dict[str, dict[str, None]] = {}
-    for language in languages[:_MOST_LANGUAGES]:
-        for form in _variants(word, language):
-            terms = found.setdefault(form, {})
-            terms.update(dict.fromkeys(t for t in part_terms(form, language) if t[-1] != "*"))
-    return {form: tuple(terms) for form, terms in found.items()}
-
-
 @functools.lru_cache(maxsize=64)
-def variants(word: str, letters: str) -> dict[str, float]:
-    """All words one edit away from `word`, which is in lower case, each with what the edit costs. `letters` may be put in."""
+def edited(word: str, letters: str) -> dict[str, float]:
+    """All words one edit away from a `word` in lower case, each with the cost of the edit. `letters` may be added."""
     found: dict[str, float] = {}
-    for form, cost, place in _edits(word, letters):
-        cost += FIRST_LETTER if not place and cost > ACCENT else 0.0
-        if cost < found.get(form, math.inf):
-            found[form] = cost
+    for form, cost, at in _edits(word, letters):
+        whole = cost + (FIRST_LETTER if at == 0 and cost > ACCENT else 0.0)
+        if whole < found.get(form, math.inf):
+            found[form] = whole
     found.pop(word, None)
+    found.pop("", None)
     return found
 
 
 def _edits(word: str, letters: str) -> Iterator[tuple[str, float, int]]:
-    """(word, cost, place of the edit)"""
+    """(word, cost, where the edit is)"""
     for i, letter in enumerate(word):
-        rest = word[i + 1 :]
-        yield word[:i] + rest, DOUBLED if letter in word[i - 1 : i] + rest[:1] else PUT_IN, i
+        head, rest = word[:i], word[i + 1 :]
+        yield head + rest, DOUBLED if letter in (head[-1:], rest[:1]) else ADDED, i
         if rest and rest[0] != letter:
-            yield word[:i] + rest[0] + letter + rest[1:], SWAPPED, i
+            yield head + rest[0] + letter + rest[1:], SWAPPED, i
         for other in letters:
-            yield word[:i] + other + rest, ACCENT if _plain(other) == _plain(letter) else CHANGED, i
+            is_accent = _plain(other) == _plain(letter)
+            if is_accent or len(word) >= _SAFE_LENGTH:
+                yield head + other + rest, ACCENT if is_accent else CHANGED, i
     for i in range(len(word) + 1):
+        beside = word[max(0, i - 1) : i + 1]
         for other in letters:
-            beside = word[max(0, i - 1) : i + 1]
-            yield word[:i] + other + word[i:], DOUBLED if other in beside else LEFT_OUT, i
+            yield word[:i] + other + word[i:], DOUBLED if other in beside else DROPPED, i
 
 
 @functools.cache
@@ -184,7 +180,7 @@ def _plain(letter: str) -> str:
 
 @functools.cache
 def alphabet(language: str, first: str) -> str:
-    """The letters that a word which begins with `first` may have in a text of this language, as they stand in the index."""
+    """The letters that a word beginning with `first` may have in a text of this language, as they are indexed."""
     if first <= "\u024f":  # Latin words in a text of another script are English
         return _LATIN + _BEYOND_A_TO_Z.get(language, "")
     return "".join(
@@ -195,3 +191,35 @@ def alphabet(language: str, first: str) -> str:
         if unicodedata.category(letter) in ("Ll", "Lo", "Mn", "Mc")
         and folding.lowered(letter, language) == letter
     )
+
+
+def as_found(corrections: Sequence[Correction], texts: Iterable[tuple[str, str]]) -> tuple[Correction, ...]:
+    """The corrections that the texts hold, `by` as it is written there. `texts`: (text, language), best first.
+
+    The index knows stems alone, and a reader wants to see a word.
+    """
+    written: dict[tuple[str, str], None] = {}
+    for text, language in texts if corrections else ():
+        written |= dict.fromkeys((word, language) for word in words(text))
+    found: list[Correction] = []
+    for correction in corrections:
+        held = [
+            word
+            for word, language in written
+            if not set(correction.terms).isdisjoint(token_terms(word, language))
+        ]
+        if held:
+            found.append(replace(correction, by=min(held, key=functools.partial(_unlike, correction.by))))
+    return tuple(found)
+
+
+def _unlike(word: str, other: str) -> int:
+    """How many letters lie between what two words have in common at their beginnings and at their ends, whatever the case."""
+    word, other = word.lower(), other.lower()
+    shorter = min(len(word), len(other))
+    head = _alike(word, other, shorter)
+    return max(len(word), len(other)) - head - _alike(word[::-1], other[::-1], shorter - head)
+
+
+def _alike(word: str, other: str, most: int) -> int:
+    return next((i for i in range(most) if word[i] != other[i]), most)

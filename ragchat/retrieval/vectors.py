@@ -6,8 +6,10 @@ and no vector, whoever wrote it, has a cosine above 1.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,9 @@ MOST_IN_A_QUESTION = 20
 _LARGEST = 127
 _BLOCK_BYTES = 3 << 19
 """Of float32 at a time: what stays in the cache of a core between the conversion and the product."""
+_PER_THREAD = 50_000
+"""Vectors that are worth a thread: some ms."""
+_MOST_THREADS = 4
 _BATCH = 4
 _WRITE_WAIT_S = 0.05
 _GROWTH = 1.25
@@ -67,8 +72,12 @@ def cosines(query: Floats, vectors: Quantised, inverse: Floats | None = None) ->
     `inverse` are `inverse_lengths(vectors)`, where they are known.
     """
     products = np.empty(len(vectors), np.float32)
-    for at, block in _blocks(vectors):
-        np.dot(block, query, out=products[at : at + len(block)])
+
+    def multiply(first: int, last: int) -> None:
+        for at, block in _blocks(vectors[first:last]):
+            np.dot(block, query, out=products[first + at : first + at + len(block)])
+
+    _on_some_cores(multiply, len(vectors))
     products *= inverse_lengths(vectors) if inverse is None else inverse
     return products
 
@@ -98,6 +107,17 @@ def _largest(values: Floats, n: int) -> Numbers:
     floor = np.partition(values, len(values) - n)[len(values) - n]
     places = np.flatnonzero(values >= floor)
     return places[np.argsort(-values[places], kind="stable")][:n]
+
+
+def _on_some_cores(work: Callable[[int, int], None], size: int) -> None:
+    """Do `work(first, last)` over 0 to `size`, in threads where it is long: NumPy holds no lock while it computes."""
+    threads = min(_MOST_THREADS, os.cpu_count() or 1, size // _PER_THREAD)
+    if threads < 2:
+        work(0, size)
+        return
+    bounds = [size * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, bounds[:-1], bounds[1:]))
 
 
 def _blocks(vectors: Quantised) -> Iterator[tuple[int, Floats]]:
@@ -154,6 +174,10 @@ class MeaningIndex:
             found += [Place(number, *pair) for pair in zip(chunk_ids.tolist(), values.tolist(), strict=True)]
         return sorted(found, key=lambda place: (-place.cosine, place.store, place.chunk_id))[:n]
 
+    def has_any(self) -> bool:
+        """Whether any chunk has a vector: without one a question need not be embedded. Raises StorageError."""
+        return any(store.vectors.has_any(self.model) for _, store in self._in_use())
+
     def count(self) -> int:
         """How many chunks have a vector. Raises StorageError."""
         return sum(store.vectors.count(self.model) for _, store in self._in_use())
@@ -205,12 +229,13 @@ class _Loaded:
         if version == self._version:
             return
         revision = store.statistics().revision
-        # Vectors come without a new revision; chunks leave and get other numbers only with one.
-        if self._size and revision != self._revision:
-            self._follow(*store.vectors.places(model))
         new = store.vectors.after(model, self._last_row)
         if len(new.rows):
             self._append(new.rows, new.chunk_ids, new.vectors)
+        # Vectors come without a new revision; chunks leave and get other numbers, which are larger ones, only with one.
+        own = self._size, int(self.chunk_ids.sum())
+        if revision != self._revision and store.vectors.totals(model) != own:
+            self._follow(*store.vectors.places(model))
         self._version, self._revision = version, revision
 
     def _follow(self, rows: Numbers, chunk_ids: Numbers) -> None:
@@ -276,7 +301,7 @@ def embed_missing(
     while done < len(wanted):
         spent = time.perf_counter() - started
         batch = wanted[done : done + _BATCH]
-        if spent + (spent / done * len(batch) if done else 0.0) > budget_s:
+        if spent + (spent / done * len(batch) if done else 0.0) >= budget_s:
             break
         made.append(
             embedder.embed_passages([passage_text(one.title, one.heading, one.text) for one in batch])

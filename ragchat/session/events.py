@@ -34,11 +34,15 @@ class MessageStored:
 
 @dataclass(frozen=True, slots=True)
 class QueryUsed:
-    """What was searched for, and where. `topic` are the words that earlier turns added, empty for a first question."""
+    """What was searched for, and where. `topic` are the words that earlier turns added, empty for a first question.
+
+    `scope` says in phrases what the question itself demands ("in contracts", "without “draft”").
+    """
 
     query: str
     topic: tuple[str, ...]
     knowledge_bases: tuple[str, ...]
+    scope: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,23 @@ class VectorTables:
         found = np.fromiter((value for row in rows for value in row), np.int64, 2 * len(rows))
         return found[0::2], found[1::2]
 
+    def totals(self, model: EmbeddingModel) -> tuple[int, int]:
+        """(number of vectors of `model`, sum of their chunk numbers): fast, and another after any removal or renumbering."""
+        row = fetch(
+            self._connection,
+            "SELECT count(*), coalesce(sum(chunk_id), 0) FROM vectors WHERE model_id = ?",
+            (self._model_id(model),),
+        )[0]
+        return int(row[0]), int(row[1])
+
     def count(self, model: EmbeddingModel) -> int:
         """How many chunks have a vector of `model`."""
         return self._count(self._model_id(model))
+
+    def has_any(self, model: EmbeddingModel) -> bool:
+        """Whether any chunk has a vector of `model`."""
+        query = "SELECT 1 FROM vectors WHERE model_id = ? LIMIT 1"
+        return bool(fetch(self._connection, query, (self._model_id(model),)))
 
     def readable(self, model: EmbeddingModel) -> int:
         """How many chunks are in languages that `model` reads."""

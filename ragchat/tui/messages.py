@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ragchat.session.attachment import Attachment
     from ragchat.session.events import SessionEvent, SummaryProgress
     from ragchat.tui.live import LiveAnswer
-    from ragchat.tui.searching import Found, Preview
+    from ragchat.tui.searching import Found, Preview, ScopeNames
     from ragchat.tui.services import ModelChoice
     from ragchat.tui.tasks import ChatPage, OpenedDocument, Where
     from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo
@@ -214,6 +214,14 @@ class SearchFinished(Message):
     def __init__(self, found: Found) -> None:
         super().__init__()
         self.found = found
+
+
+class ScopeNamesRead(Message):
+    """What may stand behind `in:`, `file:` and `kb:` in a search was read."""
+
+    def __init__(self, names: ScopeNames) -> None:
+        super().__init__()
+        self.names = names
 
 
 class PreviewRead(Message):

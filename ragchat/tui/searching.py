@@ -7,8 +7,9 @@ index that begin with it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ragchat.errors import RagchatError
@@ -21,7 +22,9 @@ from ragchat.types import Hit
 if TYPE_CHECKING:
     from textual.message import Message
 
+    from ragchat.retrieval.explanation import Explanation
     from ragchat.retrieval.search import Searcher
+    from ragchat.retrieval.spelling import Correction
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.services import Services
 
@@ -48,13 +51,27 @@ class ShownHit:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a query found. `unknown` are the words of it that stand in no document; `marked` is what to mark in a text."""
+    """What a query found. `unknown` are the words of it that stand in no document; `marked` is what to mark in a text.
+
+    `corrections` are those of the unknown words for which others were searched. `scope` says what the query demands, `unheld`
+    are phrases of it that no passage holds, `says_nothing` that it asks for no words beside. `explanations` tell for the
+    knowledge base and the chunk of a hit why it is where it is.
+    """
 
     query: str
     hits: tuple[ShownHit, ...]
     unknown: tuple[str, ...]
     took_s: float
     marked: str
+    corrections: tuple[Correction, ...] = ()
+    scope: tuple[str, ...] = ()
+    unheld: tuple[str, ...] = ()
+    says_nothing: bool = False
+    explanations: Mapping[tuple[str, int], Explanation] = field(default_factory=dict)
+
+    def explanation(self, hit: Hit) -> Explanation | None:
+        """Why a hit is where it is."""
+        return self.explanations.get((hit.knowledge_base, hit.chunk_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,28 @@ class PreviewWish:
     marked: str
 
 
-SearchWish = str | PreviewWish
+@dataclass(frozen=True, slots=True)
+class AsTyped:
+    """Search for this query without correcting its spelling."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamesWish:
+    """Say what may stand behind `in:`, `file:` and `kb:`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeNames:
+    """What may stand behind an operator, the likeliest first."""
+
+    folders: Sequence[str] = ()
+    files: Sequence[str] = ()
+    knowledge_bases: Sequence[str] = ()
+
+
+SearchWish = str | AsTyped | PreviewWish | NamesWish
 
 
 def serve(
@@ -97,23 +135,33 @@ def serve(
             searcher = Searcher(list(stores.values()))
             while (wish := wishes.take()) is not None:
                 try:
-                    if isinstance(wish, str):
-                        post(messages.SearchFinished(search(searcher, list(stores.values()), wish)))
-                    else:
+                    if isinstance(wish, PreviewWish):
                         post(messages.PreviewRead(preview(stores[wish.hit.knowledge_base], wish)))
+                    elif isinstance(wish, NamesWish):
+                        post(messages.ScopeNamesRead(scope_names(list(stores.values()))))
+                    else:
+                        post(messages.SearchFinished(search(searcher, list(stores.values()), wish)))
                 except RagchatError as error:
                     post(messages.TroubleReported(str(error), error.remedy))
 
     tasks.reporting(services, "searching", post, work)
 
 
-def search(searcher: Searcher, stores: Sequence[KnowledgeStore], query: str) -> Found:
-    """The best hits for what has been typed so far. Raises StorageError."""
-    from ragchat.retrieval import analyzer
+def search(searcher: Searcher, stores: Sequence[KnowledgeStore], wish: str | AsTyped) -> Found:
+    """The best hits for what has been typed so far.
+
+    Raises StorageError, and NotFoundError or UsageError when the query names a place or a date that is not there.
+    """
+    from ragchat.retrieval import analyzer, scope, spelling, within
     from ragchat.retrieval.highlight import matches
 
-    result = searcher.search(query, HITS, fill=True)
+    typed, correct = (wish.query, False) if isinstance(wish, AsTyped) else (wish, True)
     languages = dict.fromkeys(code for store in stores for code in store.languages()) or {"en": None}
+    scoped = scope.parse(typed, tuple(languages))
+    query = scoped.text
+    wishes: dict[str, object] = {"scope": scoped} if scoped.narrows else {}
+    more = within.supported(searcher.search, explain=True, **wishes)
+    result = searcher.search(query, HITS, fill=True, correct=False, **more)
     asked = frozenset(analyzer.query_terms(query, tuple(languages)))
     words = [
         (token, {term for code in languages for term in analyzer.token_terms(token, code)})
@@ -121,18 +169,74 @@ def search(searcher: Searcher, stores: Sequence[KnowledgeStore], query: str) -> 
     ]
     unknown = [token for token, its in words if (its & asked) and (its & asked) <= set(result.unknown)]
     took_s = result.took_s
-    typing = unknown[-1] if unknown and query.endswith(unknown[-1]) else ""
+    typing = unknown[-1] if unknown and typed.endswith(unknown[-1]) else ""
     completions = complete(stores, typing.casefold()) if len(typing) >= _SHORTEST_BEGINNING else []
     if completions:
-        result = searcher.search(query, HITS, weights=dict.fromkeys(completions, 0.5), fill=True)
-        took_s += result.took_s
         unknown.pop()
-    marked = " ".join([query, *completions])
+    correct = correct and any(spelling.parts(word, capitals=True) for word in unknown)
+    if completions or correct:
+        weights = dict.fromkeys(completions, 0.5)
+        result = searcher.search(query, HITS, weights=weights, fill=True, correct=correct, **more)
+        took_s += result.took_s
+    corrections = tuple(one for one in result.corrections if not completions or one.word != typing)
+    marked = " ".join([query, *completions, *(one.by for one in corrections)])
     shown = []
     for hit in result.hits:
         evidence = " ".join(clean(hit.evidence or hit.text).split())
         shown.append(ShownHit(hit, evidence, tuple(matches(evidence, marked, tuple(languages)))))
-    return Found(query, tuple(shown), tuple(dict.fromkeys(unknown)), took_s, marked)
+    corrected = {one.word for one in corrections}
+    unknown = [word for word in dict.fromkeys(unknown) if word not in corrected]
+    return Found(
+        typed,
+        tuple(shown),
+        tuple(unknown),
+        took_s,
+        marked,
+        corrections,
+        scoped.described(),
+        getattr(result, "unheld", ()),
+        scoped.narrows and not query,
+        getattr(result, "explanations", {}),
+    )
+
+
+def scope_names(stores: Sequence[KnowledgeStore]) -> ScopeNames:
+    """What may stand behind an operator. Raises StorageError."""
+    from ragchat.retrieval import within
+
+    return ScopeNames(within.folders(stores), within.file_names(stores), [store.name for store in stores])
+
+
+def names_of(names: ScopeNames, operator: str) -> Sequence[str]:
+    """What may stand behind `in`, `file` or `kb`."""
+    return {"in": names.folders, "file": names.files, "kb": names.knowledge_bases}.get(operator, ())
+
+
+def begun_operator(query: str) -> tuple[str, str] | None:
+    """(operator, what of its value is typed, with a quotation mark before it if there is one) at the end of a query."""
+    found = _BEGUN.search(query)
+    return (found[1], found[2]) if found else None
+
+
+def suggest(query: str, names: ScopeNames) -> str | None:
+    """The query with the operator at its end completed; None when nothing begins so."""
+    begun = begun_operator(query)
+    if begun is None:
+        return None
+    operator, value = begun
+    wanted = value.removeprefix('"')
+    for name in names_of(names, operator):
+        quoted = value.startswith('"')
+        if (
+            len(name) > len(wanted)
+            and name.casefold().startswith(wanted.casefold())
+            and (quoted or " " not in name)
+        ):
+            return query + name[len(wanted) :] + ('"' if quoted else "")
+    return None
+
+
+_BEGUN = re.compile(r"(?<!\S)(in|file|kb):(\"[^\"]{0,200}|[^\s\"]{0,200})\Z")
 
 
 def complete(stores: Sequence[KnowledgeStore], beginning: str) -> list[str]:

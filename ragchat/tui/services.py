@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from ragchat.config import Setting
     from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.evaluation.sets import Asked
+    from ragchat.ingest.embedding import EmbeddingEvent
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
     from ragchat.llm.adapters import InstalledAdapter
@@ -140,5 +141,7 @@ class Services:
     log_file: Path
     scratch_dir: Path
     """For text handed to an editor."""
+    embed: Callable[[str, CancelToken, Callable[[], str]], Iterator[EmbeddingEvent]] = lambda *_: iter(())
+    """Embed what of a knowledge base is not; nothing without a model. The callable says why to wait, or ''."""
     new_chat: ChatOptions = field(default_factory=ChatOptions)
     """What a new chat does otherwise than the settings."""

@@ -1,4 +1,4 @@
-"""The quiet work behind the chat: a sync of what is asked when ragchat starts, and watching. It is never waited for.
+"""The quiet work behind the chat: a sync of what is asked when ragchat starts, watching, embedding. It is never waited for.
 
 A knowledge base is worked on by one thread at a time (`alone`): a watch gives way to a sync that the person asks for.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on, work
+from textual.app import ComposeResult
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -20,6 +21,7 @@ from textual.widget import Widget
 from ragchat.errors import CancelledError, RagchatError
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
+from ragchat.tui.embeddings import Embeddings
 from ragchat.tui.sentences import count
 from ragchat.types import CancelToken
 
@@ -50,6 +52,10 @@ class Upkeep(Widget):
         self._paused: set[str] = set()
         self._start_cancel = CancelToken()
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self.embeddings = Embeddings(services)
+
+    def compose(self) -> ComposeResult:
+        yield self.embeddings
 
     def on_unmount(self) -> None:
         self.stop()
@@ -66,6 +72,7 @@ class Upkeep(Widget):
             self._sync_quietly(
                 [status for status in statuses if status.name in asked and status.name not in watched]
             )
+        self.embeddings.embed([*(name for name in asked if name in names), *sorted(names.difference(asked))])
 
     def switch(self, name: str, on: bool) -> None:
         """Watch a knowledge base or no longer, now and whenever ragchat starts."""
@@ -83,7 +90,7 @@ class Upkeep(Widget):
         if token := self._tokens.get(name):
             token.cancel()
         try:
-            with self._turns[name]:
+            with self._turns[name], self.embeddings.keeping_off(name):
                 yield
         finally:
             self._paused.discard(name)
@@ -92,12 +99,14 @@ class Upkeep(Widget):
     @on(TurnEnded)
     def _go_on_watching(self, event: TurnEnded) -> None:
         event.stop()
+        self.embeddings.embed([event.name])
         if event.name in self._tokens:
             self._start_watching(event.name)
 
     def stop(self) -> None:
         """ragchat ends."""
         self._start_cancel.cancel()
+        self.embeddings.stop()
         tokens, self._tokens = self._tokens, {}
         for token in tokens.values():
             token.cancel()
@@ -134,6 +143,8 @@ class Upkeep(Widget):
     @on(messages.UpkeepAdvanced)
     def _count_changes(self, event: messages.UpkeepAdvanced) -> None:
         self.changes += event.changed
+        if event.changed:
+            self.embeddings.embed([event.name])
 
     @on(messages.WatchEnded)
     def _forget_watch(self, event: messages.WatchEnded) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragchat.errors import ModelFileError
+
 if TYPE_CHECKING:
     from ragchat.llm.embedding.client import EmbeddingProcess
     from ragchat.paths import Paths
@@ -16,7 +18,9 @@ LOG = "embedding.log"
 """In the state folder."""
 OFF = "off"
 """The name that switches search by meaning off."""
-NO_MODEL = "Search by meaning is off: no embedding model is installed. `ragchat setup` fetches one."
+NO_MODEL = (
+    "Search by meaning is off: no embedding model is installed. `ragchat model pull minilm-l6` fetches one."
+)
 """What there is to say where `open_embedder` gives None."""
 
 
@@ -32,6 +36,30 @@ def open_embedder(
     path = find_embedding_model(paths.model_dirs, name)
     if path is None:
         return None
+    embedder = _process(paths, path, threads=threads, background=background)
+    if embedder.ranks:
+        raise ModelFileError(
+            f"{path.stem} compares a question with texts (a cross-encoder); it makes no vectors.",
+            "`ragchat model list` shows which models do.",
+        )
+    return embedder
+
+
+def open_reranker(paths: Paths, name: str, *, threads: int = 0) -> EmbeddingProcess:
+    """The cross-encoder `name`, its process not yet started, as a `Reranker`. Raises NotFoundError, ModelFileError.
+
+    Not measured: no weights of such a model were at hand. BERT models were trained with a mark on the second text that
+    llama.cpp does not set; XLM-R models (bge-reranker) have no such mark.
+    """
+    from ragchat.llm.library import ModelLibrary
+
+    found = _process(paths, ModelLibrary(paths.model_dirs).resolve(name), threads=threads, background=False)
+    if not found.ranks:
+        raise ModelFileError(f"{found.model.name} is no cross-encoder: it has no rank head.")
+    return found
+
+
+def _process(paths: Paths, path: Path, *, threads: int, background: bool) -> EmbeddingProcess:
     from ragchat.llm.embedding.client import EmbeddingProcess
 
     return EmbeddingProcess(

@@ -17,7 +17,7 @@ import msgspec
 
 from ragchat.errors import InferenceDiedError, ModelError, ModelFileError
 from ragchat.llm.embedding import wire
-from ragchat.llm.embedding.prefixes import prefixes
+from ragchat.llm.embedding.prefixes import languages, prefixes
 from ragchat.llm.fingerprint import sha256_of
 from ragchat.llm.gguf import POOLING_RANK, check_embedding_model, read_metadata
 from ragchat.pipes import Child, ChildGoneError, ChildSilentError
@@ -32,6 +32,8 @@ LONGEST_TEXT = 1024
 BACKGROUND_NICENESS = 15
 SILENCE_S = 20.0
 """A process at work says so twice a second; after this much silence it hangs."""
+BACKGROUND_SILENCE_S = 120.0
+"""One that gives way may have to wait for its turn."""
 _AT_ONCE = 64
 _POLL_S = 1.0
 _THREADS = {"GOMP_SPINCOUNT": "2000"}
@@ -61,6 +63,7 @@ class EmbeddingProcess:
         self._prefixes = prefixes(metadata.architecture, path.stem, metadata.name)
         self._threads = threads or default_threads(background=background)
         self._niceness = BACKGROUND_NICENESS if background else 0
+        self._patience_s = BACKGROUND_SILENCE_S if background else SILENCE_S
         self.ranks = metadata.pooling == POOLING_RANK
         """Whether it is a cross-encoder: it compares a question with passages (`rank`) and makes no vectors."""
         said = f"{sha256_of(path, fingerprints_file)}:{metadata.pooling}:{self._prefixes}:{LONGEST_TEXT}"
@@ -69,6 +72,7 @@ class EmbeddingProcess:
             fingerprint=hashlib.sha256(said.encode()).hexdigest()[:32],
             dimensions=metadata.n_embd,
             n_ctx=min(LONGEST_TEXT, metadata.n_ctx_train or LONGEST_TEXT),
+            languages=languages(path.stem, metadata.name),
         )
         self._ids = itertools.count(1)
         self._child: Child | None = None
@@ -121,6 +125,8 @@ class EmbeddingProcess:
     def _embed(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
 
+        if self.ranks:
+            raise ModelError(f"{self._model.name} compares a question with texts; it makes no vectors.")
         width = self._model.dimensions
         found = [
             np.frombuffer(self._ask(wire.Embed(next(self._ids), part), wire.Embedded).vectors, "<f4")
@@ -187,7 +193,7 @@ class EmbeddingProcess:
             try:
                 reply = wire.reply_decoder.decode(child.receive(_POLL_S))
             except ChildSilentError:
-                if time.monotonic() - heard > SILENCE_S:
+                if time.monotonic() - heard > self._patience_s:
                     raise
                 continue
             heard = time.monotonic()
@@ -207,9 +213,9 @@ class EmbeddingProcess:
 
 
 def default_threads(*, background: bool) -> int:
-    """Few: half of the cores and at most 4; in the background a quarter and at most 2."""
+    """At most 4: for a question somebody waits; in the background a quarter of the cores and at most 2."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(2, cores // 4) if background else min(4, (cores + 1) // 2))
+    return max(1, min(2, cores // 4) if background else min(4, cores))
 
 
 def _sound(text: str) -> str:

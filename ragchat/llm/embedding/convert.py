@@ -40,11 +40,11 @@ _U32, _I32, _FLOAT, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 _POOLINGS = {"pooling_mode_mean_tokens": 1, "pooling_mode_cls_token": 2, "pooling_mode_lasttoken": 3}
 _NORMAL, _CONTROL = 1, 3
 _SPECIAL = {
-    "[PAD]": "padding",
-    "[UNK]": "unknown",
-    "[CLS]": "cls",
-    "[SEP]": "seperator",  # so llama.cpp spells it
-    "[MASK]": "mask",
+    "[PAD]": ("padding",),
+    "[UNK]": ("unknown",),
+    "[CLS]": ("cls", "bos"),
+    "[SEP]": ("seperator",),  # so llama.cpp spells it
+    "[MASK]": ("mask",),
 }
 _TABLES = {
     "embeddings.word_embeddings.weight": "token_embd.weight",
@@ -246,7 +246,11 @@ def _write_header(
     vocabulary: list[str],
     tensors: list[_Tensor],
 ) -> None:
-    special = {f"tokenizer.ggml.{kind}_token_id": vocabulary.index(token) for token, kind in _SPECIAL.items()}
+    special = {
+        f"tokenizer.ggml.{kind}_token_id": vocabulary.index(token)
+        for token, kinds in _SPECIAL.items()
+        for kind in kinds
+    }
     n_values = len(values) + len(special) + 2
     file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), n_values))
     for key, (kind, value) in values.items():

@@ -87,7 +87,9 @@ class Engine:
         """The tokens of a text between those that open and close it, cut to `n_ctx`; control words in it are text."""
         tokens = self._tokenize(text, whole=True)
         if len(tokens) <= self.n_ctx:
-            return tokens
+            return tokens or self._tokenize(
+                ".", whole=True
+            )  # some models neither open nor close an empty text
         return [*tokens[: self.n_ctx - len(self._end)], *self._end]
 
     # --- computing ----------------------------------------------------------------------------------
@@ -157,12 +159,9 @@ class Engine:
         return [*head, *self._tokenize(text, whole=False)[:room], *self._end]
 
     def _end_tokens(self) -> list[int]:
-        """What the tokeniser puts behind every text."""
-        one, two = self._tokenize("a", whole=True), self._tokenize("b", whole=True)
-        same = 0
-        while same < min(len(one), len(two)) and one[-1 - same] == two[-1 - same]:
-            same += 1
-        return one[len(one) - same :]
+        """What the tokeniser puts behind every text: of no text there is only what opens and what closes."""
+        around = self._tokenize("", whole=True)
+        return around[1:] if lib.llama_vocab_get_add_bos(self._vocab) else around
 
     def _tokenize(self, text: str, *, whole: bool) -> list[int]:
         data = self._prepared(text[: self.n_ctx * _SIGNS_PER_TOKEN]).encode("utf-8", "replace")

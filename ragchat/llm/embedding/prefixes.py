@@ -46,6 +46,25 @@ def prefixes(architecture: str, *names: str) -> Prefixes:
     return _BY_ARCHITECTURE.get(architecture, Prefixes())
 
 
+_ENGLISH: tuple[tuple[str, ...], ...] = (
+    ("all-minilm",),
+    ("all-mpnet",),
+    ("multi-qa",),
+    ("bge", "-en"),
+    ("gte", "-en"),
+    ("nomic-embed-text-v1",),
+    ("mxbai-embed",),
+)
+_SEVERAL = ("multilingual", "-m3")
+
+
+def languages(*names: str) -> tuple[str, ...]:
+    """ISO 639-1 codes of the languages that a model called so was made for; empty: many, or it is not known."""
+    if any(_named(name, (part,)) for name in names for part in _SEVERAL):
+        return ()
+    return ("en",) if any(_named(name, parts) for name in names for parts in _ENGLISH) else ()
+
+
 def _named(name: str, parts: tuple[str, ...]) -> bool:
     """Whether `name` has all parts, each at the beginning of a word."""
     words = "-" + "".join(sign if sign.isalnum() else "-" for sign in name.casefold())

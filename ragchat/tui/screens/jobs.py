@@ -12,6 +12,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.text import clean_line
+from ragchat.tui.embeddings import KIND as EMBEDDING
+from ragchat.tui.embeddings import Embeddings
 from ragchat.tui.screens.dialog import Dialog
 from ragchat.tui.state import JobState
 from ragchat.tui.trainings import KIND
@@ -21,12 +23,25 @@ DIM = "$foreground 62%"
 _HEIGHT = 4
 _WITH_CURVE = 5
 _NONE = "Nothing is running."
-_NONE_MORE = "Downloads, indexing and training show here how far they are. You can chat while they run. n begins a training."
+_NONE_MORE = (
+    "Downloads, indexing, embedding and training show here how far they are. You can chat while they run."
+    " n begins a training."
+)
+
+
+class _Upkeep(Protocol):
+    embeddings: Embeddings
+
+
+class _Chat(Protocol):
+    upkeep: _Upkeep
 
 
 class Host(Protocol):
     """What this window needs of the app, whose `jobs` it watches."""
 
+    @property
+    def chat(self) -> _Chat: ...
     def stop_job(self, kind: str) -> None: ...
     def pause_job(self, kind: str) -> bool: ...
     def open_training(self) -> None: ...
@@ -38,11 +53,11 @@ class JobsScreen(Dialog[None]):
 
     TITLE_TEXT: ClassVar[str] = "Jobs"
     HELP_TEXT: ClassVar[str] = (
-        "x stops it · p pauses a training · n trains · Del forgets what has ended · Esc closes, all goes on"
+        "x stops it · p pauses it · n trains · Del forgets what has ended · Esc closes, all goes on"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x,ctrl+x", "stop", "Stop", id="jobs.stop", show=False),
-        Binding("p", "pause", "Pause a training, or go on", id="jobs.pause", show=False),
+        Binding("p", "pause", "Pause, or go on", id="jobs.pause", show=False),
         Binding("n", "train", "Train an adapter", id="jobs.train", show=False),
         Binding("delete,d", "clear", "Forget what has ended", id="jobs.clear", show=False),
         Binding("q", "close", "Close", id="jobs.close", show=False),
@@ -99,8 +114,10 @@ class JobsScreen(Dialog[None]):
 
     def action_pause(self) -> None:
         job = self._jobs.get(self.rows.key)
-        if job is None or not job.running or not self.host.pause_job(job.kind):
-            self.notify("Only a training can be paused.", timeout=3, markup=False)
+        if job is not None and job.running and job.kind == EMBEDDING:
+            self.host.chat.upkeep.embeddings.pause_or_resume()
+        elif job is None or not job.running or not self.host.pause_job(job.kind):
+            self.notify("Only a training and embedding can be paused.", timeout=3, markup=False)
 
     def action_train(self) -> None:
         self.host.open_training()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -27,6 +29,7 @@ from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import Citation, Hit
 
 if TYPE_CHECKING:
+    from ragchat.retrieval.spelling import Correction
     from ragchat.tui.searching import Found, ShownHit
     from ragchat.tui.services import Services
 
@@ -38,6 +41,21 @@ DIM = "$foreground 62%"
 FOUND_WORD = "$text-warning bold"
 
 
+_HOW = """No model is needed; results come as you type.
+in:FOLDER, file:NAME, kb:NAME, after:2025-01, before:2025-06-30, "exact words" and -word narrow the search."""
+
+
+class _Operators(Suggester):
+    """Completes the operator at the end of a query; Right takes the suggestion."""
+
+    def __init__(self, suggest: Callable[[str], str | None]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._suggest = suggest
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return self._suggest(value)
+
+
 class SearchScreen(Screen[Hit]):
     """Gives the hit that the next question shall be about, or None. The query has the keyboard, the arrows move in the list."""
 
@@ -47,6 +65,8 @@ class SearchScreen(Screen[Hit]):
         Binding("enter", "open", "Open", id="search.open", priority=True),
         Binding("ctrl+t", "ask_about", "Ask about this", id="search.ask", priority=True),
         Binding("ctrl+y", "copy", "Copy", id="search.copy", priority=True),
+        Binding("ctrl+z", "as_typed", "As typed", id="search.as_typed", show=False, priority=True),
+        Binding("f6", "why", "Why here", id="search.why", priority=True),
         Binding("escape", "back", "Back", id="search.back"),
         Binding("f3", "choose_knowledge", "Documents", id="search.knowledge", priority=True),
         Binding("up", "list('cursor_up')", "Up", id="search.up", show=False, priority=True),
@@ -75,11 +95,18 @@ class SearchScreen(Screen[Hit]):
         self._begun_with = query
         self._wishes: Newest[searching.SearchWish] = Newest()
         self._found: Found | None = None
+        self._names: searching.ScopeNames | None = None
+        self._says_all = False
+        """Whether all is said of why a passage is where it is."""
+        self._as_typed = ""
+        """The query whose spelling is not to be corrected."""
         self.last_query = query
         """What was searched for when the screen was left."""
 
     def compose(self) -> ComposeResult:
-        yield Line(self._begun_with, placeholder="Search your documents")
+        line = Line(self._begun_with, placeholder="Search your documents")
+        line.suggester = _Operators(self._suggest)
+        yield line
         yield Static(Content(""), id="summary")
         yield Static(Content(""), id="nothing")
         with Horizontal(id="found"):
@@ -88,6 +115,7 @@ class SearchScreen(Screen[Hit]):
             yield options
             with Vertical(id="preview"):
                 yield Static(Content(""), id="origin")
+                yield Static(Content(""), id="why")
                 text = DocumentText()
                 text.can_focus = False
                 yield text
@@ -121,6 +149,7 @@ class SearchScreen(Screen[Hit]):
         self._wishes.close()
         self.names = names
         self._wishes = Newest()
+        self._names = None
         if names:
             self._serve(names, self._wishes)
         self._wish()
@@ -129,11 +158,24 @@ class SearchScreen(Screen[Hit]):
     def _serve(self, names: tuple[str, ...], wishes: Newest[searching.SearchWish]) -> None:
         searching.serve(self._services, names, wishes, self.post_message)
 
+    def _suggest(self, query: str) -> str | None:
+        """The query with the operator at its end completed; what there is to name is read when the first one is typed."""
+        if self._names is not None:
+            return searching.suggest(query, self._names)
+        if searching.begun_operator(query):
+            self._wishes.put("names", searching.NamesWish())
+        return None
+
+    @on(messages.ScopeNamesRead)
+    def _know_names(self, event: messages.ScopeNamesRead) -> None:
+        event.stop()
+        self._names = event.names
+
     @on(Input.Changed)
     def _wish(self) -> None:
         self.last_query = query = self.query_text.strip()
         if query and self.names:
-            self._wishes.put("search", query)
+            self._wishes.put("search", searching.AsTyped(query) if query == self._as_typed else query)
         else:
             self._found = None
             self._show()
@@ -147,9 +189,11 @@ class SearchScreen(Screen[Hit]):
     @on(messages.TroubleReported)
     def _failed(self, event: messages.TroubleReported) -> None:
         event.stop()
-        self.query_one("#summary", Static).update(
-            Content.styled(clean_line(f"{event.sentence} {event.remedy}"), "$text-error")
-        )
+        self._found = None
+        self._show()
+        said = Content.styled(clean_line(f"{event.sentence} {event.remedy}"), "$text-error")
+        self.query_one("#summary", Static).update(said)
+        self.query_one("#nothing", Static).update("")
 
     def _show(self) -> None:
         found = self._found
@@ -171,7 +215,10 @@ class SearchScreen(Screen[Hit]):
         number = count(len(found.hits), "passage")
         if len(found.hits) == searching.HITS:
             number = f"the {searching.HITS} best passages"
-        facts = Content.styled(f"{number} · {found.took_s * 1000:.1f} ms · {among}", DIM)
+        demands = "".join(f" · {demand}" for demand in found.scope)
+        facts = Content.styled(f"{number} · {found.took_s * 1000:.1f} ms · {among}{demands}", DIM)
+        if found.corrections and found.hits:
+            facts = Content.assemble(Content.styled(_corrected(found.corrections), "$text-warning"), facts)
         if not (found.unknown and found.hits):
             return facts
         words = clean_line(", ".join(f"“{word}”" for word in found.unknown), limit=60)
@@ -181,7 +228,15 @@ class SearchScreen(Screen[Hit]):
         if not self.names:
             said, todo = "There is nothing to search.", "F3 chooses documents, F4 adds a folder or a file."
         elif self._found is None:
-            said, todo = "Type what you are looking for.", "No model is needed; results come as you type."
+            said, todo = "Type what you are looking for.", _HOW
+        elif self._found.says_nothing:
+            said, todo = "Type what you are looking for beside where.", _HOW
+        elif self._found.unheld:
+            phrases = clean_line(", ".join(f"“{phrase}”" for phrase in self._found.unheld), limit=200)
+            said, todo = (
+                f"No passage holds {phrases} word for word.",
+                "Leave the quotation marks out, or search elsewhere.",
+            )
         else:
             words = clean_line(", ".join(f"“{word}”" for word in self._found.unknown), limit=200)
             said = f"Nothing found: {words} stands in no document." if words else "Nothing found."
@@ -217,6 +272,7 @@ class SearchScreen(Screen[Hit]):
         origin.update(
             Content.assemble(Content.styled(path, "bold"), Content.styled(f"  {place}", "$text-accent"))
         )
+        self._show_why()
         self.query_one(DocumentText).load(
             preview.text,
             passage=preview.passage,
@@ -225,7 +281,23 @@ class SearchScreen(Screen[Hit]):
             numbered=False,
         )
 
+    def _show_why(self) -> None:
+        """Why the chosen passage is where it is: in a line, or all of it."""
+        from ragchat.retrieval import explanation
+
+        shown, why = self.highlighted, self.query_one("#why", Static)
+        told = self._found.explanation(shown.hit) if shown and self._found else None
+        why.display = told is not None
+        if told:
+            said = "\n".join(explanation.lines(told)) if self._says_all else explanation.summary(told)
+            why.update(Content.styled(said, DIM))
+
     # --- keys ---------------------------------------------------------------------------------------
+
+    def action_why(self) -> None:
+        """All of why a passage is where it is, or a line of it."""
+        self._says_all = not self._says_all
+        self._show_why()
 
     def action_list(self, action: str) -> None:
         getattr(self.options, f"action_{action}")()
@@ -253,6 +325,12 @@ class SearchScreen(Screen[Hit]):
         if citation := self._citation:
             copy(self.app, citation_text(citation), "The passage with its source")
 
+    def action_as_typed(self) -> None:
+        """Search for the query without corrections, or with them again."""
+        query = self.query_text.strip()
+        self._as_typed = "" if query == self._as_typed else query
+        self._wish()
+
     def action_choose_knowledge(self) -> None:
         from ragchat.tui.screens.choose import KnowledgePicker
 
@@ -265,6 +343,12 @@ class SearchScreen(Screen[Hit]):
 
     def action_back(self) -> None:
         self.dismiss(None)
+
+
+def _corrected(corrections: Sequence[Correction]) -> str:
+    """Which words were searched for instead of those that no document holds, and how to undo that."""
+    pairs = ", ".join(f"“{one.by}” instead of “{one.word}”" for one in corrections)
+    return f"Searched for {clean_line(pairs, limit=80)} (Ctrl+Z: as typed) · "
 
 
 def evidence_line(shown: ShownHit) -> Content:
