@@ -71,13 +71,18 @@ def measure(folder: Path, show: int) -> dict[str, dict[str, float]]:
                 "dialogues": len(own),
                 "seen as follow-up": mean([is_seen(d.follow_up, d.first.text, language) for d in own]),
             }
-            asked_in = {
-                "without history": lambda d: (d.follow_up, []),
-                "with history": lambda d: (d.follow_up, [d.first.text]),
-                "asked in full": lambda d: (d.second.text, []),
-            }
-            for name, ask in asked_in.items():
-                both = [recall(searcher, idf, *ask(d), d.second, language) for d in own]
+            for name in ("without history", "with history", "asked in full"):
+                both = [
+                    recall(
+                        searcher,
+                        idf,
+                        d.second.text if name == "asked in full" else d.follow_up,
+                        [d.first.text] if name == "with history" else [],
+                        d.second,
+                        language,
+                    )
+                    for d in own
+                ]
                 report[kind][f"{name} @1"] = mean([first for first, _ in both])
                 report[kind][f"{name} @{K}"] = mean([most for _, most in both])
             for dialogue in own[:show]:

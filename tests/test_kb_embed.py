@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ragchat.paths import checkout_models
@@ -82,6 +83,25 @@ def test_the_vectors_of_the_model_find_what_no_word_finds(home: Path) -> None:
                 assert Path(hit.path).name == name
     finally:
         embedder.close()
+
+
+def test_the_chat_embeds_the_same_way(home: Path) -> None:
+    from ragchat.cli.context import Context
+    from ragchat.cli.kb_embed import embed_for_chat
+    from ragchat.config import EmbeddingSettings, Settings
+    from ragchat.ingest.embedding import EmbeddingFinished
+    from ragchat.paths import Paths
+    from ragchat.types import CancelToken
+
+    context = Context(Paths.discover({"RAGCHAT_HOME": str(home)}), Settings())
+    events = list(embed_for_chat(context, "notes", CancelToken(), lambda: ""))
+    assert isinstance(events[-1], EmbeddingFinished)
+    assert (events[-1].made, events[-1].total) == (3, 3)
+    assert list(embed_for_chat(context, "gone", CancelToken(), lambda: "")) == []
+    off = Context(
+        context.paths, msgspec.structs.replace(Settings(), embedding=EmbeddingSettings(model="off"))
+    )
+    assert list(embed_for_chat(off, "notes", CancelToken(), lambda: "")) == []
 
 
 def test_switched_off_it_is_refused_and_said(home: Path) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ragchat.ingest.chunk import split
 from ragchat.llm.fake import FakeModel
 from ragchat.retrieval import evidence
-from ragchat.session import packing, prompt
 from ragchat.retrieval.passages import join
+from ragchat.session import packing, prompt
 from ragchat.session.packing import GAP, Packing, pack_hits, render
 from ragchat.types import ExtractedText, Hit, Message, ModelInfo
 

@@ -126,10 +126,14 @@ def test_a_latin_word_in_texts_of_another_script_gets_latin_letters() -> None:
 def test_the_frequent_word_wins_and_the_much_less_likely_are_left_out() -> None:
     known = {"engin": 500, "enzin": 2, "ensin": 400}
 
-    def frequencies(terms: Collection[str]) -> Mapping[str, int]:
-        return {term: known[term] for term in terms if term in known}
+    class Vocabulary:
+        def dfs(self, terms: Collection[str]) -> Mapping[str, int]:
+            return {term: known[term] for term in terms if term in known}
 
-    candidates = spelling.candidates(["enfin"], ["en"], frequencies)["enfin"]
+        def of_length(self, prefix: str, shortest: int, longest: int, most: int) -> Mapping[str, int]:
+            raise AssertionError("a word one edit away is enough")
+
+    candidates = spelling.candidates(["enfin"], ["en"], Vocabulary())["enfin"]
     assert [candidate.terms[0] for candidate in candidates] == ["engin", "ensin"]
 
 
@@ -153,6 +157,24 @@ def test_a_slip_inside_an_ending_finds_the_stem(store: KnowledgeStore) -> None:
     expansion = expanded(store, "reqiurements and requiremetns")
     assert expansion.query == "requirements and requirements"
     assert expansion.asked == {"requir": CORRECTION}
+
+
+def test_a_long_word_may_have_two_slips(store: KnowledgeStore) -> None:
+    expansion = expanded(store, "carageenen")
+    assert expansion.query == "carrageenan"
+    assert expanded(store, "vinnegr").corrections == ()  # too short for two
+    assert expanded(store, "karageenan").corrections == ()  # begins otherwise
+
+
+@pytest.mark.parametrize(
+    ("word", "other", "edits"),
+    [("carrageenan", "carrageenan", 0), ("carrageenan", "carageenan", 1), ("carrageenan", "carargeenan", 1),
+     ("carrageenan", "carageenen", 2), ("carrageenan", "crargaeenan", 2), ("carrageenan", "carrageen", 2),
+     ("carrageenan", "caraginan", 3), ("engineers", "pioneers", 3), ("abcd", "", 3)],
+)  # fmt: skip
+def test_edits_between_two_words(word: str, other: str, edits: int) -> None:
+    assert spelling._edits_between(word, other) == edits
+    assert spelling._edits_between(other, word) == edits
 
 
 def test_without_corrections_nothing_is_replaced(store: KnowledgeStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -337,6 +338,35 @@ def test_meaning_finds_the_same_before_and_after_every_change(store: KnowledgeSt
     assert check() == []
     embed(store)
     assert check() == ["something else"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_is_in_memory_is_what_is_in_the_file_whatever_happens_in_between(
+    store: KnowledgeStore, tmp_path: Path, seed: int
+) -> None:
+    dice = random.Random(seed)
+    kept, query = MeaningIndex([store], WORDS.model), WORDS.embed_query("a b c")
+    paths: list[str] = []
+    with KnowledgeStore.open(tmp_path, "a") as other:
+        for step in range(80):
+            writer = dice.choice((store, other))
+            what = dice.choice(("add", "add", "embed", "embed", "rename", "remove")) if paths else "add"
+            if what == "add":
+                paths.append(f"/d/{step}.txt")
+                put(writer, paths[-1], *(" ".join(dice.choices("abcdef", k=4)) for _ in range(3)))
+            elif what == "remove":
+                take_out(writer, paths.pop(dice.randrange(len(paths))))
+            elif what == "rename":
+                place = dice.randrange(len(paths))
+                document = writer.document_at(paths[place])
+                assert document
+                paths[place] = f"/e/{step}.txt"
+                with writer.writing():
+                    index.rename_document(writer, document.id, paths[place], 1, 1)
+            elif missing := writer.vectors.missing_ids(WORDS.model)[:4]:
+                embed(writer, missing)
+            if dice.random() < 0.5:
+                assert kept.nearest(query, 500) == MeaningIndex([store], WORDS.model).nearest(query, 500)
 
 
 def test_what_another_process_embeds_is_found(store: KnowledgeStore, tmp_path: Path) -> None:

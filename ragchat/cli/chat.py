@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragchat import config
-from ragchat.cli import build, eval_run, trainings
+from ragchat.cli import build, eval_run, kb_embed, trainings
 from ragchat.cli.context import Context, note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
@@ -173,6 +173,8 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
         default_knowledge_bases=lambda: build.default_knowledge_bases(context),
         knowledge_bases=lambda: _statuses(paths.kb_dir),
         open_knowledge_base=lambda name: KnowledgeStore.open(paths.kb_dir, name),
+        open_embedder=lambda: build.embedder(context),
+        embed=partial(kb_embed.embed_for_chat, context),
         sync=sync,
         watch=watch,
         watched=lambda: config.load(paths.settings_file, os.environ).knowledge.watch,

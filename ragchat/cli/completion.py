@@ -67,11 +67,14 @@ def _names(kind: str, paths: Paths) -> Iterator[tuple[str, str]]:
         case "model":
             from ragchat.llm.library import ModelLibrary
 
-            yield from ((model.name, "") for model in ModelLibrary(paths.model_dirs).installed())
+            library = ModelLibrary(paths.model_dirs)
+            yield from ((model.name, "") for model in library.installed())
+            yield from ((model.name, "for search by meaning") for model in library.embedding_models())
         case "fetch":
-            from ragchat.llm.catalogue import load_catalogue
+            from ragchat.llm.catalogue import load_catalogue, load_embeddings
 
             yield from ((entry.name, entry.title) for entry in load_catalogue())
+            yield from ((entry.name, entry.title) for entry in load_embeddings())
         case "setting":
             from ragchat import config
 

@@ -42,7 +42,7 @@ class Finding:
 def doctor(context: Context, as_json: bool) -> None:
     """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
     checks: list[Callable[[Context], Iterator[Finding]]] = [
-        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _ocr, _models, _verdicts,
+        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _meaning, _ocr, _models, _verdicts,
         _inference,
     ]  # fmt: skip
     findings = []
@@ -225,6 +225,18 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
                 "its index was made by another version of ragchat, searches may miss what is there",
                 f"ragchat kb sync {name} builds the index anew.",
             )
+
+
+def _meaning(context: Context) -> Iterator[Finding]:
+    """Without a model for it words alone are searched, which is no fault."""
+    from ragchat.llm.embedding import NO_MODEL, OFF, find_embedding_model
+
+    name = context.settings.embedding.model
+    if name.casefold() == OFF:
+        yield Finding("meaning", True, "off, by the setting embedding.model")
+        return
+    path = find_embedding_model(context.paths.model_dirs, name)
+    yield Finding("meaning", True, path.stem if path else NO_MODEL)
 
 
 def _ocr(context: Context) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "chat": ("ragchat chat", "ragchat chat --model qwen3-0.6b", "ragchat chat --plain"),
     "ask": (
         'ragchat ask "How long is the notice period?" --kb contracts',
+        'ragchat ask "How long is the notice period? in:contracts after:2025"',
         'ragchat ask "What does it say about costs?" --attach offer.pdf',
         'git diff | ragchat ask "What does this change?" - --no-rag',
         'ragchat ask "Who signed it?" --strict --json',
@@ -52,7 +53,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "kb list": ("ragchat kb list", "ragchat kb list --json"),
     "kb remove": ("ragchat kb remove work",),
     "kb rename": ("ragchat kb rename work office",),
-    "kb search": ('ragchat kb search "notice period"', 'ragchat kb search "error E42" --kb manuals -k 20'),
+    "kb search": (
+        'ragchat kb search "notice period"',
+        'ragchat kb search "error E42" --kb manuals -k 20',
+        "ragchat kb search 'notice period in:contracts after:2025-01 -draft'",
+        'ragchat kb search "notice period" --explain',
+    ),
     "kb settings": (
         "ragchat kb settings work",
         'ragchat kb settings work --include "*.md" --exclude "drafts/"',

@@ -12,17 +12,18 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from ragchat.retrieval import folding
+from ragchat.retrieval import folding, variants
 from ragchat.retrieval.languages import detect as detect
 from ragchat.retrieval.patterns import lazy
 from ragchat.retrieval.stopwords import stop_words
-from ragchat.retrieval.tokenizer import GRAM
+from ragchat.retrieval.tokenizer import GRAM, SIGNS
 from ragchat.retrieval.tokenizer import tokens as tokens
 
-VERSION = "multi-2"
+VERSION = "multi-3"
 """Stored with an index: a new version means that the index must be built again."""
 
 LONGEST_TERM = 64
@@ -46,10 +47,19 @@ _STEMMERS = {
 
 _BEGINNING = 5
 """Characters; trunc-5 of McNamee, Nicholas and Mayfield, Addressing Morphological Variation in Alphabetic Languages (2009)."""
-_COMPOUNDING = frozenset("da de et fi hu is nl no sv tr".split())  # noqa: SIM905
+COMPOUNDING = frozenset("da de et fi hu is nl no sv".split())  # noqa: SIM905
+"""Languages that write compounds as one word."""
 _UNSTEMMED = frozenset("bg bn gu ka kn lv ml mr or pa si sl sq te uk".split())  # noqa: SIM905
-_WITH_BEGINNING = _COMPOUNDING | _UNSTEMMED
+_WITH_BEGINNING = COMPOUNDING | _UNSTEMMED | {"tr"}
 """Languages whose long words also stand with their first characters, as "paket*"."""
+
+_BESIDE = "*"
+"""The last character of a term that stands beside the word itself."""
+_BARE = "~*"
+"""Behind the stem of a word without its accents, where accents make another word of it: "viet~*" of "việt"."""
+_BACKWARD = "^"
+"""Before the stem of a long word read backwards: "^pmupemraw*", so that all words that end in "pump" are neighbours."""
+_SHORTEST_COMPOUND = 7
 
 _PART = lazy(
     r"([\p{L}\p{M}\p{N}]++)(?:['’][sS](?![\p{L}\p{M}\p{N}]))?+", properties=True
@@ -66,6 +76,9 @@ _ASCII_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _ASCII_HAS_CAMEL = re.compile(r"[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z]")
 _NAME_MARK = re.compile(r"[_.:@#+\\\d]|/.*/", re.DOTALL)
 _SECTION = re.compile(r"[/\\@:#]+")
+_DOTTED = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
+_APOSTROPHE = re.compile("['’]")
+_FEWEST_BEHIND_APOSTROPHE = 3
 
 
 class _Stemmer(Protocol):
@@ -122,6 +135,8 @@ def _split(token: str, language: str) -> tuple[Sequence[str], Sequence[tuple[str
     if token[-1] in "+#":  # C++, C#
         return (), ((token.lower(), token.lower()), (token[0].lower(), token[0].lower()))
     if not token.isascii() and GRAM.match(token):
+        return (), ((token, simplified(token)[:LONGEST_TERM]),)
+    if token[0] in SIGNS:
         return (), ((token, token[:LONGEST_TERM]),)
     pattern = _ASCII_PART if token.isascii() else _PART
     parts = pattern.findall(folding.elided(token, language)) or [token]  # an emoji is its own part
@@ -129,11 +144,51 @@ def _split(token: str, language: str) -> tuple[Sequence[str], Sequence[tuple[str
         return (), ((token.lower(), token.lower()[:LONGEST_TERM]),)
     if len(parts) == 1:
         return parts, ()
+    if _DOTTED.fullmatch(token):
+        return _dotted(token, parts, language)
     wholes = [(whole, whole[:LONGEST_TERM]) for whole in _wholes(token)]
-    if len(parts) == 2 and "-".join(parts) == token and token.replace("-", "").isalpha():
+    if len(parts) == 2 and _is_one_word(token, parts):
         joined = folding.lowered("".join(parts), language)  # e-mail is email
         wholes.extend((joined, stem[:LONGEST_TERM]) for stem in _stems(joined, language))
     return parts, wholes
+
+
+def _dotted(
+    token: str, letters: Sequence[str], language: str
+) -> tuple[Sequence[str], Sequence[tuple[str, str]]]:
+    """Of "U.S" and "e.g", which are "US" and "eg"; what is in lower case may be code as well: "x.y"."""
+    whole = "".join(letters)
+    joined = _emphatic(whole.upper(), language) or [(whole.lower(), whole.lower()[:LONGEST_TERM])]
+    return (
+        ((), joined)
+        if token.isupper()
+        else (letters, [(token.lower(), token.lower()[:LONGEST_TERM]), *joined])
+    )
+
+
+def _is_one_word(token: str, parts: Sequence[str]) -> bool:
+    """Whether a hyphen parts two words, or an apostrophe a name: "e-mail", "O'Brien"."""
+    if "-".join(parts) == token:
+        return token.replace("-", "").isalpha()
+    return len(parts[1]) >= _FEWEST_BEHIND_APOSTROPHE and len(_APOSTROPHE.split(token)) == 2
+
+
+def _emphatic(word: str, language: str) -> list[tuple[str, str]]:
+    """The unit of a word in capitals that would be a stop word: "US", "IT", "NOT" of SQL."""
+    is_stop = 1 < len(word) < _LONGEST_EMPHATIC and word.isupper() and word.lower() in _stops(language)
+    return [(word, word)] if is_stop else []
+
+
+_LONGEST_EMPHATIC = 6
+
+
+def simplified(token: str) -> str:
+    """Chinese with simplified characters for traditional ones, as many as there were."""
+    if token[0] < "\u2e80":
+        return token
+    from ragchat.retrieval.han import simplified
+
+    return token.translate(simplified())
 
 
 def _part(part: str, language: str) -> list[tuple[str, str]]:
@@ -148,6 +203,8 @@ def _part(part: str, language: str) -> list[tuple[str, str]]:
     if 1 < len(pieces) <= _MOST_PIECES:
         for piece in pieces:
             units += _word(piece, language)
+    elif part.isupper():
+        units += _emphatic(part, language)
     return units
 
 
@@ -164,9 +221,29 @@ def _word(word: str, language: str) -> list[tuple[str, str]]:
     if "\uac00" <= lower[0] <= "\ud7a3":
         return [(lower, term[:LONGEST_TERM]) for term in folding.korean(lower)]
     found = _stems(lower, language)
-    if len(lower) >= _BEGINNING and language in _WITH_BEGINNING and not any(map(str.isdigit, lower)):
-        found = [*found, folding.folded(lower, language)[:_BEGINNING] + "*"]
+    if folding.loses_accents(lower, language):
+        found = [*found, *(stem + _BARE for stem in _stems(folding.bare(lower), language))]
+    if language in _WITH_BEGINNING and not any(map(str.isdigit, lower)):
+        if language in COMPOUNDING and len(found[0]) >= _SHORTEST_COMPOUND:
+            found = [*found, backward(found[0])]
+        if len(lower) >= _BEGINNING:
+            found = [*found, folding.bare(lower)[:_BEGINNING] + _BESIDE]
     return [(lower, term[:LONGEST_TERM]) for term in found]
+
+
+def backward(stem: str) -> str:
+    """The term by which words are found that end in `stem`; without its last character it is what such terms begin with."""
+    return _BACKWARD + stem[: LONGEST_TERM - 2][::-1] + _BESIDE
+
+
+def is_beside(term: str) -> bool:
+    """Whether a term stands beside the word itself: its beginning, its stem read backwards, its stem without accents."""
+    return term[-1] == _BESIDE and len(term) > 1 and term[0] not in SIGNS
+
+
+def is_second(term: str) -> bool:
+    """Whether a term repeats a word in another spelling, so that it does not count in a length. Beginnings do count."""
+    return is_beside(term) and (term[0] == _BACKWARD or term.endswith(_BARE))
 
 
 def _stems(lower: str, language: str) -> list[str]:
@@ -177,8 +254,10 @@ def _stems(lower: str, language: str) -> list[str]:
     stemmer = _stemmer(language)
     if stemmer is None:
         return [plain]
+    if language == "en":  # its endings have no accents
+        return [stemmer.stemWord(variants.english(plain)) or plain]
     stem = stemmer.stemWord(plain) or plain
-    if plain == lower or language == "en":  # English endings have no accents
+    if plain == lower:
         return [stem]
     return list(dict.fromkeys((stem, folding.folded(stemmer.stemWord(lower), language) or stem)))
 
@@ -222,15 +301,46 @@ def terms(text: str, language: str = "en") -> list[str]:
     return found
 
 
-def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:
-    """The terms of a query and how often each stands, analysed for each of `languages` (those of the documents, most first).
+@dataclass(frozen=True, slots=True)
+class QueryWord:
+    """A word of a query, or a part of an identifier, that stands there `count` times.
 
-    Question and stop words of the query's own language go, unless nothing else is left.
+    `terms` are its written variants, each with the languages whose documents hold it: one word, and so one document frequency.
     """
-    asked = tokens(query)
+
+    word: str
+    count: int
+    terms: Mapping[str, frozenset[str]]
+
+
+def query_words(query: str, languages: Sequence[str] = ("en",)) -> list[QueryWord]:
+    """The words of a query, analysed for each of `languages` (those of the documents, most first), in their order.
+
+    Question and stop words of the query's own language go, unless nothing else is left. The beginning of a word ("paket*")
+    is a word of its own, since many share it. Where no word has an accent, words are also looked for without.
+    """
+    asked = tokens(query.lower() if _shouts(query) else query)
     stops = _stops(_language_of(asked, languages)) if languages else frozenset()
-    found = _terms_without(asked, languages, stops)
-    return found or _terms_without(asked, languages, frozenset())
+    is_bare = folding.is_bare(query)
+    found = _words_without(asked, languages, stops, is_bare=is_bare)
+    return found or _words_without(asked, languages, frozenset(), is_bare=is_bare)
+
+
+def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:
+    """The terms of a query and how often each stands; see `query_words`."""
+    found: Counter[str] = Counter()
+    for word in query_words(query, languages):
+        for term in word.terms:
+            found[term] += word.count
+    return found
+
+
+def _shouts(query: str) -> bool:
+    return query.isupper() and len(query.split()) > _MOST_IN_CAPITALS
+
+
+_MOST_IN_CAPITALS = 3
+"""Words in capitals that may be names; more are a query in capitals."""
 
 
 def _language_of(asked: Sequence[str], languages: Sequence[str]) -> str:
@@ -239,18 +349,49 @@ def _language_of(asked: Sequence[str], languages: Sequence[str]) -> str:
     return max(languages, key=lambda language: sum(word in _stops(language) for word in words))
 
 
-def _terms_without(asked: Sequence[str], languages: Sequence[str], stops: frozenset[str]) -> Counter[str]:
-    found: Counter[str] = Counter()
+def _words_without(
+    asked: Sequence[str], languages: Sequence[str], stops: frozenset[str], *, is_bare: bool
+) -> list[QueryWord]:
+    counts: Counter[tuple[str, str]] = Counter()
+    held: dict[tuple[str, str], dict[str, set[str]]] = {}
     for token in asked:
-        if token.lower().replace("’", "'") in stops:
+        if not token.isupper() and token.lower().replace("’", "'") in stops:
             continue
-        units = [unit for language in languages or ("",) for unit in _units(token, language)]
-        # Once each, in the order of the query: scores are added up in it, the same in every process.
-        found.update(dict.fromkeys((term for word, term in units if word not in stops), 1))
-    return found
+        seen: dict[str, tuple[str, str]] = {}
+        for language in languages or ("",):
+            for word, term in _query_units(token, language, is_bare=is_bare):
+                if word in stops:
+                    continue
+                # A term counts once for a token: scores are added up in the order of the query, the same in every process.
+                key = seen.setdefault(term, (word, _BESIDE if _is_beginning(term) else ""))
+                held.setdefault(key, {}).setdefault(term, set()).add(language)
+        counts.update(set(seen.values()))
+    return [
+        QueryWord(key[0] + key[1], counts[key], {term: frozenset(own) for term, own in found.items()})
+        for key, found in held.items()
+    ]
+
+
+def _is_beginning(term: str) -> bool:
+    return is_beside(term) and not is_second(term)
+
+
+def _query_units(token: str, language: str, *, is_bare: bool) -> Iterator[tuple[str, str]]:
+    """What of a token's units is asked for."""
+    for word, term in _units(token, language):
+        if is_second(term):
+            continue
+        yield word, term
+        if is_bare and not is_beside(term) and folding.keeps_accents(language) and word.isalpha():
+            for stem in _stems(folding.bare(word), language):
+                yield word, stem
+                yield word, (stem + _BARE)[:LONGEST_TERM]
 
 
 def length(found: Sequence[str], language: str = "en") -> int:
-    """Length of a text for BM25, given its terms: stop words do not count, since a query does not ask for them."""
+    """Length of a text for BM25, given its terms.
+
+    Stop words do not count, since a query does not ask for them, nor does a word in another spelling.
+    """
     stops = stop_terms(language)
-    return sum(term not in stops for term in found)
+    return sum(term not in stops and not is_second(term) for term in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ragchat.retrieval import spelling
@@ -48,22 +48,15 @@ def expand_unknown(
     correct: bool = True,
 ) -> Expansion:
     """What to search for, given a query and its terms (`analyzer.query_terms`). Raises StorageError."""
-
-    def frequencies(terms: Collection[str]) -> Mapping[str, int]:
-        found: dict[str, int] = {}
-        for store in stores:
-            for term, df in store.index.dfs(sorted(terms)).items():
-                found[term] = found.get(term, 0) + df
-        return found
-
+    vocabulary = _Vocabulary(stores)
     forms = _forms(query, asked, languages)
-    known = frequencies({term for own in forms.values() for term in own})
+    known = vocabulary.dfs({term for own in forms.values() for term in own})
     strange = [own for own in forms.values() if known.keys().isdisjoint(own)]
     more: dict[str, float] = {}
     if strange and len(forms) - len(strange) <= _MOST_KNOWN_BESIDE:
         more = _completions(strange, stores)
     unknown = _misspelled(query, asked, known, languages) if correct else []
-    found = spelling.candidates(unknown, _ordered(languages, query), frequencies) if unknown else {}
+    found = spelling.candidates(unknown, _ordered(languages, query), vocabulary) if unknown else {}
     if not found:
         return Expansion(query, {term: float(count) for term, count in asked.items()}, more)
     for own in found.values():
@@ -80,6 +73,29 @@ def expand_unknown(
             for word, own in found.items()
         ),
     )
+
+
+class _Vocabulary:
+    """The terms of some knowledge bases as if they were one."""
+
+    def __init__(self, stores: Sequence[KnowledgeStore]) -> None:
+        self._stores = stores
+
+    def dfs(self, terms: Collection[str]) -> Mapping[str, int]:
+        """Those of `terms` that any chunk holds, and how many do."""
+        return _added(store.index.dfs(sorted(terms)) for store in self._stores)
+
+    def of_length(self, prefix: str, shortest: int, longest: int, most: int) -> Mapping[str, int]:
+        """The frequent terms of some characters that begin with `prefix`."""
+        return _added(store.index.of_length(prefix, shortest, longest, most) for store in self._stores)
+
+
+def _added(found: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for dfs in found:
+        for term, df in dfs.items():
+            total[term] = total.get(term, 0) + df
+    return total
 
 
 def _ordered(languages: Sequence[str], query: str) -> list[str]:
@@ -105,11 +121,9 @@ def _completions(strange: Collection[Sequence[str]], stores: Sequence[KnowledgeS
     prefixes = {
         term for own in strange for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
     }
-    found: dict[str, int] = {}
-    for store in stores:
-        for prefix in sorted(prefixes):
-            for term, df in store.index.beginning_with(prefix, _MOST_LOOKED_AT).items():
-                found[term] = found.get(term, 0) + df
+    found = _added(
+        store.index.beginning_with(prefix, _MOST_LOOKED_AT) for store in stores for prefix in sorted(prefixes)
+    )
     best = sorted((term for term in found if term.isalpha()), key=lambda term: (-found[term], term))
     return dict.fromkeys(best[:_MOST_COMPLETIONS], COMPLETION)
 

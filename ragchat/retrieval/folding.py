@@ -21,6 +21,9 @@ _LETTERS = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"}
 )
 
+_ACCENTED = lazy("[\u00c0-\u024f\u1e00-\u1eff]|(?<=[A-Za-z])[\u0300-\u036f]")
+_KEEPS_ACCENTS = LATIN - _ACCENTS_FOLDED - {"eo", "id", "ms", "st", "sw", "tl"}
+
 _POINTS = lazy("[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]+")
 _ARABIC = str.maketrans("أإآٱى", "ااااي")
 _PERSIAN = str.maketrans("يىكةۀ", "ییکهه")
@@ -71,6 +74,29 @@ def folded(term: str, language: str) -> str:
         return term
     apart = unicodedata.normalize("NFD", term.translate(_LETTERS))
     return unicodedata.normalize("NFC", _LATIN_ACCENT.sub("", apart))
+
+
+def keeps_accents(language: str) -> bool:
+    """Whether a letter with an accent is another letter in a language, so that words are indexed with it."""
+    return language in _KEEPS_ACCENTS
+
+
+def loses_accents(lower: str, language: str) -> bool:
+    """Whether a word is another one without its accents in a language that keeps them."""
+    return not lower.isascii() and language in _KEEPS_ACCENTS and bare(lower) != lower
+
+
+def bare(lower: str) -> str:
+    """A word in lower case without any accents of the Latin script: "viet" for "việt", "zrodlo" for "źródło"."""
+    if lower.isascii() or lower[0] > "\u1eff" or "\u0250" <= lower[0] < "\u1e00":
+        return lower
+    apart = unicodedata.normalize("NFD", lower.translate(_LETTERS))
+    return unicodedata.normalize("NFC", _LATIN_ACCENT.sub("", apart))
+
+
+def is_bare(text: str) -> bool:
+    """Whether no Latin letter of a text has an accent: its writer may have left them out."""
+    return text.isascii() or not _ACCENTED.search(text)
 
 
 def korean(word: str) -> list[str]:

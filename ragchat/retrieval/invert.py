@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from ragchat.retrieval.analyzer import part_terms, split, stop_terms, tokens
+from ragchat.retrieval.analyzer import is_second, part_terms, split, stop_terms, tokens
 from ragchat.retrieval.postings import LARGEST_LENGTH, LARGEST_TF, Postings, spread
 
 _NONE = array("i", (0,))
@@ -66,6 +66,7 @@ class _Numbering(dict[str, int]):
         self.language = language
         self.terms: list[str] = []
         self.is_stop = array("b")
+        self.counts = array("b")  # in a length
         self.begins = array("i", (0,))
         self.term_numbers = array("i")
         self._number: dict[str, int] = {}
@@ -92,7 +93,9 @@ class _Numbering(dict[str, int]):
         number = self._number.setdefault(term, len(self.terms))
         if number == len(self.terms):
             self.terms.append(term)
-            self.is_stop.append(term in stop_terms(self.language))
+            is_stop = term in stop_terms(self.language)
+            self.is_stop.append(is_stop)
+            self.counts.append(not is_stop and not is_second(term))
         return number
 
 
@@ -164,7 +167,8 @@ def _sorted_lists(
     What its length counts stands before counted[i].
     """
     is_stop = np.frombuffer(numbering.is_stop or _NONE, np.bool_)
-    topical = np.append(0, np.cumsum(~is_stop[found]))
+    counts = np.frombuffer(numbering.counts or _NONE, np.bool_)
+    topical = np.append(0, np.cumsum(counts[found]))
     lengths = np.minimum(topical[counted] - topical[ends[:-1]], LARGEST_LENGTH).astype(np.uint16)
     if not found.size:
         return Inversion(lengths, _no_postings())

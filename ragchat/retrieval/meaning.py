@@ -45,7 +45,10 @@ class Meaning:
 
     def nearest(self, query: str, n: int) -> list[Place]:
         """The chunks nearest to a question of all that have a vector. Raises ModelError, StorageError."""
-        return self.index.nearest(self._vector(query), n) if self.index.count() else []
+        if not self.index.has_any():
+            return []
+        wanted = [store.options().meaning for store in self._stores]
+        return [place for place in self.index.nearest(self._vector(query), n) if wanted[place.store]]
 
     def cosines(self, query: str, stores: Sequence[int], hits: Sequence[Hit]) -> list[float]:
         """How near each hit is to the question, -1 to 1; NaN where it has no vector and none could be made in time.
@@ -58,7 +61,7 @@ class Meaning:
         left = self._budget_s
         for number, store in enumerate(self._stores):
             own = [i for i, hit in enumerate(hits) if stores[i] == number and self.reads(hit.language)]
-            if not own:
+            if not own or not store.options().meaning:
                 continue
             ids = [hits[i].chunk_id for i in own]
             began = time.perf_counter()

@@ -279,6 +279,8 @@ class Searcher:
     def _forget(self) -> None:
         """Keep nothing of what was read."""
         self._space, self._version = None, ()
+        if self._meaning is not None:
+            self._meaning.index.forget()
 
     def _refresh(self) -> None:
         """Take note of what was written since the last search."""
@@ -316,7 +318,12 @@ class Searcher:
     ) -> tuple[Sequence[Hit], str | None]:
         """Hits in the order of words and vectors; None, or why vectors have no say ('': there is no model)."""
         spoken = asked.language or self._languages[0]
-        if self._embedder is None or not ranking.meaning or not hits or not self._embedder.model.reads(spoken):
+        if (
+            self._embedder is None
+            or not ranking.meaning
+            or not hits
+            or not self._embedder.model.reads(spoken)
+        ):
             return hits, ""
         from ragchat.retrieval.meaning import Meaning, blend
 

@@ -1,8 +1,9 @@
-"""Words that no text holds, replaced by words of the collection one edit away.
+"""Words that no text holds, replaced by words of the collection one edit away, long ones by words two edits away.
 
 An edit adds, drops or changes a letter, or swaps two neighbours (Damerau, A Technique for Computer Detection and Correction of
 Spelling Errors, 1964). All words one edit away are written out, stemmed as the texts were, and looked up in the index at once:
-no dictionary, no table of its own, and a slip inside an ending is found although the index holds stems.
+no dictionary, no table of its own, and a slip inside an ending is found although the index holds stems. Words two edits away are
+too many for that: there the stems that begin alike are compared.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import functools
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ragchat.retrieval import folding
 from ragchat.retrieval.analyzer import part_terms, token_terms
@@ -27,7 +29,7 @@ MOST = 3
 """Words that take the place of one; the other words of the query decide which of them counts."""
 _MARGIN = 2.5
 """A replacement is left out when it is less likely than the best one by more than this (difference of logarithms)."""
-_MOST_LANGUAGES = 4
+_MOST_LANGUAGES = 3
 
 ACCENT, DOUBLED, SWAPPED, DROPPED, ADDED, CHANGED = 0.0, 0.5, 1.0, 1.5, 1.5, 2.0
 """Cost of each kind of slip: roughly minus the logarithm of how often people make it, relative to the others."""
@@ -36,6 +38,12 @@ FIRST_LETTER = 2.0
 _SHORTEST_STEM = 3
 _SAFE_LENGTH = 5
 """Letters. A shorter word with one letter changed is more often another word than a misspelled one: kind, king."""
+
+_TWO_EDITS = 9
+"""Letters of a word that may have two slips, both behind its first `_BEGINNING` letters."""
+_BEGINNING = 3
+_SHORTEST_COMPARED = 6
+_MOST_COMPARED = 1000
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _BEYOND_A_TO_Z = {
@@ -63,8 +71,17 @@ _SPELLED = lazy(
 )
 """Scripts with blanks between words and letters for sounds. Others are indexed by characters, pairs and triples."""
 
-Frequencies = Callable[[Collection[str]], Mapping[str, int]]
-"""How many chunks hold each of some terms; terms that no chunk holds are left out."""
+
+class Vocabulary(Protocol):
+    """The terms of some knowledge bases, with the number of chunks that hold them."""
+
+    def dfs(self, terms: Collection[str]) -> Mapping[str, int]:
+        """Those of `terms` that any chunk holds."""
+        ...
+
+    def of_length(self, prefix: str, shortest: int, longest: int, most: int) -> Mapping[str, int]:
+        """The `most` frequent terms of some characters that begin with `prefix`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +122,18 @@ def _is_word(part: str, *, capitals: bool) -> bool:
 
 
 def candidates(
-    unknown: Sequence[str], languages: Sequence[str], frequencies: Frequencies
+    unknown: Sequence[str], languages: Sequence[str], vocabulary: Vocabulary
 ) -> dict[str, list[Candidate]]:
-    """The likeliest words one edit away from each of the `unknown` ones, best first, at most `MOST`; nothing where there is none.
+    """The likeliest words in the place of each of the `unknown` ones, best first, at most `MOST`; nothing where there is none.
 
-    `languages` of the texts, those that matter most first: some of them are looked at. `frequencies` is asked once.
+    `languages` of the texts, those that matter most first: some of them are looked at.
     """
-    near = {word: _near(word, languages[:_MOST_LANGUAGES]) for word in unknown}
-    known = frequencies({term for forms in near.values() for _, terms in forms.values() for term in terms})
-    ranked = {word: _ranked(forms, known) for word, forms in near.items()}
+    languages = languages[:_MOST_LANGUAGES]
+    near = {word: _near(word, languages) for word in unknown}
+    known = vocabulary.dfs({term for forms in near.values() for _, terms in forms.values() for term in terms})
+    ranked = {
+        word: _ranked(forms, known) or _farther(word, languages, vocabulary) for word, forms in near.items()
+    }
     return {word: found for word, found in ranked.items() if found}
 
 
@@ -139,8 +159,53 @@ def _ranked(near: Mapping[str, tuple[float, tuple[str, ...]]], known: Mapping[st
             candidate = Candidate(form, tuple(held), math.log(known[held[0]]) - cost)
             if held[0] not in best or candidate.likely > best[held[0]].likely:
                 best[held[0]] = candidate
-    ranked = sorted(best.values(), key=lambda candidate: (-candidate.likely, candidate.word))
+    return _likeliest(best.values())
+
+
+def _likeliest(found: Iterable[Candidate]) -> list[Candidate]:
+    ranked = sorted(found, key=lambda candidate: (-candidate.likely, candidate.word))
     return [candidate for candidate in ranked[:MOST] if candidate.likely >= ranked[0].likely - _MARGIN]
+
+
+def _farther(word: str, languages: Sequence[str], vocabulary: Vocabulary) -> list[Candidate]:
+    """The likeliest of the stems at most two edits away from that of a long word."""
+    best: dict[str, Candidate] = {}
+    for language in languages if len(word) >= _TWO_EDITS else ():
+        for stem in part_terms(word, language):
+            if len(stem) < _SHORTEST_COMPARED or stem[-1] == "*":
+                continue
+            alike = vocabulary.of_length(stem[:_BEGINNING], len(stem) - 2, len(stem) + 2, _MOST_COMPARED)
+            for term, df in alike.items():
+                edits = _edits_between(stem, term)
+                if edits <= 2 and term.isalpha() and (form := _form(term, word, language)):
+                    best[term] = Candidate(form, (term,), math.log(df) - edits * CHANGED)
+    return _likeliest(best.values())
+
+
+def _form(term: str, word: str, language: str) -> str:
+    """A spelling that has this stem, with the ending of `word` where it needs one; '' where there is none."""
+    endings = ("", *(word[-length:].lower() for length in range(1, len(word) // 2)))
+    return next((term + end for end in endings if term in part_terms(term + end, language)), "")
+
+
+def _edits_between(word: str, other: str) -> int:
+    """How many edits lie between two words, 3 for all that are more (optimal string alignment, two cells beside the diagonal)."""
+    if len(set(word) ^ set(other)) > 4:
+        return 3
+    far = 3
+    before: list[int] = [far] * (len(other) + 3)
+    above: list[int] = [*range(3), *[far] * len(other)]
+    for i, letter in enumerate(word, 1):
+        row: list[int] = [far] * (len(other) + 3)
+        row[0] = i
+        for j in range(max(1, i - 2), min(len(other), i + 2) + 1):
+            row[j] = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (letter != other[j - 1]))
+            if i > 1 and j > 1 and letter == other[j - 2] and word[i - 2] == other[j - 1]:
+                row[j] = min(row[j], before[j - 2] + 1)
+        if min(row) >= far:
+            return far
+        before, above = above, row
+    return min(far, above[len(other)])
 
 
 @functools.lru_cache(maxsize=64)

@@ -149,6 +149,20 @@ class InvertedTables:
         )
         return {row[0]: row[1] for row in rows}
 
+    def of_length(self, prefix: str, shortest: int, longest: int, most: int) -> dict[str, int]:
+        """Terms of some characters that begin with `prefix`, at most so many, and their dfs: the most frequent ones.
+
+        Chunks that were removed since the last merge still count.
+        """
+        rows = self._connection.execute(
+            "SELECT p.term, sum(p.df) AS df FROM segments s"
+            " CROSS JOIN postings p ON p.segment_id = s.id AND p.term >= ? AND p.term < ?"
+            " WHERE s.state = 'live' AND length(p.term) BETWEEN ? AND ?"
+            " GROUP BY p.term ORDER BY df DESC, p.term LIMIT ?",
+            (prefix, prefix + "\U0010ffff", shortest, longest, most),
+        )
+        return {row[0]: row[1] for row in rows}
+
     def removed_dfs(self, terms: Sequence[str]) -> dict[str, int]:
         """How many of the chunks in the live lists of each term are dead."""
         if not fetch(self._connection, "SELECT 1 FROM removed LIMIT 1"):

@@ -56,8 +56,9 @@ def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
         case SummaryProgress(eta_s=eta_s):
             left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
             return f"Putting the summaries together{left}"
-        case QueryUsed(knowledge_bases=names):
-            return "Searching your documents" if names else "Thinking"
+        case QueryUsed(knowledge_bases=names, scope=scope):
+            where = f": {', '.join(scope)}" if scope else ""
+            return f"Searching your documents{where}" if names else "Thinking"
         case HitsFound(hits=hits, relevant=relevant):
             return (
                 f"{count(len(hits), 'passage')} found"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.screens.evaluation import Evaluation
+    from ragchat.types.embedding import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +146,5 @@ class Services:
     """Embed what of a knowledge base is not; nothing without a model. The callable says why to wait, or ''."""
     new_chat: ChatOptions = field(default_factory=ChatOptions)
     """What a new chat does otherwise than the settings."""
+    open_embedder: Callable[[], Embedder | None] = lambda: None
+    """The embedding model, one for all threads; None: words alone are searched."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ _Answer = TypeVar("_Answer", wire.Loaded, wire.Embedded, wire.Ranked)
 
 
 class EmbeddingProcess:
-    """An `Embedder` in a process of its own, which starts with the first text. Belongs to one thread at a time.
+    """An `Embedder` in a process of its own, which starts with the first text. Any thread may use it, one at a time does.
 
     After an error the next call starts the process again. Making one reads the file's metadata only. Raises ModelFileError.
     """
@@ -76,6 +77,7 @@ class EmbeddingProcess:
         )
         self._ids = itertools.count(1)
         self._child: Child | None = None
+        self._lock = threading.Lock()
 
     @property
     def model(self) -> EmbeddingModel:
@@ -144,8 +146,9 @@ class EmbeddingProcess:
         return [tuple(sound[first : first + _AT_ONCE]) for first in range(0, len(sound), _AT_ONCE)]
 
     def _ask(self, command: wire.Commands, answer: type[_Answer]) -> _Answer:
-        self.start()
-        return self._converse(command, answer)
+        with self._lock:
+            self.start()
+            return self._converse(command, answer)
 
     def _start(self) -> None:
         self.close()
