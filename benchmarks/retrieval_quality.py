@@ -1,10 +1,11 @@
 """Ranking quality on a question set, beside bm25s (stemmed) and rank_bm25, all computed in this run.
 
-    python benchmarks/retrieval_quality.py DIR [DIR…] [--limit N]
+    python benchmarks/retrieval_quality.py DIR [DIR…] [--limit N] [--meaning] [--embedded 0,.1,.5,1]
 
 DIR holds corpus/*.txt and questions.jsonl (question, relevant file names). Units are whole documents: ragchat indexes them
 through its own index (one chunk each, and cut into chunks as it would really do it, a document taking the place of its best
-chunk). Ends with one JSON line.
+chunk). `--meaning` adds rows with vectors of all units; `--embedded` rows where only the first units have one, and a row in which
+none has, and each question embeds what it can (seconds include embedding). Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+
+import vectors
 
 from ragchat.evaluation.retrieval_metrics import ndcg_at, recall_at, reciprocal_rank_at
 from ragchat.ingest.chunk import split
@@ -23,25 +27,68 @@ from ragchat.retrieval.index import merge_segments, write_document
 from ragchat.retrieval.search import DEFAULT, PLAIN, Ranking, Searcher
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import ChunkDraft, ExtractedText, Span
+from ragchat.types.embedding import Embedder
 
 Ranker = Callable[[str], list[str]]
+WHOLE = replace(DEFAULT, longest_passage=0)
+"""A document that is one chunk has nothing to grow by."""
 
 
-def ours(folder: Path, documents: dict[str, str], *, cut: bool, ranking: Ranking = DEFAULT) -> Ranker:
-    store = KnowledgeStore.create(folder, f"{'chunks' if cut else 'whole'}{ranking is DEFAULT:d}")
-    for name, text in documents.items():
+def index(folder: Path, name: str, documents: dict[str, str], *, cut: bool) -> KnowledgeStore:
+    """A knowledge base of the documents, each as one chunk or cut; the caller closes it."""
+    store = KnowledgeStore.create(folder, name)
+    for path, text in documents.items():
         extracted = ExtractedText(text=text, media_type="text/plain", source_lines=True)
         span = Span(0, len(text), 1, text.count("\n") + 1)
         chunks = split(extracted) if cut else [ChunkDraft(text, "", span)]
-        write_document(store, FileRecord(name, len(text), 0, language=detect(text) or "en"), chunks)
+        write_document(store, FileRecord(path, len(text), 0, language=detect(text) or "en"), chunks)
     merge_segments(store)
-    searcher = Searcher([store])
+    return store
+
+
+def ranker(searcher: Searcher, ranking: Ranking, *, cut: bool) -> Ranker:
+    """Documents in the order of their best chunk."""
 
     def rank(question: str) -> list[str]:
         hits = searcher.search(question, 50 if cut else 10, with_evidence=False, ranking=ranking).hits
         return list(dict.fromkeys(hit.path for hit in hits))[:10]
 
     return rank
+
+
+def ours(
+    folder: Path, documents: dict[str, str], embedder: Embedder | None, shares: list[float]
+) -> Iterator[tuple[str, Callable[[], Ranker]]]:
+    """(name of the row, what makes its ranker), to be measured in this order: vectors are added from row to row."""
+
+    def words(name: str, ranking: Ranking, *, cut: bool) -> Ranker:
+        return ranker(Searcher([index(folder, name, documents, cut=cut)]), ranking, cut=cut)
+
+    yield "ragchat, whole documents", lambda: words("whole", WHOLE, cut=False)
+    yield "the same, BM25 alone", lambda: words("plain", PLAIN, cut=False)
+    yield "ragchat, chunks", lambda: words("chunks", DEFAULT, cut=True)
+    if embedder is None:
+        return
+
+    def embedded(name: str, share: float, ranking: Ranking, *, cut: bool) -> Ranker:
+        store = KnowledgeStore.open(folder, name)
+        vectors.embed_share(store, embedder, share)
+        return ranker(vectors.as_embedded([store], embedder), ranking, cut=cut)
+
+    for share in shares:
+        yield (
+            f"meaning, {share:.0%} of documents",
+            lambda s=share: embedded("whole", s, WHOLE, cut=False),
+        )
+    if shares:
+
+        def as_asked() -> Ranker:
+            store = index(folder, "asked", documents, cut=False)
+            return ranker(Searcher([store], embedder), WHOLE, cut=False)
+
+        yield "meaning, none but as asked", as_asked
+    yield "meaning, whole documents", lambda: embedded("whole", 1.0, WHOLE, cut=False)
+    yield "meaning, chunks", lambda: embedded("chunks", 1.0, DEFAULT, cut=True)
 
 
 def bm25s_stemmed(documents: dict[str, str]) -> Ranker:
@@ -93,7 +140,17 @@ def main() -> None:
     )
     parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int, default=0, help="only the first N questions")
+    vectors.add_option(parser)
+    parser.add_argument(
+        "--embedded",
+        default="",
+        metavar="SHARES",
+        help="shares with a vector, with commas (implies --meaning)",
+    )
     arguments = parser.parse_args()
+    shares = sorted(float(share) for share in arguments.embedded.split(",") if share)
+    arguments.meaning = arguments.meaning or bool(shares)
+    embedder = vectors.wanted(arguments)
     report: dict[str, dict[str, dict[str, float]]] = {}
     for directory in arguments.dirs:
         documents = {p.name: p.read_text("utf-8") for p in sorted((directory / "corpus").glob("*.txt"))}
@@ -107,11 +164,7 @@ def main() -> None:
         print(f"  {'':28}{'nDCG@10':>9}{'recall@5':>10}{'MRR@10':>9}{'seconds':>9}")
         with tempfile.TemporaryDirectory() as folder:
             engines: dict[str, Callable[[], Ranker]] = {
-                "ragchat, whole documents": lambda f=folder, d=documents: ours(Path(f), d, cut=False),
-                "the same, BM25 alone": lambda f=folder, d=documents: ours(
-                    Path(f), d, cut=False, ranking=PLAIN
-                ),
-                "ragchat, chunks": lambda f=folder, d=documents: ours(Path(f), d, cut=True),
+                **dict(ours(Path(folder), documents, embedder, shares)),
                 "bm25s, stemmed": lambda d=documents: bm25s_stemmed(d),
                 "rank_bm25, lower().split()": lambda d=documents: rank_bm25_plain(d),
             }
@@ -120,7 +173,7 @@ def main() -> None:
                 started = time.perf_counter()
                 results[name] = measure(build(), questions)
                 figures = "".join(f"{value:>9.3f} " for value in results[name].values())
-                print(f"  {name:28}{figures}{time.perf_counter() - started:>8.1f}")
+                print(f"  {name:28}{figures}{time.perf_counter() - started:>8.1f}", flush=True)
     print(json.dumps({"benchmark": "retrieval_quality", "sets": report}))
 
 

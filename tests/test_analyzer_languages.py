@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragchat.retrieval.analyzer import detect, query_terms, stop_terms, terms
+from ragchat.retrieval.analyzer import detect, is_second, query_terms, stop_terms, terms
 from ragchat.retrieval.folding import lowered
 from ragchat.retrieval.stopwords import LANGUAGES, stop_words
 
@@ -157,12 +157,12 @@ def test_what_is_written_is_found_by_what_is_typed(language: str, written: str, 
 
 
 def test_a_query_is_analysed_for_every_language_held() -> None:
-    assert set(query_terms("Universität Bevölkerung", ("en", "de"))) >= set(terms("Bevölkerung", "de"))
+    assert set(query_terms("Universität Bevölkerung", ("en", "de"))) >= {"bevolker", "bevol*"}
     assert set(query_terms("populations", ("de", "en"))) >= set(terms("population", "en"))
     assert query_terms("photosynthesis", ("en", "de", "fr"))["photosynthesi"] == 1
     # In the order of the query: scores are added up in it, and shall be the same in every process.
     assert list(query_terms("parse_http_header Paketkennzeichnungen", ("en", "de"))) == [
-        *("pars", "http", "header", "parse_http_header", "parse*", "head", "heade*"),
+        *("pars", "http", "header", "head", "parse_http_header", "parse*", "heade*"),
         *("paketkennzeichnungen", "paketkennzeichn", "paket*"),
     ]
     assert max(query_terms("Berlin Hamburg", ("en", "de", "fr", "es")).values()) == 1
@@ -190,4 +190,6 @@ def test_lists_are_words_in_the_form_they_are_looked_up_in(language: str) -> Non
     assert all(stop_terms(language))
     if language not in ("ja", "zh"):  # words side by side are cut into pairs there
         plain = " ".join(word for word in words if "'" not in word)
-        assert set(query_terms(f"{plain} xylophone", (language,))) == set(terms("xylophone", language))
+        asked = query_terms(f"{plain} xylophone", (language,))
+        first = [term for term in asked if not is_second(term)]
+        assert first == [term for term in terms("xylophone", language) if not is_second(term)]

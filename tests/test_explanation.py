@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+from pathlib import Path
+
+import pytest
+
 from ragchat.retrieval import explanation
 from ragchat.retrieval.explanation import Explanation, Part, PartName, WordWeight
+from ragchat.retrieval.search import Searcher
+from ragchat.store.knowledge import KnowledgeStore
+from tests.small_kb import put
 
 TOLD = Explanation(
     words=(
@@ -77,3 +85,34 @@ def test_words_as_they_were_typed_with_what_they_add() -> None:
         WordWeight("commit", 0.5, asked=False),
     )
     assert missing == ("branch",)
+
+
+def test_a_score_is_shared_by_the_terms_that_are_held() -> None:
+    shares = explanation.added(
+        {"head": 2.0, "detach": 4.0, "branch": 3.0}, {"head": 1, "detach": 1, "other": 9}, 9.0
+    )
+    assert shares == pytest.approx({"head": 3.0, "detach": 6.0, "branch": 0.0})
+    assert explanation.added({"head": 2.0}, {}, 9.0) == {"head": 0.0}
+
+
+@pytest.mark.skipif(
+    "explain" not in inspect.signature(Searcher.search).parameters, reason="the searcher explains nothing yet"
+)
+def test_the_parts_of_every_hit_add_up_to_its_score(tmp_path: Path) -> None:
+    with KnowledgeStore.create(tmp_path, "notes") as store:
+        put(store, "/pump.md", "The Zephyr pump is primed with water.", "Water the pump before winter.")
+        put(store, "/lamp.md", "The Orion lamp burns oil and water harms it.")
+        searcher = Searcher([store])
+        found = searcher.search("How is the Zephyr pump primed with oil?", 5, explain=True)
+        assert found.hits
+        assert found.explanations.keys() == {(hit.knowledge_base, hit.chunk_id) for hit in found.hits}
+        for hit in found.hits:
+            told = found.explanations[hit.knowledge_base, hit.chunk_id]
+            assert told.total == pytest.approx(hit.score)
+            assert sum(part.value for part in told.parts) == pytest.approx(told.total)
+            by_words = next(part.value for part in told.parts if part.name is PartName.WORDS)
+            assert sum(word.weight for word in told.words) == pytest.approx(by_words)
+        first = found.explanations[found.hits[0].knowledge_base, found.hits[0].chunk_id]
+        assert {word.word for word in first.words} == {"Zephyr", "pump", "primed"}
+        assert first.missing == ("oil",)
+        assert not searcher.search("pump", 5).explanations

@@ -10,6 +10,7 @@ import pytest
 from ragchat.evaluation.follow_ups import TURNS, Turn, new_subjects
 from ragchat.evaluation.question_sets import Question
 from ragchat.retrieval import worth
+from ragchat.retrieval.analyzer import query_terms
 from ragchat.retrieval.search import Searcher
 from ragchat.session import query
 from ragchat.store.knowledge import KnowledgeStore
@@ -80,7 +81,7 @@ def test_what_earlier_turns_may_weigh(store: KnowledgeStore) -> None:
     before = ["How is the old Zephyr pump of the northern lighthouse primed in winter?"]
     for said, share in (("How long does the warranty last?", 0.5), ("What is strict mode?", 0.1)):
         built = query.build(said, before, ("en",), idf)
-        own = sum(query.query_terms(said).values())
+        own = query_terms(said).total()
         assert built.topic == ()
         assert 0 < sum(built.weights.values()) <= share * own + 1e-9
     assert query.build("What is strict mode?", before, ("en",), lambda terms: {}).weights

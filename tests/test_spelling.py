@@ -182,6 +182,12 @@ def test_without_corrections_nothing_is_replaced(store: KnowledgeStore) -> None:
     assert (expansion.query, expansion.weights, expansion.corrections) == ("carageenan milk", {}, ())
 
 
+def test_words_of_an_exact_phrase_are_not_corrected(store: KnowledgeStore) -> None:
+    query = "carageenan from seweed"
+    expansion = expand_unknown(query, query_terms(query), [store], ["en"], phrases=["carageenan"])
+    assert expansion.query == "carageenan from seaweed"
+
+
 def test_words_that_could_be_meant_as_well_have_a_lower_weight(tmp_path: Path) -> None:
     texts = {f"{n}.md": "The barley was cut." for n in range(3)} | {"a.md": "The parley was long."}
     store = stored(tmp_path, "two", texts)

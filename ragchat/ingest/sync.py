@@ -18,6 +18,7 @@ from typing import NamedTuple
 from ragchat.errors import IngestError, NotFoundError, StorageError, UsageError
 from ragchat.ingest.compare import Comparison, Moves, is_outdated, may_gain
 from ragchat.ingest.formats import kind_of
+from ragchat.ingest.neighbours import Neighbours
 from ragchat.ingest.ocr_languages import check_data
 from ragchat.ingest.readers import ReaderPool, default_readers
 from ragchat.ingest.rows import RowsFinished, sync_rows
@@ -368,13 +369,14 @@ def _read_changed(
     """Bring every changed file in; yields whenever somebody may want to look: when a file or page is done, or time has passed."""
     waiting = iter(changed)
     upcoming = next(waiting, None)
+    neighbours = Neighbours()
     while upcoming or not pool.idle:
         while upcoming and pool.has_room(upcoming[0].size):
             file, known = upcoming
             anew = again or may_gain(known, ocr.name) or is_outdated(known)
             outcome = _without_reading(file, known, moves, writer, again=anew)
             if outcome is None:
-                pool.submit(_Task(file, known), _request(file, options, ocr), file.size)
+                pool.submit(_Task(file, known), _request(file, options, ocr, neighbours), file.size)
             else:
                 tally.count(outcome)
                 writer.flush_if_due()
@@ -389,6 +391,8 @@ def _read_changed(
                 seen = _Seen(task.file.path, result.page, result.pages)
             else:
                 tally.count(_take(task, result, writer, ocr))
+                if isinstance(result, Read):
+                    neighbours.note(task.file.path, result.language)
                 seen = _Seen(task.file.path)
             writer.flush_if_due()
             yield seen
@@ -396,7 +400,7 @@ def _read_changed(
         yield _Seen(seen.path)
 
 
-def _request(file: FoundFile, options: IngestOptions, ocr: _Ocr) -> ReadRequest:
+def _request(file: FoundFile, options: IngestOptions, ocr: _Ocr, neighbours: Neighbours) -> ReadRequest:
     return ReadRequest(
         os.fsencode(file.path),
         options.max_file_bytes,
@@ -405,6 +409,7 @@ def _request(file: FoundFile, options: IngestOptions, ocr: _Ocr) -> ReadRequest:
         ocr.languages,
         ocr.folder,
         ocr.kept(file),
+        neighbours.language(file.path),
     )
 
 

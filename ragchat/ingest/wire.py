@@ -75,7 +75,8 @@ class ReadRequest(msgspec.Struct, frozen=True, tag=True):
     """This file ready for the index; sizes of chunks in estimated tokens, as for `chunk.split`.
 
     `ocr` are the languages in which pictures are read, as Tesseract names them (none: they are not), `ocr_data` the folder where
-    its data lies. `pages_read` are what an earlier attempt reported of the file with this content.
+    its data lies. `pages_read` are what an earlier attempt reported of the file with this content. `language` is that of its
+    neighbours ('': not known), for a text that does not tell its own.
     """
 
     path: bytes
@@ -85,6 +86,7 @@ class ReadRequest(msgspec.Struct, frozen=True, tag=True):
     ocr: tuple[str, ...] = ()
     ocr_data: str = ""
     pages_read: tuple[PageRead, ...] = ()
+    language: str = ""
 
 
 Request = ExtractRequest | ReadRequest

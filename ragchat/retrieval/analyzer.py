@@ -76,7 +76,7 @@ _ASCII_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _ASCII_HAS_CAMEL = re.compile(r"[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z]")
 _NAME_MARK = re.compile(r"[_.:@#+\\\d]|/.*/", re.DOTALL)
 _SECTION = re.compile(r"[/\\@:#]+")
-_DOTTED = re.compile(r"[A-Za-z](?:\.[A-Za-z])+")
+_DOTTED = re.compile(r"[A-Z][a-z]?(?:\.[A-Z][a-z]?)+|[a-z](?:\.[a-z])+")
 _APOSTROPHE = re.compile("['’]")
 _FEWEST_BEHIND_APOSTROPHE = 3
 
@@ -332,6 +332,20 @@ def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:
     for word in query_words(query, languages):
         for term in word.terms:
             found[term] += word.count
+    return found
+
+
+def shared_dfs(words: Sequence[QueryWord], dfs: Mapping[str, int], most: int) -> dict[str, int]:
+    """Term -> the document frequency of its word, `most` at most, given those of the terms; terms that no text holds are left out.
+
+    The variants of a word are added up: each stands in documents of another language, or where the other does not.
+    """
+    found: dict[str, int] = {}
+    for word in words:
+        together = min(most, sum(dfs.get(term, 0) for term in word.terms))
+        for term in word.terms:
+            if dfs.get(term):
+                found[term] = max(together, found.get(term, 0))
     return found
 
 

@@ -9,6 +9,7 @@ letter or without (Koehn and Knight, Empirical Methods for Compound Splitting, E
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ragchat.retrieval.analyzer import COMPOUNDING, QueryWord, backward, is_beside, part_terms
 
@@ -51,6 +52,14 @@ def compounds(
         word: sorted(held, key=lambda term: (-held[term], term))[:_MOST_COMPOUNDS]
         for word, held in found.items()
     }
+
+
+def with_compounds(words: Sequence[QueryWord], found: Mapping[str, Sequence[str]]) -> list[QueryWord]:
+    """The words of a query with the terms that `compounds` found for them, which share their document frequency."""
+    return [
+        replace(word, terms={**dict.fromkeys(found.get(word.word, ()), frozenset()), **word.terms})
+        for word in words
+    ]
 
 
 def _is_word(term: str) -> bool:

@@ -46,8 +46,12 @@ def expand_unknown(
     languages: Sequence[str],
     *,
     correct: bool = True,
+    phrases: Sequence[str] = (),
 ) -> Expansion:
-    """What to search for, given a query and its terms (`analyzer.query_terms`). Raises StorageError."""
+    """What to search for, given a query and its terms (`analyzer.query_terms`). Raises StorageError.
+
+    Words of `phrases`, which the query wants word for word, are not corrected.
+    """
     vocabulary = _Vocabulary(stores)
     forms = _forms(query, asked, languages)
     known = vocabulary.dfs({term for own in forms.values() for term in own})
@@ -55,7 +59,8 @@ def expand_unknown(
     more: dict[str, float] = {}
     if strange and len(forms) - len(strange) <= _MOST_KNOWN_BESIDE:
         more = _completions(strange, stores)
-    unknown = _misspelled(query, asked, known, languages) if correct else []
+    exact = {word for phrase in phrases for word in words(phrase)}
+    unknown = _misspelled(query, asked, known, languages, exact) if correct else []
     found = spelling.candidates(unknown, _ordered(languages, query), vocabulary) if unknown else {}
     if not found:
         return Expansion(query, {term: float(count) for term, count in asked.items()}, more)
@@ -129,11 +134,20 @@ def _completions(strange: Collection[Sequence[str]], stores: Sequence[KnowledgeS
 
 
 def _misspelled(
-    query: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]
+    query: str,
+    asked: Collection[str],
+    known: Collection[str],
+    languages: Sequence[str],
+    exact: Collection[str],
 ) -> list[str]:
     """The words of a query that no text holds and that may be misspelled."""
     capitals = query == query.upper()
-    found = dict.fromkeys(part for token in words(query) for part in spelling.parts(token, capitals=capitals))
+    found = dict.fromkeys(
+        part
+        for token in words(query)
+        if token not in exact
+        for part in spelling.parts(token, capitals=capitals)
+    )
     return [part for part in found if _is_unknown(part, asked, known, languages)]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ragchat.retrieval import bm25
 from ragchat.retrieval.analyzer import query_terms, token_terms, tokens
 from ragchat.text import clean_line
 
@@ -114,6 +115,17 @@ def words(
             missing.append(token)
     rest = _others(added, seen | asked.keys())
     return tuple(sorted([*held, *rest], key=lambda one: -one.weight)), tuple(missing)
+
+
+def added(worth: Mapping[str, float], held: Mapping[str, int], total: float) -> dict[str, float]:
+    """How a BM25 score of `total` is shared by the terms that a passage holds, 0 for those it lacks.
+
+    `worth` is weight times idf of each term that was searched for, `held` how often the passage holds each of its terms. The
+    shares add up to `total`, so that length and fields, which weigh on all of them alike, need not be known.
+    """
+    raw = {term: value * held.get(term, 0) / (held.get(term, 0) + bm25.K1) for term, value in worth.items()}
+    whole = sum(raw.values())
+    return {term: total * value / whole if whole else 0.0 for term, value in raw.items()}
 
 
 def _others(added: Mapping[str, float], seen: AbstractSet[str]) -> list[WordWeight]:

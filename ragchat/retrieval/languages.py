@@ -104,10 +104,10 @@ def _latin(sample: str, prior: str) -> str:
     words = sample.split()
     scores, different = _scores(words, sample, "latin")
     fallback = prior or DEFAULT
-    if different < _SHORT:
-        scores[fallback] = scores.get(fallback, 0) + (_PRIOR_WORTH if prior else 0)
-    elif not _is_prose(words):
+    if len(words) > _SHORT and not _is_prose(words):
         fallback = DEFAULT
+    elif prior and different < _SHORT:
+        scores[prior] = scores.get(prior, 0) + _PRIOR_WORTH
     best = max(scores, key=lambda language: (scores[language], language == fallback), default=fallback)
     enough = max(_FEWEST_HITS, _SMALLEST_SHARE * different)
     return best if scores.get(best, 0) >= enough else fallback

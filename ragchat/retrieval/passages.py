@@ -79,7 +79,9 @@ def _one(hit: Hit, run: Sequence[Hit]) -> Hit:
         if longer is None:
             return hit
         whole = longer
-    return replace(hit, span=whole.span, text=whole.text)
+    if len(run) == 1:
+        return hit
+    return replace(hit, span=whole.span, text=whole.text, found=hit.span)
 
 
 def join(hits: Sequence[Hit]) -> list[Hit]:

@@ -111,14 +111,15 @@ _DIGIT_GROUPS = re.compile(
 """Numbers in groups. It begins with a digit, so that a text without any is passed over quickly."""
 _ACCOUNT = re.compile(r"[A-Z]{2}[0-9]{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?(?!\w)")
 _DATE = re.compile(r"[0-9]{4}([-./])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-./])[0-9]{1,2}\2[0-9]{2,4}")
-SIGNS = "-$%=!&<+*:?~"
+SIGNS = "-$%=!&<+*:?~/"
 """What the name of a sign, an option or a variable begins with; no other token does."""
 _APART = r"(?<![^\s`\"'(\[{,|/].)"  # of the first character: nothing of a word or of other signs before it
 _APART_BEHIND = r"(?![^\s`\"')\]},.;:?])"
 _SIGN = re.compile(
     rf"-{_APART}(?:-?[A-Za-z][A-Za-z0-9_-]{{0,40}}|(?:[>=-]){_APART_BEHIND})"
     rf"|\${_APART}[*@#?!$0-9]{_APART_BEHIND}"
-    rf"|%{_APART}(?:[A-Za-z%]|=){_APART_BEHIND}"
+    rf"|%(?<![A-Za-z0-9%]%)(?:[A-Za-z](?![A-Za-z0-9])|[%=]{_APART_BEHIND})"
+    rf"|/{_APART}/{_APART_BEHIND}"
     rf"|={_APART}(?:~|==?|>){_APART_BEHIND}"
     rf"|!{_APART}(?:==?|~){_APART_BEHIND}"
     rf"|&{_APART}(?:&|>){_APART_BEHIND}"

@@ -297,6 +297,8 @@ class Hit:
     content_hash: str
     evidence: str = ""
     language: str = "en"
+    found: Span | None = None
+    """Where the chunk is that was found, when the passage grew around it; `span` and `text` are those of the passage."""
 
     @property
     def place(self) -> str:
@@ -305,9 +307,13 @@ class Hit:
 
     @property
     def narrowed(self) -> Span:
-        """Where it stands, narrowed to the pages of its evidence when it runs over several."""
-        if not self.span.page_breaks or not self.evidence or (at := self.text.find(self.evidence)) < 0:
-            return self.span
+        """Where it is: the chunk that was found, or its evidence, when that is elsewhere or the chunk runs over several pages."""
+        found = self.found or self.span
+        if not self.evidence or (at := self.text.find(self.evidence)) < 0:
+            return found
+        first, last = self.span.char_first + at, self.span.char_first + at + len(self.evidence)
+        if not found.page_breaks and found.char_first <= first and last <= found.char_last:
+            return found
         return self.span.cut(self.text, at, at + len(self.evidence))
 
     @property

@@ -148,7 +148,7 @@ def _prepare(
         file.size,
         file.mtime_ns,
         title=title,
-        language=analyzer.detect(document.text) or "en",
+        language=analyzer.detect(document.text, request.language),
     )
     return Read(
         file=file,

@@ -1,0 +1,60 @@
+"""What benchmarks share that measure search by meaning: the embedding model, and vectors for a share of a knowledge base."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from ragchat.cli import build
+from ragchat.cli.context import Context
+from ragchat.config import EmbeddingSettings, Settings
+from ragchat.evaluation.vectors import Remembering
+from ragchat.paths import Paths
+from ragchat.retrieval.meaning import Meaning
+from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.vectors import passage_text, quantise
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.types.embedding import Embedder
+
+_BATCH = 16
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """`--meaning`, which every one of these benchmarks has."""
+    parser.add_argument(
+        "--meaning",
+        action="store_true",
+        help="also with vectors of everything, by the default embedding model",
+    )
+    parser.add_argument("--embedding-model", default="", metavar="NAME", help="another model for --meaning")
+
+
+def wanted(arguments: argparse.Namespace) -> Embedder | None:
+    """The model where `--meaning` asks for one; ends the benchmark where there is none."""
+    if not arguments.meaning:
+        return None
+    settings = Settings(embedding=EmbeddingSettings(model=arguments.embedding_model))
+    found = build.embedder(Context(Paths.discover(os.environ), settings))
+    if found is None:
+        raise SystemExit("No embedding model is installed; `ragchat model pull minilm-l6` fetches one.")
+    return Remembering(found)
+
+
+def embed_share(store: KnowledgeStore, embedder: Embedder, share: float = 1.0) -> int:
+    """Give the first chunks, in their order, a vector, up to a share of all that the model reads; how many have one then."""
+    ids = sorted(store.vectors.missing_ids(embedder.model))
+    there = store.vectors.count(embedder.model)
+    ids = ids[: max(0, round(share * (there + len(ids))) - there)]
+    for at in range(0, len(ids), _BATCH):
+        chunks = store.vectors.texts(ids[at : at + _BATCH])
+        vectors = embedder.embed_passages([passage_text(one.title, one.heading, one.text) for one in chunks])
+        store.vectors.write(embedder.model, [one.chunk_id for one in chunks], quantise(vectors))
+    return store.vectors.count(embedder.model)
+
+
+def as_embedded(stores: Sequence[KnowledgeStore], embedder: Embedder) -> Searcher:
+    """A searcher that embeds no passage within a question, so that a share of vectors stays what it is."""
+    searcher = Searcher(stores, embedder)
+    searcher._meaning = Meaning(embedder, stores, budget_s=0.0)
+    return searcher
