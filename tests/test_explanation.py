@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import pytest
@@ -95,9 +94,6 @@ def test_a_score_is_shared_by_the_terms_that_are_held() -> None:
     assert explanation.added({"head": 2.0}, {}, 9.0) == {"head": 0.0}
 
 
-@pytest.mark.skipif(
-    "explain" not in inspect.signature(Searcher.search).parameters, reason="the searcher explains nothing yet"
-)
 def test_the_parts_of_every_hit_add_up_to_its_score(tmp_path: Path) -> None:
     with KnowledgeStore.create(tmp_path, "notes") as store:
         put(store, "/pump.md", "The Zephyr pump is primed with water.", "Water the pump before winter.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -295,14 +294,9 @@ def test_folders_and_files_that_can_be_named(store: KnowledgeStore) -> None:
     assert within.allowed_documents(store, parse("x kb:other")) == set()
 
 
-takes_scope = pytest.mark.skipif(
-    "scope" not in inspect.signature(Searcher.search).parameters, reason="the searcher takes no scope yet"
-)
-
 # --- searching within a scope -------------------------------------------------------------------------------
 
 
-@takes_scope
 def test_a_narrow_scope_gives_as_many_hits_as_it_holds(tmp_path: Path) -> None:
     with KnowledgeStore.create(tmp_path, "many") as store:
         put(store, "/loud/all.md", *[f"harbour harbour harbour noise{i}" for i in range(600)])
@@ -322,7 +316,6 @@ def test_a_narrow_scope_gives_as_many_hits_as_it_holds(tmp_path: Path) -> None:
         assert [hit.chunk_id for hit in again.hits] == [hit.chunk_id for hit in plain.hits]
 
 
-@takes_scope
 def test_an_excluded_word_is_in_no_hit(store: KnowledgeStore) -> None:
     scoped = parse("quince -fruit")
     found = Searcher([store]).search(scoped.text, 10, scope=scoped)
@@ -330,7 +323,6 @@ def test_an_excluded_word_is_in_no_hit(store: KnowledgeStore) -> None:
     assert not any("fruit" in hit.text.casefold() for hit in found.hits)
 
 
-@takes_scope
 def test_a_near_duplicate_makes_room_for_the_next_passage(tmp_path: Path) -> None:
     with KnowledgeStore.create(tmp_path, "copies") as store:
         for i in range(30):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.llm.fake import FakeModel
 from ragchat.paths import Paths
-from ragchat.retrieval.search import Searcher
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import HitsFound, QueryUsed
 from ragchat.store.chats import ChatStore
@@ -21,10 +19,6 @@ from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken
 from tests.small_kb import put
 from tests.test_kb_commands import run, run_json
-
-takes_scope = pytest.mark.skipif(
-    "scope" not in inspect.signature(Searcher.search).parameters, reason="the searcher takes no scope yet"
-)
 
 
 @pytest.fixture
@@ -43,7 +37,6 @@ def paths_of(said: Any) -> list[str]:
     return [hit["path"] for hit in said["hits"]]
 
 
-@takes_scope
 def test_searching_some_documents_in_the_shell(home: Path) -> None:
     said = run_json(home, "kb", "search", "primed in:lamps", "--json")
     assert paths_of(said) == ["/docs/lamps/orion.md"]
@@ -95,7 +88,6 @@ def events_of(home: Path, question: str) -> list[object]:
         return list(session.ask(session.start(question), question, cancel=CancelToken()))
 
 
-@takes_scope
 def test_a_chat_asks_some_documents(home: Path) -> None:
     events = events_of(home, "What is primed before winter? in:lamps")
     (used,) = (event for event in events if isinstance(event, QueryUsed))

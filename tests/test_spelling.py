@@ -218,6 +218,22 @@ def test_each_language_of_the_texts_corrects_in_its_own_way(tmp_path: Path) -> N
     russian.close()
 
 
+def test_a_word_without_its_accents_is_not_misspelled(tmp_path: Path) -> None:
+    polish = stored(tmp_path, "pl", {"a.md": "Wrocław leży nad Odrą, a wrocłau nie ma."}, "pl")
+    assert expanded(polish, "wroclaw").corrections == ()
+    assert expanded(polish, "wroclw").query == "wroclaw"
+    polish.close()
+
+
+def test_a_compound_of_known_words_and_a_part_of_one_are_not_misspelled(tmp_path: Path) -> None:
+    text = "Die Wärmepumpe steht neben dem Speicher. Ein Pfaffe geht vorbei, die Lumpe nicht."
+    german = stored(tmp_path, "de", {"a.md": text}, "de")
+    assert expanded(german, "Pumpe").corrections == ()
+    assert expanded(german, "Wärmepumpenspeicher").corrections == ()
+    assert expanded(german, "Wärmepumqe").query == "Wärmepumpe"
+    german.close()
+
+
 # --- searches -------------------------------------------------------------------------------------------
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ragchat.retrieval.explanation import Explanation, Part, PartName, WordWeight
-from ragchat.retrieval.search import Searcher
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import searching
 from ragchat.tui.screens.dialog import Line
@@ -17,10 +15,6 @@ from ragchat.tui.screens.search import SearchScreen
 from ragchat.tui.searching import ScopeNames, begun_operator, suggest
 from tests.test_tui_search import found, has_hit
 from tests.tui_fakes import Stage, add_document, running, screen_text, set_stage, until
-
-takes_scope = pytest.mark.skipif(
-    "scope" not in inspect.signature(Searcher.search).parameters, reason="the searcher takes no scope yet"
-)
 
 
 @pytest.fixture
@@ -63,7 +57,6 @@ def test_what_completes_an_operator(query: str, suggested: str | None) -> None:
     assert begun_operator("in:or") == ("in", "or")
 
 
-@takes_scope
 async def test_a_query_says_where_to_search(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await pilot.press("ctrl+f", *"quince")

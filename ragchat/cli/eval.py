@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build
+from ragchat.cli import build, eval_vectors
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
 from ragchat.cli.eval_questions import questions
 from ragchat.cli.eval_runs import history, report, run, watch
@@ -98,7 +98,6 @@ def measure(
 ) -> tuple[ModelInfo, list[Result]]:
     """Run the trial, going on where an earlier one stopped. Raises RagchatError."""
     from ragchat.evaluation import packing_trial, question_sets
-    from ragchat.retrieval.search import Searcher
 
     found = question_sets.read(set_dir)
     judged = tuple(q for q in found.questions if packing_trial.right_paragraph(q, found))
@@ -114,10 +113,16 @@ def measure(
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store = stack.enter_context(question_sets.build_knowledge_base(scratch, found))
         cancel = stack.enter_context(cancel_on_interrupt())
+        ranking = build.ranking(context)
+        embedder = eval_vectors.meant(context, [store], ranking)
+        with eval_vectors.shown() as say:
+            texts = [question.text for question in asked]
+            searcher = eval_vectors.prepared(context, [store], texts, ranking, cancel, say)
         for _ in model.load(cancel):
             pass
         info = model.info
-        assert info
+        if cancel.cancelled or info is None:
+            raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
         file = out or context.paths.data_dir / "trials" / f"{found.name}-{Path(info.path).stem}.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
         note(
@@ -127,13 +132,15 @@ def measure(
         try:
             for step in packing_trial.run(
                 model,
-                Searcher([store]),
+                searcher,
                 found.name,
                 asked,
                 ways,
                 file,
                 cancel=cancel,
                 right=lambda question: packing_trial.right_paragraph(question, found),
+                ranking=ranking,
+                also={"embedding": embedder.model.fingerprint} if embedder else None,
             ):
                 left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
                 if live:

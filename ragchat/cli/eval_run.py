@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ragchat.cli import build
+from ragchat.cli import build, eval_vectors
 from ragchat.cli.context import Context, note
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.text import clean_line
@@ -21,9 +21,13 @@ from ragchat.types import AdapterScale, CancelToken
 if TYPE_CHECKING:
     from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
     from ragchat.evaluation.sets import Asked, SetLibrary
+    from ragchat.evaluation.vectors import Prepared
     from ragchat.llm.adapters import AdapterLibrary
+    from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions
+    from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.screens.evaluation import Evaluation
+    from ragchat.types.embedding import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,17 +173,20 @@ def prepare(context: Context, wanted: Wanted) -> Run:
             )
     from ragchat.llm.fingerprint import sha256_of
 
+    documents, embedding, vectors = _searched(context, names if _uses(arms, "rag") else ())
     inputs = collect(
         model=(base.stem, library.sha256(base)),
         context={"n_ctx": context.settings.model.n_ctx, "plain_format": context.settings.model.plain_format},
         adapters={name: sha256_of(file) for name, file in files.items()} if _uses(arms, "tuned") else {},
-        documents=contents(context, names) if _uses(arms, "rag") else {},
+        documents=documents,
+        embedding=embedding,
+        vectors=vectors,
         options=options(context, wanted),
         questions=asked,
         arms=arms,
     )
     return Run(
-        id=run_id(wanted.set_name, inputs),
+        id=_known(runs(context), wanted.set_name, inputs) or run_id(wanted.set_name, inputs),
         set_name=wanted.set_name,
         arms=tuple(arms),
         inputs=inputs,
@@ -188,6 +195,20 @@ def prepare(context: Context, wanted: Wanted) -> Run:
         facts=_facts(library, scales) | {"asked": _as_asked(wanted, base, names)},
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _known(library: RunLibrary, set_name: str, inputs: dict[str, Any]) -> str:
+    """The id of a run that these inputs go on with, or that they are those of; empty: there is none.
+
+    Its own searches embed what they find, so a run that was stopped may have begun with fewer vectors than there are now.
+    """
+    from ragchat.evaluation.inputs import same
+
+    for run in reversed(library.all()):
+        apart_from = () if run.finished_at else ("vectors",)
+        if run.set_name == set_name and same(run.inputs, inputs, apart_from=apart_from):
+            return run.id
+    return ""
 
 
 def _as_asked(wanted: Wanted, base: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -236,8 +257,8 @@ def fresh(context: Context, run: Run, sample: Sequence[Asked], set_name: str) ->
     )
 
 
-def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> Iterator[Progress]:
-    """Ask what is not answered yet, and note the end. Raises RagchatError."""
+def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> Iterator[Prepared | Progress]:
+    """Embed what the questions find, ask what is not answered yet, and note the end. Raises RagchatError."""
     import psutil
 
     from ragchat.evaluation.four_ways import ask_all
@@ -250,6 +271,8 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
     said = run.facts.get("asked", {})
     with ExitStack() as stack:
         stack.enter_context(library.alone(run.id))
+        yield from _embed_first(context, run, library, cancel)
+        run = _with_vectors(context, run, library)
         model = build.model(context, wanted.model or said.get("model", ""))
         stack.callback(model.close)
 
@@ -280,7 +303,45 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
                 raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
     if done == len(run.questions) * len(run.arms):
         ended = datetime.now(UTC).isoformat(timespec="seconds")
+        run = _with_vectors(context, run, library)
         library.keep(msgspec.structs.replace(run, finished_at=run.finished_at or ended, confirmed_at=ended))
+
+
+def _embed_first(context: Context, run: Run, library: RunLibrary, cancel: CancelToken) -> Iterator[Prepared]:
+    """Embed what the questions find, so that all ways are asked over the same vectors. Raises RagchatError."""
+    from ragchat.evaluation.vectors import prepare
+
+    names = run.facts.get("asked", {}).get("knowledge_bases", ()) if _uses(run.arms, "rag") else ()
+    answered = {(answer.question, answer.arm) for answer in library.answers(run.id) if not answer.error}
+    left = [
+        question.question
+        for question in run.questions
+        if any((question.id, arm) not in answered for arm in run.arms if "rag" in arm)
+    ]
+    if not left:
+        return
+    with build.knowledge_bases(context, names) as stores:
+        ranking = build.ranking(context)
+        if (embedder := eval_vectors.meant(context, stores, ranking)) is not None:
+            yield from prepare(stores, embedder, left, ranking=ranking, cancel=cancel)
+    if cancel.cancelled:
+        raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
+
+
+def _with_vectors(context: Context, run: Run, library: RunLibrary) -> Run:
+    """The run with what is embedded by now; what was embedded when its first answers were given stays among its facts."""
+    if not run.inputs.get("vectors"):
+        return run
+    was = run.inputs["vectors"]
+    _, _, vectors = _searched(context, tuple(was))
+    if not vectors or was == vectors:
+        return run
+    facts = run.facts
+    if any("rag" in answer.arm for answer in library.answers(run.id)):
+        facts = {"vectors_before": was} | facts
+    run = msgspec.structs.replace(run, inputs=run.inputs | {"vectors": vectors}, facts=facts)
+    library.keep(run)
+    return run
 
 
 def inputs_now(context: Context, run: Run) -> dict[str, Any]:
@@ -289,7 +350,12 @@ def inputs_now(context: Context, run: Run) -> dict[str, Any]:
         return prepare(context, replace(again(run), arms=run.arms)).inputs
     except RagchatError as error:
         said = str(error)
-        parts = (("questions", "question"), ("documents", "knowledge base"), ("adapter", "adapter"))
+        parts = (
+            ("questions", "question"),
+            ("documents", "knowledge base"),
+            ("adapter", "adapter"),
+            ("embedding", "embedding"),
+        )
         return {next((name for name, word in parts if word in said), "model"): said}
 
 
@@ -356,10 +422,23 @@ def remind(context: Context) -> None:
             )
 
 
-def contents(context: Context, names: Sequence[str]) -> dict[str, str]:
-    """What stands in each knowledge base, as a hash. Raises NotFoundError."""
+def _searched(
+    context: Context, names: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, str], dict[str, float | None]]:
+    """What a search depends on: contents of each knowledge base as a hash, the embedding model, how much it has embedded.
+
+    Raises NotFoundError, StorageError.
+    """
+    from ragchat.evaluation.inputs import WORDS_ALONE
+    from ragchat.evaluation.vectors import shares
+
     with build.knowledge_bases(context, names) as stores:
-        return {store.name: store.contents_hash() for store in stores}
+        contents = {store.name: store.contents_hash() for store in stores}
+        embedder = eval_vectors.meant(context, stores, build.ranking(context))
+        if embedder is None:
+            return contents, WORDS_ALONE, {}
+        model = embedder.model
+        return contents, (model.name, model.fingerprint), shares(stores, model)
 
 
 def _uses(arms: Sequence[str], part: str) -> bool:

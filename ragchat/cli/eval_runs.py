@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build, eval_run
+from ragchat.cli import build, eval_run, eval_vectors
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
 from ragchat.errors import (
     CancelledError,
@@ -147,6 +147,7 @@ def run(
 
 def carry_out(context: Context, wanted: eval_run.Wanted) -> Run:
     """Prepare a run, or go on with it, showing how far it is. Raises RagchatError."""
+    from ragchat.evaluation.vectors import Prepared
     from ragchat.evaluation.verdict import FEWEST
 
     context.paths.create()
@@ -162,9 +163,12 @@ def carry_out(context: Context, wanted: eval_run.Wanted) -> Run:
             f"{len(prepared.left_out)} questions are left out: the adapter has learned from them, or from near-duplicates."
         )
     live, said = interactive(), 0
-    with cancel_on_interrupt() as cancel:
+    with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
         try:
             for progress in eval_run.perform(context, wanted, prepared, cancel):
+                if isinstance(progress, Prepared):
+                    say(progress)
+                    continue
                 left = f", {human_seconds(progress.eta_s)} left" if progress.eta_s is not None else ""
                 line = f"{progress.done} of {progress.total} answers{left}"
                 if live:
@@ -240,9 +244,9 @@ def _refusals(context: Context, verdict: Verdict) -> RefusalCurve | None:
     if not names or len({question.answerable for question in verdict.questions}) < 2:
         return None
     note(f"Searching for {len(verdict.questions)} questions, for the curve of refusals …")
-    with cancel_on_interrupt() as cancel:
+    with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
         try:
-            found = refusals(context, verdict.questions, names, cancel)
+            found = refusals(context, verdict.questions, names, cancel, say)
         except NotFoundError:
             return None
     if found is None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ragchat import config
-from ragchat.cli import build, eval_run
+from ragchat.cli import build, eval_run, eval_vectors
 from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
 from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ragchat.evaluation.calibration import Point, RefusalCurve
     from ragchat.evaluation.sets import Asked
     from ragchat.evaluation.tuning import Tuned, TunedPacking
+    from ragchat.evaluation.vectors import Prepared
+    from ragchat.retrieval.search import Searcher
+    from ragchat.types.embedding import Embedder
 
 _FEWEST_OF_A_KIND = 20
 _knowledge_bases = click.option(
@@ -35,11 +38,15 @@ _knowledge_bases = click.option(
 
 
 def refusal_curve(
-    context: Context, set_name: str, names: Sequence[str], cancel: CancelToken
+    context: Context,
+    set_name: str,
+    names: Sequence[str],
+    cancel: CancelToken,
+    say: Callable[[Prepared], None] = lambda _: None,
 ) -> RefusalCurve | None:
     """What the search says of the questions of a set; None when cancelled. Raises NotFoundError, StorageError, UsageError."""
     try:
-        return refusals(context, eval_run.questions(context, set_name), names, cancel)
+        return refusals(context, eval_run.questions(context, set_name), names, cancel, say)
     except ValueError as error:
         raise UsageError(
             f"{clean_line(set_name)}: {error}.",
@@ -48,17 +55,23 @@ def refusal_curve(
 
 
 def refusals(
-    context: Context, asked: Sequence[Asked], names: Sequence[str], cancel: CancelToken
+    context: Context,
+    asked: Sequence[Asked],
+    names: Sequence[str],
+    cancel: CancelToken,
+    say: Callable[[Prepared], None] = lambda _: None,
 ) -> RefusalCurve | None:
-    """What the search says of some questions; None when cancelled.
+    """What the search says of some questions; None when cancelled. `say` hears how far the vectors of what they find are.
 
     Raises NotFoundError, StorageError, and ValueError unless there are questions with an answer and without.
     """
     from ragchat.evaluation.calibration import RefusalCurve, curve, look, point
-    from ragchat.retrieval.search import Searcher
 
+    ranking = build.ranking(context)
     with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
-        judged = list(look(Searcher(stores), asked, ranking=build.ranking(context), cancel=cancel))
+        texts = [one.question for one in asked]
+        searcher = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
+        judged = list(look(searcher, asked, ranking=ranking, cancel=cancel))
     if cancel.cancelled:
         return None
     retrieval = context.settings.retrieval
@@ -106,8 +119,8 @@ def calibrate(
     """
     from ragchat.evaluation.calibration import choose
 
-    with cancel_on_interrupt() as cancel:
-        found = refusal_curve(context, set_name, names, cancel)
+    with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
+        found = refusal_curve(context, set_name, names, cancel, say)
     if found is None:
         raise CancelledError("Stopped; nothing was changed.")
     point = choose(found.points, most_false_answers=false_answers)
@@ -184,7 +197,8 @@ def tune(
 ) -> None:
     """Try other settings on one half of SET, and say what they are worth on the other half.
 
-    How the search ranks is always tried, without a model, in seconds. Ctrl-C changes nothing; the model's answers are kept, and
+    How the search ranks is always tried, without a chat model, in seconds; with an embedding model the weight of meaning, too, after
+    what the questions find is embedded. Ctrl-C changes nothing; the model's answers are kept, and
     the same command goes on.
     """
     asked = eval_run.spread(eval_run.questions(context, set_name), limit)
@@ -194,14 +208,17 @@ def tune(
         with ExitStack() as stack:
             stores = stack.enter_context(build.knowledge_bases(context, chosen))
             cancel = stack.enter_context(cancel_on_interrupt())
-            found = _tune_search(context, stores, asked, cancel)
+            found, embedded = _tune_search(context, stores, asked, cancel)
             if passages or chunks:
                 sizes = _other_sizes(context) if chunks else ()
                 told, info = _tune_packing(context, stores, set_name, asked, cancel, model_name, sizes=sizes)
     except ValueError as error:
         raise UsageError(f"{clean_line(set_name)}: {error}.", "Add questions with answers.") from error
     if as_json:
-        data(_settings_report(found) | ({"passages": _packing_report(told)} if told else {}), indent=2)
+        data(
+            _settings_report(found, embedded) | ({"passages": _packing_report(told)} if told else {}),
+            indent=2,
+        )
     else:
         _say_search(found)
         if told:
@@ -212,29 +229,78 @@ def tune(
 
 def _tune_search(
     context: Context, stores: Sequence[KnowledgeStore], asked: Sequence[Asked], cancel: CancelToken
-) -> Tuned:
-    """Raises CancelledError, ValueError."""
+) -> tuple[Tuned, _Embedded]:
+    """Raises CancelledError, ModelError, ValueError."""
     from ragchat.evaluation.tuning import Tried, Tuned
     from ragchat.evaluation.tuning import tune as search_settings
-    from ragchat.retrieval.search import Searcher
 
+    searcher, embedded = _searcher(context, stores, asked, cancel)
     for event in search_settings(
-        Searcher(stores),
+        searcher,
         asked,
         now=build.ranking(context),
         passages=max(1, context.settings.retrieval.passages),
         cancel=cancel,
         chunk_tokens=context.settings.knowledge.chunk_tokens,
+        meaning=bool(embedded.model),
     ):
         match event:
             case Tried():
                 kept = "  kept" if event.kept else ""
+                left = f"  {human_seconds(event.eta_s)} left" if event.eta_s else ""
                 note(
-                    f"{event.done:3} of {event.total}: {event.name} = {event.value}: {event.score:.4f}{kept}"
+                    f"{event.done:3} of {event.total}: {event.name} = {event.value}: {event.score:.4f}{kept}{left}"
                 )
             case Tuned():
-                return event
+                return event, embedded
     raise CancelledError("Stopped; nothing was changed.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """The embedding model whose weight is tuned (empty: none), and the share of the passages that it has embedded."""
+
+    model: str = ""
+    share: float = 0.0
+
+
+def _searcher(
+    context: Context, stores: Sequence[KnowledgeStore], asked: Sequence[Asked], cancel: CancelToken
+) -> tuple[Searcher, _Embedded]:
+    """A searcher with vectors of what the questions find. Says why there are none, or that there are not all of them."""
+    from ragchat.evaluation.vectors import share
+    from ragchat.retrieval.search import Searcher
+
+    ranking = replace(build.ranking(context), meaning=1.0)  # a weight of 0 is to be tuned, too
+    embedder = eval_vectors.meant(context, stores, ranking)
+    if why := _untunable(context, stores, embedder):
+        note(f"The weight of meaning cannot be tuned: {why}")
+        return Searcher(stores), _Embedded()
+    assert embedder
+    with eval_vectors.shown() as say:
+        texts = [one.question for one in asked]
+        searcher = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
+    there = share(stores, embedder.model)
+    if there < 1:
+        note(
+            f"{there:.0%} of the passages have a vector: meaning is judged with these. `ragchat kb embed` gives all of them one."
+        )
+    return searcher, _Embedded(embedder.model.name, there)
+
+
+def _untunable(context: Context, stores: Sequence[KnowledgeStore], embedder: Embedder | None) -> str:
+    """Why meaning has no weight that could be tuned; empty: it has."""
+    from ragchat.llm.embedding import OFF
+
+    if embedder is None and not any(store.options().meaning for store in stores):
+        return "search by meaning is switched off for these documents."
+    if embedder is None and context.settings.embedding.model.casefold() == OFF:
+        return "search by meaning is switched off in the settings (embedding.model)."
+    if embedder is None:
+        return "no embedding model is installed. `ragchat model pull minilm-l6` fetches one."
+    if not any(embedder.model.reads(language) for store in stores for language in store.languages()):
+        return f"{clean_line(embedder.model.name)} does not read the language of these documents."
+    return ""
 
 
 def _other_sizes(context: Context) -> tuple[int, ...]:
@@ -281,17 +347,22 @@ def _tune_packing(
 ) -> tuple[TunedPacking, ModelInfo]:
     """Raises CancelledError, ModelError, StorageError, ValueError."""
     from ragchat.evaluation.tuning import TunedPacking, choose_packing
-    from ragchat.retrieval.search import Searcher
     from ragchat.session.packing import for_model, model_key, read_choices
 
     ranking = build.ranking(context)
     documents = " ".join(f"{one.name}:{one.contents_hash()}" for one in stores)
+    if (embedder := eval_vectors.meant(context, stores, ranking)) is not None:
+        documents += f" {embedder.model.fingerprint}"
+    texts = [one.question for one in asked]
     with ExitStack() as stack:
-        searchers = {context.settings.knowledge.chunk_tokens: Searcher(stores)}
+        say = stack.enter_context(eval_vectors.shown())
+        first = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
+        searchers = {context.settings.knowledge.chunk_tokens: first}
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragchat-")))
         for size in sizes:
             cut = [_cut_anew(context, one, scratch / str(size), size, cancel) for one in stores]
-            searchers[size] = Searcher([stack.enter_context(one) for one in cut])
+            opened = [stack.enter_context(one) for one in cut]
+            searchers[size] = eval_vectors.prepared(context, opened, texts, ranking, cancel, say)
         model = build.model(context, model_name)
         stack.callback(model.close)
         for _ in model.load(cancel):
@@ -340,13 +411,15 @@ def _tune_packing(
     raise CancelledError("Stopped; nothing was changed.")
 
 
-def _settings_report(tuned: Tuned) -> dict[str, Any]:
+def _settings_report(tuned: Tuned, embedded: _Embedded) -> dict[str, Any]:
     return {
         "settings": {f"retrieval.{name}": value for name, value in tuned.settings.items()},
         "before": tuned.before,
         "after": tuned.after,
         "gain": asdict(tuned.gain),
         "p": tuned.p,
+        "embedding_model": embedded.model or None,
+        "embedded": round(embedded.share, 4),
     }
 
 

@@ -132,7 +132,8 @@ def _raft(
     share = context.settings.retrieval.passage_share
     with ExitStack() as stack:
         stores = stack.enter_context(build.knowledge_bases(context, wanted.knowledge_bases))
-        searcher = Searcher(stores)
+        # As the chat searches: the model learns from the passages that it will be given.
+        searcher = Searcher(stores, build.embedder(context))
         refusals = raft.WITHOUT_THE_RIGHT_ONE if wanted.refusals is None else wanted.refusals
         made, not_found = raft.build(
             model,

@@ -19,7 +19,7 @@ from ragchat.text import clean_line
 if TYPE_CHECKING:
     from ragchat.retrieval.explanation import Explanation
     from ragchat.retrieval.scope import Scoped
-    from ragchat.retrieval.search import Searcher, SearchResult
+    from ragchat.retrieval.search import Ranking, Searcher, SearchResult
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types import Hit
 
@@ -88,7 +88,7 @@ def search(
             stores += foreign.values()
             _tell_apart(stores, foreign)
         try:
-            _answer(stores, query, hits, as_json=as_json, exact=exact, explain=explain, batch=batch)
+            _answer(context, stores, query, hits, as_json=as_json, exact=exact, explain=explain, batch=batch)
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
             if not files or isinstance(error, RagchatError):
                 raise
@@ -115,6 +115,7 @@ def named_in(context: Context, query: str) -> tuple[str, ...]:
 
 
 def _answer(
+    context: Context,
     stores: list[KnowledgeStore],
     query: str,
     k: int,
@@ -126,7 +127,8 @@ def _answer(
 ) -> None:
     from ragchat.retrieval.search import Searcher
 
-    search = _Search(Searcher(stores), k, correct=not exact, explain=explain)
+    searcher = Searcher(stores, build.embedder(context))
+    search = _Search(searcher, build.ranking(context), k, correct=not exact, explain=explain)
     if batch:
         for row in read_batch(batch):
             try:
@@ -142,21 +144,24 @@ def _answer(
 class _Search:
     """Searches, and says what it found as JSON or in lines."""
 
-    def __init__(self, searcher: Searcher, k: int, *, correct: bool, explain: bool) -> None:
-        self._searcher, self._k, self._explain = searcher, k, explain
+    def __init__(self, searcher: Searcher, ranking: Ranking, k: int, *, correct: bool, explain: bool) -> None:
+        self._searcher, self._ranking, self._k, self._explain = searcher, ranking, k, explain
         self._correct = correct
         self._languages = searcher.languages()
 
     def _found(self, query: str) -> tuple[Scoped, SearchResult]:
-        from ragchat.retrieval import scope, within
+        from ragchat.retrieval import scope
 
         scoped = scope.parse(query, self._languages)
-        wishes: dict[str, object] = {"scope": scoped} if scoped.narrows else {}
-        wishes["correct"] = self._correct
-        if self._explain:
-            wishes["explain"] = True
-        search = self._searcher.search
-        return scoped, search(scoped.text, self._k, fill=True, **within.supported(search, **wishes))
+        return scoped, self._searcher.search(
+            scoped.text,
+            self._k,
+            ranking=self._ranking,
+            fill=True,
+            correct=self._correct,
+            scope=scoped,
+            explain=self._explain,
+        )
 
     def as_json(self, query: str) -> dict[str, Any]:
         scoped, result = self._found(query)
@@ -190,7 +195,7 @@ def marked_words(query: str, result: SearchResult) -> str:
 
 def explanation_of(result: SearchResult, hit: Hit) -> Explanation | None:
     """Why a hit is where it is, when the search was asked to say so."""
-    explanations = getattr(result, "explanations", {})
+    explanations = result.explanations
     found: Explanation | None = explanations.get((hit.knowledge_base, hit.chunk_id))
     return found
 
@@ -220,7 +225,7 @@ def _show(result: SearchResult, scoped: Scoped, languages: tuple[str, ...]) -> N
         note(
             f"Searched for “{by}” instead of “{word}”, which no document holds; --exact searches for it as typed."
         )
-    for phrase in getattr(result, "unheld", ()):
+    for phrase in result.unheld:
         note(f"No passage holds “{clean_line(phrase, limit=60)}” word for word.")
     for hit in result.hits:
         where = f"{hit.rank}. {clean_line(hit.path)} ({hit.place})"

@@ -118,7 +118,9 @@ def make_pairs(context: Context, name: str, file: PairFile, model_name: str, mos
         model.thinking = False
         live, began = interactive(), time.monotonic()
         progress, start = PairProgress(0, len(chunks), 0, 0), None
-        for progress in make(model, Searcher(stores), _spread(chunks), file, most=most, cancel=cancel):
+        # As the chat searches: what only words find again would make a set of questions that meaning cannot help with.
+        searcher = Searcher(stores, build.embedder(context))
+        for progress in make(model, searcher, _spread(chunks), file, most=most, cancel=cancel):
             if live:
                 passed = time.monotonic() - began
                 start = start or progress

@@ -38,7 +38,9 @@ class PlainSettings:
                 stack.enter_context(self._services.open_knowledge_base(name))
                 for name in self._chat.knowledge_bases
             ]
-            hits = Searcher(stores).search(typed.argument, _HITS).hits if stores else ()
+            searcher = Searcher(stores, self._services.open_embedder() if stores else None)
+            ranking = self._services.ask_options().ranking
+            hits = searcher.search(typed.argument, _HITS, ranking=ranking).hits if stores else ()
         for hit in hits:
             evidence = clean_line(hit.evidence or hit.text, limit=400)
             self._console.say(f"{hit.rank}. {clean_line(hit.path)}, {hit.place}: {evidence}")

@@ -18,12 +18,18 @@ NAMES = {
     "model": "the model",
     "adapter": "the adapter",
     "documents": "the documents",
+    "embedding": "the model for search by meaning",
+    "vectors": "how much is embedded",
     "prompt": "the wording of the prompt",
     "settings": "the settings",
     "questions": "the questions",
     "arms": "the ways that are compared",
 }
 """What each input is called."""
+WORDS_ALONE = ("none", "")
+"""The embedding model of a search that has none."""
+_BEFORE: Mapping[str, Any] = {"embedding": list(WORDS_ALONE), "vectors": {}}
+"""Inputs that runs of earlier versions do not have, as they were then."""
 
 
 def collect(
@@ -35,15 +41,20 @@ def collect(
     questions: Sequence[Asked],
     arms: Sequence[str],
     context: Mapping[str, object],
+    embedding: tuple[str, str] = WORDS_ALONE,
+    vectors: Mapping[str, float | None] | None = None,
 ) -> dict[str, Any]:
     """The inputs of a run. `model` is (name, SHA-256), `adapters` SHA-256 by name, `documents` hash of the contents by name,
-    `context` is what the model is loaded with.
+    `context` is what the model is loaded with. `embedding` is (name, fingerprint) of the model that has a say in the search,
+    `vectors` how much of each knowledge base it has embedded (`evaluation.vectors.shares`).
     """
     sampling = asdict(options.sampling)
     return {
         "model": list(model),
         "adapter": dict(adapters),
         "documents": dict(documents),
+        "embedding": list(embedding),
+        "vectors": dict(vectors or {}),
         "prompt": prompt_revision(options.instructions),
         "settings": {
             **{name: value for name, value in sampling.items() if value is not None},
@@ -78,7 +89,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for name, value in now.items():
         if name not in NAMES:
             continue
-        was = before.get(name)
+        was = before.get(name, _BEFORE.get(name))
         if _plain(was) != _plain(value):
             found.append(
                 f"{NAMES.get(name, name)} ({_told(name, was, value)})"
@@ -90,12 +101,37 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _told(name: str, was: Any, value: Any) -> str:
     """What exactly, where that says something."""
-    if name == "model" and isinstance(was, list) and isinstance(value, list) and was[:1] != value[:1]:
+    if (
+        name in ("model", "embedding")
+        and isinstance(was, list)
+        and isinstance(value, list)
+        and was[:1] != value[:1]
+    ):
         return clean_line(f"{was[0]} → {value[0]}", limit=80)
     if name in ("documents", "adapter", "settings") and isinstance(was, dict) and isinstance(value, dict):
         keys = [key for key in sorted({*was, *value}) if _plain(was.get(key)) != _plain(value.get(key))]
         return clean_line(", ".join(keys), limit=80)
+    if name == "vectors" and isinstance(was, dict) and isinstance(value, dict):
+        return clean_line(grown(was, value), limit=80)
     return ""
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any], *, apart_from: Sequence[str] = ()) -> bool:
+    """Whether two runs depend on the same, but for some inputs."""
+    left, right = (
+        {name: value for name, value in each.items() if name not in apart_from} for each in (one, other)
+    )
+    return _plain(left) == _plain(right)
+
+
+def grown(was: Mapping[str, float | None], now: Mapping[str, float | None]) -> str:
+    """How much of each knowledge base was embedded and is now, where that has changed: "notes 25 % → 100 %"."""
+    names = [name for name in sorted({*was, *now}) if was.get(name) != now.get(name)]
+    return ", ".join(f"{name} {_share(was.get(name))} → {_share(now.get(name))}" for name in names)
+
+
+def _share(value: float | None) -> str:
+    return "off" if value is None else f"{value * 100:.0f} %"
 
 
 def _plain(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Which settings serve the person's own questions: a bounded search on one half of them, told of the other half.
 
-How the search ranks needs no model: what is measured is whether an expected answer stands in the first tokens of what is found,
+How the search ranks needs no chat model: what is measured is whether an expected answer stands in the first tokens of what is found,
 in rooms of three sizes. How many passages a model is given, in how many tokens, from chunks of which size, only its own answers
 can tell, since more context can mean fewer right answers. One setting is changed at a time, and kept when it helps on the
 development half; what the other half says of the result is what a person may believe.
@@ -8,12 +8,14 @@ development half; what the other half says of the result is what a person may be
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 
+from ragchat.errors import ModelError
 from ragchat.evaluation import packing_trial, statistics
 from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.packing_trial import TrialProgress, Way
@@ -29,6 +31,8 @@ PASSAGES = (1, 2, 3, 5, 8)
 BUDGETS = (0, 300, 600, 1200)
 """Tokens that several passages may take together; 0: what the context leaves."""
 GRID: Mapping[str, tuple[object, ...]] = {
+    "meaning": (0.0, 0.3, 0.45, 0.6, 0.75),
+    "longest_passage": (0, 1200, 2000),
     "k1": (0.8, 1.2, 1.5, 2.0),
     "b": (0.3, 0.45, 0.6, 0.75, 0.9),
     "proximity": (True, False),
@@ -36,14 +40,14 @@ GRID: Mapping[str, tuple[object, ...]] = {
     "agreement": (True, False),
     "feedback": (True, False),
 }
-"""What is tried, setting by setting, in this order."""
+"""What is tried, setting by setting, in this order: what moves most comes first."""
 FEWEST = 20
 _LEAST_GAIN = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One setting of the search and what the development half made of it: the mean score."""
+    """One setting of the search and what the development half made of it: the mean score. `eta_s` until all are tried."""
 
     done: int
     total: int
@@ -51,6 +55,7 @@ class Tried:
     value: object
     score: float
     kept: bool
+    eta_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +104,23 @@ def tune(
     passages: int,
     cancel: CancelToken,
     chunk_tokens: int,
+    meaning: bool = False,
 ) -> Iterator[Tried | Tuned]:
     """Try the grid on every other question; a Tuned about the rest is last. `passages` of about `chunk_tokens` are packed.
 
-    Raises ValueError.
+    `meaning`: the searcher has an embedding model, and vectors of what these questions find (`evaluation.vectors.prepare`).
+    Raises ModelError, ValueError.
     """
     development, rest = _halves(questions)
     room = max(1, passages) * chunk_tokens
+    grid = {name: values for name, values in GRID.items() if meaning or name != "meaning"}
     best, best_score = now, fmean(scores(searcher, development, now, room))
-    total, done = sum(len(values) - 1 for values in GRID.values()), 0
-    for name, values in GRID.items():
+    total = sum(getattr(now, name) != value for name, values in grid.items() for value in values)
+    began, done = time.monotonic(), 0
+    for name, values in grid.items():
+        before = best
         for value in values:
-            if getattr(best, name) == value:
+            if getattr(before, name) == value:
                 continue
             if cancel.cancelled:
                 return
@@ -120,11 +130,18 @@ def tune(
             kept = score > best_score + _LEAST_GAIN
             if kept:
                 best, best_score = candidate, score
-            yield Tried(min(done, total), total, name, value, score, kept)
-    before = scores(searcher, rest, now, room)
+            left = (time.monotonic() - began) / done * (total - done)
+            yield Tried(done, total, name, value, score, kept, left)
+    yield _told(searcher, rest, now, best, room)
+
+
+def _told(searcher: Searcher, rest: Sequence[Asked], now: Ranking, best: Ranking, room: int) -> Tuned:
+    """What the half that chose nothing says of the chosen settings."""
+    # The settings in use come last: should a search still embed something, it is they that gain by it.
     after = scores(searcher, rest, best, room)
+    before = scores(searcher, rest, now, room)
     changed = {name: getattr(best, name) for name in GRID if getattr(best, name) != getattr(now, name)}
-    yield Tuned(
+    return Tuned(
         changed,
         fmean(before),
         fmean(after),
@@ -135,11 +152,16 @@ def tune(
 
 
 def scores(searcher: Searcher, questions: Sequence[Asked], ranking: Ranking, room: int) -> list[float]:
-    """For each question the share of three rooms (`room` tokens, twice, four times that) in which an expected answer is read."""
+    """For each question the share of three rooms (`room` tokens, twice, four times that) in which an expected answer is read.
+
+    Raises ModelError where vectors had no say because the embedding model failed: words alone would be judged in their place.
+    """
     found = []
     for question in questions:
-        hits = searcher.search(question.question, 10, ranking=ranking, with_evidence=False).hits
-        texts = [hit.text for hit in hits]
+        result = searcher.search(question.question, 10, ranking=ranking, with_evidence=False)
+        if result.not_by_meaning:
+            raise ModelError(result.not_by_meaning)
+        texts = [hit.text for hit in result.hits]
         found.append(
             fmean(float(_is_read(texts, question.answers, size)) for size in (room, 2 * room, 4 * room))
         )

@@ -114,7 +114,11 @@ def shares(stores: Sequence[KnowledgeStore], model: EmbeddingModel) -> dict[str,
 def _share(store: KnowledgeStore, model: EmbeddingModel) -> float | None:
     if not store.options().meaning:
         return None
-    readable = store.vectors.readable(model)
-    if not readable:
-        return 1.0
-    return round(STEPS * min(1.0, store.vectors.count(model) / readable)) / STEPS
+    return round(STEPS * share([store], model)) / STEPS
+
+
+def share(stores: Sequence[KnowledgeStore], model: EmbeddingModel) -> float:
+    """How much of some knowledge bases has a vector, of what is wanted and the model reads, 0 to 1. Raises StorageError."""
+    wanted = [store.vectors for store in stores if store.options().meaning]
+    readable = sum(vectors.readable(model) for vectors in wanted)
+    return min(1.0, sum(vectors.count(model) for vectors in wanted) / readable) if readable else 1.0

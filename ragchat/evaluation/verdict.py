@@ -16,6 +16,7 @@ import msgspec
 from ragchat.evaluation import grounding, retrieval_metrics, statistics
 from ragchat.evaluation.answer_metrics import contains, exact_match, f1, rouge_l
 from ragchat.evaluation.four_ways import ARMS, MEANING, Answer, Arm, Run
+from ragchat.evaluation.inputs import grown
 from ragchat.evaluation.sets import Asked
 from ragchat.evaluation.statistics import Interval
 from ragchat.text import human_seconds
@@ -364,6 +365,9 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
         if missing:
             said = ", ".join(f"{MEANING[arm]} {number}" for arm, number in missing.items())
             yield f"Questions that not every way has answered are not counted; missing: {said}."
+    if before := verdict.run.facts.get("vectors_before"):
+        said = grown(before, verdict.run.inputs.get("vectors", {}))
+        yield f"More was embedded while it ran: {said}. The first answers come from fewer vectors."
     if unknown := verdict.run.facts.get("learned_unknown"):
         yield f"What {', '.join(unknown)} has learned from is not known: questions may be among it."
     if verdict.run.left_out:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
 import re
 from collections import Counter, defaultdict
+from pathlib import PurePath
 
 from ragchat.retrieval.stopwords import LANGUAGES
 
@@ -21,26 +21,23 @@ class Neighbours:
     """The languages of the files of one sync, as they become known."""
 
     def __init__(self) -> None:
-        self._languages: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._languages: defaultdict[PurePath, Counter[str]] = defaultdict(Counter)
 
     def note(self, path: str, language: str) -> None:
         """Count a file for all folders above it."""
-        folder = os.path.dirname(path)
-        while folder and folder != os.path.dirname(folder):
+        for folder in PurePath(path).parents[:-1]:
             self._languages[folder][language] += 1
-            folder = os.path.dirname(folder)
 
     def language(self, path: str) -> str:
         """What the path says; else the language of most files of the nearest folder that has enough of them; else ''."""
-        folder = os.path.dirname(path)
-        if told := _told(os.path.basename(path)) or _told(os.path.basename(folder)):
+        file = PurePath(path)
+        if told := _told(file.name) or _told(file.parent.name):
             return told
-        while folder and folder != os.path.dirname(folder):
+        for folder in file.parents[:-1]:
             counts = self._languages.get(folder)
             if counts and counts.total() >= _FEWEST:
                 language, count = counts.most_common(1)[0]
                 return language if count >= _SHARE * counts.total() else ""
-            folder = os.path.dirname(folder)
         return ""
 
 

@@ -336,7 +336,7 @@ def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:
 
 
 def shared_dfs(words: Sequence[QueryWord], dfs: Mapping[str, int], most: int) -> dict[str, int]:
-    """Term -> the document frequency of its word, `most` at most, given those of the terms; terms that no text holds are left out.
+    """Term -> the document frequency of its word, `most` at most, given those of the terms.
 
     The variants of a word are added up: each stands in documents of another language, or where the other does not.
     """

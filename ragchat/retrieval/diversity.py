@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 SHINGLE = 3
 """Terms in a row that are compared as one (Broder, On the Resemblance and Containment of Documents, 1997)."""
@@ -13,17 +13,23 @@ NEAR_DUPLICATE = 0.8
 
 def thin(
     documents: Sequence[Hashable],
-    texts: Sequence[Sequence[str]] | None = None,
+    texts: Iterable[Sequence[str]] | None = None,
     *,
     most_per_document: int = 0,
+    enough: int = 0,
 ) -> list[int]:
     """The order in which to show candidates that come best first, as their positions.
 
-    With `texts` (terms of each candidate in order), near-duplicates of a better candidate are left out. With
+    With `texts` (terms of each candidate in order), near-duplicates of a better candidate are left out, until `enough` (0: all)
+    were kept; what follows stays. With
     `most_per_document` above 0, what a document has beyond that stands behind everything else: nothing is lost where one
     document is all there is. Otherwise the order stays.
     """
-    kept = range(len(documents)) if texts is None else distinct(texts)
+    kept: Sequence[int] = range(len(documents))
+    if texts is not None:
+        kept = distinct(texts, enough)
+        if enough and len(kept) == enough:
+            kept = [*kept, *range(kept[-1] + 1, len(documents))]
     if most_per_document < 1:
         return list(kept)
     seen: Counter[Hashable] = Counter()
@@ -35,13 +41,15 @@ def thin(
     return first + surplus
 
 
-def distinct(texts: Sequence[Sequence[str]]) -> list[int]:
-    """Positions of the texts that are no near-duplicate of one before them that was kept."""
+def distinct(texts: Iterable[Sequence[str]], enough: int = 0) -> list[int]:
+    """Positions of the texts that are no near-duplicate of one before them that was kept; the first `enough` (0: all)."""
     kept: list[tuple[int, frozenset[tuple[str, ...]]]] = []
     for position, terms in enumerate(texts):
         own = shingles(terms)
         if not any(_near(own, other) for _, other in kept):
             kept.append((position, own))
+            if len(kept) == enough:
+                break
     return [position for position, _ in kept]
 
 

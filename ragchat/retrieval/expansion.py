@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ragchat.retrieval import spelling
-from ragchat.retrieval.analyzer import query_terms, token_terms, tokens
+from ragchat.retrieval import compounds, spelling
+from ragchat.retrieval.analyzer import is_beside, is_second, query_terms, query_words, tokens
 from ragchat.retrieval.preference import question_language
 from ragchat.retrieval.spelling import Correction
 from ragchat.retrieval.tokenizer import words
@@ -58,9 +58,9 @@ def expand_unknown(
     strange = [own for own in forms.values() if known.keys().isdisjoint(own)]
     more: dict[str, float] = {}
     if strange and len(forms) - len(strange) <= _MOST_KNOWN_BESIDE:
-        more = _completions(strange, stores)
+        more = _completions(strange, vocabulary)
     exact = {word for phrase in phrases for word in words(phrase)}
-    unknown = _misspelled(query, asked, known, languages, exact) if correct else []
+    unknown = _misspelled(query, asked, known, languages, vocabulary, exact) if correct else []
     found = spelling.candidates(unknown, _ordered(languages, query), vocabulary) if unknown else {}
     if not found:
         return Expansion(query, {term: float(count) for term, count in asked.items()}, more)
@@ -90,6 +90,10 @@ class _Vocabulary:
         """Those of `terms` that any chunk holds, and how many do."""
         return _added(store.index.dfs(sorted(terms)) for store in self._stores)
 
+    def beginning_with(self, prefix: str, most: int) -> Mapping[str, int]:
+        """Longer terms that begin with `prefix`, at most so many of each segment."""
+        return _added(store.index.beginning_with(prefix, most) for store in self._stores)
+
     def of_length(self, prefix: str, shortest: int, longest: int, most: int) -> Mapping[str, int]:
         """The frequent terms of some characters that begin with `prefix`."""
         return _added(store.index.of_length(prefix, shortest, longest, most) for store in self._stores)
@@ -112,13 +116,13 @@ def _ordered(languages: Sequence[str], query: str) -> list[str]:
 def _forms(query: str, asked: Collection[str], languages: Sequence[str]) -> dict[str, list[str]]:
     """The terms asked for of each token that has any."""
     forms = {
-        token: [term for language in languages for term in token_terms(token, language) if term in asked]
+        token: [term for term in query_terms(token, languages) if term in asked]
         for token in dict.fromkeys(tokens(query))
     }
     return {token: own for token, own in forms.items() if own}
 
 
-def _completions(strange: Collection[Sequence[str]], stores: Sequence[KnowledgeStore]) -> dict[str, float]:
+def _completions(strange: Collection[Sequence[str]], vocabulary: _Vocabulary) -> dict[str, float]:
     """Longer words that begin with words that are in no chunk, at a lower weight.
 
     Only where the query holds hardly another word: beside words that are known a guess costs more than it finds.
@@ -126,9 +130,7 @@ def _completions(strange: Collection[Sequence[str]], stores: Sequence[KnowledgeS
     prefixes = {
         term for own in strange for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
     }
-    found = _added(
-        store.index.beginning_with(prefix, _MOST_LOOKED_AT) for store in stores for prefix in sorted(prefixes)
-    )
+    found = _added(vocabulary.beginning_with(prefix, _MOST_LOOKED_AT) for prefix in sorted(prefixes))
     best = sorted((term for term in found if term.isalpha()), key=lambda term: (-found[term], term))
     return dict.fromkeys(best[:_MOST_COMPLETIONS], COMPLETION)
 
@@ -138,6 +140,7 @@ def _misspelled(
     asked: Collection[str],
     known: Collection[str],
     languages: Sequence[str],
+    vocabulary: _Vocabulary,
     exact: Collection[str],
 ) -> list[str]:
     """The words of a query that no text holds and that may be misspelled."""
@@ -148,13 +151,26 @@ def _misspelled(
         if token not in exact
         for part in spelling.parts(token, capitals=capitals)
     )
-    return [part for part in found if _is_unknown(part, asked, known, languages)]
+    return [
+        part
+        for part in found
+        if _is_unknown(part, asked, known, languages) and not _is_compound(part, languages, vocabulary)
+    ]
 
 
 def _is_unknown(part: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]) -> bool:
-    """Whether a word was asked for and stands in no text; its beginning ("paket*") may stand in one."""
-    own = {term for language in languages for term in token_terms(part, language) if term[-1] != "*"}
+    """Whether a word was asked for and stands in no text, neither with accents; its beginning ("paket*") may stand in one."""
+    own = {term for term in query_terms(part, languages) if not is_beside(term) or is_second(term)}
     return not own.isdisjoint(asked) and own.isdisjoint(known)
+
+
+def _is_compound(part: str, languages: Sequence[str], vocabulary: _Vocabulary) -> bool:
+    """Whether a word is the last part of compounds in the texts, or a compound of words that stand there."""
+    own = query_words(part, languages)
+    return bool(
+        compounds.compounds(own, languages, vocabulary.beginning_with)
+        or compounds.parts(own, languages, vocabulary.dfs)
+    )
 
 
 def _replaced(query: str, corrected: Mapping[str, Sequence[spelling.Candidate]]) -> str:

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import ModelError
-from ragchat.retrieval import bm25, diversity, evidence, feedback, index, passages, rerank
+from ragchat.retrieval import (
+    bm25,
+    diversity,
+    evidence,
+    explanation,
+    feedback,
+    index,
+    passages,
+    rerank,
+    within,
+)
 from ragchat.retrieval.analyzer import query_terms, terms
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.expansion import expand_unknown
+from ragchat.retrieval.explanation import Explanation, Part, PartName
 from ragchat.retrieval.preference import factor, preferred, question_language
 from ragchat.retrieval.rerank import Analysed, Candidate
+from ragchat.retrieval.scope import Scoped, holds_excluded
 from ragchat.retrieval.slots import SlotSpace
 from ragchat.retrieval.spelling import Correction
 from ragchat.retrieval.topk import best_slots
@@ -87,7 +100,9 @@ _POOL = 60
 """Candidates that BM25 finds, at least: one in another language, or of another meaning, may have to give way to a later one."""
 _BY_MEANING = 50
 """Candidates whose meaning is looked at."""
-_MOST_COMPARED = 200
+_MOST_COMPARED = 800
+_DEEPEST = 1600
+"""Candidates that are looked for, at most, until enough of them are no near-duplicates."""
 _LEAST_SCORE = 1e-6
 
 
@@ -114,6 +129,10 @@ class SearchResult:
     """Whether vectors had a say in the order."""
     not_by_meaning: str = ""
     """Why they had none although there is a model."""
+    unheld: tuple[str, ...] = ()
+    """Phrases that the scope demands and that no passage within its other demands holds."""
+    explanations: Mapping[tuple[str, int], Explanation] = field(default_factory=dict)
+    """Why each hit is where it is, by its knowledge base and chunk, when that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +178,8 @@ class _Candidates:
     scored: _Scored = _Scored()
     best: float = 0.0
     """BM25 of the first of them."""
+    by_words: Sequence[Hit] = ()
+    """The same chunks as BM25 alone had them."""
 
 
 class Searcher:
@@ -176,6 +197,8 @@ class Searcher:
         self._languages: tuple[str, ...] = ("en",)
         self._outdated: tuple[str, ...] = ()
         self._owners: dict[tuple[str, str], int] = {}
+        self._closed: within.Closed | None = None
+        """What the scope of the search leaves out."""
 
     def search(
         self,
@@ -188,20 +211,28 @@ class Searcher:
         ranking: Ranking = DEFAULT,
         fill: bool = False,
         correct: bool = True,
+        scope: Scoped | None = None,
+        explain: bool = False,
     ) -> SearchResult:
         """The `k` best passages. `weights` are further terms with a weight below 1 (the topic of earlier turns).
 
         `fill` puts near-duplicates behind all others where there is room for them, instead of leaving them out.
 
         A word that no chunk holds stands for the words one edit away (unless `correct` is off) and the longer words that begin
-        with it, at a lower weight. For a follow-up the further terms count in `match` as well.
-        Raises StorageError.
+        with it, at a lower weight. For a follow-up the further terms count in `match` as well. `scope` leaves out what it does
+        not allow; its text is not looked at.
+        Raises StorageError; NotFoundError when `scope` names a folder, a file or a knowledge base that is not there.
         """
         started = time.perf_counter()
         self._owners = {}
         with self._reading():
             asked = self._asked(query, weights or {}, correct=correct)
-            found = self._candidates(asked, k, ranking)
+            self._close(scope)
+            found = (
+                self._enough(asked, k, ranking)
+                if fill
+                else self._candidates(asked, _pool(k, ranking), ranking)
+            )
         chunks, told = self._by_meaning(asked, found.hits, ranking)
         order, hidden = _thinned(chunks, found.texts, k, ranking, fill=fill)
         hits = self._passages([chunks[i] for i in order], k, ranking)
@@ -220,6 +251,8 @@ class Searcher:
             asked.corrections,
             told is None,
             told or "",
+            self._closed.unheld if self._closed else (),
+            self._explained(asked, found, chunks, hits, ranking) if explain else {},
         )
 
     @contextlib.contextmanager
@@ -232,6 +265,26 @@ class Searcher:
                 stack.enter_context(store.reading())
             self._refresh()
             yield
+
+    def _close(self, scope: Scoped | None) -> None:
+        """Leave out what `scope` does not allow. Call inside `_reading()`."""
+        assert self._space is not None
+        if scope is None or not scope.narrows:
+            self._closed = None
+        else:
+            self._closed = within.close(self._space, self._stores, scope, self._languages, self._closed)
+
+    def _enough(self, asked: _Asked, k: int, ranking: Ranking) -> _Candidates:
+        """Candidates of which `k` are no near-duplicates, if there are so many."""
+        n = _pool(k, ranking)
+        found = self._candidates(asked, n, ranking)
+        while (
+            len(found.hits) == n < _DEEPEST
+            and len(_thinned(found.hits, found.texts, k, ranking, fill=False)[0]) < k
+        ):
+            n *= 4
+            found = self._candidates(asked, n, ranking)
+        return found
 
     def _asked(self, query: str, weights: Mapping[str, float], *, correct: bool) -> _Asked:
         own = query_terms(query, self._languages)
@@ -292,13 +345,11 @@ class Searcher:
             self._outdated = tuple(store.name for store in self._stores if not index.is_current(store))
             self._version = version
 
-    def _candidates(self, asked: _Asked, k: int, ranking: Ranking) -> _Candidates:
-        """The chunks that BM25 finds, in the order of all that words say."""
+    def _candidates(self, asked: _Asked, n: int, ranking: Ranking) -> _Candidates:
+        """The first `n` chunks that BM25 finds, in the order of all that words say."""
         statistics = _total([store.statistics() for store in self._stores])
-        if not asked.wanted or k < 1 or not statistics.chunk_count:
+        if not asked.wanted or n < 1 or not statistics.chunk_count:
             return _Candidates()
-        # Near-duplicates that fall out and passages that grow together leave room for others.
-        n = max(2 * k, _POOL) if ranking.looks_again else k
         scored = self._bm25(asked.wanted, n, ranking, statistics)
         language = asked.language if ranking.language else ""
         hits = preferred(self._hits(scored.places), language)
@@ -309,9 +360,10 @@ class Searcher:
         if ranking.feedback and (more := self._expanded(asked.wanted, hits, texts, statistics)):
             places = self._bm25(more, n, ranking, statistics, scored.rows).places
             hits = preferred(self._hits(places), language)
+        by_words = hits
         hits = _rescored(asked, scored.idf, hits, texts, ranking)
         hits = [replace(hit, score=hit.score * factor(hit, language)) for hit in hits]
-        return _Candidates(preferred(hits, ""), texts, scored, best)
+        return _Candidates(preferred(hits, ""), texts, scored, best, by_words)
 
     def _by_meaning(
         self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking
@@ -348,14 +400,43 @@ class Searcher:
     def _nearest(self, meaning: Meaning, asked: _Asked, known: Sequence[Hit]) -> list[Hit]:
         """Chunks that words did not find, nearest first; their scores are cosines. Raises ModelError, StorageError."""
         held = {(self._owners[_document(hit)], hit.chunk_id) for hit in known}
+        allowed = self._closed and [
+            set(self._closed.open_chunks(i).tolist()) for i in range(len(self._stores))
+        ]
         with self._reading():
             places = [
                 (place.store, place.chunk_id, place.cosine)
                 for place in meaning.nearest(asked.query, _BY_MEANING)
-                if (place.store, place.chunk_id) not in held and place.cosine > 0
+                if (place.store, place.chunk_id) not in held
+                and place.cosine > 0
+                and (not allowed or place.chunk_id in allowed[place.store])
             ]
             hits = self._hits(places)
         return [hit for hit in hits if not asked.language or hit.language == asked.language]
+
+    def _explained(
+        self, asked: _Asked, found: _Candidates, chunks: Sequence[Hit], hits: Sequence[Hit], ranking: Ranking
+    ) -> dict[tuple[str, int], Explanation]:
+        """Of each hit, what each part of the ranking added, in the order in which they came."""
+        worth = {term: weight * found.scored.idf.get(term, 0.0) for term, weight in asked.wanted.items()}
+        gains = _gains(asked, worth, found, ranking)
+        alone = {_chunk(hit): hit for hit in found.by_words or found.hits}
+        ranked, final = ({_chunk(hit): hit.score for hit in some} for some in (found.hits, chunks))
+        told = {}
+        for hit in hits:
+            key = _chunk(hit)
+            if (chunk := alone.get(key)) is None:  # found by its meaning
+                told[key] = Explanation((), (), (Part(PartName.MEANING, final[key]),), final[key])
+                continue
+            parts = [Part(PartName.WORDS, chunk.score)]
+            parts += [Part(name, own[key]) for name, own in gains.items() if own.get(key)]
+            parts.append(Part(PartName.LANGUAGE, ranked[key] - sum(part.value for part in parts)))
+            parts.append(Part(PartName.MEANING, final[key] - ranked[key]))
+            text, fields, language = _searched(chunk)
+            shares = explanation.added(worth, Counter(terms(f"{fields}\n{text}", language)), chunk.score)
+            words, missing = explanation.words(asked.query, self._languages, language, shares)
+            told[key] = Explanation(words, missing, tuple(p for p in parts if p.value), final[key])
+        return told
 
     def _passages(self, chunks: Sequence[Hit], k: int, ranking: Ranking) -> list[Hit]:
         """The first `k` chunks, each grown within its section."""
@@ -367,7 +448,17 @@ class Searcher:
                 own = [hit.chunk_id for hit in chunks if self._owners[_document(hit)] == number]
                 for chunk in store.around(own, passages.REACH) if own else ():
                     around.setdefault(_document(chunk), []).append(chunk)
-        return passages.widen(chunks, around, ranking.longest_passage)[:k]
+        grown = passages.widen(chunks, around, ranking.longest_passage)[:k]
+        excluded = self._closed.demands.excluded if self._closed else ()
+        if not excluded:
+            return grown
+        alone = {(hit.knowledge_base, hit.chunk_id): hit for hit in chunks}
+        return [
+            alone[hit.knowledge_base, hit.chunk_id]
+            if holds_excluded(hit.text, excluded, hit.language)
+            else hit
+            for hit in grown
+        ]
 
     def _expanded(
         self,
@@ -406,7 +497,7 @@ class Searcher:
         slots, scores = best_slots(
             self._space.query_terms(weights, rows, self._stores, (ranking.k1, ranking.b, avgdl)),
             self._space.lengths,
-            self._space.dead,
+            self._closed.slots if self._closed else self._space.dead,
             k,
             k1=ranking.k1,
             b=ranking.b,
@@ -456,6 +547,28 @@ class Searcher:
         return [found[number, chunk] for number, chunk, _ in ranked if (number, chunk) in found]
 
 
+def _gains(
+    asked: _Asked, worth: Mapping[str, float], found: _Candidates, ranking: Ranking
+) -> dict[PartName, dict[tuple[str, int], float]]:
+    """What each part of re-ranking adds to the first candidates."""
+    first = found.by_words[: rerank.CANDIDATES]
+    alone = {
+        PartName.PAIRS: rerank.Parts(ranking.proximity, forms=False, agreement=False),
+        PartName.FORMS: rerank.Parts(proximity=False, forms=ranking.forms, agreement=False),
+        PartName.AGREEMENT: rerank.Parts(proximity=False, forms=False, agreement=ranking.agreement),
+    }
+    candidates, texts = [_candidate(hit) for hit in first], [found.texts.of(hit) for hit in first]
+    gains = {}
+    for name, parts in alone.items():
+        scores = rerank.rescore(asked.query, worth, candidates, parts=parts, analysed=texts)
+        gains[name] = {_chunk(hit): score - hit.score for hit, score in zip(first, scores, strict=True)}
+    return gains
+
+
+def _chunk(hit: Hit) -> tuple[str, int]:
+    return hit.knowledge_base, hit.chunk_id
+
+
 def _document(hit: Hit) -> tuple[str, str]:
     return hit.knowledge_base, hit.path
 
@@ -501,6 +614,11 @@ def _rescored(
     ]
 
 
+def _pool(k: int, ranking: Ranking) -> int:
+    """How many candidates to look for: what falls out, and passages that grow together, leave room for others."""
+    return max(2 * k, _POOL) if ranking.looks_again and k > 0 else k
+
+
 def _thinned(
     hits: Sequence[Hit], texts: _Texts, k: int, ranking: Ranking, *, fill: bool
 ) -> tuple[list[int], int]:
@@ -508,11 +626,12 @@ def _thinned(
     if not ranking.looks_again:
         return list(range(len(hits))), 0
     # Comparing each with each is for the first of them; what follows keeps its order.
-    first = hits[: min(_MOST_COMPARED, max(k + k // 2, rerank.CANDIDATES))]
+    first = hits[:_MOST_COMPARED]
     order = diversity.thin(
         [(hit.knowledge_base, hit.path) for hit in first],
-        [texts.of(hit).order for hit in first] if ranking.drop_near_duplicates else None,
+        (texts.of(hit).order for hit in first) if ranking.drop_near_duplicates else None,
         most_per_document=ranking.most_per_document,
+        enough=max(k + k // 2, rerank.CANDIDATES),
     )
     order += range(len(first), len(hits))
     hidden = len(hits) - len(order)

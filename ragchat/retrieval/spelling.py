@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ragchat.retrieval import folding
-from ragchat.retrieval.analyzer import part_terms, token_terms
+from ragchat.retrieval.analyzer import is_beside, part_terms, token_terms
 from ragchat.retrieval.patterns import lazy
 from ragchat.retrieval.tokenizer import words
 
@@ -44,6 +44,9 @@ _TWO_EDITS = 9
 _BEGINNING = 3
 _SHORTEST_COMPARED = 6
 _MOST_COMPARED = 1000
+
+_WITHOUT_ACCENTS = "~*"
+"""Ends a term of the index that is the stem of a word without its accents (see `analyzer`)."""
 
 _LATIN = "abcdefghijklmnopqrstuvwxyz"
 _BEYOND_A_TO_Z = {
@@ -143,10 +146,18 @@ def _near(word: str, languages: Sequence[str]) -> dict[str, tuple[float, tuple[s
     for language in languages:
         lower = folding.lowered(word, language)
         for form, cost in edited(lower, alphabet(language, lower[:1])).items():
-            terms = tuple(term for term in part_terms(form, language) if term[-1] != "*")
+            terms = _terms(form, language)
             known = found.get(form, (cost, ()))[1]
             found[form] = cost, terms if terms == known else tuple(dict.fromkeys((*known, *terms)))
     return found
+
+
+def _terms(form: str, language: str) -> tuple[str, ...]:
+    """The stems of a word; where it has no accents, also as those of words with accents are indexed beside them."""
+    stems = tuple(term for term in part_terms(form, language) if not is_beside(term))
+    if folding.keeps_accents(language) and folding.is_bare(form):
+        return stems + tuple(stem + _WITHOUT_ACCENTS for stem in stems)
+    return stems
 
 
 def _ranked(near: Mapping[str, tuple[float, tuple[str, ...]]], known: Mapping[str, int]) -> list[Candidate]:
@@ -172,7 +183,7 @@ def _farther(word: str, languages: Sequence[str], vocabulary: Vocabulary) -> lis
     best: dict[str, Candidate] = {}
     for language in languages if len(word) >= _TWO_EDITS else ():
         for stem in part_terms(word, language):
-            if len(stem) < _SHORTEST_COMPARED or stem[-1] == "*":
+            if len(stem) < _SHORTEST_COMPARED or is_beside(stem):
                 continue
             alike = vocabulary.of_length(stem[:_BEGINNING], len(stem) - 2, len(stem) + 2, _MOST_COMPARED)
             for term, df in alike.items():

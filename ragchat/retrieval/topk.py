@@ -123,6 +123,8 @@ class _Scorer:
                 else:
                     table = np.arange(16) * (term.weight * part.stretch * part.long_list.peak / 15)
                     bounds[here] += table.astype(np.float32)[levels]
+        if self._dead.size > self._lengths.size >> 1:  # a narrow scope: most cells hold nothing that counts
+            bounds[np.bincount(self._dead >> CELL_BITS, minlength=bounds.size) == CELL] = 0
         return bounds * _SLACK
 
     def score(self, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], Scores]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -375,9 +373,3 @@ def _holding(space: SlotSpace, query_term: QueryTerm) -> NDArray[np.bool_]:
             part.long_list.fill(missing, part.fetch(missing))
         held[part.long_list.read(ranges)[0] + (part.first_cell << CELL_BITS)] = True
     return held
-
-
-def supported(search: Callable[..., object], **wishes: object) -> dict[str, Any]:
-    """Those of `wishes` that a search function takes as arguments."""
-    known = inspect.signature(search).parameters
-    return {name: wish for name, wish in wishes.items() if name in known}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
-from ragchat.retrieval import scope, within, worth
+from ragchat.retrieval import scope, worth
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.session import attachment as attached
@@ -394,7 +394,7 @@ class ChatSession:
                 weights=built.weights,
                 follow_up=bool(built.topic),
                 ranking=self._options.ranking,
-                **(within.supported(self._searcher.search, scope=demands) if demands.narrows else {}),
+                scope=demands,
             )
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
         relevant = bool(result.hits) and (

@@ -23,10 +23,11 @@ class Newest(Generic[Wish]):
             self._wishes[kind] = wish
             self._changed.notify()
 
-    def take(self) -> Wish | None:
-        """The wish that waits longest, each kind's newest; None: closed."""
+    def take(self, seconds: float | None = None) -> Wish | None:
+        """The wish that waits longest, each kind's newest; None: closed. Raises TimeoutError after `seconds` without one."""
         with self._changed:
-            self._changed.wait_for(lambda: self._wishes or self._closed)
+            if not self._changed.wait_for(lambda: self._wishes or self._closed, seconds):
+                raise TimeoutError
             return None if self._closed else self._wishes.pop(next(iter(self._wishes)))
 
     def close(self) -> None:

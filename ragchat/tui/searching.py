@@ -7,9 +7,10 @@ index that begin with it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import RagchatError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from ragchat.retrieval.explanation import Explanation
-    from ragchat.retrieval.search import Searcher
+    from ragchat.retrieval.search import Ranking, Searcher
     from ragchat.retrieval.spelling import Correction
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.services import Services
@@ -36,6 +37,8 @@ _COMPLETIONS = 2
 _SHORTEST_BEGINNING = 3
 _CANDIDATES = 400
 """Terms of a segment that are looked at for the most frequent ones."""
+_TYPING_S = 0.25
+"""A pause that ends the typing."""
 _WINDOW = 30_000
 """Characters of a document shown before and behind a hit; the viewer shows all of it."""
 
@@ -124,7 +127,6 @@ def serve(
     post: Callable[[Message], object],
 ) -> None:
     """Grant wishes until there are no more."""
-    from ragchat.retrieval.search import Searcher
 
     def work() -> None:
         with contextlib.ExitStack() as stack:
@@ -132,36 +134,82 @@ def serve(
                 name: stack.enter_context(contextlib.closing(services.open_knowledge_base(name)))
                 for name in names
             }
-            searcher = Searcher(list(stores.values()))
-            while (wish := wishes.take()) is not None:
-                try:
-                    if isinstance(wish, PreviewWish):
-                        post(messages.PreviewRead(preview(stores[wish.hit.knowledge_base], wish)))
-                    elif isinstance(wish, NamesWish):
-                        post(messages.ScopeNamesRead(scope_names(list(stores.values()))))
-                    else:
-                        post(messages.SearchFinished(search(searcher, list(stores.values()), wish)))
-                except RagchatError as error:
-                    post(messages.TroubleReported(str(error), error.remedy))
+            _Granting(services, stores, post).all_of(wishes)
 
     tasks.reporting(services, "searching", post, work)
 
 
-def search(searcher: Searcher, stores: Sequence[KnowledgeStore], wish: str | AsTyped) -> Found:
+class _Granting:
+    """Grants wishes one after the other, with connections of its thread."""
+
+    def __init__(
+        self, services: Services, stores: dict[str, KnowledgeStore], post: Callable[[Message], object]
+    ) -> None:
+        from ragchat.retrieval.search import Searcher
+
+        self._stores, self._post = stores, post
+        embedder = services.open_embedder()
+        self._searcher = Searcher(list(stores.values()), embedder)
+        self._ranking = services.ask_options().ranking
+        self._has_meaning = embedder is not None and self._ranking.meaning > 0
+        self._typed: str | AsTyped | None = None
+        """What words have answered and meaning has not."""
+
+    def all_of(self, wishes: Newest[SearchWish]) -> None:
+        """Until there are no more. Words answer at once; meaning, which may take time, when nobody types any more."""
+        while True:
+            try:
+                wish = wishes.take(_TYPING_S if self._typed else None)
+            except TimeoutError:
+                self._trying(self._by_meaning)
+                continue
+            if wish is None:
+                return
+            self._trying(functools.partial(self._grant, wish))
+
+    def _trying(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except RagchatError as error:
+            self._post(messages.TroubleReported(str(error), error.remedy))
+
+    def _grant(self, wish: SearchWish) -> None:
+        stores = list(self._stores.values())
+        if isinstance(wish, PreviewWish):
+            self._post(messages.PreviewRead(preview(self._stores[wish.hit.knowledge_base], wish)))
+        elif isinstance(wish, NamesWish):
+            self._post(messages.ScopeNamesRead(scope_names(stores)))
+        else:
+            self._typed = None
+            by_words = replace(self._ranking, meaning=0.0)
+            self._post(messages.SearchFinished(search(self._searcher, stores, wish, by_words)))
+            self._typed = wish if self._has_meaning else None
+
+    def _by_meaning(self) -> None:
+        typed, self._typed = self._typed, None
+        if typed is not None:
+            found = search(self._searcher, list(self._stores.values()), typed, self._ranking)
+            self._post(messages.SearchFinished(found))
+
+
+def search(
+    searcher: Searcher, stores: Sequence[KnowledgeStore], wish: str | AsTyped, ranking: Ranking
+) -> Found:
     """The best hits for what has been typed so far.
 
     Raises StorageError, and NotFoundError or UsageError when the query names a place or a date that is not there.
     """
-    from ragchat.retrieval import analyzer, scope, spelling, within
+    from ragchat.retrieval import analyzer, scope, spelling
     from ragchat.retrieval.highlight import matches
 
     typed, correct = (wish.query, False) if isinstance(wish, AsTyped) else (wish, True)
     languages = dict.fromkeys(code for store in stores for code in store.languages()) or {"en": None}
     scoped = scope.parse(typed, tuple(languages))
     query = scoped.text
-    wishes: dict[str, object] = {"scope": scoped} if scoped.narrows else {}
-    more = within.supported(searcher.search, explain=True, **wishes)
-    result = searcher.search(query, HITS, fill=True, correct=False, **more)
+    find = functools.partial(
+        searcher.search, query, HITS, ranking=ranking, fill=True, scope=scoped, explain=True
+    )
+    result = find(correct=False)
     asked = frozenset(analyzer.query_terms(query, tuple(languages)))
     words = [
         (token, {term for code in languages for term in analyzer.token_terms(token, code)})
@@ -175,8 +223,7 @@ def search(searcher: Searcher, stores: Sequence[KnowledgeStore], wish: str | AsT
         unknown.pop()
     correct = correct and any(spelling.parts(word, capitals=True) for word in unknown)
     if completions or correct:
-        weights = dict.fromkeys(completions, 0.5)
-        result = searcher.search(query, HITS, weights=weights, fill=True, correct=correct, **more)
+        result = find(weights=dict.fromkeys(completions, 0.5), correct=correct)
         took_s += result.took_s
     corrections = tuple(one for one in result.corrections if not completions or one.word != typing)
     marked = " ".join([query, *completions, *(one.by for one in corrections)])
@@ -194,9 +241,9 @@ def search(searcher: Searcher, stores: Sequence[KnowledgeStore], wish: str | AsT
         marked,
         corrections,
         scoped.described(),
-        getattr(result, "unheld", ()),
+        result.unheld,
         scoped.narrows and not query,
-        getattr(result, "explanations", {}),
+        result.explanations,
     )
 
 

@@ -95,6 +95,7 @@ class SearchScreen(Screen[Hit]):
         self._begun_with = query
         self._wishes: Newest[searching.SearchWish] = Newest()
         self._found: Found | None = None
+        self._shown: Sequence[searching.ShownHit] = ()
         self._names: searching.ScopeNames | None = None
         self._says_all = False
         """Whether all is said of why a passage is where it is."""
@@ -204,8 +205,19 @@ class SearchScreen(Screen[Hit]):
         self.query_one("#found").display = bool(hits)
         self.query_one("#summary", Static).update(self._summary())
         with self.app.batch_update():
+            at = self._place_of_marked(hits)
             self.options.set_options([Option(self._row(shown)) for shown in hits])
-            self.options.highlighted = 0 if hits else None
+            self.options.highlighted = at if hits else None
+
+    def _place_of_marked(self, hits: Sequence[searching.ShownHit]) -> int:
+        """Where the hit is now that you moved to; the first, where you did not move."""
+        before, at = self._shown, self.options.highlighted or 0
+        self._shown = hits
+        if not at or at >= len(before):
+            return 0
+        marked = (before[at].hit.knowledge_base, before[at].hit.chunk_id)
+        places = [(shown.hit.knowledge_base, shown.hit.chunk_id) for shown in hits]
+        return places.index(marked) if marked in places else 0
 
     def _summary(self) -> Content:
         among = clean_line(", ".join(self.names), limit=60) or "no documents"
