@@ -1,11 +1,13 @@
 """How well "not in these documents" is told from scores: AUC and what passes at thresholds, beside the share of words (`match`).
 
-    python benchmarks/confidence.py DIR [DIR…] [--limit N]
+    python benchmarks/confidence.py DIR [DIR…] [--limit N] [--meaning]
 
 DIR holds corpus/*.txt and questions.jsonl (question, relevant); file names begin with the number of their article. Of each set
 every other article is taken out of the documents: its questions are not answered there, though they are of the same kind. The
 constants of `retrieval.confidence` are fitted on half of the questions of the first two sets, and shown; all figures are of the
-other half and of the other sets, with the constants as they are in the package. Ends with one JSON line.
+other half and of the other sets, with the constants as they are in the package. `as asked` is what
+passes as the chat judges it (match or confidence, thresholds as shipped); `--meaning` says it again with vectors of all chunks.
+Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import vectors
 from numpy.typing import NDArray
 
 from ragchat.evaluation import question_sets
@@ -26,8 +29,10 @@ from ragchat.ingest.chunk import split
 from ragchat.retrieval.analyzer import detect, query_terms, terms
 from ragchat.retrieval.bm25 import idf
 from ragchat.retrieval.confidence import confidence, reachable
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.search import Searcher, SearchResult
+from ragchat.session.chat import MATCH, SURE
 from ragchat.types import ExtractedText
+from ragchat.types.embedding import Embedder
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
 MIN_MATCH = 0.4
@@ -36,12 +41,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One question: what its search gave, and whether the documents hold its answer."""
+    """One question: what its search gave, and whether the documents hold its answer.
+
+    `passes`: whether the chat would answer, by words alone and, where there is a model, with meaning.
+    """
 
     top_score: float
     reachable: float
     match: float
     answered: bool
+    passes: tuple[bool, ...] = ()
 
 
 def article(name: str) -> str:
@@ -55,7 +64,12 @@ def halved(found: QuestionSet) -> QuestionSet:
     return replace(found, documents={n: t for n, t in found.documents.items() if article(n) in kept})
 
 
-def judge(found: QuestionSet, limit: int) -> list[Judged]:
+def would_answer(result: SearchResult) -> bool:
+    """As the chat judges it."""
+    return bool(result.hits) and (result.match >= MATCH or result.confidence >= SURE)
+
+
+def judge(found: QuestionSet, limit: int, embedder: Embedder | None) -> list[Judged]:
     language = detect("\n".join(list(found.documents.values())[:20]))
     dfs: Counter[str] = Counter()
     n = 0
@@ -69,6 +83,10 @@ def judge(found: QuestionSet, limit: int) -> list[Judged]:
         question_sets.build_knowledge_base(Path(scratch), found) as store,
     ):
         searcher = Searcher([store])
+        searchers = [searcher]
+        if embedder:
+            vectors.embed_share(store, embedder)
+            searchers.append(Searcher([store], embedder))
         for question in question_sets.spread(found.questions, limit):
             hits = searcher.search(question.text, 3, with_evidence=False).hits
             wanted = {term: float(count) for term, count in query_terms(question.text, (language,)).items()}
@@ -85,6 +103,7 @@ def judge(found: QuestionSet, limit: int) -> list[Judged]:
                     most,
                     max(shares, default=0.0),
                     any(name in found.documents for name in question.relevant),
+                    tuple(would_answer(one.search(question.text, 8)) for one in searchers),
                 )
             )
     return judged
@@ -119,12 +138,18 @@ def figures(judged: list[Judged]) -> dict[str, object]:
     def passing(values: Array, threshold: float) -> list[float]:
         return [round(float(np.mean(values[which] >= threshold)), 3) for which in (answered, ~answered)]
 
+    as_asked = {}
+    for name, passes in zip(
+        ("words", "meaning"), np.array([j.passes for j in judged], float).T, strict=False
+    ):
+        as_asked[f"as asked, {name}"] = passing(passes, 1.0)
     return {
         "questions": len(judged),
         "auc": round(auc(sure, answered), 4),
         "auc of match": round(auc(match, answered), 4),
         f"match {MIN_MATCH}": passing(match, MIN_MATCH),
         **{str(threshold): passing(sure, threshold) for threshold in THRESHOLDS},
+        **as_asked,
     }
 
 
@@ -134,11 +159,13 @@ def main() -> None:
     )
     parser.add_argument("dirs", nargs="+", type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int, default=0, help="at most N questions of each set, evenly spread")
+    vectors.add_option(parser)
     arguments = parser.parse_args()
+    embedder = vectors.wanted(arguments)
     report: dict[str, dict[str, object]] = {}
     fitting: list[Judged] = []
     for number, folder in enumerate(arguments.dirs):
-        judged = judge(halved(question_sets.read(folder)), arguments.limit)
+        judged = judge(halved(question_sets.read(folder)), arguments.limit, embedder)
         if number < 2:
             fitting += judged[::2]
             judged = judged[1::2]

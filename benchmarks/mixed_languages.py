@@ -1,10 +1,11 @@
 """Documents of several languages in one knowledge base: ranking, and what passes as relevant, beside each language alone.
 
-    python benchmarks/mixed_languages.py DIR DIR [DIR…] [--limit N]
+    python benchmarks/mixed_languages.py DIR DIR [DIR…] [--limit N] [--meaning]
 
 Question sets as for `benchmarks/confidence.py`; every other article is taken out of the documents, so that half of the questions
 have no answer there. Each set is asked of its own documents and of those of all sets together. `answered` and `not answered` are
-the shares of the questions that pass as the chat judges it (match or confidence, thresholds as shipped). Ends with one JSON line.
+the shares of the questions that pass as the chat judges it (match or confidence, thresholds as shipped). With `--meaning`
+each set comes again with vectors of all chunks that the model reads. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+
+import vectors
 
 from ragchat.evaluation import question_sets, retrieval_metrics
 from ragchat.evaluation.question_sets import QuestionSet
@@ -63,24 +66,31 @@ def main() -> None:
     )
     parser.add_argument("sets", nargs="+", type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int, default=300)
+    vectors.add_option(parser)
     wanted = parser.parse_args()
+    embedder = vectors.wanted(wanted)
     sets = [halved(question_sets.read(folder)) for folder in wanted.sets]
-    report = {}
+    report: dict[str, dict[str, dict[str, float]]] = {}
     with ExitStack() as stack:
         stores = []
         for found in sets:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             stores.append(stack.enter_context(question_sets.build_knowledge_base(folder, found)))
-        together = Searcher(stores)
+        for store in stores if embedder else ():
+            vectors.embed_share(store, embedder)
         print(f"{'':20}{'nDCG@10':>18}{'answered passes':>22}{'not answered passes':>24}")
-        for number, found in enumerate(sets):
-            alone = measure(Searcher([stores[number]]), found, wanted.limit)
-            mixed = measure(together, found, wanted.limit)
-            report[found.name] = {"alone": vars_of(alone), "together": vars_of(mixed)}
-            print(
-                f"{found.name:20}{alone.ndcg:>9.3f} → {mixed.ndcg:.3f}{alone.answered:>13.3f} → {mixed.answered:.3f}"
-                f"{alone.not_answered:>15.3f} → {mixed.not_answered:.3f}"
-            )
+        for kind, model in (("", None), ("meaning, ", embedder)) if embedder else (("", None),):
+            together = Searcher(stores, model)
+            for number, found in enumerate(sets):
+                alone = measure(Searcher([stores[number]], model), found, wanted.limit)
+                mixed = measure(together, found, wanted.limit)
+                row = report.setdefault(found.name, {})
+                row |= {f"{kind}alone": vars_of(alone), f"{kind}together": vars_of(mixed)}
+                print(
+                    f"{kind + found.name:20}{alone.ndcg:>9.3f} → {mixed.ndcg:.3f}{alone.answered:>13.3f} → {mixed.answered:.3f}"
+                    f"{alone.not_answered:>15.3f} → {mixed.not_answered:.3f}",
+                    flush=True,
+                )
     print(json.dumps({"benchmark": "mixed_languages", "sets": report}))
 
 

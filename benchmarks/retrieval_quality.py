@@ -4,8 +4,8 @@
 
 DIR holds corpus/*.txt and questions.jsonl (question, relevant file names). Units are whole documents: ragchat indexes them
 through its own index (one chunk each, and cut into chunks as it would really do it, a document taking the place of its best
-chunk). `--meaning` adds rows with vectors of all units; `--embedded` rows where only the first units have one, and a row in which
-none has, and each question embeds what it can (seconds include embedding). Ends with one JSON line.
+chunk). `--meaning` adds rows with vectors of all units; `--embedded` rows where only the first units have one: beside these a
+question embeds 20 of what it finds, as in a chat, or ("none made") nothing. Seconds include embedding. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -70,25 +70,19 @@ def ours(
     if embedder is None:
         return
 
-    def embedded(name: str, share: float, ranking: Ranking, *, cut: bool) -> Ranker:
+    def embedded(
+        name: str, ranking: Ranking, *, share: float = 1.0, cut: bool = False, in_time: bool = False
+    ) -> Ranker:
         store = KnowledgeStore.open(folder, name)
         vectors.embed_share(store, embedder, share)
-        return ranker(vectors.as_embedded([store], embedder), ranking, cut=cut)
+        return ranker(vectors.as_embedded([store], embedder, in_time=in_time), ranking, cut=cut)
 
     for share in shares:
-        yield (
-            f"meaning, {share:.0%} of documents",
-            lambda s=share: embedded("whole", s, WHOLE, cut=False),
-        )
-    if shares:
-
-        def as_asked() -> Ranker:
-            store = index(folder, "asked", documents, cut=False)
-            return ranker(Searcher([store], embedder), WHOLE, cut=False)
-
-        yield "meaning, none but as asked", as_asked
-    yield "meaning, whole documents", lambda: embedded("whole", 1.0, WHOLE, cut=False)
-    yield "meaning, chunks", lambda: embedded("chunks", 1.0, DEFAULT, cut=True)
+        row = f"meaning, {share:.0%} embedded"
+        yield row, lambda s=share: embedded("whole", WHOLE, share=s, in_time=True)
+        yield f"{row}, none made", lambda s=share: embedded("whole", WHOLE, share=s)
+    yield "meaning, whole documents", lambda: embedded("whole", WHOLE)
+    yield "meaning, chunks", lambda: embedded("chunks", DEFAULT, cut=True)
 
 
 def bm25s_stemmed(documents: dict[str, str]) -> Ranker:
@@ -161,7 +155,7 @@ def main() -> None:
         ]
         questions = questions[: arguments.limit or None]
         print(f"\n{directory.name}: {len(documents)} documents, {len(questions)} questions")
-        print(f"  {'':28}{'nDCG@10':>9}{'recall@5':>10}{'MRR@10':>9}{'seconds':>9}")
+        print(f"  {'':34}{'nDCG@10':>9}{'recall@5':>10}{'MRR@10':>9}{'seconds':>9}")
         with tempfile.TemporaryDirectory() as folder:
             engines: dict[str, Callable[[], Ranker]] = {
                 **dict(ours(Path(folder), documents, embedder, shares)),
@@ -173,7 +167,7 @@ def main() -> None:
                 started = time.perf_counter()
                 results[name] = measure(build(), questions)
                 figures = "".join(f"{value:>9.3f} " for value in results[name].values())
-                print(f"  {name:28}{figures}{time.perf_counter() - started:>8.1f}", flush=True)
+                print(f"  {name:34}{figures}{time.perf_counter() - started:>8.1f}", flush=True)
     print(json.dumps({"benchmark": "retrieval_quality", "sets": report}))
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
+
+import numpy as np
 
 from ragchat.cli import build
 from ragchat.cli.context import Context
 from ragchat.config import EmbeddingSettings, Settings
 from ragchat.evaluation.vectors import Remembering
 from ragchat.paths import Paths
+from ragchat.retrieval import vectors as searching
 from ragchat.retrieval.meaning import Meaning
 from ragchat.retrieval.search import Searcher
 from ragchat.retrieval.vectors import passage_text, quantise
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types.embedding import Embedder
+from ragchat.types.embedding import Embedder, Vectors
 
 _BATCH = 16
 
@@ -38,7 +42,20 @@ def wanted(arguments: argparse.Namespace) -> Embedder | None:
     found = build.embedder(Context(Paths.discover(os.environ), settings))
     if found is None:
         raise SystemExit("No embedding model is installed; `ragchat model pull minilm-l6` fetches one.")
-    return Remembering(found)
+    return _Remembering(found)
+
+
+class _Remembering(Remembering):
+    """Embeds each passage once, too, however many rows of a table need its vector."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        super().__init__(embedder)
+        self._passages: dict[str, Vectors] = {}
+
+    def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        if new := [text for text in dict.fromkeys(texts) if text not in self._passages]:
+            self._passages |= zip(new, super().embed_passages(new), strict=True)
+        return np.stack([self._passages[text] for text in texts])
 
 
 def embed_share(store: KnowledgeStore, embedder: Embedder, share: float = 1.0) -> int:
@@ -53,8 +70,12 @@ def embed_share(store: KnowledgeStore, embedder: Embedder, share: float = 1.0) -
     return store.vectors.count(embedder.model)
 
 
-def as_embedded(stores: Sequence[KnowledgeStore], embedder: Embedder) -> Searcher:
-    """A searcher that embeds no passage within a question, so that a share of vectors stays what it is."""
+def as_embedded(stores: Sequence[KnowledgeStore], embedder: Embedder, *, in_time: bool = False) -> Searcher:
+    """A searcher that keeps no vector, so that a share of them stays what it is.
+
+    `in_time`: a question embeds the best of what it finds, as in a chat, on a machine that is fast enough for all of these.
+    """
     searcher = Searcher(stores, embedder)
-    searcher._meaning = Meaning(embedder, stores, budget_s=0.0)
+    searcher._meaning = Meaning(embedder, stores, budget_s=math.inf if in_time else 0.0)
+    searching._keep = lambda *_: None
     return searcher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.search import DEFAULT, Searcher
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import searching
 from ragchat.tui.screens.search import SearchScreen
@@ -41,9 +41,9 @@ def test_a_word_that_is_still_being_typed_is_not_corrected(tmp_path: Path) -> No
     set_stage(tmp_path)
     with_trees(tmp_path)
     with KnowledgeStore.open(tmp_path / "kb", "guide") as store:
-        found = searching.search(Searcher([store]), [store], "wall harbo")
+        found = searching.search(Searcher([store]), [store], "wall harbo", DEFAULT)
         assert (found.corrections, found.unknown) == ((), ())
-        both = searching.search(Searcher([store]), [store], "qiunce harbo")
+        both = searching.search(Searcher([store]), [store], "qiunce harbo", DEFAULT)
         assert [one.word for one in both.corrections] == ["qiunce"]
         (hit, *_) = both.hits
         assert [hit.evidence[a:b] for a, b in hit.matches] == ["quince", "harbour"]

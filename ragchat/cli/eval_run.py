@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from ragchat.evaluation.sets import Asked, SetLibrary
     from ragchat.evaluation.vectors import Prepared
     from ragchat.llm.adapters import AdapterLibrary
-    from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions
-    from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.screens.evaluation import Evaluation
-    from ragchat.types.embedding import Embedder
 
 
 @dataclass(frozen=True, slots=True)

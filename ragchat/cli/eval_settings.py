@@ -197,9 +197,9 @@ def tune(
 ) -> None:
     """Try other settings on one half of SET, and say what they are worth on the other half.
 
-    How the search ranks is always tried, without a chat model, in seconds; with an embedding model the weight of meaning, too, after
-    what the questions find is embedded. Ctrl-C changes nothing; the model's answers are kept, and
-    the same command goes on.
+    How the search ranks is always tried, without a chat model, in seconds. With an embedding model the weight of meaning is tried
+    as well; what the questions find is embedded first. Ctrl-C changes nothing; vectors and answers are kept, and the same
+    command goes on.
     """
     asked = eval_run.spread(eval_run.questions(context, set_name), limit)
     chosen = names or build.default_knowledge_bases(context)
@@ -292,6 +292,8 @@ def _untunable(context: Context, stores: Sequence[KnowledgeStore], embedder: Emb
     """Why meaning has no weight that could be tuned; empty: it has."""
     from ragchat.llm.embedding import OFF
 
+    if not stores:
+        return "there are no documents."
     if embedder is None and not any(store.options().meaning for store in stores):
         return "search by meaning is switched off for these documents."
     if embedder is None and context.settings.embedding.model.casefold() == OFF:

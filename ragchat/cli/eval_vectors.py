@@ -43,7 +43,10 @@ def prepared(
     cancel: CancelToken,
     say: Callable[[Prepared], None] = lambda _: None,
 ) -> Searcher:
-    """A searcher as the chat has it, with vectors of what these questions find. Raises ModelError, NotFoundError, StorageError."""
+    """A searcher as the chat has it, with vectors of what these questions find.
+
+    Raises ModelError, NotFoundError, StorageError.
+    """
     from ragchat.evaluation.vectors import Remembering, prepare
     from ragchat.retrieval.search import Searcher
 

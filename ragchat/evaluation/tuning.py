@@ -1,9 +1,9 @@
 """Which settings serve the person's own questions: a bounded search on one half of them, told of the other half.
 
-How the search ranks needs no chat model: what is measured is whether an expected answer stands in the first tokens of what is found,
-in rooms of three sizes. How many passages a model is given, in how many tokens, from chunks of which size, only its own answers
-can tell, since more context can mean fewer right answers. One setting is changed at a time, and kept when it helps on the
-development half; what the other half says of the result is what a person may believe.
+How the search ranks needs no chat model: what is measured is whether an expected answer stands in the first tokens of what is
+found, in rooms of three sizes. How many passages a model is given, in how many tokens, from chunks of which size, only its own
+answers can tell, since more context can mean fewer right answers. One setting is changed at a time, and kept when it helps on
+the development half; what the other half says of the result is what a person may believe.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from ragchat.retrieval import (
     rerank,
     within,
 )
+from ragchat.retrieval.aliases import aliases
 from ragchat.retrieval.analyzer import query_terms, terms
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.expansion import expand_unknown
@@ -33,7 +34,7 @@ from ragchat.retrieval.preference import factor, preferred, question_language
 from ragchat.retrieval.rerank import Analysed, Candidate
 from ragchat.retrieval.scope import Scoped, holds_excluded
 from ragchat.retrieval.slots import SlotSpace
-from ragchat.retrieval.spelling import Correction
+from ragchat.retrieval.spelling import Correction, as_found
 from ragchat.retrieval.topk import best_slots
 from ragchat.store.inverted import PostingsRow
 from ragchat.store.knowledge import IndexStatistics, KnowledgeStore, file_stem, indexed_text
@@ -59,6 +60,7 @@ class Ranking:
     forms: bool = True
     agreement: bool = True
     feedback: bool = True
+    aliases: bool = True
     language: bool = True
     meaning: float = 0.6
     most_per_document: int = 0
@@ -76,6 +78,7 @@ class Ranking:
         return bool(
             self.reranks
             or self.feedback
+            or self.aliases
             or self.language
             or self.meaning
             or self.most_per_document
@@ -89,6 +92,7 @@ PLAIN = Ranking(
     forms=False,
     agreement=False,
     feedback=False,
+    aliases=False,
     language=False,
     meaning=0.0,
     drop_near_duplicates=False,
@@ -226,7 +230,7 @@ class Searcher:
         started = time.perf_counter()
         self._owners = {}
         with self._reading():
-            asked = self._asked(query, weights or {}, correct=correct)
+            asked = self._asked(query, weights or {}, scope.phrases if scope else (), correct=correct)
             self._close(scope)
             found = (
                 self._enough(asked, k, ranking)
@@ -248,7 +252,7 @@ class Searcher:
             tuple(term for term in found.scored.unknown if term in asked.own),
             hidden,
             self._outdated,
-            asked.corrections,
+            as_found(asked.corrections, map(_read, hits)),
             told is None,
             told or "",
             self._closed.unheld if self._closed else (),
@@ -286,10 +290,18 @@ class Searcher:
             found = self._candidates(asked, n, ranking)
         return found
 
-    def _asked(self, query: str, weights: Mapping[str, float], *, correct: bool) -> _Asked:
-        own = query_terms(query, self._languages)
-        expansion = expand_unknown(query, own, self._stores, self._languages, correct=correct)
-        wanted: dict[str, float] = {term: float(count) for term, count in own.items()}
+    def _asked(
+        self, query: str, weights: Mapping[str, float], phrases: Sequence[str], *, correct: bool
+    ) -> _Asked:
+        expansion = expand_unknown(
+            query,
+            query_terms(query, self._languages),
+            self._stores,
+            self._languages,
+            correct=correct,
+            phrases=phrases,
+        )
+        own, wanted = expansion.asked, dict(expansion.asked)
         for term, weight in (*weights.items(), *expansion.weights.items()):
             wanted.setdefault(term, weight)
         language = question_language(query, self._languages)
@@ -357,8 +369,17 @@ class Searcher:
             return _Candidates(hits, scored=scored, best=scored.places[0][2] if hits else 0.0)
         best = hits[0].score
         texts = _Texts()
-        if ranking.feedback and (more := self._expanded(asked.wanted, hits, texts, statistics)):
-            places = self._bm25(more, n, ranking, statistics, scored.rows).places
+        more = self._expanded(asked.wanted, hits, texts, statistics) if ranking.feedback else None
+        other = (
+            aliases(asked.query, map(_read, hits[: rerank.CANDIDATES]), self._languages)
+            if ranking.aliases
+            else {}
+        )
+        if more or other:
+            asked = replace(asked, wanted=other | dict(asked.wanted))
+            places = self._bm25(
+                other | (more or dict(asked.wanted)), n, ranking, statistics, scored.rows
+            ).places
             hits = preferred(self._hits(places), language)
         by_words = hits
         hits = _rescored(asked, scored.idf, hits, texts, ranking)
@@ -592,6 +613,11 @@ def _candidate(hit: Hit) -> Candidate:
 def _searched(hit: Hit) -> tuple[str, str, str]:
     """(text, other fields, language) as they are searched."""
     return indexed_text(hit.heading, hit.text), f"{hit.title}\n{file_stem(hit.path)}", hit.language
+
+
+def _read(hit: Hit) -> tuple[str, str]:
+    """(all that is read of a hit, its language)"""
+    return "\n".join((hit.title, hit.heading, hit.text)), hit.language
 
 
 def _rescored(

@@ -100,4 +100,4 @@ def evidence_line(citation: Citation, width: int) -> int:
 def citation_text(citation: Citation) -> str:
     """The passage and where it is from, for the clipboard."""
     hit = citation.hit
-    return f"{clean(hit.text).strip()}\n\n[{citation.n}] {clean_line(hit.path)}, {hit.place}"
+    return f"{clean(hit.found_text).strip()}\n\n[{citation.n}] {clean_line(hit.path)}, {hit.place}"

@@ -317,6 +317,14 @@ class Hit:
         return self.span.cut(self.text, at, at + len(self.evidence))
 
     @property
+    def found_text(self) -> str:
+        """The text of the chunk that was found, without what the passage grew by."""
+        if self.found is None:
+            return self.text
+        first = self.found.char_first - self.span.char_first
+        return self.text[first : first + self.found.char_last - self.found.char_first]
+
+    @property
     def source(self) -> str:
         """The place, and the knowledge base that it is in, if any."""
         return f"{self.place} · {self.knowledge_base}" if self.knowledge_base else self.place
