@@ -5,8 +5,8 @@
 DIR holds corpus/*.txt and questions.jsonl (question, answers). Documents are cut and searched as ragchat does it. Tokens are
 those of the model's own vocabulary, with the numbers and headings of the passages, without instructions and question.
 `naive` packs the chunks in the order of their rank until the next does not fit; `naive, cut` also fills what is left with the
-beginning of that one; `ragchat` packs evidence. With `--meaning` the rows come twice, by words alone and with vectors of all chunks. Ends with one
-JSON line.
+beginning of that one; `ragchat` packs evidence. With `--meaning` the rows come twice, by words alone and with vectors of all
+chunks. Ends with one JSON line.
 """
 
 from __future__ import annotations

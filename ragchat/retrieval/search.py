@@ -7,6 +7,7 @@ exactly; what ranks them better than BM25 alone (`Ranking`) looks at the first o
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -105,6 +106,8 @@ _POOL = 60
 _BY_MEANING = 50
 """Candidates whose meaning is looked at."""
 _MOST_COMPARED = 800
+_FIRST = 3
+"""Hits by which a search is judged to have found something."""
 _DEEPEST = 1600
 """Candidates that are looked for, at most, until enough of them are no near-duplicates."""
 _LEAST_SCORE = 1e-6
@@ -137,6 +140,8 @@ class SearchResult:
     """Phrases that the scope demands and that no passage within its other demands holds."""
     explanations: Mapping[tuple[str, int], Explanation] = field(default_factory=dict)
     """Why each hit is where it is, by its knowledge base and chunk, when that was asked for."""
+    related: bool = False
+    """Whether one of the first hits is about what was asked by its meaning; words may share nothing with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +189,15 @@ class _Candidates:
     """BM25 of the first of them."""
     by_words: Sequence[Hit] = ()
     """The same chunks as BM25 alone had them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """Chunks in their final order; the cosines of those that have a vector; why vectors have no say although there is a model."""
+
+    hits: Sequence[Hit]
+    cosines: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    silent: str = ""
 
 
 class Searcher:
@@ -237,12 +251,15 @@ class Searcher:
                 if fill
                 else self._candidates(asked, _pool(k, ranking), ranking)
             )
-        chunks, told = self._by_meaning(asked, found.hits, ranking)
+        meant = self._by_meaning(asked, found.hits, ranking)
+        chunks = meant.hits
         order, hidden = _thinned(chunks, found.texts, k, ranking, fill=fill)
         hits = self._passages([chunks[i] for i in order], k, ranking)
         match = 0.0
         if with_evidence and hits:
-            match = self._matched(asked, found.scored, [chunks[i] for i in order[:3]], follow_up=follow_up)
+            match = self._matched(
+                asked, found.scored, [chunks[i] for i in order[:_FIRST]], follow_up=follow_up
+            )
             hits = evidence.mark(asked.query, hits)
         return SearchResult(
             tuple(_numbered(hits)),
@@ -253,10 +270,11 @@ class Searcher:
             hidden,
             self._outdated,
             as_found(asked.corrections, map(_read, hits)),
-            told is None,
-            told or "",
+            bool(meant.cosines),
+            meant.silent,
             self._closed.unheld if self._closed else (),
-            self._explained(asked, found, chunks, hits, ranking) if explain else {},
+            self._explained(asked, found, meant, hits, ranking) if explain else {},
+            self._related(meant.cosines, hits),
         )
 
     @contextlib.contextmanager
@@ -386,10 +404,8 @@ class Searcher:
         hits = [replace(hit, score=hit.score * factor(hit, language)) for hit in hits]
         return _Candidates(preferred(hits, ""), texts, scored, best, by_words)
 
-    def _by_meaning(
-        self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking
-    ) -> tuple[Sequence[Hit], str | None]:
-        """Hits in the order of words and vectors; None, or why vectors have no say ('': there is no model)."""
+    def _by_meaning(self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking) -> _Meant:
+        """Hits in the order of words and vectors."""
         spoken = asked.language or self._languages[0]
         if (
             self._embedder is None
@@ -397,7 +413,7 @@ class Searcher:
             or not hits
             or not self._embedder.model.reads(spoken)
         ):
-            return hits, ""
+            return _Meant(hits)
         from ragchat.retrieval.meaning import Meaning, blend
 
         if self._meaning is None:
@@ -407,16 +423,25 @@ class Searcher:
             near = self._meaning.cosines(asked.query, [self._owners[_document(hit)] for hit in first], first)
             more = self._nearest(self._meaning, asked, hits)
         except ModelError as error:
-            return hits, str(error)
+            return _Meant(hits, silent=str(error))
         # Scores stay on the scale of BM25, which evidence and confidence know.
         top = max(hit.score for hit in first)
         words = [*(hit.score for hit in first), *(0.0 for _ in more)]
-        scores = blend(words, [*near, *(hit.score for hit in more)], ranking.meaning)
+        cosines = [*near, *(hit.score for hit in more)]
+        scores = blend(words, cosines, ranking.meaning)
         ranked = [
             replace(hit, score=max(score * top, _LEAST_SCORE))
             for hit, score in zip([*first, *more], scores, strict=True)
         ]
-        return [*sorted(ranked, key=lambda hit: -hit.score), *hits[len(first) :]], None
+        known = {
+            _chunk(hit): cosine for hit, cosine in zip(ranked, cosines, strict=True) if not math.isnan(cosine)
+        }
+        return _Meant([*sorted(ranked, key=lambda hit: -hit.score), *hits[len(first) :]], known)
+
+    def _related(self, cosines: Mapping[tuple[str, int], float], hits: Sequence[Hit]) -> bool:
+        """Whether one of the first hits is about what was asked, as far as the model is known to tell."""
+        least = self._embedder.model.related if self._embedder else 0.0
+        return least > 0 and any(cosines.get(_chunk(hit), 0.0) >= least for hit in hits[:_FIRST])
 
     def _nearest(self, meaning: Meaning, asked: _Asked, known: Sequence[Hit]) -> list[Hit]:
         """Chunks that words did not find, nearest first; their scores are cosines. Raises ModelError, StorageError."""
@@ -436,18 +461,19 @@ class Searcher:
         return [hit for hit in hits if not asked.language or hit.language == asked.language]
 
     def _explained(
-        self, asked: _Asked, found: _Candidates, chunks: Sequence[Hit], hits: Sequence[Hit], ranking: Ranking
+        self, asked: _Asked, found: _Candidates, meant: _Meant, hits: Sequence[Hit], ranking: Ranking
     ) -> dict[tuple[str, int], Explanation]:
         """Of each hit, what each part of the ranking added, in the order in which they came."""
         worth = {term: weight * found.scored.idf.get(term, 0.0) for term, weight in asked.wanted.items()}
         gains = _gains(asked, worth, found, ranking)
         alone = {_chunk(hit): hit for hit in found.by_words or found.hits}
-        ranked, final = ({_chunk(hit): hit.score for hit in some} for some in (found.hits, chunks))
+        ranked, final = ({_chunk(hit): hit.score for hit in some} for some in (found.hits, meant.hits))
         told = {}
         for hit in hits:
             key = _chunk(hit)
             if (chunk := alone.get(key)) is None:  # found by its meaning
-                told[key] = Explanation((), (), (Part(PartName.MEANING, final[key]),), final[key])
+                by_meaning = (Part(PartName.MEANING, final[key]),)
+                told[key] = Explanation((), (), by_meaning, final[key], meant.cosines.get(key))
                 continue
             parts = [Part(PartName.WORDS, chunk.score)]
             parts += [Part(name, own[key]) for name, own in gains.items() if own.get(key)]
@@ -456,7 +482,9 @@ class Searcher:
             text, fields, language = _searched(chunk)
             shares = explanation.added(worth, Counter(terms(f"{fields}\n{text}", language)), chunk.score)
             words, missing = explanation.words(asked.query, self._languages, language, shares)
-            told[key] = Explanation(words, missing, tuple(p for p in parts if p.value), final[key])
+            told[key] = Explanation(
+                words, missing, tuple(p for p in parts if p.value), final[key], meant.cosines.get(key)
+            )
         return told
 
     def _passages(self, chunks: Sequence[Hit], k: int, ranking: Ranking) -> list[Hit]:

@@ -398,12 +398,13 @@ class ChatSession:
             )
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
         relevant = bool(result.hits) and (
-            result.match >= self._options.min_match or result.confidence >= self._options.min_confidence
+            result.match >= self._options.min_match
+            or result.confidence >= self._options.min_confidence
+            or result.related
         )
         hits = asked.pinned or result.hits
-        return QueryUsed(built.text, built.topic, self._names, demands.described()), HitsFound(
-            hits, relevant or bool(asked.pinned), result.took_s
-        )
+        used = QueryUsed(built.text, built.topic, self._names, demands.described(), result.corrections)
+        return used, HitsFound(hits, relevant or bool(asked.pinned), result.took_s)
 
     def _pack(self, asked: _Asked, earlier: Sequence[StoredMessage], found: HitsFound) -> prompt.PackedPrompt:
         info = self._model.info

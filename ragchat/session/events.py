@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ragchat.retrieval.spelling import Correction
 from ragchat.types import (
     Citation,
     FinishReason,
@@ -43,6 +44,8 @@ class QueryUsed:
     topic: tuple[str, ...]
     knowledge_bases: tuple[str, ...]
     scope: tuple[str, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    """Words that no document holds, and those that were searched for in their place."""
 
 
 @dataclass(frozen=True, slots=True)

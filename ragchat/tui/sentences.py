@@ -56,15 +56,13 @@ def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
         case SummaryProgress(eta_s=eta_s):
             left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
             return f"Putting the summaries together{left}"
+        case QueryUsed(knowledge_bases=names, corrections=(first, *_)) if names:
+            return f"Searching your documents for “{clean_line(first.by, limit=40)}”"
         case QueryUsed(knowledge_bases=names, scope=scope):
             where = f": {', '.join(scope)}" if scope else ""
             return f"Searching your documents{where}" if names else "Thinking"
         case HitsFound(hits=hits, relevant=relevant):
-            return (
-                f"{count(len(hits), 'passage')} found"
-                if relevant
-                else "Nothing in the documents speaks to this"
-            )
+            return f"{count(len(hits), 'passage')} found" if relevant else "No relevant passages found"
         case LoadProgress(fraction, stage):
             doing = "Measuring this machine" if stage == "measure" else "Loading the model"
             return f"{doing} {fraction:.0%}"

@@ -18,7 +18,8 @@ class EmbeddingModel:
     """What is known of an embedding model. Vectors of two models compare only when their `fingerprint` is the same.
 
     `fingerprint` covers the file, the pooling and the prefixes. `n_ctx`: tokens of a text that are read; the rest is cut.
-    `languages`: those that it was made for, ISO 639-1; empty: any.
+    `languages`: those that it was made for, ISO 639-1; empty: any. `related`: the cosine from which a passage is about what was
+    asked, as measured for this model; 0: not measured.
     """
 
     name: str
@@ -26,6 +27,7 @@ class EmbeddingModel:
     dimensions: int
     n_ctx: int
     languages: tuple[str, ...] = ()
+    related: float = 0.0
 
     def reads(self, language: str) -> bool:
         """Whether it was made for texts in this language."""

@@ -18,7 +18,7 @@ import msgspec
 
 from ragchat.errors import InferenceDiedError, ModelError, ModelFileError
 from ragchat.llm.embedding import wire
-from ragchat.llm.embedding.prefixes import languages, prefixes
+from ragchat.llm.embedding.prefixes import languages, prefixes, related
 from ragchat.llm.fingerprint import sha256_of
 from ragchat.llm.gguf import POOLING_RANK, check_embedding_model, read_metadata
 from ragchat.pipes import Child, ChildGoneError, ChildSilentError
@@ -74,6 +74,7 @@ class EmbeddingProcess:
             dimensions=metadata.n_embd,
             n_ctx=min(LONGEST_TEXT, metadata.n_ctx_train or LONGEST_TEXT),
             languages=languages(path.stem, metadata.name),
+            related=related(path.stem, metadata.name),
         )
         self._ids = itertools.count(1)
         self._child: Child | None = None

@@ -65,6 +65,15 @@ def languages(*names: str) -> tuple[str, ...]:
     return ("en",) if any(_named(name, parts) for name in names for parts in _ENGLISH) else ()
 
 
+_RELATED = (("all-minilm-l6",), 0.55)
+"""Of questions whose whole article was taken out .3 to .7 % have a passage that near; of those that are answered, 60 %."""
+
+
+def related(*names: str) -> float:
+    """The cosine from which a passage is about what was asked, where it was measured for a model called so; else 0."""
+    return _RELATED[1] if any(_named(name, _RELATED[0]) for name in names) else 0.0
+
+
 def _named(name: str, parts: tuple[str, ...]) -> bool:
     """Whether `name` has all parts, each at the beginning of a word."""
     words = "-" + "".join(sign if sign.isalnum() else "-" for sign in name.casefold())
