@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,10 @@ from ragchat.retrieval.meaning import Meaning
 from ragchat.retrieval.search import Searcher
 from ragchat.retrieval.vectors import passage_text, quantise
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types.embedding import Embedder, Vectors
+from ragchat.types.embedding import Embedder
+
+if TYPE_CHECKING:
+    from ragchat.types.embedding import Vectors
 
 _BATCH = 16
 

@@ -124,7 +124,7 @@ def options(context: Context, wanted: Wanted) -> AskOptions:
 def prepare(context: Context, wanted: Wanted) -> Run:
     """What is to be run: arms that can be, questions without those that the adapter knows. Raises RagchatError."""
     from ragchat.evaluation import leakage
-    from ragchat.evaluation.four_ways import ARMS, Run, run_id
+    from ragchat.evaluation.four_ways import ARMS, Run
     from ragchat.evaluation.inputs import collect
 
     asked = questions(context, wanted.set_name)
@@ -183,7 +183,7 @@ def prepare(context: Context, wanted: Wanted) -> Run:
         arms=arms,
     )
     return Run(
-        id=_known(runs(context), wanted.set_name, inputs) or run_id(wanted.set_name, inputs),
+        id=_id(runs(context), wanted.set_name, inputs),
         set_name=wanted.set_name,
         arms=tuple(arms),
         inputs=inputs,
@@ -194,18 +194,23 @@ def prepare(context: Context, wanted: Wanted) -> Run:
     )
 
 
-def _known(library: RunLibrary, set_name: str, inputs: dict[str, Any]) -> str:
-    """The id of a run that these inputs go on with, or that they are those of; empty: there is none.
+def _id(library: RunLibrary, set_name: str, inputs: dict[str, Any]) -> str:
+    """That of a run with these inputs, or of one that was stopped and goes on with them, else a new one.
 
-    Its own searches embed what they find, so a run that was stopped may have begun with fewer vectors than there are now.
+    Its own searches embed what they find, so a run that was stopped may have begun with fewer vectors than there are now, and one
+    that ended is told apart from the next that begins with as few as it did.
     """
+    from ragchat.evaluation.four_ways import run_id
     from ragchat.evaluation.inputs import same
 
     for run in reversed(library.all()):
         apart_from = () if run.finished_at else ("vectors",)
         if run.set_name == set_name and same(run.inputs, inputs, apart_from=apart_from):
             return run.id
-    return ""
+    found = run_id(set_name, inputs)
+    if library.find(found) is None:
+        return found
+    return run_id(set_name, inputs | {"at": datetime.now(UTC).isoformat()})
 
 
 def _as_asked(wanted: Wanted, base: Path, names: Sequence[str]) -> dict[str, Any]:

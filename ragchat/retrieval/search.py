@@ -10,13 +10,14 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import ModelError
 from ragchat.retrieval import (
     bm25,
+    compounds,
     diversity,
     evidence,
     explanation,
@@ -27,7 +28,7 @@ from ragchat.retrieval import (
     within,
 )
 from ragchat.retrieval.aliases import aliases
-from ragchat.retrieval.analyzer import query_terms, terms
+from ragchat.retrieval.analyzer import QueryWord, query_terms, query_words, shared_dfs, terms
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.expansion import expand_unknown
 from ragchat.retrieval.explanation import Explanation, Part, PartName
@@ -166,6 +167,8 @@ class _Asked:
     wanted: Mapping[str, float]
     language: str
     corrections: tuple[Correction, ...] = ()
+    words: Sequence[QueryWord] = ()
+    """The words of the corrected query with all their variants and compounds, which share a document frequency."""
 
 
 class _Texts(dict[tuple[str, str, int], Analysed]):
@@ -322,8 +325,27 @@ class Searcher:
         own, wanted = expansion.asked, dict(expansion.asked)
         for term, weight in (*weights.items(), *expansion.weights.items()):
             wanted.setdefault(term, weight)
+        words = query_words(expansion.query, self._languages)
+        found = compounds.compounds(words, self._languages, self._beginning_with)
+        for term in (term for own in found.values() for term in own):
+            wanted.setdefault(term, compounds.COMPOUND)
+        for term in compounds.parts(words, self._languages, self._term_dfs):
+            wanted.setdefault(term, compounds.PART)
         language = question_language(query, self._languages)
-        return _Asked(expansion.query, own, wanted, language, expansion.corrections)
+        return _Asked(
+            expansion.query,
+            own,
+            wanted,
+            language,
+            expansion.corrections,
+            compounds.with_compounds(words, found),
+        )
+
+    def _beginning_with(self, prefix: str, most: int) -> dict[str, int]:
+        return _total_dfs(store.index.beginning_with(prefix, most) for store in self._stores)
+
+    def _term_dfs(self, wanted: Sequence[str]) -> dict[str, int]:
+        return _total_dfs(store.index.dfs(wanted) for store in self._stores)
 
     def _in_language(
         self, of: Mapping[str, float], language: str, asked: _Asked, scored: _Scored
@@ -341,7 +363,9 @@ class Searcher:
     def _confidence(self, asked: _Asked, found: _Candidates) -> float:
         if not found.hits:
             return 0.0
-        could = self._in_language(asked.wanted, found.hits[0].language, asked, found.scored)
+        could = _once(
+            self._in_language(asked.wanted, found.hits[0].language, asked, found.scored), asked.words
+        )
         return confidence(found.best, reachable(could, found.scored.idf))
 
     def _matched(self, asked: _Asked, scored: _Scored, chunks: Sequence[Hit], *, follow_up: bool) -> float:
@@ -349,7 +373,11 @@ class Searcher:
         weighed = asked.wanted if follow_up else {term: asked.wanted[term] for term in asked.own}
         return max(
             _match(
-                self._in_language(weighed, hit.language, asked, scored), scored.idf, hit, rarest=scored.rarest
+                self._in_language(weighed, hit.language, asked, scored),
+                scored.idf,
+                hit,
+                asked.words,
+                rarest=scored.rarest,
             )
             for hit in chunks
         )
@@ -380,7 +408,7 @@ class Searcher:
         statistics = _total([store.statistics() for store in self._stores])
         if not asked.wanted or n < 1 or not statistics.chunk_count:
             return _Candidates()
-        scored = self._bm25(asked.wanted, n, ranking, statistics)
+        scored = self._bm25(asked.wanted, n, ranking, statistics, words=asked.words)
         language = asked.language if ranking.language else ""
         hits = preferred(self._hits(scored.places), language)
         if not ranking.looks_again or not hits:
@@ -395,9 +423,8 @@ class Searcher:
         )
         if more or other:
             asked = replace(asked, wanted=other | dict(asked.wanted))
-            places = self._bm25(
-                other | (more or dict(asked.wanted)), n, ranking, statistics, scored.rows
-            ).places
+            every = other | (more or dict(asked.wanted))
+            places = self._bm25(every, n, ranking, statistics, scored.rows, asked.words).places
             hits = preferred(self._hits(places), language)
         by_words = hits
         hits = _rescored(asked, scored.idf, hits, texts, ranking)
@@ -533,6 +560,7 @@ class Searcher:
         ranking: Ranking,
         statistics: IndexStatistics,
         known: Sequence[Sequence[PostingsRow]] = (),
+        words: Sequence[QueryWord] = (),
     ) -> _Scored:
         """The k best chunks by BM25 alone. `known` are lists of some of the terms, which need not be read again."""
         assert self._space is not None
@@ -540,6 +568,7 @@ class Searcher:
         avgdl = max(1.0, statistics.total_length / n)
         rows = self._lists(wanted, known)
         dfs = self._dfs(wanted, rows)
+        dfs |= shared_dfs(words, dfs, n)
         idf = {term: bm25.idf(dfs.get(term, 0), n) for term in wanted}
         # In the order of the query: equal chunks have equal scores to the last bit, in all knowledge bases.
         weights = [(term, weight * idf[term]) for term, weight in wanted.items() if dfs.get(term, 0) > 0]
@@ -694,15 +723,44 @@ def _thinned(
     return order, hidden
 
 
-def _match(weighed: Mapping[str, float], idf: Mapping[str, float], hit: Hit, *, rarest: float) -> float:
+def _total_dfs(found: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for own in found:
+        for term, df in own.items():
+            total[term] = total.get(term, 0) + df
+    return total
+
+
+def _once(weighed: Mapping[str, float], words: Sequence[QueryWord]) -> dict[str, float]:
+    """Of the terms one of each word: a text holds it in one of its spellings, or in a compound."""
+    kept = dict(weighed)
+    for word in words:
+        own = sorted((term for term in word.terms if term in kept), key=lambda term: -kept[term])
+        for term in own[1:]:
+            del kept[term]
+    return kept
+
+
+def _match(
+    weighed: Mapping[str, float],
+    idf: Mapping[str, float],
+    hit: Hit,
+    words: Sequence[QueryWord] = (),
+    *,
+    rarest: float,
+) -> float:
     """Share of the query's weight (weight times idf) that a hit holds. `weighed` are terms in the language of the hit.
 
     A word that no chunk holds weighs as one that a single chunk holds: in a collection of a few, where it would weigh several
     times as much, one strange word of a question would drown the others.
     """
-    worth = {term: weight * min(rarest, idf.get(term, 0.0)) for term, weight in weighed.items()}
+    variants = {term: word.terms for word in words for term in word.terms}
+    worth = {term: weight * min(rarest, idf.get(term, 0.0)) for term, weight in _once(weighed, words).items()}
     total = sum(worth.values())
     if not total:
         return 0.0
     held = set(terms(indexed_text(hit.heading, hit.text), hit.language))
-    return sum(value for term, value in worth.items() if term in held) / total
+    return (
+        sum(value for term, value in worth.items() if not held.isdisjoint(variants.get(term, (term,))))
+        / total
+    )
