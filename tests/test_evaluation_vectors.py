@@ -465,3 +465,32 @@ def test_by_words_alone_nothing_is_embedded(
     assert run.inputs["vectors"] == {}
     assert not any(isinstance(step, Prepared) for step in steps)
     assert embedder.read == []
+
+
+# --- what is learned from -----------------------------------------------------------------------------------
+
+
+def test_drafted_questions_are_checked_as_the_chat_searches(
+    context: Context, embedder: Synonyms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ragchat.cli.pairs import make_pairs
+    from ragchat.finetune.pairs import PairFile
+
+    with KnowledgeStore.open(context.paths.kb_dir, "coast") as store:
+        put(store, "pump.txt", "The warranty of the Zephyr pump lasts 84 months in all.", language="en")
+    question = "How long does the warranty of the Zephyr pump last?"
+    monkeypatch.setattr(build, "model", lambda *_: Loaded(lambda _: f"{question}\nAnswer: 84"))
+    make_pairs(context, "coast", PairFile(context.paths.finetune_dir / "pairs.jsonl"), "", 1)
+    assert question in embedder.asked
+
+
+def test_examples_have_the_passages_that_the_chat_finds(context: Context, embedder: Synonyms) -> None:
+    from ragchat.cli.finetune_data import Wanted, gather, pair_file
+    from ragchat.finetune.pairs import Pair
+
+    name = NAMES[0]
+    pair = Pair("a", f"{name}.txt", 1, QUESTIONS[0], "Oda00", f"Oda00 tends the beacon at {name}.", "kept")
+    pair_file(context, "coast").put(pair)
+    wanted = Wanted(chats=False, files=(), knowledge_bases=("coast",), held_out=None, mode="rag")
+    gather(context, wanted, Loaded(says), CancelToken())
+    assert embedder.asked == [QUESTIONS[0]]

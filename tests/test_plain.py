@@ -33,6 +33,7 @@ from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui.services import Services
 from ragchat.types import CancelToken, ChatOptions, Message, PrefillProgress, TextDelta, Timings
+from tests.embedders import WordEmbedder
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="POSIX terminals and signals")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -138,6 +139,22 @@ def test_sources_are_listed(stage: Stage, pump: Path) -> None:
     assert lines[2].startswith(f"[1] {pump}, line")
     assert lines[3].startswith(f"1. {pump}, line")
     assert "Documents: pumps." in said.err
+
+
+def test_a_search_looks_at_meaning_where_the_settings_want_it(stage: Stage, pump: Path) -> None:
+    embedder = WordEmbedder()
+    stage.services = replace(stage.services, open_embedder=lambda: embedder)
+    stage.talk("/search zephyr warranty")
+    assert embedder.read
+    words = WordEmbedder()
+    options = stage.services.ask_options()
+    stage.services = replace(
+        stage.services,
+        open_embedder=lambda: words,
+        ask_options=lambda: replace(options, ranking=replace(options.ranking, meaning=0.0)),
+    )
+    stage.talk("/search zephyr warranty")
+    assert not words.read
 
 
 def test_several_lines(stage: Stage) -> None:

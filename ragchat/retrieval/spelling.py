@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ragchat.retrieval import folding
-from ragchat.retrieval.analyzer import is_beside, part_terms, token_terms
+from ragchat.retrieval.analyzer import is_beside, part_terms, stop_terms, token_terms
 from ragchat.retrieval.patterns import lazy
+from ragchat.retrieval.stopwords import stop_words
 from ragchat.retrieval.tokenizer import words
 
 SHORTEST = 4
@@ -153,8 +154,12 @@ def _near(word: str, languages: Sequence[str]) -> dict[str, tuple[float, tuple[s
 
 
 def _terms(form: str, language: str) -> tuple[str, ...]:
-    """The stems of a word; where it has no accents, also as those of words with accents are indexed beside them."""
-    stems = tuple(term for term in part_terms(form, language) if not is_beside(term))
+    """The stems of a word; where it has no accents, also as those of words with accents are indexed beside them.
+
+    A made-up form of a stop word ("anded" of "and") is none.
+    """
+    stops = stop_terms(language) if form not in stop_words(language) else frozenset()
+    stems = tuple(term for term in part_terms(form, language) if not is_beside(term) and term not in stops)
     if folding.keeps_accents(language) and folding.is_bare(form):
         return stems + tuple(stem + _WITHOUT_ACCENTS for stem in stems)
     return stems
