@@ -102,8 +102,8 @@ PLAIN = Ranking(
 )
 """BM25 alone."""
 DEFAULT = Ranking()
-_POOL = 60
-"""Candidates that BM25 finds, at least: one in another language, or of another meaning, may have to give way to a later one."""
+_POOL = 30
+"""Candidates that BM25 finds, at least: one in another language may have to give way to a later one."""
 _BY_MEANING = 50
 """Candidates whose meaning is looked at."""
 _MOST_COMPARED = 800
@@ -252,7 +252,9 @@ class Searcher:
             found = (
                 self._enough(asked, k, ranking)
                 if fill
-                else self._candidates(asked, _pool(k, ranking), ranking)
+                else self._candidates(
+                    asked, _pool(k, ranking, by_meaning=self._embedder is not None), ranking
+                )
             )
         meant = self._by_meaning(asked, found.hits, ranking)
         chunks = meant.hits
@@ -301,7 +303,7 @@ class Searcher:
 
     def _enough(self, asked: _Asked, k: int, ranking: Ranking) -> _Candidates:
         """Candidates of which `k` are no near-duplicates, if there are so many."""
-        n = _pool(k, ranking)
+        n = _pool(k, ranking, by_meaning=self._embedder is not None)
         found = self._candidates(asked, n, ranking)
         while (
             len(found.hits) == n < _DEEPEST
@@ -518,13 +520,12 @@ class Searcher:
         """The first `k` chunks, each grown within its section."""
         if not ranking.longest_passage or not chunks:
             return list(chunks[:k])
-        around: dict[tuple[str, str], list[Hit]] = {}
-        with self._reading():
-            for number, store in enumerate(self._stores):
-                own = [hit.chunk_id for hit in chunks if self._owners[_document(hit)] == number]
-                for chunk in store.around(own, passages.REACH) if own else ():
-                    around.setdefault(_document(chunk), []).append(chunk)
-        grown = passages.widen(chunks, around, ranking.longest_passage)[:k]
+        grown: list[Hit] = []
+        for enough in (k + k // 2 + _FIRST, len(chunks)):  # some of them grow together
+            first = chunks[:enough]
+            grown = passages.widen(first, self._around(first), ranking.longest_passage)[:k]
+            if len(grown) == k:
+                break
         excluded = self._closed.demands.excluded if self._closed else ()
         if not excluded:
             return grown
@@ -535,6 +536,15 @@ class Searcher:
             else hit
             for hit in grown
         ]
+
+    def _around(self, hits: Sequence[Hit]) -> passages.Around:
+        around: dict[tuple[str, str], list[Hit]] = {}
+        with self._reading():
+            for number, store in enumerate(self._stores):
+                own = [hit.chunk_id for hit in hits if self._owners[_document(hit)] == number]
+                for chunk in store.around(own, passages.REACH) if own else ():
+                    around.setdefault(_document(chunk), []).append(chunk)
+        return around
 
     def _expanded(
         self,
@@ -697,9 +707,11 @@ def _rescored(
     ]
 
 
-def _pool(k: int, ranking: Ranking) -> int:
+def _pool(k: int, ranking: Ranking, *, by_meaning: bool) -> int:
     """How many candidates to look for: what falls out, and passages that grow together, leave room for others."""
-    return max(2 * k, _POOL) if ranking.looks_again and k > 0 else k
+    if not ranking.looks_again or k < 1:
+        return k
+    return max(2 * k, _BY_MEANING if ranking.meaning and by_meaning else _POOL)
 
 
 def _thinned(
