@@ -75,7 +75,8 @@ def main() -> None:
         stores = []
         for found in sets:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            stores.append(stack.enter_context(question_sets.build_knowledge_base(folder, found)))
+            store = question_sets.build_knowledge_base(folder, found, f"set{len(stores)}")
+            stores.append(stack.enter_context(store))
         for store in stores if embedder else ():
             vectors.embed_share(store, embedder)
         print(f"{'':20}{'nDCG@10':>18}{'answered passes':>22}{'not answered passes':>24}")

@@ -377,6 +377,10 @@ def test_calibration_searches_as_the_chat_does(context: Context, embedder: Synon
     assert found
     assert len(said) == 6
     assert embedder.asked
+    read = len(embedder.read)
+    with pytest.raises(ValueError, match="both"):
+        refusals(context, ASKED, ["coast"], CancelToken())
+    assert len(embedder.read) == read, "nothing is embedded for a curve that cannot be"
 
 
 # --- runs ---------------------------------------------------------------------------------------------------
@@ -408,7 +412,8 @@ WANTED = eval_run.Wanted("coast", arms=("rag",), knowledge_bases=("coast",))
 
 def performed(context: Context, most: int = 10**6) -> tuple[Run, list[object]]:
     """A run of what is prepared, with what it yields; stopped after so many answers."""
-    run, steps = eval_run.prepare(context, WANTED), []
+    steps: list[object] = []
+    run = eval_run.prepare(context, WANTED)
     for step in eval_run.perform(context, WANTED, run, CancelToken()):
         steps.append(step)
         if not isinstance(step, Prepared) and step.done >= most:

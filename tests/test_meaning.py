@@ -122,7 +122,8 @@ def test_a_model_has_no_say_about_a_language_that_it_does_not_read(store: Knowle
         ([3.0, 2.0, 1.0], [0.1, 0.9, 0.2], 0.0, [0, 1, 2]),
         ([3.0, 2.0, 1.0], [0.1, 0.9, 0.2], 0.6, [1, 0, 2]),
         ([3.0, 2.0, 1.0], [NAN, NAN, NAN], 0.6, [0, 1, 2]),
-        ([3.0, 2.9, 1.0], [NAN, 0.5, 0.2], 0.6, [1, 0, 2]),
+        ([3.0, 2.9, 1.0], [NAN, 0.5, 0.2], 0.6, [0, 1, 2]),
+        ([3.0, 2.0, 1.0, 0.5], [0.9, NAN, 0.3, 0.1], 0.6, [0, 1, 2, 3]),
     ],
 )
 def test_blend(words: list[float], meaning: list[float], weight: float, order: list[int]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
 
 _FEWEST_OF_A_KIND = 20
+_NEARLY_ALL = 0.99
 _knowledge_bases = click.option(
     "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
 )
@@ -65,8 +66,10 @@ def refusals(
 
     Raises NotFoundError, StorageError, and ValueError unless there are questions with an answer and without.
     """
-    from ragchat.evaluation.calibration import RefusalCurve, curve, look, point
+    from ragchat.evaluation.calibration import NEEDS_BOTH, RefusalCurve, curve, look, point
 
+    if len({one.answerable for one in asked}) < 2:  # before minutes are spent on vectors
+        raise ValueError(NEEDS_BOTH)
     ranking = build.ranking(context)
     with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
         texts = [one.question for one in asked]
@@ -281,7 +284,7 @@ def _searcher(
         texts = [one.question for one in asked]
         searcher = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
     there = share(stores, embedder.model)
-    if there < 1:
+    if there < _NEARLY_ALL:
         note(
             f"{there:.0%} of the passages have a vector: meaning is judged with these. `ragchat kb embed` gives all of them one."
         )

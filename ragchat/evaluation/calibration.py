@@ -17,6 +17,7 @@ from ragchat.types import CancelToken
 
 STEPS = 101
 SHIPPED = 0.5
+NEEDS_BOTH = "both answerable and unanswerable questions are needed"
 _HITS = 8
 
 
@@ -101,7 +102,7 @@ def point(
     there = [one.answered(min_match, min_confidence) for one in judged if one.answerable]
     gone = [one.answered(min_match, min_confidence) for one in judged if not one.answerable]
     if not there or not gone:
-        raise ValueError("both answerable and unanswerable questions are needed")
+        raise ValueError(NEEDS_BOTH)
     return Point(
         strictness, min_match, min_confidence, sum(gone) / len(gone), there.count(False) / len(there)
     )

@@ -62,9 +62,12 @@ def spread(questions: tuple[Question, ...], limit: int) -> tuple[Question, ...]:
     return tuple(questions[i * len(questions) // limit] for i in range(limit))
 
 
-def build_knowledge_base(folder: Path, questions: QuestionSet) -> KnowledgeStore:
-    """The documents of a set, cut and indexed as ragchat does it, in a new knowledge base in `folder`; the caller closes it."""
-    store = KnowledgeStore.create(folder, "set")
+def build_knowledge_base(folder: Path, questions: QuestionSet, name: str = "set") -> KnowledgeStore:
+    """The documents of a set, cut and indexed as ragchat does it, in a new knowledge base in `folder`; the caller closes it.
+
+    Knowledge bases that are searched together need names of their own.
+    """
+    store = KnowledgeStore.create(folder, name)
     language = detect("\n".join(islice(questions.documents.values(), 20)))
     files = [
         (

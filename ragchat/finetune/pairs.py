@@ -21,12 +21,13 @@ import regex
 from ragchat.errors import StorageError
 from ragchat.evaluation.leakage import near_duplicates
 from ragchat.finetune.examples import Example
-from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.search import Ranking, Searcher
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
 from ragchat.text import clean_line
 from ragchat.types import CancelToken, ChatModel, Hit, Message, Sampling, TextDelta
 
+_CHUNKS = Ranking(longest_passage=0)
 ROUND_TRIP = 3
 """A question must find its chunk again among so many."""
 PER_CHUNK = 2
@@ -215,7 +216,8 @@ def objection(question: str, answer: str, searcher: Searcher, chunk: Hit, asked:
         return "the answer does not stand in the document"
     if any(near_duplicates([question], asked)):
         return "it asks what another one asks"
-    hits = searcher.search(question, ROUND_TRIP, with_evidence=False).hits
+    # Chunks as they are: one that grew would hold the passage that is looked for, which then is not listed.
+    hits = searcher.search(question, ROUND_TRIP, with_evidence=False, ranking=_CHUNKS).hits
     if not any(hit.chunk_id == chunk.chunk_id and hit.path == chunk.path for hit in hits):
         return "the search does not find its passage again"
     return ""

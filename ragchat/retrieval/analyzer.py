@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from ragchat.retrieval import folding, variants
@@ -105,6 +106,29 @@ def token_terms(token: str, language: str = "en") -> tuple[str, ...]:
 @functools.lru_cache(maxsize=65536)
 def _cached_terms(token: str, language: str) -> tuple[str, ...]:
     return tuple(term for _, term in _units(token, language))
+
+
+class _KnownTerms(dict[str, tuple[str, ...]]):
+    """Token -> its terms in one language, for texts as a whole: looking in a dict is half of the price of a call."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __missing__(self, token: str) -> tuple[str, ...]:
+        found = token_terms(token, self.language)
+        if len(token) <= _LONGEST_CACHED:
+            if len(self) >= _MOST_KNOWN:
+                self.clear()
+            self[token] = found
+        return found
+
+
+_MOST_KNOWN = 32768
+
+
+@functools.lru_cache(maxsize=8)
+def _known_terms(language: str) -> _KnownTerms:
+    return _KnownTerms(language)
 
 
 def split(token: str, language: str) -> tuple[Sequence[str], Sequence[str]]:
@@ -295,10 +319,8 @@ def stop_terms(language: str) -> frozenset[str]:
 
 def terms(text: str, language: str = "en") -> list[str]:
     """The terms of a text in their order, repeated as often as they stand."""
-    found: list[str] = []
-    for token in tokens(text):
-        found.extend(token_terms(token, language))
-    return found
+    known = _known_terms(language)
+    return list(chain.from_iterable([known[token] for token in tokens(text)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +341,17 @@ def query_words(query: str, languages: Sequence[str] = ("en",)) -> list[QueryWor
     Question and stop words of the query's own language go, unless nothing else is left. The beginning of a word ("paket*")
     is a word of its own, since many share it. Where no word has an accent, words are also looked for without.
     """
+    return list(_query_words(query, tuple(languages)))
+
+
+@functools.lru_cache(maxsize=256)
+def _query_words(query: str, languages: tuple[str, ...]) -> tuple[QueryWord, ...]:
+    """Remembered, since every part of a search asks for the words of the same query."""
     asked = tokens(query.lower() if _shouts(query) else query)
     stops = _stops(_language_of(asked, languages)) if languages else frozenset()
     is_bare = folding.is_bare(query)
     found = _words_without(asked, languages, stops, is_bare=is_bare)
-    return found or _words_without(asked, languages, frozenset(), is_bare=is_bare)
+    return tuple(found or _words_without(asked, languages, frozenset(), is_bare=is_bare))
 
 
 def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:

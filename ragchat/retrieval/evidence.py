@@ -6,7 +6,7 @@ gives every piece of every hit its share of the hope that the answer stands ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -99,7 +99,7 @@ def _scores(asked: AbstractSet[str], sentences: Sequence[str], languages: Sequen
     analysed = [terms(sentence, language) for sentence, language in zip(sentences, languages, strict=True)]
     if not any(analysed):
         return [0.0] * len(sentences)
-    scores = BM25Plus([found or [""] for found in analysed]).get_scores(list(asked))
+    scores = BM25Plus([_Counted(found or [""], asked) for found in analysed]).get_scores(list(asked))
     # BM25Plus gives a constant to every document; a sentence without a word of the query shall not win by it.
     # A heading names the topic, a sentence says something of it.
     return [
@@ -108,6 +108,21 @@ def _scores(asked: AbstractSet[str], sentences: Sequence[str], languages: Sequen
         else 0.0
         for sentence, score, found in zip(sentences, scores, analysed, strict=True)
     ]
+
+
+class _Counted:
+    """A sentence as BM25Plus reads it: as long as it is, but only the words that were asked for are counted."""
+
+    __slots__ = ("_asked", "_terms")
+
+    def __init__(self, terms: Sequence[str], asked: AbstractSet[str]) -> None:
+        self._terms, self._asked = terms, asked
+
+    def __len__(self) -> int:
+        return len(self._terms)
+
+    def __iter__(self) -> Iterator[str]:
+        return filter(self._asked.__contains__, self._terms)
 
 
 def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:

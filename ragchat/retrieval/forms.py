@@ -30,10 +30,19 @@ def near(missing: Mapping[str, float], terms: Collection[str]) -> float:
     sought = [(*_trigrams(term), weight) for term, weight in missing.items() if _trigrams(term)[1]]
     if not sought:
         return 0.0
-    comparable = [masked for term in terms if (masked := _trigrams(term))[1]]
+    comparable = [masked for masked in map(_trigrams, terms) if masked[1]]
     total = 0.0
     for mask, size, weight in sought:
-        best = max((2 * (mask & other).bit_count() / (size + n) for other, n in comparable), default=0.0)
+        # Most share no trigram, or too few to be similar: the division is for the others.
+        best = max(
+            [
+                2 * common / (size + n)
+                for other, n in comparable
+                if (shared := mask & other)
+                and 2 * (common := shared.bit_count()) >= LEAST_SIMILAR * (size + n)
+            ],
+            default=0.0,
+        )
         if best >= LEAST_SIMILAR:
             total += weight * best
     return total

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragchat.retrieval.vectors import MeaningIndex, Place, cosines, embed_missing
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ragchat.types import Hit
     from ragchat.types.embedding import Embedder
 
+Floats = NDArray[np.float64]
+_FEWEST = 3
+_FLAT = 1e-6
 BUDGET_S = 2.0
 """Seconds that a question may spend on vectors of passages that have none yet."""
 
@@ -82,12 +86,27 @@ class Meaning:
 def blend(words: Sequence[float], meaning: Sequence[float], weight: float) -> list[float]:
     """(1 - weight) * words / the largest of them + weight * cosine, for each candidate, best first.
 
-    A candidate without a vector counts as the farthest that has one; without any the order of the words stays.
+    A candidate without a vector counts as near as its words let expect; without any vector the order of the words stays.
     """
     near = np.asarray(meaning, np.float64)
     known = ~np.isnan(near)
     top = max(words, default=0.0)
     if not known.any() or top <= 0:
         return list(words)
-    near = np.where(known, near, near[known].min())
-    return [float(value) for value in (1 - weight) * np.asarray(words) / top + weight * near]
+    share = np.asarray(words, np.float64) / top
+    near = np.where(known, near, _expected(share, near, known))
+    return [float(value) for value in (1 - weight) * share + weight * near]
+
+
+def _expected(share: Floats, near: Floats, known: NDArray[np.bool_]) -> Floats:
+    """The cosine that a candidate's words let expect: a line through those that words found and that have a vector.
+
+    Counting them as the farthest instead ranked a knowledge base that is embedded in part below words alone.
+    """
+    fitting = known & (share > 0)
+    x, y = share[fitting], near[fitting]
+    if len(x) < _FEWEST or np.ptp(x) < _FLAT:
+        return np.full(len(share), near[known].mean())
+    slope = max(0.0, float(np.cov(x, y)[0, 1] / x.var(ddof=1)))
+    expected: Floats = np.minimum(1.0, y.mean() + slope * (share - x.mean()))
+    return expected

@@ -6,8 +6,10 @@ what does not change (a segment's lengths and chunk numbers) is carried over fro
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,8 @@ from ragchat.store.knowledge import KnowledgeStore
 
 _FEW = 24
 """Lists up to so many are decoded one by one."""
+_SMALL = 400
+"""Postings of a list that is decoded together with others: a call costs more than the postings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,22 @@ class PlacedSegment:
     lengths: NDArray[np.uint16]
     chunk_ids: NDArray[np.int64]
     dead_slots: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """What some rows of a term add, by a formula."""
+
+    rows: Sequence[PostingsRow]
+    formula: tuple[float, float, float]
+    found: QueryTerm
+
+
+def _are_same(known: _Decoded, rows: Sequence[PostingsRow], formula: tuple[float, float, float]) -> bool:
+    """Whether these are the very rows, not others that look alike."""
+    return (
+        known.formula == formula and len(known.rows) == len(rows) and all(map(operator.is_, known.rows, rows))
+    )
 
 
 class SlotSpace:
@@ -80,6 +100,8 @@ class SlotSpace:
         self._by_id = {(placed.store, placed.segment.id): placed for placed in self.segments}
         self._firsts = np.array([placed.first_slot for placed in self.segments], np.int64)
 
+        self._decoded: dict[str, _Decoded] = {}
+
     def locate(self, slots: NDArray[np.int64]) -> list[tuple[int, int]]:
         """(number of the knowledge base, chunk number) of some slots."""
         owners = np.searchsorted(self._firsts, slots, side="right") - 1
@@ -96,11 +118,38 @@ class SlotSpace:
         stores: Sequence[KnowledgeStore],
         formula: tuple[float, float, float],
     ) -> list[QueryTerm]:
-        """What each (term, weight) adds; `rows` are their lists in each knowledge base, `formula` (k1, b, avgdl)."""
+        """What each (term, weight) adds; `rows` are their lists in each knowledge base, `formula` (k1, b, avgdl).
+
+        What was decoded for the call before is used again where its very rows are given again: one search scores twice.
+        """
+        own: dict[str, list[PostingsRow]] = {term: [] for term, _ in weights}
+        for row in chain.from_iterable(rows):
+            if row.term in own:
+                own[row.term].append(row)
+        known = {
+            term: self._decoded[term]
+            for term, rows_now in own.items()
+            if term in self._decoded and _are_same(self._decoded[term], rows_now, formula)
+        }
+        new = [pair for pair in weights if pair[0] not in known]
+        decoded = {
+            term: _Decoded(own[term], formula, found)
+            for (term, _), found in zip(new, self._decode(new, rows, stores, formula), strict=True)
+        }
+        self._decoded = known | decoded
+        return [replace(self._decoded[term].found, weight=weight) for term, weight in weights]
+
+    def _decode(
+        self,
+        weights: Sequence[tuple[str, float]],
+        rows: Sequence[Sequence[PostingsRow]],
+        stores: Sequence[KnowledgeStore],
+        formula: tuple[float, float, float],
+    ) -> list[QueryTerm]:
         short: dict[str, list[tuple[int, int, bytes]]] = {term: [] for term, _ in weights}
         longs: dict[str, list[LongPart]] = {term: [] for term, _ in weights}
         for number, (own, store) in enumerate(zip(rows, stores, strict=True)):
-            pieces = _spread_pieces(own, store)
+            pieces = _spread_pieces([row for row in own if row.term in short], store)
             for row in own:
                 if row.term not in short:
                     continue
@@ -110,7 +159,10 @@ class SlotSpace:
                 else:
                     entries = pieces.get((row.segment_id, row.term), row.entries)
                     short[row.term].append((placed.first_slot, row.df, entries))
-        return [QueryTerm(weight, *_decoded(short[term]), longs[term]) for term, weight in weights]
+        found = _decoded([short[term] for term, _ in weights])
+        return [
+            QueryTerm(weight, *own, longs[term]) for (term, weight), own in zip(weights, found, strict=True)
+        ]
 
 
 def _spread_pieces(rows: Sequence[PostingsRow], store: KnowledgeStore) -> dict[tuple[int, str], bytes]:
@@ -137,14 +189,33 @@ def _long_part(
     )
 
 
-def _decoded(short: Sequence[tuple[int, int, bytes]]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    if not short:
+_Part = tuple[NDArray[np.int64], NDArray[np.uint8]]
+
+
+def _decoded(short: Sequence[Sequence[tuple[int, int, bytes]]]) -> list[_Part]:
+    """Slots and frequencies of each term, given (first slot of the segment, df, entries) of each of its lists."""
+    flat = list(chain.from_iterable(short))
+    together = [i for i, (_, df, _) in enumerate(flat) if df <= _SMALL]
+    parts: dict[int, _Part] = {}
+    if len(together) > _FEW:
+        dfs = np.array([flat[i][1] for i in together], np.int64)
+        found, tfs = decode_many([flat[i][2] for i in together], dfs)
+        slots = found + np.repeat(np.array([flat[i][0] for i in together], np.int64), dfs)
+        last = np.cumsum(dfs)
+        for i, a, b in zip(together, (last - dfs).tolist(), last.tolist(), strict=True):
+            parts[i] = slots[a:b], tfs[a:b]
+    for i, (first, df, entries) in enumerate(flat):
+        if i not in parts:
+            own, own_tfs = decode_short(entries, df)
+            parts[i] = own.astype(np.int64) + first, own_tfs
+    every = (parts[i] for i in range(len(flat)))
+    return [_joined(list(islice(every, len(own)))) for own in short]
+
+
+def _joined(parts: Sequence[_Part]) -> _Part:
+    if not parts:
         return np.empty(0, np.int64), np.empty(0, np.uint8)
-    if len(short) > _FEW:
-        dfs = np.array([df for _, df, _ in short], np.int64)
-        found, tfs = decode_many([entries for _, _, entries in short], dfs)
-        firsts = np.array([first for first, _, _ in short], np.int64)
-        return found.astype(np.int64) + np.repeat(firsts, dfs), tfs
-    parts = [decode_short(entries, df) for _, df, entries in short]
-    placed = [slots.astype(np.int64) + first for (slots, _), (first, _, _) in zip(parts, short, strict=True)]
-    return np.concatenate(placed), np.concatenate([tfs for _, tfs in parts])
+    if len(parts) == 1:
+        return parts[0]
+    slots, tfs = zip(*parts, strict=True)
+    return np.concatenate(slots), np.concatenate(tfs)

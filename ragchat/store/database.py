@@ -290,20 +290,43 @@ def span_row(span: Span) -> tuple[object, ...]:
 
 def span_of(row: sqlite3.Row) -> Span:
     """The span in a row that has its columns, as chunks and citations do."""
-    first, last = row["file_line_first"], row["file_line_last"]
+    return span_from(*(row[column] for column in SPAN_COLUMNS))
+
+
+SPAN_COLUMNS = (
+    *("char_first", "char_last", "line_first", "line_last", "page_first", "page_last"),
+    *(column.split()[0] for column in PLACE_COLUMNS),
+)
+
+
+def span_from(
+    char_first: int,
+    char_last: int,
+    line_first: int,
+    line_last: int,
+    page_first: int | None,
+    page_last: int | None,
+    first: int | None,
+    last: int | None,
+    page_label: str | None,
+    part: str | None,
+    confidence: float | None,
+    page_breaks: str | None,
+) -> Span:
+    """The span in the values of `SPAN_COLUMNS`, in their order."""
     return Span(
-        char_first=row["char_first"],
-        char_last=row["char_last"],
-        line_first=row["line_first"],
-        line_last=row["line_last"],
-        page_first=row["page_first"],
-        page_last=row["page_last"],
-        file_line_first=(row["line_first"] if first is None else first) or None,
-        file_line_last=(row["line_last"] if last is None else last) or None,
-        page_label=row["page_label"] or "",
-        part=row["part"] or "",
-        confidence=row["confidence"],
-        page_breaks=_page_breaks(row["page_breaks"]) if row["page_breaks"] else (),
+        char_first,
+        char_last,
+        line_first,
+        line_last,
+        page_first,
+        page_last,
+        (line_first if first is None else first) or None,
+        (line_last if last is None else last) or None,
+        page_label or "",
+        part or "",
+        confidence,
+        _page_breaks(page_breaks) if page_breaks else (),
     )
 
 

@@ -23,6 +23,7 @@ from ragchat.store import inverted
 from ragchat.store.database import (
     BUSY_TIMEOUT_S,
     PLACE_COLUMNS,
+    SPAN_COLUMNS,
     connect,
     connect_existing,
     explained,
@@ -31,6 +32,7 @@ from ragchat.store.database import (
     migrate,
     now,
     snapshot,
+    span_from,
     span_of,
     span_row,
 )
@@ -563,9 +565,9 @@ class KnowledgeStore:
     def hits(self, scored: Sequence[tuple[int, float]]) -> list[Hit]:
         """The chunks of (chunk number, score) pairs, in their order, ranks from 1."""
         rows = {
-            row["id"]: row
+            row[0]: row
             for row in self._fetch(
-                "SELECT c.*, d.path, d.title, d.content_hash, d.language FROM chunks c JOIN documents d ON d.id = c.document_id"
+                f"SELECT {_HIT_COLUMNS} FROM chunks c JOIN documents d ON d.id = c.document_id"
                 f" WHERE c.id IN {_LISTED}",
                 (json.dumps([chunk_id for chunk_id, _ in scored]),),
             )
@@ -576,11 +578,12 @@ class KnowledgeStore:
         ]
 
     def around(self, chunk_ids: Sequence[int], reach: int) -> list[Hit]:
-        """The chunks, and up to `reach` before and after each in its document, in the order of their numbers."""
+        """The chunks, and of up to `reach` before and after each those of its section, in the order of their numbers."""
         rows = self._fetch(
-            "SELECT DISTINCT c.*, d.path, d.title, d.content_hash, d.language FROM chunks m"
-            " JOIN chunks c ON c.document_id = m.document_id AND c.ordinal BETWEEN m.ordinal - ? AND m.ordinal + ?"
-            f" JOIN documents d ON d.id = c.document_id WHERE m.id IN {_LISTED} ORDER BY c.id",
+            f"SELECT {_HIT_COLUMNS} FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id IN"
+            " (SELECT n.id FROM chunks m JOIN chunks n ON n.document_id = m.document_id"
+            " AND n.ordinal BETWEEN m.ordinal - ? AND m.ordinal + ? AND ifnull(n.heading, '') = ifnull(m.heading, '')"
+            f" WHERE m.id IN {_LISTED}) ORDER BY c.id",
             (reach, reach, json.dumps(list(chunk_ids))),
         )
         return [self._hit(rank, 1.0, row) for rank, row in enumerate(rows, 1)]
@@ -590,19 +593,21 @@ class KnowledgeStore:
         return self.hits([(chunk_id, 1.0) for chunk_id in self._chunk_ids(document_id)])
 
     def _hit(self, rank: int, score: float, row: sqlite3.Row) -> Hit:
+        """`row` has `_HIT_COLUMNS`; by their places, since a search builds a hundred hits to show ten."""
+        chunk_id, document_id, path, title, heading, text, content_hash, language, *span = row
         return Hit(
-            rank=rank,
-            score=score,
-            knowledge_base=self.name,
-            chunk_id=row["id"],
-            document_id=row["document_id"],
-            path=row["path"],
-            title=row["title"] or "",
-            heading=row["heading"] or "",
-            span=span_of(row),
-            text=row["text"],
-            content_hash=row["content_hash"],
-            language=row["language"],
+            rank,
+            score,
+            self.name,
+            chunk_id,
+            document_id,
+            path,
+            title or "",
+            heading or "",
+            span_from(*span),
+            text,
+            content_hash,
+            language=language,
         )
 
     # --- status -----------------------------------------------------------------------------------------
@@ -683,6 +688,12 @@ class KnowledgeStore:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
+_HIT_COLUMNS = ", ".join(
+    (
+        "c.id, c.document_id, d.path, d.title, c.heading, c.text, d.content_hash, d.language",
+        *(f"c.{column}" for column in SPAN_COLUMNS),
+    )
+)
 _LISTED = "(SELECT value FROM json_each(?))"
 """A list of any length as one parameter: SQLite takes no more than some thousands of `?`."""
 
