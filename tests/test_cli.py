@@ -218,7 +218,7 @@ def test_kb_shapes(notes: Home) -> None:
     status = notes.json("kb", "status", "notes", "--json")
     assert keys(status) == [
         *("found", "indexed", "skipped", "failed", "chunks", "files"),
-        *("roots", "sources", "options", "size_bytes", "synced_at", "watched_by"),
+        *("roots", "sources", "options", "size_bytes", "synced_at", "watched_by", "embedding"),
     ]
     assert (status["found"], status["indexed"], status["skipped"], status["failed"]) == (5, 3, 1, 1)
     assert len(status["files"]) == 5
@@ -227,7 +227,7 @@ def test_kb_shapes(notes: Home) -> None:
         assert Path(file["path"]).is_file()
         assert bool(file["reason"]) == (file["state"] != "indexed")
     found = notes.json("kb", "search", "zephyr warranty", "--json")
-    assert keys(found) == ["query", "hits", "took_s"]
+    assert keys(found) == ["query", "hits", "took_s", "scope", "corrections"]
     hit = found["hits"][0]
     assert keys(hit) == [
         *("rank", "score", "path", *PLACE, "heading", "text", "evidence"),
@@ -309,7 +309,7 @@ def test_search_batch(notes: Home, tmp_path: Path) -> None:
     found = [json.loads(line) for line in done.stdout.split("\n")[:-1]]
     assert [row["id"] for row in found] == ["ü", 7, None, {"a": [1]}, 5]
     assert [row["query"] for row in found] == [row["question"] for row in rows]
-    assert all(keys(row) == ["id", "query", "hits", "took_s"] for row in found)
+    assert all(keys(row) == ["id", "query", "hits", "took_s", "scope", "corrections"] for row in found)
     assert [len(row["hits"]) for row in found] == [1, 1, 0, 1, 1]
     for bad in ("not json", '{"id": 1}', '{"id": 1, "question": " "}', "[1]", '{"id": 1, "question": 3}'):
         batch.write_text(json.dumps(rows[0]) + "\n" + bad + "\n")
@@ -363,7 +363,7 @@ def test_hostile_names_never_reach_the_terminal(home: Home, tmp_path: Path) -> N
     on_disk = {str(folder / os.fsdecode(name)) for name in NAMES if b"\xff" not in name}
     assert on_disk < {file["path"] for file in files}, "paths in JSON are exact"
     done = home.run("kb", "status", "z", "--all")
-    listed = done.stdout.partition("  OCR")[2].splitlines()[1:]
+    listed = done.stdout.partition("  embedded ")[2].splitlines()[1:]
     assert len(listed) == len(NAMES), "a newline in a name makes no line"
     assert home.run("kb", "list").returncode == 0
     assert home.json("kb", "list", "--json")[0]["roots"] == [str(folder)]
@@ -551,8 +551,8 @@ def test_doctor_finds_a_folder_that_cannot_be_used(home: Home, folder: str) -> N
 
 PLACE = ["page", "page_last", "page_label", "lines", "text_lines", "part", "ocr_confidence"]
 SHAPE = [
-    *("question", "answer", "finish_reason", "model", "adapter", "knowledge_bases", "query", "citations"),
-    *("timings", "tokens"),
+    *("question", "answer", "finish_reason", "model", "adapter", "knowledge_bases", "query", "scope"),
+    *("corrections", "citations", "timings", "tokens"),
 ]
 
 
@@ -660,7 +660,7 @@ def test_dry_run_shows_the_prompt_and_stores_nothing(notes: Home) -> None:
         before = len(chats.conversations())
     done = notes.run("ask", "-", "--dry-run", "--json", stdin=PUMP.encode())
     shown = json.loads(done.stdout)
-    assert keys(shown) == ["query", "messages", "rendered", "parts", "tokens", "n_ctx", "left_out"]
+    assert keys(shown) == ["query", "scope", "messages", "rendered", "parts", "tokens", "n_ctx", "left_out"]
     assert shown["tokens"] == sum(shown["parts"].values()) <= shown["n_ctx"] == 2048
     assert [message["role"] for message in shown["messages"]] == ["system", "user"]
     assert "seven years" in shown["rendered"]

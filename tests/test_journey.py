@@ -83,8 +83,8 @@ class Journey:
         """The answer that stands last has so many words behind the notice that it begins with."""
 
         def told() -> bool:
-            story = self.terminal.words.rpartition("this answer is not from them.")[2]
-            return len(re.split("◌|Stopped by you|Ask anything", story)[0].split()) >= number
+            _, notice, story = self.terminal.words.rpartition("this answer is not from them.")
+            return bool(notice) and len(re.split("◌|Stopped by you|Ask anything", story)[0].split()) >= number
 
         self.terminal.until(f"{number} words of the story", told, seconds=60)
 

@@ -224,6 +224,7 @@ class _Answer:
             "knowledge_bases": list(self.knowledge_bases),
             "query": " ".join([self.query.query, *self.query.topic]),
             "scope": list(self.query.scope),
+            "corrections": [{"word": one.word, "by": one.by} for one in self.query.corrections],
             "citations": [
                 {
                     "n": citation.n,

@@ -62,6 +62,12 @@ def expand_unknown(
     exact = {word for phrase in phrases for word in words(phrase)}
     unknown = _misspelled(query, asked, known, languages, vocabulary, exact) if correct else []
     found = spelling.candidates(unknown, _ordered(languages, query), vocabulary) if unknown else {}
+    # A word that stands beside its neighbour in the query is not a slip of it.
+    found = {
+        word: other
+        for word, own in found.items()
+        if (other := [one for one in own if asked.keys().isdisjoint(one.terms)])
+    }
     if not found:
         return Expansion(query, {term: float(count) for term, count in asked.items()}, more)
     for own in found.values():

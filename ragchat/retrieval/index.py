@@ -5,10 +5,12 @@ Every step is one transaction. An index that another version of the analysis mad
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ragchat.retrieval import analyzer, bm25, merge
 from ragchat.retrieval.invert import (
@@ -23,12 +25,17 @@ from ragchat.store.inverted import EncodedSegment
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import ChunkDraft
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 VERSION = f"{analyzer.VERSION}/{FIELD_WEIGHTS.heading}.{FIELD_WEIGHTS.title}.{FIELD_WEIGHTS.name}/2"
 """Of everything that decides what stands in the lists; stored with an index."""
 _DETECTED_FROM = 8
 """Chunks at the beginning of a document that tell its language."""
 _BATCH_CHUNKS = 1 << 12
 """Analysed at once by one process, and a segment when an index is built as a whole: several of them wait in memory."""
+_SMALL_BATCHES = 8
+"""Those that follow are twice as large: fewer lists are written and merged, and no process waits long for the last one."""
 _WORTH_PROCESSES = 20_000
 """Chunks. Below, starting processes takes longer than they save."""
 
@@ -150,11 +157,12 @@ def rebuild(store: KnowledgeStore, progress: Callable[[int], None] = lambda chun
                 yield replace(file, language=analyzer.detect(text) or "en"), chunks
 
         done = 0
-        for batch, segment in _encoded(stored(), workers=0 if count < _WORTH_PROCESSES else None):
-            chunk_ids = [number for _ in batch for number in numbers.popleft()]
-            store.add_segment([file for file, _ in batch], chunk_ids, segment)
-            done += len(chunk_ids)
-            progress(done)
+        with _processes(0 if count < _WORTH_PROCESSES else None) as processes:
+            for batch, segment in _encoded(stored(), processes):
+                chunk_ids = [number for _ in batch for number in numbers.popleft()]
+                store.add_segment([file for file, _ in batch], chunk_ids, segment)
+                done += len(chunk_ids)
+                progress(done)
         store.set_analyzer_version(VERSION)
 
 
@@ -171,12 +179,13 @@ def build(
     """
     ensure_current(store)
     done = 0
-    for batch, segment in _encoded(documents, workers=workers):
-        with store.writing():
-            store.write_documents(batch, segment)
-        done += segment.size
-        progress(done)
-    merge.merge_all(store)
+    with _processes(workers) as processes:
+        for batch, segment in _encoded(documents, processes):
+            with store.writing():
+                store.write_documents(batch, segment)
+            done += segment.size
+            progress(done)
+        merge.merge_all(store, processes=processes)
     return done
 
 
@@ -189,39 +198,49 @@ def merge_segments(
 
 def _batches(documents: Iterable[DocumentChunks]) -> Iterator[list[DocumentChunks]]:
     batch: list[DocumentChunks] = []
-    size = 0
+    size = done = 0
     for document in documents:
         batch.append(document)
         size += len(document[1])
-        if size >= _BATCH_CHUNKS:
+        if size >= (_BATCH_CHUNKS if done < _SMALL_BATCHES else 2 * _BATCH_CHUNKS):
             yield batch
+            done += 1
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def _encoded(
-    documents: Iterable[DocumentChunks], *, workers: int | None
-) -> Iterator[tuple[list[DocumentChunks], EncodedSegment]]:
-    """Documents in batches, each with its segment, in order. With processes, two batches for each are under way at most."""
-    batches = _batches(documents)
+@contextlib.contextmanager
+def _processes(workers: int | None) -> Iterator[merge.Processes | None]:
+    """So many processes, None for all cores; none at all for 0."""
     if workers == 0:
-        yield from ((batch, encode_segment(analyse(batch))) for batch in batches)
+        yield None
         return
-    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
     count = workers or min(_MOST_PROCESSES, os.cpu_count() or 1)
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        waiting: deque[tuple[list[DocumentChunks], Future[EncodedSegment]]] = deque()
-        for batch in batches:
-            waiting.append((batch, pool.submit(_encode_texts, _texts(batch))))
-            if len(waiting) >= 2 * count:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
+        yield merge.Processes(pool, count)
+
+
+def _encoded(
+    documents: Iterable[DocumentChunks], processes: merge.Processes | None
+) -> Iterator[tuple[list[DocumentChunks], EncodedSegment]]:
+    """Documents in batches, each with its segment, in order. With processes, two batches for each are under way at most."""
+    batches = _batches(documents)
+    if processes is None:
+        yield from ((batch, encode_segment(analyse(batch))) for batch in batches)
+        return
+    waiting: deque[tuple[list[DocumentChunks], Future[EncodedSegment]]] = deque()
+    for batch in batches:
+        waiting.append((batch, processes.pool.submit(_encode_texts, _texts(batch))))
+        if len(waiting) >= 2 * processes.count:
             first, future = waiting.popleft()
             yield first, future.result()
+    while waiting:
+        first, future = waiting.popleft()
+        yield first, future.result()
 
 
 def _encode_texts(documents: Sequence[Texts]) -> EncodedSegment:

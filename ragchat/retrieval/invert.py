@@ -71,6 +71,7 @@ class _Numbering(dict[str, int]):
         self.term_numbers = array("i")
         self._number: dict[str, int] = {}
         self._of_part: dict[str, list[int]] = {}
+        self._stops = stop_terms(language)
 
     def __missing__(self, token: str) -> int:
         parts, wholes = split(token, self.language)
@@ -80,10 +81,12 @@ class _Numbering(dict[str, int]):
             if known is None:
                 known = self._of_part[part] = list(map(self._number_of, part_terms(part, self.language)))
             numbers += known
-        numbers += map(self._number_of, wholes)
+        if wholes:
+            numbers += map(self._number_of, wholes)
         number = len(self)
-        # What an interrupted call left behind goes; the token is known when everything about it is.
-        del self.term_numbers[self.begins[number] :], self.begins[number + 1 :]
+        if len(self.begins) > number + 1 or len(self.term_numbers) > self.begins[number]:
+            # What an interrupted call left behind goes; the token is known when everything about it is.
+            del self.term_numbers[self.begins[number] :], self.begins[number + 1 :]
         self.term_numbers.extend(numbers)
         self.begins.append(len(self.term_numbers))
         self[token] = number
@@ -93,7 +96,7 @@ class _Numbering(dict[str, int]):
         number = self._number.setdefault(term, len(self.terms))
         if number == len(self.terms):
             self.terms.append(term)
-            is_stop = term in stop_terms(self.language)
+            is_stop = term in self._stops
             self.is_stop.append(is_stop)
             self.counts.append(not is_stop and not is_second(term))
         return number

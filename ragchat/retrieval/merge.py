@@ -8,12 +8,15 @@ other writers hardly do. Whoever dies in a merge leaves a half-built segment, wh
 from __future__ import annotations
 
 import contextlib
+import functools
 import operator
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
+from itertools import compress, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,21 +36,43 @@ from ragchat.retrieval.postings import (
     gathered,
     is_long,
     ranges_in,
+    renumbered,
     spread_blocks,
 )
 from ragchat.store.inverted import Segment
 from ragchat.store.knowledge import KnowledgeStore
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from pathlib import Path
+
 FAN_OUT = 8
 LARGEST_MERGED = 1 << 20
 """Slots. Larger segments are left alone, unless half of them is dead."""
-_ROWS_AT_ONCE = 30_000
+_ROWS_AT_ONCE = 4_000
+"""Of all segments together: more of them leave the processor's cache."""
+_FEWEST_ROWS = 32
 _POSTINGS_AT_ONCE = 500_000
 _MOST_MERGED = 256
 """Segments; more of them wait for the next merge."""
 _ABANDONED_AFTER_S = 60.0
 _SMALL = 4096
 """Slots."""
+_SLOTS_TO_A_STRETCH = 16384
+"""Of the merged segment, for each stretch of terms that a process merges."""
+_FEWEST_STRETCHES, _MOST_STRETCHES = 4, 64
+
+Encoded = tuple[list[tuple[str, int, bytes]], list[bytes]]
+"""Lists of the merged segment and their blocks, numbered from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Processes that merge beside the one that writes."""
+
+    pool: ProcessPoolExecutor
+    count: int
+
 
 Row = tuple[str, int, int, bytes]
 """(term, place of the segment among those merged, df, entries)"""
@@ -67,24 +92,35 @@ def merge_segments(
     return merges
 
 
-def merge_all(store: KnowledgeStore, *, stop: Callable[[], bool] = lambda: False) -> None:
+def merge_all(
+    store: KnowledgeStore,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    processes: Processes | None = None,
+) -> None:
     """After an index was built as a whole: as few segments as their largest size allows."""
     segments = store.index.segments()
     while segments:
         run = [segments.pop(0)]
         while segments and sum(s.size for s in run) + segments[0].size <= LARGEST_MERGED:
             run.append(segments.pop(0))
-        if len(run) > 1 and not merge(store, run, stop=stop):
+        if len(run) > 1 and not merge(store, run, stop=stop, processes=processes):
             return
     _sweep(store, stop)
 
 
-def merge(store: KnowledgeStore, old: Sequence[Segment], *, stop: Callable[[], bool] = lambda: False) -> bool:
+def merge(
+    store: KnowledgeStore,
+    old: Sequence[Segment],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    processes: Processes | None = None,
+) -> bool:
     """Merge neighbouring segments; whether it came to its end. What is small is merged in one transaction."""
     if sum(segment.size for segment in old) > _SMALL:
-        return _merge(store, old, stop)
+        return _merge(store, old, stop, processes)
     with store.writing():
-        done = _merge(store, old, stop)
+        done = _merge(store, old, stop, None)
         for segment in old if done else ():
             while store.index.sweep(segment.id):
                 pass
@@ -150,13 +186,15 @@ class _Plan:
     removed: Mapping[str, int]
 
 
-def _merge(store: KnowledgeStore, old: Sequence[Segment], stop: Callable[[], bool]) -> bool:
+def _merge(
+    store: KnowledgeStore, old: Sequence[Segment], stop: Callable[[], bool], processes: Processes | None
+) -> bool:
     """Whether the merge came to its end."""
     plan = _begin(store, old)
     if plan is None:
         return False
     try:
-        return _write(store, plan, stop) and _swap(store, plan)
+        return _write(store, plan, stop, processes) and _swap(store, plan)
     except BaseException:
         with contextlib.suppress(RagchatError), store.writing():
             store.index.discard([plan.segment_id])
@@ -176,19 +214,59 @@ def _begin(store: KnowledgeStore, old: Sequence[Segment]) -> _Plan | None:
     return _Plan(segment_id, owner, old, bound, lengths, chunk_ids, new_slot, buried, removed)
 
 
-def _write(store: KnowledgeStore, plan: _Plan, stop: Callable[[], bool]) -> bool:
+def _write(store: KnowledgeStore, plan: _Plan, stop: Callable[[], bool], processes: Processes | None) -> bool:
     """List by list, a transaction for some of them; whether it came to its end."""
     blocks = 0
-    for rows in _rows(store, plan.old):
-        postings = _merged(store, plan.old, rows, plan.new_slot)
-        lists, contents = encode(postings, plan.lengths, plan.bound, blocks)
-        with store.writing():
-            if stop() or not store.index.touch(plan.segment_id, plan.owner):
-                store.index.discard([plan.segment_id])
-                return False
-            store.index.append_lists(plan.segment_id, lists, contents, blocks)
-        blocks += len(contents)
+    encoded = _by_processes(store, plan, processes) if processes else _encoded(store, plan)
+    with contextlib.closing(encoded):
+        for lists, contents in encoded:
+            with store.writing():
+                if stop() or not store.index.touch(plan.segment_id, plan.owner):
+                    store.index.discard([plan.segment_id])
+                    return False
+                store.index.append_lists(plan.segment_id, renumbered(lists, blocks), contents, blocks)
+            blocks += len(contents)
     return True
+
+
+def _encoded(
+    store: KnowledgeStore, plan: _Plan, after: str = "", last: str | None = None
+) -> Generator[Encoded]:
+    """The merged lists of the terms after `after` up to `last`, in portions."""
+    for rows in _rows(store, plan.old, after, last):
+        yield encode(_merged(store, plan.old, rows, plan.new_slot), plan.lengths, plan.bound)
+
+
+def _by_processes(store: KnowledgeStore, plan: _Plan, processes: Processes) -> Generator[Encoded]:
+    """The same portions, made by processes that read for themselves; two stretches of terms for each are under way at most."""
+    stretches = max(_FEWEST_STRETCHES, min(_MOST_STRETCHES, plan.lengths.size // _SLOTS_TO_A_STRETCH))
+    largest = max(plan.old, key=lambda segment: segment.size)
+    # Without the last one: behind it may be terms that only other segments have.
+    cuts = ["", *store.index.parted(largest.id, stretches)[:-1], None]
+    waiting: deque[Future[list[Encoded]]] = deque()
+    try:
+        for after, last in pairwise(cuts):
+            waiting.append(processes.pool.submit(_stretch, store.path, plan, after or "", last))
+            if len(waiting) >= 2 * processes.count:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _stretch(path: Path, plan: _Plan, after: str, last: str | None) -> list[Encoded]:
+    """What a process does."""
+    store = _opened(path)
+    with store.reading():
+        return list(_encoded(store, plan, after, last))
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(path: Path) -> KnowledgeStore:
+    """Kept open until the process ends, which is when the merge has ended."""
+    return KnowledgeStore.open(path.parent, path.stem)
 
 
 def _swap(store: KnowledgeStore, plan: _Plan) -> bool:
@@ -257,19 +335,23 @@ def short_entries(store: KnowledgeStore, segment_id: int, entries: bytes) -> byt
     )
 
 
-def _rows(store: KnowledgeStore, old: Sequence[Segment]) -> Iterator[list[Row]]:
-    """All lists of some segments by term, then by segment; every list of a term in the same portion."""
-    limit = max(500, _ROWS_AT_ONCE // len(old))
+def _rows(
+    store: KnowledgeStore, old: Sequence[Segment], first: str = "", last: str | None = None
+) -> Iterator[list[Row]]:
+    """Lists of some segments by term, then by segment, of terms after `first` up to `last`; those of a term in one portion."""
+    limit = max(_FEWEST_ROWS, _ROWS_AT_ONCE // len(old))
     waiting: list[list[tuple[str, int, bytes]]] = [[] for _ in old]
     exhausted = [False] * len(old)
-    after = [""] * len(old)
+    after = [first] * len(old)
     while True:
         for i, segment in enumerate(old):
-            if not waiting[i] and not exhausted[i]:
-                waiting[i] = store.index.lists_after(segment.id, after[i], limit)
-                exhausted[i] = len(waiting[i]) < limit
-                if waiting[i]:
-                    after[i] = waiting[i][-1][0]
+            # All of them, not the one that ran out alone: else a portion would be as small as what one segment has to add.
+            if len(waiting[i]) < limit and not exhausted[i]:
+                more = store.index.lists_after(segment.id, after[i], limit, last)
+                waiting[i] += more
+                exhausted[i] = len(more) < limit
+                if more:
+                    after[i] = more[-1][0]
         # Up to the last term that every segment with more to come has shown.
         ends = [rows[-1][0] for rows, over in zip(waiting, exhausted, strict=True) if rows and not over]
         end = min(ends, default=None)

@@ -53,6 +53,8 @@ LARGEST_SEGMENT = 1 << 24
 _ONES, _WIDE, SPREAD, LONG_FLAG = 8, 16, 64, 128
 _HEADER = struct.Struct("<BIf")
 _SPREAD_HEADER = struct.Struct("<BIH")
+_FIRST_BLOCK = struct.Struct("<I")
+"""Behind the first byte of either."""
 
 Slots = NDArray[np.int32]
 Frequencies = NDArray[np.uint8]
@@ -118,6 +120,21 @@ def encode(
         entries[i] = head
         blocks += own
     return list(zip(postings.terms, postings.counts.tolist(), entries, strict=True)), blocks
+
+
+def renumbered(lists: Sequence[tuple[str, int, bytes]], first_block: int) -> list[tuple[str, int, bytes]]:
+    """Lists that were encoded with blocks from 0, as they are with blocks from `first_block`."""
+    if not first_block:
+        return list(lists)
+    return [
+        row if row[2][0] < SPREAD else (row[0], row[1], _with_blocks_from(row[2], first_block))
+        for row in lists
+    ]
+
+
+def _with_blocks_from(entries: bytes, first_block: int) -> bytes:
+    (number,) = _FIRST_BLOCK.unpack_from(entries, 1)
+    return entries[:1] + _FIRST_BLOCK.pack(number + first_block) + entries[1 + _FIRST_BLOCK.size :]
 
 
 def ranges_in(size: int) -> int:
@@ -360,6 +377,7 @@ def _widened(raw: NDArray[np.uint8], width: int) -> NDArray[np.integer]:
     return full.view("<u4").ravel().astype(np.int32)
 
 
+_NO_BLOCKS = np.empty(0, np.int64)
 _STRIDE = (BLOCK + RANGE) // 4 + 1
 """Bytes that the codes of one block take at most: its last range may reach beyond `BLOCK`."""
 
@@ -410,28 +428,39 @@ class LongList:
 
     def missing(self, ranges: NDArray[np.integer]) -> NDArray[np.int64]:
         """The blocks that must be filled in before the postings of these ranges can be read; numbers in the segment."""
+        own = self._begins[ranges[self.counts[ranges] > 0]] // BLOCK
+        if self._fetched[own].all():
+            return _NO_BLOCKS
         needed = np.zeros(self._fetched.size, bool)
-        needed[self._begins[ranges[self.counts[ranges] > 0]] // BLOCK] = True
+        needed[own] = True
         blocks: NDArray[np.int64] = np.flatnonzero(needed & ~self._fetched) + self.first_block
         return blocks
 
     def fill(self, blocks: NDArray[np.int64], contents: Sequence[bytes]) -> None:
         """Take in what stands in some blocks."""
-        places, values = [self._more[0]], [self._more[1]]
-        for number, content in zip((blocks - self.first_block).tolist(), contents, strict=True):
-            first, last = int(self._firsts[number]), int(self._firsts[number + 1])
-            raw = np.frombuffer(content, np.uint8)
+        numbers = blocks - self.first_block
+        firsts, lasts = self._firsts[numbers], self._firsts[numbers + 1]
+        places, values, counts = [], [], []
+        # A query reads hundreds of blocks: as little as can be is done for each.
+        for number, first, last, content in zip(
+            numbers.tolist(), firsts.tolist(), lasts.tolist(), contents, strict=True
+        ):
             count = last - first
             tail = count + _code_bytes(count)
-            n_more = (raw.size - tail) // 3
-            self._low[first:last] = raw[:count]
-            self._codes[number, : tail - count] = raw[count:tail]
-            places.append(raw[tail : tail + 2 * n_more].copy().view("<u2").astype(np.int64) + first)
-            values.append(raw[tail + 2 * n_more :])
-            self._fetched[number] = True
-        where = np.concatenate(places)
+            more = (len(content) - tail) // 3
+            self._low[first:last] = np.frombuffer(content, np.uint8, count)
+            self._codes[number, : tail - count] = np.frombuffer(content, np.uint8, tail - count, count)
+            places.append(content[tail : tail + 2 * more])
+            values.append(content[tail + 2 * more :])
+            counts.append(more)
+        self._fetched[numbers] = True
+        new = np.frombuffer(b"".join(places), "<u2") + np.repeat(firsts, counts)
+        where = np.concatenate([self._more[0], new])
         order = np.argsort(where, kind="stable")
-        self._more = (where[order], np.concatenate(values)[order])
+        self._more = (
+            where[order],
+            np.concatenate([self._more[1], np.frombuffer(b"".join(values), np.uint8)])[order],
+        )
 
     def read(self, ranges: NDArray[np.integer]) -> tuple[Slots, NDArray[np.int64]]:
         """Slots in some ascending ranges, whose blocks are filled in, and the places of their postings, for `frequencies`."""
@@ -439,9 +468,21 @@ class LongList:
         places = spread(self._begins[ranges], counts)
         return np.repeat((ranges << RANGE_BITS).astype(np.int32), counts) + self._low[places], places
 
+    def read_cells(
+        self, ranges: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int64]]:
+        """As `read`, with the cell of each posting and the low byte of its slot, which holds its place in the cell."""
+        counts = self.counts[ranges]
+        places = spread(self._begins[ranges], counts)
+        low = self._low[places]
+        cells = np.repeat((ranges << (RANGE_BITS - CELL_BITS)).astype(np.int32), counts) + (low >> CELL_BITS)
+        return cells, low, places
+
     def frequencies(self, places: NDArray[np.int64]) -> Frequencies:
         """Term frequencies of some postings, by their places in the list."""
-        block = np.searchsorted(self._firsts, places, side="right") - 1
+        # A range that begins in one stretch of `BLOCK` postings may end in the next, not in a later one.
+        block = places // BLOCK
+        block -= places < self._firsts[block]
         inside = places - self._firsts[block]
         shift = ((inside & 3) << 1).astype(np.uint8)
         tfs: Frequencies = ((self._codes[block, inside >> 2] >> shift) & 3) + np.uint8(1)

@@ -200,7 +200,7 @@ def _decoded(short: Sequence[Sequence[tuple[int, int, bytes]]]) -> list[_Part]:
     if len(together) > _FEW:
         dfs = np.array([flat[i][1] for i in together], np.int64)
         found, tfs = decode_many([flat[i][2] for i in together], dfs)
-        slots = found + np.repeat(np.array([flat[i][0] for i in together], np.int64), dfs)
+        slots = found.astype(np.int64) + np.repeat(np.array([flat[i][0] for i in together], np.int64), dfs)
         last = np.cumsum(dfs)
         for i, a, b in zip(together, (last - dfs).tolist(), last.tolist(), strict=True):
             parts[i] = slots[a:b], tfs[a:b]

@@ -37,8 +37,8 @@ ACCENT, DOUBLED, SWAPPED, DROPPED, ADDED, CHANGED = 0.0, 0.5, 1.0, 1.5, 1.5, 2.0
 FIRST_LETTER = 2.0
 """Further cost of a slip in the first letter: it is wrong in few misspelled words (Pollock and Zamora, CACM 27, 1984)."""
 _SHORTEST_STEM = 3
-_SAFE_LENGTH = 5
-"""Letters. A shorter word with one letter changed is more often another word than a misspelled one: kind, king."""
+_SAFE_LENGTH = 6
+"""Letters. A shorter word with one letter changed is more often another word than a misspelled one: kind, king; story, storm."""
 
 _TWO_EDITS = 9
 """Letters of a word that may have two slips, both behind its first `_BEGINNING` letters."""

@@ -193,13 +193,27 @@ class InvertedTables:
         )
         return [row[0] for row in rows]
 
-    def lists_after(self, segment_id: int, term: str, limit: int) -> list[tuple[str, int, bytes]]:
-        """(term, df, entries) of a segment, by term, those after `term`; `limit` rows at most."""
+    def lists_after(
+        self, segment_id: int, term: str, limit: int, last: str | None = None
+    ) -> list[tuple[str, int, bytes]]:
+        """(term, df, entries) of a segment, by term, those after `term` up to `last`; `limit` rows at most."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None  # plain tuples
+        until, bounds = ("", ()) if last is None else (" AND term <= ?", (last,))
+        rows: list[tuple[str, int, bytes]] = cursor.execute(
+            f"SELECT term, df, entries FROM postings WHERE segment_id = ? AND term > ?{until} ORDER BY term LIMIT ?",
+            (segment_id, term, *bounds, limit),
+        ).fetchall()
+        return rows
+
+    def parted(self, segment_id: int, count: int) -> list[str]:
+        """Terms that part the lists of a segment into about `count` stretches of as many lists; ascending."""
         rows = self._connection.execute(
-            "SELECT term, df, entries FROM postings WHERE segment_id = ? AND term > ? ORDER BY term LIMIT ?",
-            (segment_id, term, limit),
+            "SELECT max(term) FROM (SELECT term, ntile(?) OVER (ORDER BY term) AS part FROM postings"
+            " WHERE segment_id = ?) GROUP BY part ORDER BY part",
+            (count, segment_id),
         )
-        return [tuple(row) for row in rows]
+        return [row[0] for row in rows]
 
     def removed_of(self, segment_ids: Sequence[int]) -> dict[str, int]:
         """In how many dead chunks of some segments each term stands."""
