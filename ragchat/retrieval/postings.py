@@ -36,7 +36,8 @@ RANGE = 1 << RANGE_BITS
 CELL_BITS = 5
 CELL = 1 << CELL_BITS
 _CELLS = RANGE // CELL
-BLOCK = 4096
+_BLOCK_BITS = 12
+BLOCK = 1 << _BLOCK_BITS
 """Postings; three blocks of them fit on a page."""
 PIECE = 2000
 """Bytes. Several pieces or blocks fit on a page of the database, so little of it is wasted."""
@@ -481,7 +482,7 @@ class LongList:
     def frequencies(self, places: NDArray[np.int64]) -> Frequencies:
         """Term frequencies of some postings, by their places in the list."""
         # A range that begins in one stretch of `BLOCK` postings may end in the next, not in a later one.
-        block = places // BLOCK
+        block = places >> _BLOCK_BITS
         block -= places < self._firsts[block]
         inside = places - self._firsts[block]
         shift = ((inside & 3) << 1).astype(np.uint8)
