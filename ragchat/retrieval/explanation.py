@@ -39,7 +39,7 @@ _MEANINGS = {
     PartName.AGREEMENT: "agrees with other good passages",
     PartName.PLACE: "title, heading or path name the topic",
     PartName.NEIGHBOURS: "the passages around it fit as well",
-    PartName.MEANING: "means something like the question",
+    PartName.MEANING: "how near its meaning is to that of the question",
     PartName.LANGUAGE: "is in the language of the question",
     PartName.KIND: "prose, not a list or an index",
 }
