@@ -122,7 +122,7 @@ class RetrievalSettings(Section, frozen=True):
             le=1,
             description="Share of meaning in the order of passages, where there is a model for it; 0: none",
         ),
-    ] = 0.6
+    ] = 0.65
     longest_passage: Annotated[
         int,
         Meta(

@@ -133,6 +133,8 @@ def _known_terms(language: str) -> _KnownTerms:
 
 def split(token: str, language: str) -> tuple[Sequence[str], Sequence[str]]:
     """(The parts of a token, whose terms `part_terms` tells; terms that only the whole has.) `invert` remembers parts."""
+    if token.isascii() and token.isalnum():
+        return (token,), ()
     parts, wholes = _split(token, language)
     return parts, [term for _, term in wholes]
 
@@ -239,6 +241,8 @@ def _cached_part(part: str, language: str) -> list[tuple[str, str]]:
 
 
 def _word(word: str, language: str) -> list[tuple[str, str]]:
+    if language == "en" and word.isascii():  # what follows comes to this
+        return [_english(word[:LONGEST_TERM].lower())]
     lower = folding.lowered(word[:LONGEST_TERM], language)
     if not lower:  # nothing but marks that are not read
         return [(word, word[:LONGEST_TERM])]
@@ -253,6 +257,12 @@ def _word(word: str, language: str) -> list[tuple[str, str]]:
         if len(lower) >= _BEGINNING:
             found = [*found, folding.bare(lower)[:_BEGINNING] + _BESIDE]
     return [(lower, term[:LONGEST_TERM]) for term in found]
+
+
+def _english(lower: str) -> tuple[str, str]:
+    stemmer = _stemmer("en")
+    assert stemmer
+    return lower, (stemmer.stemWord(variants.english(lower)) or lower)[:LONGEST_TERM]
 
 
 def backward(stem: str) -> str:

@@ -64,7 +64,7 @@ class Ranking:
     feedback: bool = True
     aliases: bool = True
     language: bool = True
-    meaning: float = 0.6
+    meaning: float = 0.65
     most_per_document: int = 0
     drop_near_duplicates: bool = True
     longest_passage: int = passages.LONGEST
