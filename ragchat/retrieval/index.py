@@ -34,8 +34,6 @@ _DETECTED_FROM = 8
 """Chunks at the beginning of a document that tell its language."""
 _BATCH_CHUNKS = 1 << 12
 """Analysed at once by one process, and a segment when an index is built as a whole: several of them wait in memory."""
-_SMALL_BATCHES = 8
-"""Those that follow are twice as large: fewer lists are written and merged, and no process waits long for the last one."""
 _WORTH_PROCESSES = 20_000
 """Chunks. Below, starting processes takes longer than they save."""
 
@@ -198,13 +196,12 @@ def merge_segments(
 
 def _batches(documents: Iterable[DocumentChunks]) -> Iterator[list[DocumentChunks]]:
     batch: list[DocumentChunks] = []
-    size = done = 0
+    size = 0
     for document in documents:
         batch.append(document)
         size += len(document[1])
-        if size >= (_BATCH_CHUNKS if done < _SMALL_BATCHES else 2 * _BATCH_CHUNKS):
+        if size >= _BATCH_CHUNKS:
             yield batch
-            done += 1
             batch, size = [], 0
     if batch:
         yield batch

@@ -14,7 +14,7 @@ import uuid
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
@@ -238,16 +238,17 @@ def _encoded(
 
 
 def _by_processes(store: KnowledgeStore, plan: _Plan, processes: Processes) -> Generator[Encoded]:
-    """The same portions, made by processes that read for themselves; two stretches of terms for each are under way at most."""
+    """The same portions, made by processes that read for themselves; one more stretch of terms than these is under way."""
     stretches = max(_FEWEST_STRETCHES, min(_MOST_STRETCHES, plan.lengths.size // _SLOTS_TO_A_STRETCH))
     largest = max(plan.old, key=lambda segment: segment.size)
     # Without the last one: behind it may be terms that only other segments have.
     cuts = ["", *store.index.parted(largest.id, stretches)[:-1], None]
+    needed = replace(plan, chunk_ids=plan.chunk_ids[:0], buried=plan.buried[:0], removed={})
     waiting: deque[Future[list[Encoded]]] = deque()
     try:
         for after, last in pairwise(cuts):
-            waiting.append(processes.pool.submit(_stretch, store.path, plan, after or "", last))
-            if len(waiting) >= 2 * processes.count:
+            waiting.append(processes.pool.submit(_stretch, store.path, needed, after or "", last))
+            if len(waiting) > processes.count:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
