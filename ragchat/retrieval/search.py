@@ -430,7 +430,10 @@ class Searcher:
             hits = preferred(self._hits(places), language)
         by_words = hits
         hits = _rescored(asked, scored.idf, hits, texts, ranking)
-        hits = [replace(hit, score=hit.score * factor(hit, language)) for hit in hits]
+        hits = [
+            hit if (by := factor(hit, language)) == 1.0 else replace(hit, score=hit.score * by)
+            for hit in hits
+        ]
         return _Candidates(preferred(hits, ""), texts, scored, best, by_words)
 
     def _by_meaning(self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking) -> _Meant:
