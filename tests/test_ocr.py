@@ -314,7 +314,7 @@ def test_a_stopped_sync_goes_on_at_the_page_where_it_was(
     assert all(event.page > kept for event in later if event.pages)
     assert store.status().indexed == 1
     assert not any_pages(store), "what is indexed is kept once"
-    span = found(store, "This is sheet 5").span
+    span = found(store, "This is sheet 5").narrowed
     assert span.page_first
     assert span.page_last
     assert 1 < span.page_first <= 5 <= span.page_last

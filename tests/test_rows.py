@@ -81,7 +81,7 @@ def again(store: KnowledgeStore, options: IngestOptions, source: RowSource) -> R
 
 
 def found(store: KnowledgeStore, query: str) -> list[str]:
-    return [hit.path for hit in Searcher([store]).search(query, 5).hits]
+    return [hit.path for hit in Searcher([store]).search(query, 5, correct=False).hits]
 
 
 def chunk_ids(store: KnowledgeStore) -> dict[str, list[int]]:
