@@ -120,9 +120,9 @@ class RetrievalSettings(Section, frozen=True):
         Meta(
             ge=0,
             le=1,
-            description="Share of meaning in the order of passages, where there is a model for it; 0: none",
+            description="Largest share of meaning in the order of passages, where there is a model for it; 0: none",
         ),
-    ] = 0.65
+    ] = 0.8
     longest_passage: Annotated[
         int,
         Meta(

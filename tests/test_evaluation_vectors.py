@@ -66,13 +66,17 @@ class Synonyms(WordEmbedder):
 
 
 def fill(store: KnowledgeStore) -> None:
-    """Of each place a passage that has the words of the question, and the one with the answer, which means the same."""
+    """Of each place a passage that has the words of the question, and the one with the answer, which means the same.
+
+    The words of a question stand in several lists alike, so that words alone do not tell them apart.
+    """
     for n, name in enumerate(NAMES):
+        others = ", ".join(NAMES[(n + i) % len(NAMES)] for i in range(1, 7))
         put(
             store,
             f"list {name}.txt",
             f"Lighthouse of {name}: who keeps the lighthouse of {name} is on no list, though lists of paint, oil and"
-            " rope lie in the drawer below the window of the harbour office.",
+            f" rope lie in the drawer below the window of the harbour office, beside those of {others}.",
             language="en",
         )
         put(store, f"{name}.txt", f"Oda{n:02} tends the beacon at {name}.", language="en")
@@ -310,7 +314,7 @@ def test_tune_tries_meaning_and_stores_what_helps(context: Context, embedder: Sy
     found = json.loads(out)
     assert found["embedding_model"] == "synonyms"
     assert found["embedded"] == 1.0
-    assert "meaning = 0.45" in err
+    assert "meaning = 0.5" in err
     assert "longest_passage = 0" in err
     assert " left" in err
     assert found["p"] < 0.05

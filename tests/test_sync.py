@@ -100,7 +100,9 @@ def states(store: KnowledgeStore) -> dict[str, str]:
 
 def finds(store: KnowledgeStore, word: str) -> list[str]:
     ranking = Ranking(drop_near_duplicates=False)
-    return [Path(hit.path).name for hit in Searcher([store]).search(word, 10, ranking=ranking, correct=False).hits]
+    return [
+        Path(hit.path).name for hit in Searcher([store]).search(word, 10, ranking=ranking, correct=False).hits
+    ]
 
 
 def check_whole(store: KnowledgeStore) -> None:

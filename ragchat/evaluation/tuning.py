@@ -31,7 +31,7 @@ PASSAGES = (1, 2, 3, 5, 8)
 BUDGETS = (0, 300, 600, 1200)
 """Tokens that several passages may take together; 0: what the context leaves."""
 GRID: Mapping[str, tuple[object, ...]] = {
-    "meaning": (0.0, 0.3, 0.45, 0.6, 0.75),
+    "meaning": (0.0, 0.3, 0.5, 0.65, 0.8),
     "longest_passage": (0, 1200, 2000),
     "k1": (0.8, 1.2, 1.5, 2.0),
     "b": (0.3, 0.45, 0.6, 0.75, 0.9),

@@ -14,6 +14,7 @@ from ragchat.store.knowledge import KnowledgeStore
 
 _SHORTEST_BEGINNING = 4
 """Characters of a word that is taken for the beginning of others when no chunk holds it: "postgres" of PostgreSQL."""
+_SHORTEST_WHOLE = 5
 _MOST_KNOWN_BESIDE = 1
 _MOST_LOOKED_AT = 200
 _MOST_COMPLETIONS = 4
@@ -160,8 +161,15 @@ def _misspelled(
     return [
         part
         for part in found
-        if _is_unknown(part, asked, known, languages) and not _is_compound(part, languages, vocabulary)
+        if _is_unknown(part, asked, known, languages)
+        and not _is_compound(part, languages, vocabulary)
+        and not _begins_others(part, vocabulary)
     ]
+
+
+def _begins_others(part: str, vocabulary: _Vocabulary) -> bool:
+    """Whether longer words of the texts begin with a word: "Paket" is no slip where they hold "Paketdienst"."""
+    return len(part) >= _SHORTEST_WHOLE and bool(vocabulary.beginning_with(part.casefold(), 1))
 
 
 def _is_unknown(part: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]) -> bool:

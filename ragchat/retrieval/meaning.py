@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
 
 Floats = NDArray[np.float64]
+_COMPARED = 5
+_ALIKE = 0.8
 _FEWEST = 3
 _FLAT = 1e-6
 BUDGET_S = 2.0
@@ -83,8 +85,20 @@ class Meaning:
         return self._question[1]
 
 
+def share_of_meaning(words: Sequence[float], most: float) -> float:
+    """How much meaning counts, at most `most`: all of that where the first candidates of the words score alike, else less.
+
+    A name or a code that a single passage holds tells more than any vector. The fifth score is compared with the first; below
+    `_ALIKE` of it the share falls in proportion.
+    """
+    best = sorted((score for score in words if score > 0), reverse=True)[:_COMPARED]
+    if len(best) < 2:
+        return 0.0
+    return most * min(1.0, best[-1] / best[0] / _ALIKE)
+
+
 def blend(words: Sequence[float], meaning: Sequence[float], weight: float) -> list[float]:
-    """(1 - weight) * words / the largest of them + weight * cosine, for each candidate, best first.
+    """(1 - weight) * words / the largest of them + weight * cosine, for each candidate.
 
     A candidate without a vector counts as near as its words let expect; without any vector the order of the words stays.
     """

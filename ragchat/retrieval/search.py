@@ -52,8 +52,8 @@ class Ranking:
     """What is done besides BM25; each part was measured (benchmarks/ablation.py).
 
     `most_per_document` 0: any number. `exhaustive` scores everything, for tests. Parts of `rerank`: proximity, forms, agreement.
-    `language`: passages in the question's language come first. `meaning`: the share of the vectors in the score, 0 to 1, where
-    the searcher has an embedding model. `longest_passage`: characters up to which a hit grows within its section; 0: chunks.
+    `language`: passages in the question's language come first. `meaning`: the largest share of the vectors in the score, 0 to
+    1, where the searcher has an embedding model. `longest_passage`: characters up to which a hit grows in its section; 0: chunks.
     """
 
     k1: float = bm25.K1
@@ -64,7 +64,7 @@ class Ranking:
     feedback: bool = True
     aliases: bool = True
     language: bool = True
-    meaning: float = 0.65
+    meaning: float = 0.8
     most_per_document: int = 0
     drop_near_duplicates: bool = True
     longest_passage: int = passages.LONGEST
@@ -446,21 +446,21 @@ class Searcher:
             or not self._embedder.model.reads(spoken)
         ):
             return _Meant(hits)
-        from ragchat.retrieval.meaning import Meaning, blend
+        from ragchat.retrieval.meaning import Meaning, blend, share_of_meaning
 
         if self._meaning is None:
             self._meaning = Meaning(self._embedder, self._stores)
         first = list(hits[:_BY_MEANING])
         try:
             near = self._meaning.cosines(asked.query, [self._owners[_document(hit)] for hit in first], first)
-            more = self._nearest(self._meaning, asked, hits)
+            more = self._nearest(self._meaning, asked, hits, _usual(near))
         except ModelError as error:
             return _Meant(hits, silent=str(error))
         # Scores stay on the scale of BM25, which evidence and confidence know.
         top = max(hit.score for hit in first)
         words = [*(hit.score for hit in first), *(0.0 for _ in more)]
         cosines = [*near, *(hit.score for hit in more)]
-        scores = blend(words, cosines, ranking.meaning)
+        scores = blend(words, cosines, share_of_meaning(words, ranking.meaning))
         ranked = [
             replace(hit, score=max(score * top, _LEAST_SCORE))
             for hit, score in zip([*first, *more], scores, strict=True)
@@ -475,8 +475,11 @@ class Searcher:
         least = self._embedder.model.related if self._embedder else 0.0
         return least > 0 and any(cosines.get(_chunk(hit), 0.0) >= least for hit in hits[:_FIRST])
 
-    def _nearest(self, meaning: Meaning, asked: _Asked, known: Sequence[Hit]) -> list[Hit]:
-        """Chunks that words did not find, nearest first; their scores are cosines. Raises ModelError, StorageError."""
+    def _nearest(self, meaning: Meaning, asked: _Asked, known: Sequence[Hit], least: float) -> list[Hit]:
+        """Chunks that words did not find, nearest first, from a cosine of `least`, which is their score.
+
+        Raises ModelError, StorageError.
+        """
         held = {(self._owners[_document(hit)], hit.chunk_id) for hit in known}
         allowed = self._closed and [
             set(self._closed.open_chunks(i).tolist()) for i in range(len(self._stores))
@@ -486,7 +489,7 @@ class Searcher:
                 (place.store, place.chunk_id, place.cosine)
                 for place in meaning.nearest(asked.query, _BY_MEANING)
                 if (place.store, place.chunk_id) not in held
-                and place.cosine > 0
+                and place.cosine > least
                 and (not allowed or place.chunk_id in allowed[place.store])
             ]
             hits = self._hits(places)
@@ -636,6 +639,12 @@ class Searcher:
                 found |= {(number, hit.chunk_id): hit for hit in store.hits(own)}
         self._owners |= {_document(hit): number for (number, _), hit in found.items()}
         return [found[number, chunk] for number, chunk, _ in ranked if (number, chunk) in found]
+
+
+def _usual(cosines: Sequence[float]) -> float:
+    """The mean of the cosines that are known, at least 0: what is farther than that is no answer that words have missed."""
+    known = [cosine for cosine in cosines if not math.isnan(cosine)]
+    return max(0.0, sum(known) / len(known)) if known else 0.0
 
 
 def _gains(
