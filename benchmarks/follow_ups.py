@@ -20,9 +20,9 @@ from ragchat.evaluation import question_sets
 from ragchat.evaluation.follow_ups import TURNS, Dialogue, dialogues, new_subjects
 from ragchat.evaluation.question_sets import Question
 from ragchat.evaluation.retrieval_metrics import recall_at
-from ragchat.retrieval import worth
 from ragchat.retrieval.analyzer import detect
 from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.vocabulary import Vocabulary
 from ragchat.session import query
 
 K = 5
@@ -64,7 +64,7 @@ def measure(folder: Path, show: int) -> dict[str, dict[str, float]]:
         searcher = Searcher([store])
 
         def idf(terms: Collection[str]) -> Mapping[str, float]:
-            return worth.idf([store], terms)
+            return Vocabulary([store]).idf(terms)
 
         for kind, own in made.items():
             report[kind] = {

@@ -97,7 +97,7 @@ def lacking(name: str) -> dict[str, np.ndarray]:
     [
         (
             lambda f: (f / "config.json").write_text(json.dumps({**CONFIG, "model_type": "mpnet"})),
-            "no plain BERT",
+            "not a plain BERT",
         ),
         (lambda f: (f / "config.json").write_text("["), "config.json"),
         (lambda f: (f / "1_Pooling/config.json").write_text("{}"), "pools"),

@@ -9,9 +9,9 @@ import pytest
 
 from ragchat.evaluation.follow_ups import TURNS, Turn, new_subjects
 from ragchat.evaluation.question_sets import Question
-from ragchat.retrieval import worth
 from ragchat.retrieval.analyzer import query_terms
 from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.vocabulary import Vocabulary
 from ragchat.session import query
 from ragchat.store.knowledge import KnowledgeStore
 from tests.small_kb import put
@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Iterator[KnowledgeStore]:
 
 
 def first_path(store: KnowledgeStore, said: str, before: str) -> str:
-    built = query.build(said, [before], ("en",), lambda terms: worth.idf([store], terms))
+    built = query.build(said, [before], ("en",), Vocabulary([store]).idf)
     return Searcher([store]).search(built.text, 3, weights=built.weights).hits[0].path
 
 
@@ -92,6 +92,9 @@ def test_what_earlier_turns_may_weigh(store: KnowledgeStore) -> None:
 def test_worth_is_that_of_all_knowledge_bases_together(store: KnowledgeStore, tmp_path: Path) -> None:
     with KnowledgeStore.create(tmp_path, "other") as other:
         put(other, "/o/pump.md", "Another pump.")
-        alone, both = worth.idf([store], ["pump", "zyzzyva"]), worth.idf([store, other], ["pump", "zyzzyva"])
+        alone, both = (
+            Vocabulary([store]).idf(["pump", "zyzzyva"]),
+            Vocabulary([store, other]).idf(["pump", "zyzzyva"]),
+        )
     assert alone.keys() == both.keys() == {"pump"}
     assert both["pump"] < alone["pump"]

@@ -60,7 +60,7 @@ def test_what_the_shell_refuses(home: Path) -> None:
     missing = run(home, "kb", "search", "primed kb:nowhere")
     assert missing.returncode == 4
     assert "nowhere" in missing.stderr
-    assert "beside where" in run(home, "kb", "search", "kb:notes").stderr
+    assert "only says where to look" in run(home, "kb", "search", "kb:notes").stderr
 
 
 def test_a_batch_goes_on_after_a_row_that_names_no_date(home: Path) -> None:
@@ -99,5 +99,5 @@ def test_a_chat_asks_some_documents(home: Path) -> None:
 
 
 def test_a_chat_wants_a_question_beside_where(home: Path) -> None:
-    with pytest.raises(UsageError, match="no question beside"):
+    with pytest.raises(UsageError, match="only says where to search"):
         events_of(home, "in:lamps after:2020")

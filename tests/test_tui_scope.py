@@ -78,7 +78,9 @@ async def test_a_scope_without_words_asks_for_them(stage: Stage) -> None:
         await pilot.press("ctrl+f")
         await until(pilot, lambda: "in:FOLDER, file:NAME" in screen_text(app))
         await pilot.press(*"in:orchard")
-        await until(pilot, lambda: "Type what you are looking for beside where." in screen_text(app))
+        await until(
+            pilot, lambda: "Add what you are looking for: the query only says where." in screen_text(app)
+        )
 
 
 async def test_folders_are_completed(stage: Stage) -> None:

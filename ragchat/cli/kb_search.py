@@ -180,7 +180,7 @@ class _Search:
     def show(self, query: str) -> None:
         scoped, result = self._found(query)
         if scoped.narrows and not scoped.text:
-            note("Say what to search for beside where.")
+            note("Add words to search for: the query only says where to look.")
         _show(result, scoped, self._languages)
 
     def _why_json(self, result: SearchResult, hit: Hit) -> dict[str, Any]:

@@ -377,6 +377,16 @@ def _installed_row(found: InstalledModel, n_ctx: int) -> dict[str, Any]:
         except ModelFileError as error:
             problem = str(error)
     return {
+        **_file_row(found, metadata),
+        "has_chat_template": metadata.has_chat_template if metadata else False,
+        "memory_bytes": estimate(metadata, min(n_ctx, metadata.n_ctx_train)).total if metadata else 0,
+        "problem": clean_line(problem),
+    }
+
+
+def _file_row(found: InstalledModel, metadata: GgufMetadata | None) -> dict[str, Any]:
+    """What is told of a file of any kind of model."""
+    return {
         "name": clean_line(found.name),
         "path": clean(str(found.path)),
         "link": clean_line(str(found.link)) if found.link else None,
@@ -385,9 +395,6 @@ def _installed_row(found: InstalledModel, n_ctx: int) -> dict[str, Any]:
         "n_params": metadata.n_params if metadata else 0,
         "quantisation": metadata.file_type if metadata else "",
         "n_ctx_train": metadata.n_ctx_train if metadata else 0,
-        "has_chat_template": metadata.has_chat_template if metadata else False,
-        "memory_bytes": estimate(metadata, min(n_ctx, metadata.n_ctx_train)).total if metadata else 0,
-        "problem": clean_line(problem),
     }
 
 
@@ -419,14 +426,7 @@ def _embedding_row(found: InstalledModel) -> dict[str, Any]:
     except ModelFileError as error:
         problem = str(error)
     return {
-        "name": clean_line(found.name),
-        "path": clean(str(found.path)),
-        "link": clean_line(str(found.link)) if found.link else None,
-        "size_bytes": found.size_bytes,
-        "architecture": clean_line(metadata.architecture, limit=40) if metadata else "",
-        "n_params": metadata.n_params if metadata else 0,
-        "quantisation": metadata.file_type if metadata else "",
-        "n_ctx_train": metadata.n_ctx_train if metadata else 0,
+        **_file_row(found, metadata),
         "dimensions": metadata.n_embd if metadata else 0,
         "pooling": metadata.pooling_name if metadata else "",
         "problem": clean_line(problem),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ragchat.retrieval import compounds, spelling
@@ -10,6 +10,7 @@ from ragchat.retrieval.analyzer import is_beside, is_second, query_terms, query_
 from ragchat.retrieval.preference import question_language
 from ragchat.retrieval.spelling import Correction
 from ragchat.retrieval.tokenizer import words
+from ragchat.retrieval.vocabulary import Vocabulary, added
 from ragchat.store.knowledge import KnowledgeStore
 
 _SHORTEST_BEGINNING = 4
@@ -53,7 +54,7 @@ def expand_unknown(
 
     Words of `phrases`, which the query wants word for word, are not corrected.
     """
-    vocabulary = _Vocabulary(stores)
+    vocabulary = Vocabulary(stores)
     forms = _forms(query, asked, languages)
     known = vocabulary.dfs({term for own in forms.values() for term in own})
     strange = [own for own in forms.values() if known.keys().isdisjoint(own)]
@@ -87,33 +88,6 @@ def expand_unknown(
     )
 
 
-class _Vocabulary:
-    """The terms of some knowledge bases as if they were one."""
-
-    def __init__(self, stores: Sequence[KnowledgeStore]) -> None:
-        self._stores = stores
-
-    def dfs(self, terms: Collection[str]) -> Mapping[str, int]:
-        """Those of `terms` that any chunk holds, and how many do."""
-        return _added(store.index.dfs(sorted(terms)) for store in self._stores)
-
-    def beginning_with(self, prefix: str, most: int) -> Mapping[str, int]:
-        """Longer terms that begin with `prefix`, at most so many of each segment."""
-        return _added(store.index.beginning_with(prefix, most) for store in self._stores)
-
-    def of_length(self, prefix: str, shortest: int, longest: int, most: int) -> Mapping[str, int]:
-        """The frequent terms of some characters that begin with `prefix`."""
-        return _added(store.index.of_length(prefix, shortest, longest, most) for store in self._stores)
-
-
-def _added(found: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for dfs in found:
-        for term, df in dfs.items():
-            total[term] = total.get(term, 0) + df
-    return total
-
-
 def _ordered(languages: Sequence[str], query: str) -> list[str]:
     """The language of the query first, where that can be told."""
     spoken = question_language(query, languages)
@@ -129,7 +103,7 @@ def _forms(query: str, asked: Collection[str], languages: Sequence[str]) -> dict
     return {token: own for token, own in forms.items() if own}
 
 
-def _completions(strange: Collection[Sequence[str]], vocabulary: _Vocabulary) -> dict[str, float]:
+def _completions(strange: Collection[Sequence[str]], vocabulary: Vocabulary) -> dict[str, float]:
     """Longer words that begin with words that are in no chunk, at a lower weight.
 
     Only where the query holds hardly another word: beside words that are known a guess costs more than it finds.
@@ -137,7 +111,7 @@ def _completions(strange: Collection[Sequence[str]], vocabulary: _Vocabulary) ->
     prefixes = {
         term for own in strange for term in own if len(term) >= _SHORTEST_BEGINNING and term.isalpha()
     }
-    found = _added(vocabulary.beginning_with(prefix, _MOST_LOOKED_AT) for prefix in sorted(prefixes))
+    found = added(vocabulary.beginning_with(prefix, _MOST_LOOKED_AT) for prefix in sorted(prefixes))
     best = sorted((term for term in found if term.isalpha()), key=lambda term: (-found[term], term))
     return dict.fromkeys(best[:_MOST_COMPLETIONS], COMPLETION)
 
@@ -147,7 +121,7 @@ def _misspelled(
     asked: Collection[str],
     known: Collection[str],
     languages: Sequence[str],
-    vocabulary: _Vocabulary,
+    vocabulary: Vocabulary,
     exact: Collection[str],
 ) -> list[str]:
     """The words of a query that no text holds and that may be misspelled."""
@@ -167,7 +141,7 @@ def _misspelled(
     ]
 
 
-def _begins_others(part: str, vocabulary: _Vocabulary) -> bool:
+def _begins_others(part: str, vocabulary: Vocabulary) -> bool:
     """Whether longer words of the texts begin with a word: "Paket" is no slip where they hold "Paketdienst"."""
     return len(part) >= _SHORTEST_WHOLE and bool(vocabulary.beginning_with(part.casefold(), 1))
 
@@ -178,7 +152,7 @@ def _is_unknown(part: str, asked: Collection[str], known: Collection[str], langu
     return not own.isdisjoint(asked) and own.isdisjoint(known)
 
 
-def _is_compound(part: str, languages: Sequence[str], vocabulary: _Vocabulary) -> bool:
+def _is_compound(part: str, languages: Sequence[str], vocabulary: Vocabulary) -> bool:
     """Whether a word is the last part of compounds in the texts, or a compound of words that stand there."""
     own = query_words(part, languages)
     return bool(

@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,7 @@ from ragchat.retrieval.scope import Scoped, holds_excluded
 from ragchat.retrieval.slots import SlotSpace
 from ragchat.retrieval.spelling import Correction, as_found
 from ragchat.retrieval.topk import best_slots
+from ragchat.retrieval.vocabulary import Vocabulary
 from ragchat.store.inverted import PostingsRow
 from ragchat.store.knowledge import IndexStatistics, KnowledgeStore, file_stem, indexed_text
 from ragchat.types import Hit
@@ -211,6 +212,7 @@ class Searcher:
 
     def __init__(self, stores: Sequence[KnowledgeStore], embedder: Embedder | None = None) -> None:
         self._stores = tuple(stores)
+        self._vocabulary = Vocabulary(self._stores)
         self._embedder = embedder
         self._meaning: Meaning | None = None
         self._version: tuple[tuple[int, int], ...] = ()
@@ -328,10 +330,10 @@ class Searcher:
         for term, weight in (*weights.items(), *expansion.weights.items()):
             wanted.setdefault(term, weight)
         words = query_words(expansion.query, self._languages)
-        found = compounds.compounds(words, self._languages, self._beginning_with)
+        found = compounds.compounds(words, self._languages, self._vocabulary.beginning_with)
         for term in (term for own in found.values() for term in own):
             wanted.setdefault(term, compounds.COMPOUND)
-        for term in compounds.parts(words, self._languages, self._term_dfs):
+        for term in compounds.parts(words, self._languages, self._vocabulary.dfs):
             wanted.setdefault(term, compounds.PART)
         language = question_language(query, self._languages)
         return _Asked(
@@ -342,12 +344,6 @@ class Searcher:
             expansion.corrections,
             compounds.with_compounds(words, found),
         )
-
-    def _beginning_with(self, prefix: str, most: int) -> dict[str, int]:
-        return _total_dfs(store.index.beginning_with(prefix, most) for store in self._stores)
-
-    def _term_dfs(self, wanted: Sequence[str]) -> dict[str, int]:
-        return _total_dfs(store.index.dfs(wanted) for store in self._stores)
 
     def _in_language(
         self, of: Mapping[str, float], language: str, asked: _Asked, scored: _Scored
@@ -417,7 +413,7 @@ class Searcher:
             return _Candidates(hits, scored=scored, best=scored.places[0][2] if hits else 0.0)
         best = hits[0].score
         texts = _Texts()
-        more = self._expanded(asked.wanted, hits, texts, statistics) if ranking.feedback else None
+        more = self._expanded(asked.wanted, hits, texts) if ranking.feedback else None
         other = (
             aliases(asked.query, map(_read, hits[: rerank.CANDIDATES]), self._languages)
             if ranking.aliases
@@ -557,17 +553,9 @@ class Searcher:
         wanted: Mapping[str, float],
         hits: Sequence[Hit],
         texts: _Texts,
-        statistics: IndexStatistics,
     ) -> dict[str, float] | None:
-        def idf(terms: Collection[str]) -> dict[str, float]:
-            dfs: dict[str, int] = {}
-            for store in self._stores:
-                for term, df in store.index.dfs(list(terms)).items():
-                    dfs[term] = dfs.get(term, 0) + df
-            return {term: bm25.idf(df, statistics.chunk_count) for term, df in dfs.items()}
-
         top = [(hit.score, texts.of(hit).order) for hit in hits[: feedback.FEEDBACK_TEXTS]]
-        return feedback.expand(wanted, top, idf)
+        return feedback.expand(wanted, top, self._vocabulary.idf)
 
     def _bm25(
         self,
@@ -745,14 +733,6 @@ def _thinned(
     if fill and len(order) < k:
         order += sorted(set(range(len(hits))).difference(order))[: k - len(order)]
     return order, hidden
-
-
-def _total_dfs(found: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for own in found:
-        for term, df in own.items():
-            total[term] = total.get(term, 0) + df
-    return total
 
 
 def _once(weighed: Mapping[str, float], words: Sequence[QueryWord]) -> dict[str, float]:

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
-from ragchat.retrieval import scope, worth
+from ragchat.retrieval import scope
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
+from ragchat.retrieval.vocabulary import Vocabulary
 from ragchat.session import attachment as attached
 from ragchat.session import packing, prompt, query
 from ragchat.session.attachment import Attachment
@@ -373,18 +374,17 @@ class ChatSession:
         if not demands.narrows:
             return asked, demands
         if not demands.text:
-            raise UsageError("There is no question beside where to search.", "Type one.")
+            raise UsageError("The question only says where to search.", "Add what you want to know.")
         return replace(asked, question=demands.text), demands
-
-    def _idf(self, terms: Collection[str]) -> Mapping[str, float]:
-        return worth.idf(self._stores, terms)
 
     def _retrieve(
         self, asked: _Asked, demands: Scoped, earlier: Sequence[str]
     ) -> tuple[QueryUsed, HitsFound]:
         languages = self._languages()
         before = [scope.without_operators(text, languages) for text in earlier]
-        built = query.build(asked.question, before, languages, self._idf if self._stores else None)
+        built = query.build(
+            asked.question, before, languages, Vocabulary(self._stores).idf if self._stores else None
+        )
         result = SearchResult((), 0.0, 0.0)
         if self._searcher and not asked.pinned:
             k = packing.hits_wanted(self._options.packings.values(), self._options.k)

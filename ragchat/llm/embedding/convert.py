@@ -215,7 +215,7 @@ def _metadata(
 ) -> dict[str, tuple[int, Any]]:
     """key -> (type, value), without the vocabulary."""
     if config.get("model_type") != "bert" or config.get("position_embedding_type", "absolute") != "absolute":
-        raise ModelFileError("The model is no plain BERT encoder.")
+        raise ModelFileError("The model is not a plain BERT encoder.")
     own = {
         "block_count": (_U32, config["num_hidden_layers"]),
         "context_length": (_U32, config["max_position_embeddings"]),

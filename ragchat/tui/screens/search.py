@@ -242,7 +242,7 @@ class SearchScreen(Screen[Hit]):
         elif self._found is None:
             said, todo = "Type what you are looking for.", _HOW
         elif self._found.says_nothing:
-            said, todo = "Type what you are looking for beside where.", _HOW
+            said, todo = "Add what you are looking for: the query only says where.", _HOW
         elif self._found.unheld:
             phrases = clean_line(", ".join(f"“{phrase}”" for phrase in self._found.unheld), limit=200)
             said, todo = (
