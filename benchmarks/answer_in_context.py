@@ -22,8 +22,8 @@ from pathlib import Path
 
 import vectors
 
-from ragchat.cli import build
-from ragchat.cli.context import Context
+from ragchat.app import build
+from ragchat.app.context import Context
 from ragchat.config import Settings
 from ragchat.evaluation import question_sets
 from ragchat.evaluation.answer_metrics import holds

@@ -14,7 +14,7 @@ import json
 import os
 from pathlib import Path
 
-from ragchat.cli.context import Context
+from ragchat.app.context import Context
 from ragchat.cli.eval import figures, measure, table
 from ragchat.config import Settings
 from ragchat.evaluation.packing_trial import WAYS

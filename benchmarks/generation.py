@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ragchat.cli import build
-from ragchat.cli.context import Context
+from ragchat.app import build
+from ragchat.app.context import Context
 from ragchat.config import Settings
 from ragchat.paths import Paths
 from ragchat.session.chat import ChatSession

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from ragchat.cli import build
-from ragchat.cli.context import Context
+from ragchat.app import build
+from ragchat.app.context import Context
 from ragchat.cli.finetune import opened, places
 from ragchat.cli.finetune_screen import Board
 from ragchat.config import Settings

@@ -107,7 +107,8 @@ class SteadyModel(FakeModel):
 
 def serve(tokens: int, rate: float) -> None:
     """The app with the fake model, until it is ended."""
-    from ragchat.cli import build, main
+    from ragchat.app import build
+    from ragchat.cli import main
 
     build.model = lambda *_arguments, **_options: SteadyModel(tokens=tokens, rate=rate)  # type: ignore[assignment]
     sys.argv = ["ragchat", "chat"]

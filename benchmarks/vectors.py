@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragchat.cli import build
-from ragchat.cli.context import Context
+from ragchat.app import build
+from ragchat.app.context import Context
 from ragchat.config import EmbeddingSettings, Settings
 from ragchat.evaluation.vectors import Remembering
 from ragchat.paths import Paths

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from ragchat.cli import build
+from ragchat.app import build
 from ragchat.cli.chat import make_services
 from ragchat.cli.context import Context
 from ragchat.config import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ragchat.app.context import discover
 from ragchat.cli.chat import make_services
-from ragchat.cli.context import build
 from ragchat.errors import UsageError
 from ragchat.retrieval import index
 from ragchat.store.knowledge import KnowledgeStore
@@ -129,7 +129,7 @@ def test_an_open_chat_takes_up_what_its_settings_screen_changes(
     for name in [name for name in os.environ if name.startswith("RAGCHAT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAGCHAT_HOME", str(tmp_path))
-    services = make_services(build(), "")
+    services = make_services(discover(), "")
     assert services.ask_options().k == 8
     services.set_setting("retrieval.k", "3")
     assert services.ask_options().k == 3

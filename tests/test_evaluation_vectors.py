@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from ragchat import config
-from ragchat.cli import build, eval_run
-from ragchat.cli.context import Context
+from ragchat.app import build, evaluations
+from ragchat.app.context import Context
 from ragchat.cli.eval import eval as eval_commands
 from ragchat.config import Settings
 from ragchat.errors import ModelError, NotFoundError
@@ -290,7 +290,7 @@ def context(tmp_path: Path) -> Context:
     context = Context(paths, Settings())
     with KnowledgeStore.create(paths.kb_dir, "coast") as store:
         fill(store)
-    eval_run.sets(context).change("coast", [], ASKED)
+    evaluations.sets(context).change("coast", [], ASKED)
     return context
 
 
@@ -411,18 +411,18 @@ def chat_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "model", lambda *_: Loaded(says))
 
 
-WANTED = eval_run.Wanted("coast", arms=("rag",), knowledge_bases=("coast",))
+WANTED = evaluations.Wanted("coast", arms=("rag",), knowledge_bases=("coast",))
 
 
 def performed(context: Context, most: int = 10**6) -> tuple[Run, list[object]]:
     """A run of what is prepared, with what it yields; stopped after so many answers."""
     steps: list[object] = []
-    run = eval_run.prepare(context, WANTED)
-    for step in eval_run.perform(context, WANTED, run, CancelToken()):
+    run = evaluations.prepare(context, WANTED)
+    for step in evaluations.perform(context, WANTED, run, CancelToken()):
         steps.append(step)
         if not isinstance(step, Prepared) and step.done >= most:
             break
-    return eval_run.runs(context).find(run.id) or run, steps
+    return evaluations.runs(context).find(run.id) or run, steps
 
 
 def test_a_run_depends_on_the_embedding_model_and_on_what_is_embedded(
@@ -434,16 +434,16 @@ def test_a_run_depends_on_the_embedding_model_and_on_what_is_embedded(
     assert [isinstance(step, Prepared) for step in steps].count(True) == 24
     assert all(isinstance(step, Prepared) for step in steps[:24]), "vectors come before answers"
     assert "vectors_before" not in run.facts
-    assert eval_run.stale(context, run) == []
+    assert evaluations.stale(context, run) == []
     again, steps = performed(context)
     assert again.id == run.id, "its own vectors make it no other run"
     assert not any(isinstance(step, Prepared) for step in steps)
     with KnowledgeStore.open(context.paths.kb_dir, "coast") as store:
         store.vectors.forget()
-    assert eval_run.stale(context, run) == ["how much is embedded (coast 100 % → 0 %)"]
-    assert eval_run.prepare(context, WANTED).id != run.id
+    assert evaluations.stale(context, run) == ["how much is embedded (coast 100 % → 0 %)"]
+    assert evaluations.prepare(context, WANTED).id != run.id
     monkeypatch.setattr(build, "embedder", lambda _: None)
-    assert eval_run.stale(context, run)[0] == "the model for search by meaning (synonyms → none)"
+    assert evaluations.stale(context, run)[0] == "the model for search by meaning (synonyms → none)"
 
 
 def test_a_run_that_was_stopped_goes_on_with_more_vectors(
@@ -462,7 +462,7 @@ def test_a_run_that_was_stopped_goes_on_with_more_vectors(
     assert run.finished_at
     assert run.inputs["vectors"] == {"coast": 1.0}
     assert run.facts["vectors_before"] == {"coast": 0.5}
-    assert eval_run.stale(context, run) == []
+    assert evaluations.stale(context, run) == []
 
 
 def test_by_words_alone_nothing_is_embedded(
@@ -494,7 +494,7 @@ def test_drafted_questions_are_checked_as_the_chat_searches(
 
 
 def test_examples_have_the_passages_that_the_chat_finds(context: Context, embedder: Synonyms) -> None:
-    from ragchat.cli.finetune_data import Wanted, gather, pair_file
+    from ragchat.app.training_data import Wanted, gather, pair_file
     from ragchat.finetune.pairs import Pair
 
     name = NAMES[0]

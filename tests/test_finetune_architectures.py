@@ -17,11 +17,11 @@ from tests.tiny_models import ARCHITECTURES, make_tiny
 pytest.importorskip("torch", reason="`make finetune` installs what training needs")
 
 from ragchat.errors import FinetuneError
-from ragchat.finetune.architectures import check_complete, correct_config, own_modules
 from ragchat.finetune.base_gguf import BaseGguf
 from ragchat.finetune.gguf_lora import read_gguf_lora, read_peft, write_gguf_lora
 from ragchat.finetune.merge import merge
 from ragchat.finetune.recipe import EVERY_LINEAR
+from ragchat.finetune.training.architectures import check_complete, correct_config, own_modules
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of torch and transformers
 

@@ -17,11 +17,12 @@ import pytest
 pytest.importorskip("torch", reason="`make finetune` installs what training needs")
 
 from ragchat.errors import FinetuneError, UsageError
-from ragchat.finetune import budget, checkpoints, wire
+from ragchat.finetune import budget, wire
 from ragchat.finetune.base_gguf import BaseGguf
 from ragchat.finetune.client import TrainingRun
 from ragchat.finetune.gguf_lora import read_peft
 from ragchat.finetune.recipe import EVERY_LINEAR, MODES, Recipe, changed, default_recipe
+from ragchat.finetune.training import checkpoints
 from ragchat.llm.gguf import read_metadata
 from tests.tiny_models import ARCHITECTURES, make_tiny
 

@@ -86,7 +86,7 @@ def test_the_vectors_of_the_model_find_what_no_word_finds(home: Path) -> None:
 
 
 def test_the_chat_embeds_the_same_way(home: Path) -> None:
-    from ragchat.cli.context import Context
+    from ragchat.app.context import Context
     from ragchat.cli.kb_embed import embed_for_chat
     from ragchat.config import EmbeddingSettings, Settings
     from ragchat.ingest.embedding import EmbeddingFinished

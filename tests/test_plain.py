@@ -17,21 +17,20 @@ from pathlib import Path
 
 import pytest
 
-from ragchat.cli.build import chat_options, ingest_options, knowledge_bases
+from ragchat.app.build import chat_options, ingest_options, knowledge_bases
+from ragchat.app.context import Context
+from ragchat.app.services import Services
 from ragchat.cli.chat import make_services
-from ragchat.cli.context import Context
-from ragchat.cli.plain import PROGRESS_EVERY_S, PlainChat, Telling, run
-from ragchat.cli.plain_commands import _ELSEWHERE, Commands
-from ragchat.cli.plain_console import Console
 from ragchat.config import Settings
 from ragchat.ingest.sync import sync
 from ragchat.llm.fake import FakeModel
 from ragchat.paths import Paths
-from ragchat.session import slash
+from ragchat.plain.chat import PROGRESS_EVERY_S, PlainChat, Telling, run
+from ragchat.plain.commands import _ELSEWHERE, Commands
+from ragchat.plain.console import Console
 from ragchat.session.chat import ChatSession
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.tui.services import Services
 from ragchat.types import CancelToken, ChatOptions, Message, PrefillProgress, TextDelta, Timings
 from tests.embedders import WordEmbedder
 
@@ -170,10 +169,10 @@ def test_every_command_does_something(stage: Stage, tmp_path: Path) -> None:
     """Each name of the table is known here: it works, says what it lacks, or that it needs the screen."""
     with contextlib.closing(stage.services.open_chats()) as chats:
         commands = Commands(PlainChat(stage.services, chats, Console(interactive=False)))
-        for command in slash.COMMANDS:
+        for command in commands.COMMANDS:
             assert (command.name in commands._doing) != (command.name in _ELSEWHERE), command.name
     said = stage.talk("/help")
-    assert all(f"/{command.name}" in said.out for command in slash.COMMANDS)
+    assert all(f"/{command.name}" in said.out for command in commands.COMMANDS)
     for name in _ELSEWHERE:
         assert stage.talk(f"/{name}").code == 0
 
@@ -470,7 +469,7 @@ def test_tab_completes_names(stage: Stage, tmp_path: Path, pump: Path) -> None:
         chats.save_preset("mine", ChatOptions())
 
         def lines(text: str) -> list[str]:
-            return [offer.line for offer in slash.complete(text, commands.candidates)]
+            return [offer.line for offer in commands.complete(text, commands.candidates)]
 
         assert lines("/kb p") == ["/kb pumps"]
         assert lines("/open boil") == ["/open About boilers"]

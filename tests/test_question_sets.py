@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragchat.app.context import discover as build_context
 from ragchat.cli import eval as eval_cli
-from ragchat.cli.context import build as build_context
 from ragchat.errors import CancelledError, NotFoundError, UsageError
 from ragchat.evaluation import packing_trial, question_sets
 from ragchat.evaluation.answer_metrics import contains, f1, holds

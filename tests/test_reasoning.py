@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragchat.llm import reasoning
 from ragchat.llm.client import InferenceClient
 from ragchat.llm.fake import FakeModel
-from ragchat.llm.reasoning import KNOWN, Markers, Splitter
-from ragchat.llm.template import PLAIN_FORMATS, ChatTemplate, spaces_after
-from ragchat.llm.writer import Writer
+from ragchat.llm.inference import reasoning
+from ragchat.llm.inference.reasoning import KNOWN, Markers, Splitter
+from ragchat.llm.inference.template import PLAIN_FORMATS, ChatTemplate, spaces_after
+from ragchat.llm.inference.writer import Writer
 from ragchat.types import (
     CancelToken,
     ChatModel,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragchat.app import commands
+from ragchat.app.commands import COMMANDS, Kind, Typed, Unknown, complete, literal, parse, unknown_command
 from ragchat.errors import UsageError
-from ragchat.session import slash
-from ragchat.session.slash import COMMANDS, Kind, Typed, Unknown, complete, literal, parse, unknown_command
 from ragchat.types import ChatOptions
 
 NAMES: dict[str, list[str]] = {
@@ -108,11 +108,11 @@ def test_completion_of_names() -> None:
 
 
 def test_what_may_be_taken_unseen() -> None:
-    assert slash.begins("")
-    assert slash.begins("EXP")
-    assert slash.begins("exi"), "of an alias"
+    assert commands.begins("")
+    assert commands.begins("EXP")
+    assert commands.begins("exi"), "of an alias"
     for word in ("help", "exit", "port", "zzz"):
-        assert not slash.begins(word)
+        assert not commands.begins(word)
 
 
 def test_completion_of_arguments() -> None:
@@ -138,9 +138,9 @@ def test_completion_of_arguments() -> None:
 
 
 def test_options_are_set_and_taken_back() -> None:
-    options = slash.with_options(ChatOptions(preset="wild"), "temperature=0.2 Top-K=5, seed=7")
+    options = commands.with_options(ChatOptions(preset="wild"), "temperature=0.2 Top-K=5, seed=7")
     assert options == ChatOptions(temperature=0.2, top_k=5, seed=7), "it is the preset no longer"
-    assert slash.with_options(options, "temperature=default seed=") == ChatOptions(top_k=5)
+    assert commands.with_options(options, "temperature=default seed=") == ChatOptions(top_k=5)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_options_are_set_and_taken_back() -> None:
 )
 def test_wrong_options_are_named(argument: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        slash.with_options(ChatOptions(), argument)
+        commands.with_options(ChatOptions(), argument)
     assert said in f"{caught.value} {caught.value.remedy}"
 
 

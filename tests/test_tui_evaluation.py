@@ -8,12 +8,13 @@ import pytest
 from textual.widgets import Checkbox
 
 from ragchat import config
+from ragchat.app.evaluations import Evaluation
 from ragchat.errors import UsageError
 from ragchat.evaluation.calibration import Judged, RefusalCurve, choose, curve, point
 from ragchat.evaluation.four_ways import ARMS, Arm
 from ragchat.evaluation.sets import new
 from ragchat.evaluation.verdict import judge
-from ragchat.tui.screens.evaluation import Disagreement, Evaluation, EvaluationScreen
+from ragchat.tui.screens.evaluation import Disagreement, EvaluationScreen
 from ragchat.tui.screens.questions import EditQuestion, QuestionsScreen
 from ragchat.tui.widgets.status_bar import StatusBar
 from tests.test_evaluation import answered, made_run

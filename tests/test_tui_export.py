@@ -14,10 +14,10 @@ from textual.screen import Screen
 from textual.widgets import Checkbox, OptionList, Static
 
 import ragchat.tui
+from ragchat.app.services import Services
 from ragchat.session.exporting import export_text
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.screens.export import ExportChats, ExportRequest, ImportChats, write_chats
-from ragchat.tui.services import Services
 from tests.test_chat_transfer import SHARE, chat, gpt_chat, gpt_node
 from tests.tui_fakes import set_stage, until
 

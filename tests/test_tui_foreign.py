@@ -13,6 +13,7 @@ from textual.app import App, ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
+from ragchat.app.services import ModelChoice
 from ragchat.errors import StorageError
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.foreign import (
@@ -27,7 +28,6 @@ from ragchat.tui.foreign import (
 )
 from ragchat.tui.screens.document import DocumentScreen
 from ragchat.tui.sentences import answer_footer, trouble
-from ragchat.tui.services import ModelChoice
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.message import AnswerView
 from ragchat.types import Timings

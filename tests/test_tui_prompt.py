@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from ragchat.session.slash import Kind, Typed
+from ragchat.app.commands import Kind, Typed
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.widgets.completions import ROWS, Completions
 from ragchat.tui.widgets.prompt import Prompt

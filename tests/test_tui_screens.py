@@ -40,7 +40,7 @@ from tests.tui_fakes import Stage, make_citation, running, screen_text, set_stag
 if TYPE_CHECKING:
     from textual.pilot import Pilot
 
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
 STYLES = Path(ragchat.tui.__file__).with_name("ragchat.tcss")
 SIZES = [(60, 20), (80, 24), (120, 36), (200, 60), (20, 5), (1, 1)]

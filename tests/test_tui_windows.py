@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from textual.command import CommandPalette
 
+from ragchat.app.typed_paths import complete_path, suggested_name
 from ragchat.errors import ModelFileError
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import ending
 from ragchat.tui.app import RagchatApp
-from ragchat.tui.paths import complete_path, suggested_name
 from ragchat.tui.screens.add_documents import AddDocuments
 from ragchat.tui.screens.choose import KnowledgePicker, ModelPicker
 from ragchat.tui.screens.dialog import Line
@@ -386,7 +386,7 @@ HEAVY = (
 
 
 def test_nothing_heavy_is_imported_before_the_first_paint() -> None:
-    code = f"import sys, ragchat.tui.app, ragchat.tui.services; print([m for m in {HEAVY!r} if m in sys.modules])"
+    code = f"import sys, ragchat.tui.app, ragchat.app.services; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ragchat import config
+from ragchat.app.evaluations import Evaluation
+from ragchat.app.services import ModelChoice, SelectableModel, Services, TrainingData
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
 from ragchat.evaluation.calibration import RefusalCurve
 from ragchat.evaluation.sets import Asked, merged
@@ -41,8 +43,6 @@ from ragchat.session.events import (
 from ragchat.session.templates import load as load_templates
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore, remove_knowledge_base
-from ragchat.tui.screens.evaluation import Evaluation
-from ragchat.tui.services import ModelChoice, SelectableModel, Services, TrainingData
 from ragchat.types import (
     CancelToken,
     ChatOptions,

@@ -110,11 +110,11 @@ def ragchat(ctx: click.Context) -> None:
     6 database or disk, 7 a document, 8 a download, 9 a training, 10 an evaluation
     below its target, 130 cancelled.
     """
-    from ragchat.cli.context import build
+    from ragchat.app.context import discover
 
     if os.environ.get("NO_COLOR"):
         ctx.color = False
-    ctx.obj = build()
+    ctx.obj = discover()
     if ctx.invoked_subcommand is None:
         from ragchat.cli.chat import chat
 

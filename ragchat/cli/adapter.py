@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import AdapterError, FinetuneError, NotFoundError, UsageError
 from ragchat.text import clean, clean_line, human_bytes
 

@@ -14,17 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import (
-    Context,
-    cancel_on_interrupt,
-    data,
-    interactive,
-    note,
-    pass_context,
-    place_json,
-)
+from ragchat.cli.context import data, interactive, note, pass_context, place_json
 from ragchat.cli.kb_search import named_in
 from ragchat.errors import (
     CancelledError,

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING
 import click
 
 from ragchat import config
-from ragchat.cli import build, eval_run, kb_embed, trainings
-from ragchat.cli.context import Context, note, pass_context
+from ragchat.app import build, evaluations, trainings
+from ragchat.app.context import Context
+from ragchat.cli import kb_embed
+from ragchat.cli.context import note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.text import clean, clean_line
 from ragchat.types import AdapterScale, CancelToken, ChatOptions, KnowledgeBaseStatus
 
 if TYPE_CHECKING:
+    from ragchat.app.services import ModelChoice, Services
     from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from ragchat.session.chat import ChatSession
     from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.services import ModelChoice, Services
 
 
 @click.command()
@@ -76,7 +78,7 @@ def _on_terminal() -> bool:
 
 
 def _chat_in_lines(context: Context, model_name: str, adapter: str, *, asked_for: bool) -> None:
-    from ragchat.cli.plain import run
+    from ragchat.plain.chat import run
 
     if not asked_for:
         note("No screen can be drawn here, so this is the chat in plain lines (`ragchat chat --plain`).")
@@ -90,7 +92,7 @@ def _chat_in_lines(context: Context, model_name: str, adapter: str, *, asked_for
 
 
 def make_services(context: Context, model_name: str, adapter: str = "") -> Services:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
     model = build.model(context, model_name)
     paths, ui = context.paths, context.settings.ui
@@ -186,13 +188,13 @@ def make_services(context: Context, model_name: str, adapter: str = "") -> Servi
         models=lambda: _choices(context),
         pull_model=pull_model,
         adapters=judged_adapters,
-        evaluations=lambda: eval_run.evaluations(context),
+        evaluations=lambda: evaluations.evaluations(context),
         question_sets=lambda: {
-            name: eval_run.questions(context, name) for name in eval_run.set_names(context)
+            name: evaluations.questions(context, name) for name in evaluations.set_names(context)
         },
-        write_questions=lambda name, before, now: eval_run.write_questions(context, name, before, now),
+        write_questions=lambda name, before, now: evaluations.write_questions(context, name, before, now),
         refusal_curve=refusal_curve,
-        verdict_stale=lambda: eval_run.verdict_stale(context),
+        verdict_stale=lambda: evaluations.verdict_stale(context),
         training_data=lambda: trainings.data(context),
         start_training=lambda arguments: trainings.start(paths, arguments),
         training_said=lambda name: trainings.said(paths, name),
@@ -229,10 +231,10 @@ def _statuses(folder: Path) -> list[KnowledgeBaseStatus]:
 
 def _choices(context: Context) -> list[ModelChoice]:
     """Installed models first, then those of the catalogue that are not installed."""
+    from ragchat.app.services import ModelChoice
     from ragchat.llm.catalogue import load_catalogue
     from ragchat.llm.gguf import read_metadata
     from ragchat.llm.memory import estimate
-    from ragchat.tui.services import ModelChoice
 
     n_ctx = context.settings.model.n_ctx
     entries = {entry.file: entry for entry in load_catalogue()}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ragchat.app.context import Context
 from ragchat.cli.chats_transfer import chat_number, export, import_, numbered, open_chats
-from ragchat.cli.context import Context, data, note, pass_context
+from ragchat.cli.context import data, note, pass_context
 from ragchat.errors import NothingFoundError, UsageError
 from ragchat.text import clean, clean_line
 

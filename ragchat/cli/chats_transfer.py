@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import data, note, pass_context
 from ragchat.errors import CancelledError, IngestError, NotFoundError, RagchatError, UsageError
 from ragchat.text import clean_line, human_bytes
 

@@ -8,7 +8,8 @@ import click
 import msgspec
 
 from ragchat import config as settings
-from ragchat.cli.context import Context, data, note, pass_context, to_json
+from ragchat.app.context import Context
+from ragchat.cli.context import data, note, pass_context, to_json
 from ragchat.errors import UsageError
 
 

@@ -1,41 +1,23 @@
-"""What every command gets: the folders and the settings. Built once, in the composition root."""
+"""What commands print with: diagnostics on standard error, data as JSON on standard output."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import click
 
-from ragchat import config
-from ragchat.paths import Paths
-from ragchat.types import CancelToken, Span
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """`ctx.obj` of every click command."""
-
-    paths: Paths
-    settings: config.Settings
-
+from ragchat.app.context import Context
+from ragchat.errors import RagchatError
+from ragchat.types import Span
 
 _UNSAFE = re.compile(
     "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 pass_context = click.make_pass_decorator(Context)
-
-
-def build() -> Context:
-    """Folders from the environment, settings from file and environment. Raises UsageError."""
-    paths = Paths.discover(os.environ)
-    return Context(paths, config.load(paths.settings_file, os.environ))
 
 
 def note(sentence: str) -> None:
@@ -75,18 +57,14 @@ def interactive() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-@contextmanager
-def cancel_on_interrupt() -> Iterator[CancelToken]:
-    """A token that the first Ctrl-C sets, so that what is done is kept; the second interrupts at once."""
-    cancel = CancelToken()
+def remind_of_verdict(context: Context) -> None:
+    """After a sync or a training: say when the newest verdict no longer holds, and how to look. Raises nothing."""
+    if not context.paths.evaluation_runs_dir.is_dir():
+        return  # nothing was ever measured, so nothing is imported for it
+    from ragchat.app.evaluations import newest, verdict_stale
 
-    def handle(*_: object) -> None:
-        if cancel.cancelled:
-            raise KeyboardInterrupt
-        cancel.cancel()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield cancel
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with contextlib.suppress(RagchatError, OSError):
+        if newest(context) and (changed := verdict_stale(context)):
+            note(
+                f"Your verdict is stale, changed: {'; '.join(changed)}. `ragchat eval watch` asks a sample again."
+            )

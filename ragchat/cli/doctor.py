@@ -17,8 +17,9 @@ from pathlib import Path
 import click
 
 from ragchat import __version__, config
-from ragchat.cli import build
-from ragchat.cli.context import Context, pass_context
+from ragchat.app import build
+from ragchat.app.context import Context
+from ragchat.cli.context import pass_context
 from ragchat.errors import RagchatError
 from ragchat.text import clean_line, human_bytes, human_seconds
 from ragchat.types import CancelToken, GenerationFinished, Message, Sampling
@@ -292,11 +293,11 @@ def _models(context: Context) -> Iterator[Finding]:
 
 def _verdicts(context: Context) -> Iterator[Finding]:
     """A stale verdict is nothing broken; it is said, no more."""
-    from ragchat.cli import eval_run
+    from ragchat.app import evaluations
 
-    for run in eval_run.newest(context):
+    for run in evaluations.newest(context):
         name = clean_line(run.set_name)
-        outdated = eval_run.stale(context, run)
+        outdated = evaluations.stale(context, run)
         said = (
             f"stale, changed since: {'; '.join(outdated)}; `ragchat eval run {name}` says it again"
             if outdated

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build, eval_vectors
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.app import build, meaning
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli import eval_vectors
+from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.cli.eval_questions import questions
 from ragchat.cli.eval_runs import history, report, run, watch
 from ragchat.cli.eval_settings import calibrate, tune
@@ -114,10 +116,10 @@ def measure(
         store = stack.enter_context(question_sets.build_knowledge_base(scratch, found))
         cancel = stack.enter_context(cancel_on_interrupt())
         ranking = build.ranking(context)
-        embedder = eval_vectors.meant(context, [store], ranking)
+        embedder = meaning.meant(context, [store], ranking)
         with eval_vectors.shown() as say:
             texts = [question.text for question in asked]
-            searcher = eval_vectors.prepared(context, [store], texts, ranking, cancel, say)
+            searcher = meaning.prepared(context, [store], texts, ranking, cancel, say)
         for _ in model.load(cancel):
             pass
         info = model.info

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from ragchat.cli.context import Context, data, note, pass_context
-from ragchat.cli.eval_run import questions as read_questions
-from ragchat.cli.eval_run import set_names, sets, write_questions
+from ragchat.app.context import Context
+from ragchat.app.evaluations import questions as read_questions
+from ragchat.app.evaluations import set_names, sets, write_questions
+from ragchat.cli.context import data, note, pass_context
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.evaluation.sets import CHAT_SET
 from ragchat.text import clean_line

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build, eval_run, eval_vectors
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.app import build, evaluations
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli import eval_vectors
+from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import (
     CancelledError,
     EvaluationError,
@@ -124,7 +126,7 @@ def run(
         raise UsageError(
             f"There is no way called {clean_line(unknown[0])}.", f"There are: {', '.join(ARMS)}."
         )
-    wanted = eval_run.Wanted(
+    wanted = evaluations.Wanted(
         set_name,
         chosen,
         model_name,
@@ -145,13 +147,13 @@ def run(
     _check_gates(verdict, limits)
 
 
-def carry_out(context: Context, wanted: eval_run.Wanted) -> Run:
+def carry_out(context: Context, wanted: evaluations.Wanted) -> Run:
     """Prepare a run, or go on with it, showing how far it is. Raises RagchatError."""
     from ragchat.evaluation.vectors import Prepared
     from ragchat.evaluation.verdict import FEWEST
 
     context.paths.create()
-    prepared = eval_run.prepare(context, wanted)
+    prepared = evaluations.prepare(context, wanted)
     note(
         f"{len(prepared.questions)} questions of {clean_line(prepared.set_name)}, {len(prepared.arms)} ways:"
         f" {', '.join(prepared.arms)}."
@@ -165,7 +167,7 @@ def carry_out(context: Context, wanted: eval_run.Wanted) -> Run:
     live, said = interactive(), 0
     with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
         try:
-            for progress in eval_run.perform(context, wanted, prepared, cancel):
+            for progress in evaluations.perform(context, wanted, prepared, cancel):
                 if isinstance(progress, Prepared):
                     say(progress)
                     continue
@@ -179,7 +181,7 @@ def carry_out(context: Context, wanted: eval_run.Wanted) -> Run:
         finally:
             if live:
                 click.echo(err=True)
-    return eval_run.runs(context).find(prepared.id) or prepared
+    return evaluations.runs(context).find(prepared.id) or prepared
 
 
 @click.command()
@@ -218,7 +220,7 @@ def report(
 
     _check_measure(measure)
     verdict = _verdict(context, _chosen(context, set_name, run_id), measure, size)
-    outdated = eval_run.stale(context, verdict.run)
+    outdated = evaluations.stale(context, verdict.run)
     if as_json:
         data(figures(verdict) | {"stale": outdated}, indent=2)
         return
@@ -265,7 +267,7 @@ def history(context: Context, set_name: str, measure: str, as_json: bool) -> Non
     from ragchat.evaluation.verdict import judge, percent
 
     _check_measure(measure)
-    library = eval_run.runs(context)
+    library = evaluations.runs(context)
     found = [one for one in library.all() if set_name in ("", one.set_name)]
     if not found:
         raise _no_run(set_name)
@@ -303,7 +305,7 @@ def history(context: Context, set_name: str, measure: str, as_json: bool) -> Non
         if row["changed"]:
             click.echo(f"    changed since the one before: {'; '.join(row['changed'])}")
     if own := [one for one in found if not one.set_name.endswith(WATCHED)]:
-        _say_stale(eval_run.stale(context, own[-1]))
+        _say_stale(evaluations.stale(context, own[-1]))
 
 
 @click.command()
@@ -320,14 +322,14 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
     """
     from ragchat.evaluation.watching import compare, sample_of
 
-    library = eval_run.runs(context)
+    library = evaluations.runs(context)
     old = _chosen(context, set_name, "", finished=True)
     if old.set_name.endswith(WATCHED):
         raise _no_run(set_name)
     small = sample_of(old, library.answers(old.id), sample)
-    outdated = eval_run.stale(context, old)
+    outdated = evaluations.stale(context, old)
     try:
-        new = eval_run.fresh(context, old, small, f"{old.set_name}{WATCHED}")
+        new = evaluations.fresh(context, old, small, f"{old.set_name}{WATCHED}")
     except RagchatError as error:
         raise EvaluationError(f"The questions cannot be asked again: {error}", error.remedy) from error
     note(
@@ -335,7 +337,7 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
         f" {'; '.join(outdated) or 'nothing has changed'}."
     )
     with cancel_on_interrupt() as cancel:
-        for _ in eval_run.perform(context, eval_run.again(new), new, cancel):
+        for _ in evaluations.perform(context, evaluations.again(new), new, cancel):
             pass
     found = compare(old, library.answers(old.id), library.answers(new.id), small)
     if as_json:
@@ -357,13 +359,13 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
 def _verdict(context: Context, made: Run, measure: str, size: float) -> Verdict:
     from ragchat.evaluation.verdict import judge
 
-    return judge(made, eval_run.runs(context).answers(made.id), primary=measure, size=size)
+    return judge(made, evaluations.runs(context).answers(made.id), primary=measure, size=size)
 
 
 def _chosen(context: Context, set_name: str, run_id: str, *, finished: bool = False) -> Run:
     found = [
         one
-        for one in eval_run.runs(context).all()
+        for one in evaluations.runs(context).all()
         if (run_id in ("", one.id))
         and (set_name in ("", one.set_name))
         and (run_id or not one.set_name.endswith(WATCHED))
@@ -511,7 +513,7 @@ def _judge(context: Context, made: Run, judge_model: str) -> None:
     """Let a model judge, and say how well it agrees with the exact measures."""
     from ragchat.evaluation.judging import agreement, judge_all
 
-    library = eval_run.runs(context)
+    library = evaluations.runs(context)
     with contextlib.closing(build.model(context, judge_model)) as model, cancel_on_interrupt() as cancel:
         for _ in model.load(cancel):
             pass

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragchat import config
-from ragchat.cli import build, eval_run, eval_vectors
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.app import build, evaluations, meaning
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli import eval_vectors
+from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean_line, human_seconds
@@ -47,7 +49,7 @@ def refusal_curve(
 ) -> RefusalCurve | None:
     """What the search says of the questions of a set; None when cancelled. Raises NotFoundError, StorageError, UsageError."""
     try:
-        return refusals(context, eval_run.questions(context, set_name), names, cancel, say)
+        return refusals(context, evaluations.questions(context, set_name), names, cancel, say)
     except ValueError as error:
         raise UsageError(
             f"{clean_line(set_name)}: {error}.",
@@ -73,7 +75,7 @@ def refusals(
     ranking = build.ranking(context)
     with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
         texts = [one.question for one in asked]
-        searcher = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
+        searcher = meaning.prepared(context, stores, texts, ranking, cancel, say)
         judged = list(look(searcher, asked, ranking=ranking, cancel=cancel))
     if cancel.cancelled:
         return None
@@ -204,7 +206,7 @@ def tune(
     as well; what the questions find is embedded first. Ctrl-C changes nothing; vectors and answers are kept, and the same
     command goes on.
     """
-    asked = eval_run.spread(eval_run.questions(context, set_name), limit)
+    asked = evaluations.spread(evaluations.questions(context, set_name), limit)
     chosen = names or build.default_knowledge_bases(context)
     told = info = None
     try:
@@ -275,14 +277,14 @@ def _searcher(
     from ragchat.retrieval.search import Searcher
 
     ranking = replace(build.ranking(context), meaning=1.0)  # a weight of 0 is to be tuned, too
-    embedder = eval_vectors.meant(context, stores, ranking)
+    embedder = meaning.meant(context, stores, ranking)
     if why := _untunable(context, stores, embedder):
         note(f"The weight of meaning cannot be tuned: {why}")
         return Searcher(stores), _Embedded()
     assert embedder
     with eval_vectors.shown() as say:
         texts = [one.question for one in asked]
-        searcher = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
+        searcher = meaning.prepared(context, stores, texts, ranking, cancel, say)
     there = share(stores, embedder.model)
     if there < _NEARLY_ALL:
         note(
@@ -356,18 +358,18 @@ def _tune_packing(
 
     ranking = build.ranking(context)
     documents = " ".join(f"{one.name}:{one.contents_hash()}" for one in stores)
-    if (embedder := eval_vectors.meant(context, stores, ranking)) is not None:
+    if (embedder := meaning.meant(context, stores, ranking)) is not None:
         documents += f" {embedder.model.fingerprint}"
     texts = [one.question for one in asked]
     with ExitStack() as stack:
         say = stack.enter_context(eval_vectors.shown())
-        first = eval_vectors.prepared(context, stores, texts, ranking, cancel, say)
+        first = meaning.prepared(context, stores, texts, ranking, cancel, say)
         searchers = {context.settings.knowledge.chunk_tokens: first}
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ragchat-")))
         for size in sizes:
             cut = [_cut_anew(context, one, scratch / str(size), size, cancel) for one in stores]
             opened = [stack.enter_context(one) for one in cut]
-            searchers[size] = eval_vectors.prepared(context, opened, texts, ranking, cancel, say)
+            searchers[size] = meaning.prepared(context, opened, texts, ranking, cancel, say)
         model = build.model(context, model_name)
         stack.callback(model.close)
         for _ in model.load(cancel):

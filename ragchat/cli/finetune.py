@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, data, interactive, note, pass_context
+from ragchat.app import build
+from ragchat.app.context import Context
+from ragchat.cli.context import data, interactive, note, pass_context, remind_of_verdict
 from ragchat.errors import CancelledError, FinetuneError
 from ragchat.types import CancelToken
 
@@ -147,7 +148,7 @@ def finetune(
 
     Ctrl-C pauses and asks what to do. A run that was killed goes on where it stopped when the same command is given again.
     """
-    from ragchat.cli.finetune_data import Wanted, gather
+    from ragchat.app.training_data import Wanted, gather
     from ragchat.cli.finetune_screen import Board
     from ragchat.finetune.recipe import changed, default_recipe
     from ragchat.finetune.reporter import Reporter
@@ -214,9 +215,7 @@ def finetune(
         for line in board.summary(ended):
             click.echo(line)
     if not dry_run:
-        from ragchat.cli.eval_run import remind
-
-        remind(context)
+        remind_of_verdict(context)
 
 
 def places(context: Context) -> Places:

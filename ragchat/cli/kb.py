@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from ragchat.cli.context import Context, data, note, pass_context
+from ragchat.app.context import Context
+from ragchat.cli.context import data, note, pass_context, remind_of_verdict
 from ragchat.cli.kb_arguments import readable
 from ragchat.cli.kb_embed import embed, embedding_model
 from ragchat.cli.kb_files import check, export, forget, import_, rename
@@ -162,15 +163,7 @@ def sync(context: Context, names: tuple[str, ...], prune: bool, again: bool) -> 
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
             run_sync(context, store, prune=prune, again=again)
     if chosen:
-        _remind(context)
-
-
-def _remind(context: Context) -> None:
-    """That a verdict no longer holds; only where one was ever made, so that nothing is imported for it else."""
-    if context.paths.evaluation_runs_dir.is_dir():
-        from ragchat.cli.eval_run import remind
-
-        remind(context)
+        remind_of_verdict(context)
 
 
 @kb.command("list")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
 from ragchat.text import clean_line, human_seconds

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from ragchat import config
-from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import data, note, pass_context
 from ragchat.cli.kb_arguments import readable
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build
+from ragchat.app import build
+from ragchat.app.context import Context
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import Context, data, note, pass_context, place_json
+from ragchat.cli.context import data, note, pass_context, place_json
 from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.text import clean_line
 

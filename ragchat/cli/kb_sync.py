@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, cancel_on_interrupt, interactive, note
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import interactive, note
 from ragchat.errors import CancelledError, IngestError
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean_line, human_bytes, human_seconds

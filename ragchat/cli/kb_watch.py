@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, cancel_on_interrupt, data, note, pass_context
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import data, note, pass_context
 from ragchat.cli.kb_arguments import readable
 from ragchat.cli.kb_sync import report_rows
 from ragchat.errors import NotFoundError, UsageError

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, cancel_on_interrupt, interactive, note, pass_context
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import interactive, note, pass_context
 from ragchat.errors import CancelledError, ModelFileError, ModelTooLargeError
 from ragchat.text import clean, clean_line, human_bytes, human_seconds
 from ragchat.types import CancelToken

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, cancel_on_interrupt, data, interactive, note, pass_context
-from ragchat.cli.finetune_data import pair_file
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.app.training_data import pair_file
+from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import CancelledError, NotFoundError, StorageError, UsageError
 from ragchat.text import clean_line, human_seconds
 

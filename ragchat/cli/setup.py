@@ -6,8 +6,9 @@ import time
 
 import click
 
-from ragchat.cli import build
-from ragchat.cli.context import Context, cancel_on_interrupt, note, pass_context
+from ragchat.app import build
+from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.cli.context import note, pass_context
 from ragchat.errors import CancelledError, DownloadError, ModelFileError, StorageError
 from ragchat.types import CancelToken
 

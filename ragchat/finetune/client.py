@@ -28,7 +28,7 @@ class TrainingRun:
         self._log = log
         self._asked_to_cancel = False
         try:
-            self._child = Child("ragchat.finetune.process", log)
+            self._child = Child("ragchat.finetune.training.process", log)
             self._child.send(wire.encode(command))
         except (OSError, ChildGoneError) as error:
             raise FinetuneError(f"The training process cannot be started: {error}.") from error

@@ -179,7 +179,7 @@ class InferenceClient:
             )
             self._suspect(path, "it did not finish loading the last time", loading=True)
             try:
-                self._child = Child("ragchat.llm.process", self._log, _THREADS)
+                self._child = Child("ragchat.llm.inference.process", self._log, _THREADS)
             except OSError as error:
                 self._clear(path)
                 raise ModelError(

@@ -57,7 +57,7 @@ def quantize(
                     sys.executable,
                     "-P",
                     "-m",
-                    "ragchat.llm.quantize_process",
+                    "ragchat.llm.inference.quantize",
                     str(source),
                     str(temporary),
                     str(number),

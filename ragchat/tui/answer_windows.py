@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragchat.app.typed_paths import typed_path
 from ragchat.errors import UsageError
 from ragchat.text import clean_line
 from ragchat.tui.live import Request
-from ragchat.tui.paths import typed_path
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.session.prompt_view import PromptView
     from ragchat.store.chats import ChatStore
     from ragchat.tui.screens.chat import ChatScreen
     from ragchat.tui.screens.choose_document import Chosen
     from ragchat.tui.screens.compare import Comparison, Defaults, Kept
-    from ragchat.tui.services import Services
     from ragchat.types import ChatOptions
 
 

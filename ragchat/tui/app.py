@@ -32,7 +32,7 @@ from ragchat.tui.widgets.conversation import ConversationPane
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
 MANUAL = "manual"
 """The knowledge base that every installation has."""

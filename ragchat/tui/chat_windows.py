@@ -14,10 +14,10 @@ from ragchat.text import clean, clean_line
 from ragchat.tui import messages, tasks
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
     from ragchat.tui.screens.chat import ChatScreen
-    from ragchat.tui.services import Services
     from ragchat.types import ChatOptions, Conversation, Hit, MessageHit
 
 Result = TypeVar("Result")

@@ -17,8 +17,8 @@ from ragchat.tui import keymap, tasks, themes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ragchat.app.services import Services
     from ragchat.tui.app import RagchatApp
-    from ragchat.tui.services import Services
 
 _KEYS = "keys."
 

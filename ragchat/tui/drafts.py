@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from ragchat.app.services import Services
 from ragchat.tui import tasks
-from ragchat.tui.services import Services
 
 
 class Drafts:

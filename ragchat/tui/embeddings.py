@@ -22,8 +22,8 @@ from ragchat.tui.state import JobState, ModelState
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.ingest.embedding import EmbeddingProgress
-    from ragchat.tui.services import Services
 
 KIND = "embed"
 """Of the job."""

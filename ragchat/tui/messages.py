@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ragchat.app.services import ModelChoice
     from ragchat.session.attachment import Attachment
     from ragchat.session.events import SessionEvent, SummaryProgress
     from ragchat.tui.live import LiveAnswer
     from ragchat.tui.searching import Found, Preview, ScopeNames
-    from ragchat.tui.services import ModelChoice
     from ragchat.tui.tasks import ChatPage, OpenedDocument, Where
     from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo
 

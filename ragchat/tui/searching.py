@@ -23,11 +23,11 @@ from ragchat.types import Hit
 if TYPE_CHECKING:
     from textual.message import Message
 
+    from ragchat.app.services import Services
     from ragchat.retrieval.explanation import Explanation
     from ragchat.retrieval.search import Ranking, Searcher
     from ragchat.retrieval.spelling import Correction
     from ragchat.store.knowledge import KnowledgeStore
-    from ragchat.tui.services import Services
 
 Spans = tuple[tuple[int, int], ...]
 

@@ -1,12 +1,12 @@
-"""What the slash commands do in the screen: each stands for an action that has a key, too. Their table is `session/slash.py`."""
+"""What the slash commands do in the screen: each stands for an action that has a key, too. Their table is `app/commands.py`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragchat.app import commands
 from ragchat.errors import RagchatError
-from ragchat.session import slash
 from ragchat.text import clean_line
 from ragchat.tui.widgets.message import AnswerView, QuestionView
 from ragchat.tui.widgets.transcript import Transcript
@@ -14,9 +14,9 @@ from ragchat.tui.widgets.transcript import Transcript
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragchat.session.slash import Kind, Typed
+    from ragchat.app.commands import Kind, Typed
+    from ragchat.app.services import Services
     from ragchat.tui.screens.chat import ChatScreen
-    from ragchat.tui.services import Services
     from ragchat.types import ChatOptions, Conversation
 
 _WISHES = {
@@ -106,7 +106,7 @@ class SlashCommands:
             case "system":
                 self._system(argument)
             case "set":
-                screen.set_options(slash.with_options(pane.options, argument))
+                screen.set_options(commands.with_options(pane.options, argument))
                 self._say(f"This chat: {argument}.")
             case "strict" | "think":
                 self._switch(typed.command, argument)
@@ -231,7 +231,7 @@ class SlashCommands:
         if not typed.words:
             self._screen.action_adapters()
             return
-        self._screen.use_adapters(slash.adapters(typed, self.adapters))
+        self._screen.use_adapters(commands.adapters(typed, self.adapters))
 
     def _knowledge(self, typed: Typed) -> None:
         if not typed.words:

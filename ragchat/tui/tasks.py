@@ -25,13 +25,13 @@ from ragchat.types import CancelToken, Citation, Hit, ReasoningDelta, Span, Text
 if TYPE_CHECKING:
     from textual.message import Message
 
+    from ragchat.app.services import Services
     from ragchat.session.chat import ChatSession
     from ragchat.session.events import SessionEvent, SummaryProgress
     from ragchat.session.summarise import WholeDocument
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.live import LiveAnswer, Request
-    from ragchat.tui.services import Services
     from ragchat.types import Conversation, Document, StoredMessage
 
 Post = Callable[["Message"], object]

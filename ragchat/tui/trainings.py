@@ -18,8 +18,8 @@ from ragchat.tui import messages
 from ragchat.tui.state import JobState
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.finetune.status import Status, Wish
-    from ragchat.tui.services import Services
 
 _LOOKED_S = 1.0
 _GONE = "Its process is gone. The same training, begun again, goes on from its last checkpoint."

@@ -17,8 +17,8 @@ from ragchat.tui.live import Request
 from ragchat.tui.widgets.message import AnswerView
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.services import Services
     from ragchat.tui.widgets.conversation import ConversationPane
     from ragchat.tui.widgets.message import MessageView
     from ragchat.tui.widgets.transcript import Transcript

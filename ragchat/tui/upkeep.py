@@ -26,7 +26,7 @@ from ragchat.tui.sentences import count
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
     from ragchat.types import KnowledgeBaseStatus
 
 

@@ -17,8 +17,8 @@ from ragchat.tui.screens.dialog import Dialog
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.evaluation.calibration import Point, RefusalCurve
-    from ragchat.tui.services import Services
 
 _DIM = "$foreground 62%"
 _WIDTH = 51

@@ -40,10 +40,10 @@ from ragchat.tui.widgets.tabs import OpenChat, TabStrip
 from ragchat.tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.llm.adapters import InstalledAdapter
     from ragchat.store.chats import ChatStore
     from ragchat.tui.screens.search import SearchScreen
-    from ragchat.tui.services import Services
     from ragchat.types import ChatOptions, Citation, Conversation
 
 TABS = "tabs"

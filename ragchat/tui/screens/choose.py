@@ -19,7 +19,7 @@ from ragchat.tui.sentences import count
 from ragchat.tui.widgets.job_line import JobLine
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import ModelChoice, Services
+    from ragchat.app.services import ModelChoice, Services
     from ragchat.types import KnowledgeBaseStatus
 
 

@@ -23,7 +23,7 @@ from ragchat.tui.sentences import count
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
 _QUIET = "$foreground 62%"
 

@@ -23,7 +23,7 @@ from ragchat.tui.sentences import count, progress_sentence, trouble
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, TextDelta
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
 DIM = "$foreground 62%"
 

@@ -37,8 +37,8 @@ from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import CancelToken, ChatOptions, ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.session.events import AnswerFinished
-    from ragchat.tui.services import Services
 
 DIM = "$foreground 62%"
 SIDES = ("A", "B")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -24,9 +23,10 @@ from ragchat.tui.screens.dialog import Dialog
 from ragchat.tui.widgets.status_bar import KeyHints
 
 if TYPE_CHECKING:
+    from ragchat.app.evaluations import Evaluation
+    from ragchat.app.services import Services
     from ragchat.evaluation.sets import Asked
     from ragchat.evaluation.verdict import Verdict
-    from ragchat.tui.services import Services
 
 DIM = "$foreground 62%"
 _BAR = 30
@@ -37,14 +37,6 @@ EMPTY = (
     "\n\nThen, in a shell: `ragchat eval run NAME --adapter ADAPTER`. It asks them of the model alone, with your documents, with"
     " the adapter and with both, and this page says which serves you best."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """A verdict, and what has changed since, in words."""
-
-    verdict: Verdict
-    stale: tuple[str, ...]
 
 
 class EvaluationScreen(Screen[None]):

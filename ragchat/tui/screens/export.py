@@ -19,6 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Checkbox, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from ragchat.app.typed_paths import complete_path
 from ragchat.errors import RagchatError
 from ragchat.session.exporting import (
     MANY,
@@ -31,7 +32,6 @@ from ragchat.session.exporting import (
 )
 from ragchat.text import clean_line, human_bytes
 from ragchat.tui.foreign import shown_line
-from ragchat.tui.paths import complete_path
 from ragchat.tui.screens.dialog import Dialog, Line, Result
 from ragchat.tui.sentences import count
 from ragchat.tui.tasks import chats, record_unexpected
@@ -39,8 +39,8 @@ from ragchat.tui.widgets.toggles import Check
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.session.importing import Incoming, TakenIn
-    from ragchat.tui.services import Services
 
 DIM = "$foreground 62%"
 _FORMATS: dict[Format, str] = {

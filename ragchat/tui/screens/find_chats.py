@@ -25,7 +25,7 @@ from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import MessageHit
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
 HITS = 100
 _PAUSE_S = 0.05

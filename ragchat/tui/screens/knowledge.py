@@ -29,8 +29,8 @@ from ragchat.types import DocumentState, is_row
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ragchat.app.services import Services
     from ragchat.tui.screens.confirm import Confirm
-    from ragchat.tui.services import Services
     from ragchat.tui.upkeep import Upkeep
     from ragchat.types import Document, KnowledgeBaseOptions, KnowledgeBaseStatus
 

@@ -29,7 +29,7 @@ from ragchat.tui.widgets.text_rows import TextRows
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
 
 DIM = "$foreground 62%"
 _SAID: dict[Verdict, tuple[str, str]] = {

@@ -29,9 +29,9 @@ from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import Citation, Hit
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.retrieval.spelling import Correction
     from ragchat.tui.searching import Found, ShownHit
-    from ragchat.tui.services import Services
 
 _EVIDENCE = 160
 """Characters of evidence in the list."""

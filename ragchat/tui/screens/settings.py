@@ -21,9 +21,9 @@ from ragchat.tui.screens.dialog import Line
 from ragchat.tui.widgets.status_bar import KeyHints
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.config import Setting
     from ragchat.tui.comfort import Comfort
-    from ragchat.tui.services import Services
 
 QUIET = "$foreground 62%"
 _KEYS = "keys."

@@ -22,7 +22,7 @@ from ragchat.tui.sentences import count
 from ragchat.tui.widgets.toggles import Check, Radio
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services, TrainingData
+    from ragchat.app.services import Services, TrainingData
     from ragchat.tui.trainings import Trainings
 
 MODES = (

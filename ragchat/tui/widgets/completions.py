@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from ragchat.session.slash import Offer
+from ragchat.app.commands import Offer
 from ragchat.text import clean_line
 
 ROWS = 8

@@ -17,12 +17,12 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
-from ragchat.session import slash
+from ragchat.app import commands
+from ragchat.app.typed_paths import typed_path
 from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
 from ragchat.tui import messages, tasks
 from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer, Request
-from ragchat.tui.paths import typed_path
 from ragchat.tui.sentences import answer_footer, answered_by, progress_sentence
 from ragchat.tui.turns import Turns
 from ragchat.tui.widgets.attachments import AttachmentBar, Chip
@@ -32,7 +32,7 @@ from ragchat.tui.widgets.transcript import Transcript
 from ragchat.types import LoadProgress
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import Services
+    from ragchat.app.services import Services
     from ragchat.types import Conversation, Hit, StoredMessage, Timings
 
 DRAFT_DELAY_S = 0.4
@@ -189,7 +189,7 @@ class ConversationPane(Vertical):
         draft = self.drafts.newest(self.conversation_id, stored)
         self.prompt.put(draft if asked else draft + typed)
         if asked:
-            await self._send(slash.literal(typed))
+            await self._send(commands.literal(typed))
 
     async def _feed_missed(self) -> None:
         """What was streamed while the view of the running answer was being made."""

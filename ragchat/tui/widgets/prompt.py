@@ -14,10 +14,10 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
 
-from ragchat.session import slash
-from ragchat.session.slash import Candidates, Kind, Offer, Typed
+from ragchat.app import commands
+from ragchat.app.commands import Candidates, Kind, Offer, Typed
+from ragchat.app.typed_paths import complete_path, paths_from
 from ragchat.text import clean
-from ragchat.tui.paths import complete_path, paths_from
 from ragchat.tui.widgets.completions import Completions
 
 ATTACH = "/attach"
@@ -25,7 +25,7 @@ ATTACH = "/attach"
 
 def attach_command(text: str) -> tuple[str, str] | None:
     """(path, the question that stands below) when the text begins with `/attach`, None otherwise."""
-    typed = slash.parse(text)
+    typed = commands.parse(text)
     return (typed.argument, typed.rest) if typed and typed.command == "attach" else None
 
 
@@ -138,14 +138,14 @@ class Prompt(TextArea):
             if not offer.final:
                 return
         self.completions.close()
-        typed, unknown = slash.parse(self.text), slash.unknown_command(self.text)
+        typed, unknown = commands.parse(self.text), commands.unknown_command(self.text)
         if typed is not None:
             self.post_message(self.Commanded(typed))
         elif unknown is not None and self._warned_of != self.text:
             self._warned_of = self.text
             self.post_message(self.Unknown(unknown.name, unknown.nearest))
         else:
-            self.post_message(self.Submitted(slash.literal(self.text)))
+            self.post_message(self.Submitted(commands.literal(self.text)))
 
     def action_edit_elsewhere(self) -> None:
         self.call_later(lambda: self.post_message(self.EditorWanted(self.text)))
@@ -199,7 +199,7 @@ class Prompt(TextArea):
             return self.candidates(kind, typed)
 
         self._offered_for = begun
-        self.completions.offer(slash.complete(begun, names), highlight=slash.begins(begun[1:]))
+        self.completions.offer(commands.complete(begun, names), highlight=commands.begins(begun[1:]))
 
     def _take(self, offer: Offer) -> None:
         """Put an offer in the place of the first line."""
@@ -210,8 +210,8 @@ class Prompt(TextArea):
     def _complete(self) -> bool:
         """What Tab does in a slash command; False where there is nothing to complete."""
         begun = self._begun()
-        typed = slash.parse(begun)
-        command = slash.find(typed.command) if typed else None
+        typed = commands.parse(begun)
+        command = commands.find(typed.command) if typed else None
         if command and command.kind == "path" and " " in begun:
             return self._complete_path(begun)
         self._offer()

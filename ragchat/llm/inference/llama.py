@@ -15,10 +15,10 @@ from typing import Any
 
 import llama_cpp as lib
 
-from ragchat.llm import reasoning, scoring
-from ragchat.llm.lora import Adapters, LoraError
-from ragchat.llm.template import ChatTemplate, Piece
-from ragchat.llm.writer import Writer
+from ragchat.llm.inference import reasoning, scoring
+from ragchat.llm.inference.lora import Adapters, LoraError
+from ragchat.llm.inference.template import ChatTemplate, Piece
+from ragchat.llm.inference.writer import Writer
 from ragchat.types import Sampling
 
 _PREFILL_STEP_S = 1.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragchat.cli import build
-from ragchat.cli.context import Context
+from ragchat.app import build
+from ragchat.app.context import Context
 from ragchat.errors import FinetuneError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def gather(
 
     Raises RagchatError.
     """
-    from ragchat.cli.eval_run import questions as evaluation_questions
-    from ragchat.cli.eval_run import set_names
+    from ragchat.app.evaluations import questions as evaluation_questions
+    from ragchat.app.evaluations import set_names
     from ragchat.finetune import formats, from_chats, pairs
     from ragchat.finetune.split import split
 

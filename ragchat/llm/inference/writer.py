@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Sequence
 
-from ragchat.llm.reasoning import Markers, Splitter
+from ragchat.llm.inference.reasoning import Markers, Splitter
 
 
 class Writer:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragchat.cli.context import cancel_on_interrupt
-from ragchat.cli.plain_commands import Commands
-from ragchat.cli.plain_console import Console, source_lines
+from ragchat.app import commands
+from ragchat.app.context import cancel_on_interrupt
 from ragchat.errors import CancelledError, RagchatError, UsageError
-from ragchat.session import slash
+from ragchat.plain.commands import PlainCommands
+from ragchat.plain.console import Console, source_lines
 from ragchat.session.events import (
     AnswerFinished,
     MessageStored,
@@ -34,10 +34,10 @@ from ragchat.types import (
 )
 
 if TYPE_CHECKING:
+    from ragchat.app.services import Services
     from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.services import Services
 
 PROGRESS_EVERY_S = 4.0
 """Whoever listens to the screen must not be talked to without a pause."""
@@ -59,15 +59,15 @@ class PlainChat:
 
     def run(self) -> int:
         """Talk until the input ends. The exit code: of piped lines, that of the first that failed, which is the last one read."""
-        commands = Commands(self)
+        plain = PlainCommands(self)
         self._greet()
-        self.console.use_readline(commands.candidates, self.chats.prompt_history())
-        while not self._exit_code and not commands.ended:
+        self.console.use_readline(plain.candidates, self.chats.prompt_history())
+        while not self._exit_code and not plain.ended:
             try:
                 text = self.console.read_text()
                 if text is None:
                     break
-                self._take(commands, text)
+                self._take(plain, text)
             except KeyboardInterrupt:
                 if not self.console.interactive:
                     raise
@@ -78,16 +78,16 @@ class PlainChat:
                     self._exit_code = error.exit_code
         return self._exit_code
 
-    def _take(self, commands: Commands, text: str) -> None:
-        if typed := slash.parse(text):
-            commands.run(typed)
-        elif unknown := slash.unknown_command(text):
+    def _take(self, plain: PlainCommands, text: str) -> None:
+        if typed := commands.parse(text):
+            plain.run(typed)
+        elif unknown := commands.unknown_command(text):
             meant = f"Did you mean /{unknown.nearest}?" if unknown.nearest else "/help lists them."
             raise UsageError(
                 f"There is no command /{unknown.name}. {meant}", "Two slashes send it as it stands."
             )
         elif text.strip():
-            self.ask(slash.literal(text))
+            self.ask(commands.literal(text))
 
     def _greet(self) -> None:
         model = self.services.model.selected

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ragchat.cli import build, eval_vectors
-from ragchat.cli.context import Context, note
+from ragchat.app import build, meaning
+from ragchat.app.context import Context
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.text import clean_line
 from ragchat.types import AdapterScale, CancelToken
@@ -22,9 +22,17 @@ if TYPE_CHECKING:
     from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
     from ragchat.evaluation.sets import Asked, SetLibrary
     from ragchat.evaluation.vectors import Prepared
+    from ragchat.evaluation.verdict import Verdict
     from ragchat.llm.adapters import AdapterLibrary
     from ragchat.session.chat import AskOptions
-    from ragchat.tui.screens.evaluation import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A verdict, and what has changed since, in words."""
+
+    verdict: Verdict
+    stale: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +332,7 @@ def _embed_first(context: Context, run: Run, library: RunLibrary, cancel: Cancel
         return
     with build.knowledge_bases(context, names) as stores:
         ranking = build.ranking(context)
-        if (embedder := eval_vectors.meant(context, stores, ranking)) is not None:
+        if (embedder := meaning.meant(context, stores, ranking)) is not None:
             yield from prepare(stores, embedder, left, ranking=ranking, cancel=cancel)
     if cancel.cancelled:
         raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
@@ -401,7 +409,6 @@ def newest(context: Context) -> list[Run]:
 def evaluations(context: Context) -> list[Evaluation]:
     """For the screen: the newest verdict of each set, with what has changed since."""
     from ragchat.evaluation.verdict import judge
-    from ragchat.tui.screens.evaluation import Evaluation
 
     library = runs(context)
     return [
@@ -413,15 +420,6 @@ def verdict_stale(context: Context) -> list[str]:
     """What has changed since the newest verdict."""
     found = newest(context)
     return stale(context, found[0]) if found else []
-
-
-def remind(context: Context) -> None:
-    """After a sync or a training: say when the newest verdict no longer holds, and how to look. Raises nothing."""
-    with contextlib.suppress(RagchatError, OSError):
-        if newest(context) and (changed := verdict_stale(context)):
-            note(
-                f"Your verdict is stale, changed: {'; '.join(changed)}. `ragchat eval watch` asks a sample again."
-            )
 
 
 def _searched(
@@ -436,7 +434,7 @@ def _searched(
 
     with build.knowledge_bases(context, names) as stores:
         contents = {store.name: store.contents_hash() for store in stores}
-        embedder = eval_vectors.meant(context, stores, build.ranking(context))
+        embedder = meaning.meant(context, stores, build.ranking(context))
         if embedder is None:
             return contents, WORDS_ALONE, {}
         model = embedder.model

@@ -8,16 +8,16 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragchat.cli.context import cancel_on_interrupt
+from ragchat.app.context import cancel_on_interrupt
 from ragchat.errors import CancelledError, UsageError
 from ragchat.types import TextDelta
 
 if TYPE_CHECKING:
-    from ragchat.cli.plain import PlainChat
+    from ragchat.app.commands import Typed
+    from ragchat.plain.chat import PlainChat
     from ragchat.session.chat import ChatSession
     from ragchat.session.compare import Trial
     from ragchat.session.events import SessionEvent, SummaryProgress
-    from ragchat.session.slash import Typed
     from ragchat.session.summarise import WholeDocument
     from ragchat.store.chats import ChatStore
     from ragchat.types import CancelToken, ChatOptions, StoredMessage
@@ -149,8 +149,8 @@ class PlainAnswers:
         self._chat.answer_new(f"Summarise {document.name}", begin)
 
     def _document(self, name: str) -> WholeDocument:
+        from ragchat.app.typed_paths import typed_path
         from ragchat.session.summarise import find_document, from_file, from_knowledge_base
-        from ragchat.tui.paths import typed_path
 
         path = typed_path(name)
         if path.is_file():

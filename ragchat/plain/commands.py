@@ -1,4 +1,4 @@
-"""What the slash commands do in the plain chat. Those that need a screen say so; their table is `session/slash.py`."""
+"""What the slash commands do in the plain chat. Those that need a screen say so; their table is `app/commands.py`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragchat.cli.context import cancel_on_interrupt
-from ragchat.cli.plain_answers import PlainAnswers
-from ragchat.cli.plain_console import source_lines
-from ragchat.cli.plain_settings import PlainSettings
+from ragchat.app import commands
+from ragchat.app.context import cancel_on_interrupt
 from ragchat.errors import NotFoundError, UsageError
-from ragchat.session import slash
+from ragchat.plain.answers import PlainAnswers
+from ragchat.plain.console import source_lines
+from ragchat.plain.settings import PlainSettings
 from ragchat.text import clean_line
 
 if TYPE_CHECKING:
-    from ragchat.cli.plain import PlainChat
-    from ragchat.session.slash import Kind, Typed
+    from ragchat.app.commands import Kind, Typed
+    from ragchat.plain.chat import PlainChat
     from ragchat.types import Conversation, Role, StoredMessage
 
 _ELSEWHERE = {
@@ -29,7 +29,7 @@ _CHATS_LISTED = 20
 _HITS = 5
 
 
-class Commands:
+class PlainCommands:
     """`ended`: the person wants to leave."""
 
     def __init__(self, chat: PlainChat) -> None:
@@ -93,7 +93,7 @@ class Commands:
         """Names that an argument of this kind may be."""
         match kind:
             case "path":
-                from ragchat.tui.paths import paths_from
+                from ragchat.app.typed_paths import paths_from
 
                 return paths_from(begun)
             case "model":
@@ -117,8 +117,8 @@ class Commands:
         self.ended = True
 
     def _help(self, typed: Typed) -> None:
-        command = slash.find(typed.argument.lstrip("/")) if typed.argument else None
-        for one in [command] if command else slash.COMMANDS:
+        command = commands.find(typed.argument.lstrip("/")) if typed.argument else None
+        for one in [command] if command else commands.COMMANDS:
             where = " (not in the plain chat)" if one.name in _ELSEWHERE else ""
             self._console.say(f"/{one.name} {one.argument}".rstrip() + f": {one.meaning}{where}")
         if not command:

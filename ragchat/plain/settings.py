@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragchat.app import commands
 from ragchat.errors import NotFoundError, RagchatError, UsageError
-from ragchat.session import slash
 from ragchat.text import clean, clean_line, human_bytes
 
 if TYPE_CHECKING:
-    from ragchat.cli.plain import PlainChat
-    from ragchat.session.slash import Typed
+    from ragchat.app.commands import Typed
+    from ragchat.plain.chat import PlainChat
 
 _HITS = 5
 _NO_ADAPTER = "No adapter was trained for this model; `ragchat finetune` makes one."
@@ -91,7 +91,7 @@ class PlainSettings:
     def adapter(self, typed: Typed) -> None:
         names = self.adapter_names()
         if typed.words:
-            self._chat.change_options(adapter=slash.adapters(typed, names))
+            self._chat.change_options(adapter=commands.adapters(typed, names))
         else:
             for name in names:
                 self._console.say(clean_line(name))
@@ -127,11 +127,11 @@ class PlainSettings:
 
     def set(self, typed: Typed) -> None:
         if not typed.argument:
-            chosen = {name: getattr(self._chat.options, name) for name in slash.OPTIONS}
+            chosen = {name: getattr(self._chat.options, name) for name in commands.OPTIONS}
             said = ", ".join(f"{name}={value}" for name, value in chosen.items() if value is not None)
             self._console.note(f"{said or 'As in the settings'}. /set temperature=0.2 sets one.")
             return
-        self._chat.set_options(slash.with_options(self._chat.options, typed.argument))
+        self._chat.set_options(commands.with_options(self._chat.options, typed.argument))
         self._console.note(f"This chat: {clean_line(typed.argument)}.")
 
     def strict(self, typed: Typed) -> None:

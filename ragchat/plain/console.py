@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ragchat.session import slash
+from ragchat.app import commands
 from ragchat.text import clean, clean_line
 
 if TYPE_CHECKING:
-    from ragchat.session.slash import Candidates
+    from ragchat.app.commands import Candidates
     from ragchat.types import Citation
 
 _BLOCK = '"""'
@@ -110,7 +110,7 @@ class Console:
 
         def complete(text: str, state: int) -> str | None:
             if state == 0:
-                offers[:] = [offer.line for offer in slash.complete(clean_line_begun(text), candidates)]
+                offers[:] = [offer.line for offer in commands.complete(clean_line_begun(text), candidates)]
             return offers[state] if state < len(offers) else None
 
         for line in reversed(history):

@@ -1,4 +1,4 @@
-"""`python -m ragchat.llm.quantize_process SOURCE TARGET NUMBER`: llama.cpp's quantiser and nothing else. Ends with its code."""
+"""`python -m ragchat.llm.inference.quantize SOURCE TARGET NUMBER`: llama.cpp's quantiser and nothing else. Ends with its code."""
 
 from __future__ import annotations
 

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragchat.cli.context import Context
+from ragchat.app.context import Context
 from ragchat.errors import FinetuneError
 from ragchat.paths import Paths
 from ragchat.store.knowledge import knowledge_base_names
 from ragchat.text import clean_line
 
 if TYPE_CHECKING:
-    from ragchat.tui.services import TrainingData
+    from ragchat.app.services import TrainingData
 
 
 def data(context: Context) -> TrainingData:
     """What there is to train with. Raises StorageError."""
-    from ragchat.cli.finetune_data import pair_file
+    from ragchat.app.services import TrainingData
+    from ragchat.app.training_data import pair_file
     from ragchat.finetune import from_chats
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.services import TrainingData
 
     with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
         rated = len(from_chats.read(chats))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ragchat.llm.reasoning import Markers
+from ragchat.llm.inference.reasoning import Markers
 from ragchat.types import Message
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ragchat.errors import FinetuneError, StorageError
-from ragchat.finetune.architectures import check_complete, correct_config
 from ragchat.finetune.base_gguf import BaseGguf, check_architecture
+from ragchat.finetune.training.architectures import check_complete, correct_config
 from ragchat.text import human_bytes
 
 DONE = "manifest.json"

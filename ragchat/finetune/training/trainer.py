@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ragchat.finetune import checkpoints, wire
-from ragchat.finetune.engine import Prepared
+from ragchat.finetune import wire
 from ragchat.finetune.recipe import Recipe
+from ragchat.finetune.training import checkpoints
+from ragchat.finetune.training.engine import Prepared
 
 CHECKPOINT_EVERY_S = 45.0
 _IGNORED = -100

@@ -16,6 +16,7 @@ from ragchat.types import CancelToken, ChatModel, ChatOptions, KnowledgeBaseStat
 if TYPE_CHECKING:  # the screen paints before any of these is needed
     from subprocess import Popen
 
+    from ragchat.app.evaluations import Evaluation
     from ragchat.config import Setting
     from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.evaluation.sets import Asked
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
-    from ragchat.tui.screens.evaluation import Evaluation
     from ragchat.types.embedding import Embedder
 
 

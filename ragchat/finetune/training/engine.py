@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ragchat.errors import FinetuneError
-from ragchat.finetune.architectures import own_modules
 from ragchat.finetune.recipe import Recipe
+from ragchat.finetune.training.architectures import own_modules
 
 Engine = Literal["unsloth", "peft"]
 

@@ -1,4 +1,4 @@
-"""The training process: `python -m ragchat.finetune.process`. The only one that imports torch.
+"""The training process: `python -m ragchat.finetune.training.process`. The only one that imports torch.
 
 A thread reads commands, so that a pause or a cancel is heard while a step is computed; another says that the process is alive.
 It ends when its standard input closes. Standard output and error of the libraries are the log file.
@@ -20,7 +20,8 @@ from typing import BinaryIO
 import msgspec
 
 from ragchat.errors import FinetuneError, ModelFileError, RagchatError, StorageError
-from ragchat.finetune import engine, wire
+from ragchat.finetune import wire
+from ragchat.finetune.training import engine
 from ragchat.llm.gguf import read_metadata
 from ragchat.pipes import child_pipes, read_frame, write_frame
 
@@ -101,7 +102,7 @@ class Worker:
             os.nice(command.nice)
         threads = command.threads or max(1, (os.cpu_count() or 2) - (1 if (os.cpu_count() or 2) > 2 else 0))
         engine.be_quiet(threads=threads)
-        from ragchat.finetune import trainer, weights
+        from ragchat.finetune.training import trainer, weights
 
         run_dir = Path(command.run_dir)
         samples = _samples(Path(command.samples_file))
@@ -117,7 +118,7 @@ class Worker:
         prepared = engine.prepare(
             folder, command.recipe, architecture=architecture, wanted=command.engine, threads=threads
         )
-        from ragchat.finetune import checkpoints
+        from ragchat.finetune.training import checkpoints
 
         found = None if command.dry_steps else checkpoints.newest(run_dir / "checkpoints")
         steps = trainer.total_steps(command.recipe, len(samples.training))

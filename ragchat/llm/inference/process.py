@@ -1,4 +1,4 @@
-"""The inference process: `python -m ragchat.llm.process`. The only one that loads llama.cpp.
+"""The inference process: `python -m ragchat.llm.inference.process`. The only one that loads llama.cpp.
 
 A thread reads commands, so that a cancel is heard while llama.cpp computes; the main thread works on one request at a time; a
 third says that the process is alive. It ends when its standard input closes. Standard output and error are the log file.
@@ -15,8 +15,8 @@ import traceback
 from typing import BinaryIO
 
 from ragchat.llm import wire
-from ragchat.llm.llama import AbortFlag, Llama, LlamaError, Tuning
-from ragchat.llm.template import PLAIN_FORMATS, ChatTemplate, Piece, TemplateError, spaces_after
+from ragchat.llm.inference.llama import AbortFlag, Llama, LlamaError, Tuning
+from ragchat.llm.inference.template import PLAIN_FORMATS, ChatTemplate, Piece, TemplateError, spaces_after
 from ragchat.pipes import child_pipes, read_frame, write_frame
 from ragchat.types import Message, Sampling
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragchat.cli.context import Context
+from ragchat.app.context import Context
 from ragchat.paths import Paths
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names, remove_knowledge_base
 from ragchat.types import CancelToken, ChatModel, ChatOptions, Sampling
