@@ -25,7 +25,7 @@ import vectors
 from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.config import Settings
-from ragchat.evaluation import question_sets
+from ragchat.evaluation import corpora
 from ragchat.evaluation.answer_metrics import holds
 from ragchat.paths import Paths
 from ragchat.retrieval.search import Searcher
@@ -79,8 +79,8 @@ def ours(count: Count, question: str, hits: Sequence[Hit], room: int) -> str:
 
 
 def measure(folder: Path, count: Count, limit: int, embedder: Embedder | None) -> dict[str, dict[str, float]]:
-    found = question_sets.read(folder)
-    asked = question_sets.spread(tuple(q for q in found.questions if q.answers), limit)
+    found = corpora.read(folder)
+    asked = corpora.spread(tuple(q for q in found.questions if q.answers), limit)
     print(f"\n{found.name}: {len(found.documents)} documents, {len(asked)} questions")
     ways = ("naive", "naive, cut", "ragchat")
     kinds = ("", ", meaning") if embedder else ("",)
@@ -90,7 +90,7 @@ def measure(folder: Path, count: Count, limit: int, embedder: Embedder | None) -
     took = 0.0
     with (
         tempfile.TemporaryDirectory() as scratch,
-        question_sets.build_knowledge_base(Path(scratch), found) as store,
+        corpora.build_knowledge_base(Path(scratch), found) as store,
     ):
         searchers = {"": Searcher([store])}
         if embedder:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from confidence import halved
 
-from ragchat.evaluation import question_sets
+from ragchat.evaluation import corpora
 from ragchat.evaluation.calibration import Judged, choose, curve, look
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.search import Searcher
 from ragchat.types import CancelToken
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--documents", action="store_true", help="take out every other document, not article")
     parser.add_argument("--limit", type=int, default=0)
     wanted = parser.parse_args()
-    found = question_sets.read(wanted.set_dir)
+    found = corpora.read(wanted.set_dir)
     kept = (
         replace(found, documents=dict(list(found.documents.items())[::2]))
         if wanted.documents
@@ -46,12 +46,12 @@ def main() -> None:
             answers=q.answers,
             answerable=any(name in kept.documents for name in q.relevant),
         )
-        for q in question_sets.spread(found.questions, wanted.limit)
+        for q in corpora.spread(found.questions, wanted.limit)
         if q.relevant
     ]
     with (
         tempfile.TemporaryDirectory() as scratch,
-        question_sets.build_knowledge_base(Path(scratch), kept) as store,
+        corpora.build_knowledge_base(Path(scratch), kept) as store,
     ):
         judged = list(look(Searcher([store]), asked, cancel=CancelToken()))
     chosen_on, rest = judged[::2], judged[1::2]

@@ -23,8 +23,8 @@ import numpy as np
 import vectors
 from numpy.typing import NDArray
 
-from ragchat.evaluation import question_sets
-from ragchat.evaluation.question_sets import QuestionSet
+from ragchat.evaluation import corpora
+from ragchat.evaluation.corpora import QuestionSet
 from ragchat.ingest.chunk import split
 from ragchat.retrieval.analyzer import detect, query_terms, terms
 from ragchat.retrieval.bm25 import idf
@@ -80,14 +80,14 @@ def judge(found: QuestionSet, limit: int, embedder: Embedder | None) -> list[Jud
     judged = []
     with (
         tempfile.TemporaryDirectory() as scratch,
-        question_sets.build_knowledge_base(Path(scratch), found) as store,
+        corpora.build_knowledge_base(Path(scratch), found) as store,
     ):
         searcher = Searcher([store])
         searchers = [searcher]
         if embedder:
             vectors.embed_share(store, embedder)
             searchers.append(Searcher([store], embedder))
-        for question in question_sets.spread(found.questions, limit):
+        for question in corpora.spread(found.questions, limit):
             hits = searcher.search(question.text, 3, with_evidence=False).hits
             wanted = {term: float(count) for term, count in query_terms(question.text, (language,)).items()}
             rarity = {term: idf(dfs[term], n) for term in wanted}
@@ -165,7 +165,7 @@ def main() -> None:
     report: dict[str, dict[str, object]] = {}
     fitting: list[Judged] = []
     for number, folder in enumerate(arguments.dirs):
-        judged = judge(halved(question_sets.read(folder)), arguments.limit, embedder)
+        judged = judge(halved(corpora.read(folder)), arguments.limit, embedder)
         if number < 2:
             fitting += judged[::2]
             judged = judged[1::2]

@@ -15,7 +15,7 @@ import random
 from itertools import combinations
 
 from ragchat.evaluation.four_ways import ARMS, Answer, Arm, Run
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import holm, mcnemar
 from ragchat.evaluation.verdict import SHOWN, judge
 

@@ -16,9 +16,9 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from ragchat.evaluation import question_sets
+from ragchat.evaluation import corpora
+from ragchat.evaluation.corpora import Question
 from ragchat.evaluation.follow_ups import TURNS, Dialogue, dialogues, new_subjects
-from ragchat.evaluation.question_sets import Question
 from ragchat.evaluation.retrieval_metrics import recall_at
 from ragchat.retrieval.analyzer import detect
 from ragchat.retrieval.search import Searcher
@@ -48,7 +48,7 @@ def is_seen(asked: str, earlier: str, language: str) -> bool:
 
 
 def measure(folder: Path, show: int) -> dict[str, dict[str, float]]:
-    found = question_sets.read(folder)
+    found = corpora.read(folder)
     made: dict[str, list[Dialogue]] = {}
     language = detect(" ".join(question.text for question in found.questions[:50]))
     asked = found.questions
@@ -59,7 +59,7 @@ def measure(folder: Path, show: int) -> dict[str, dict[str, float]]:
     report: dict[str, dict[str, float]] = {}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        question_sets.build_knowledge_base(Path(scratch), found) as store,
+        corpora.build_knowledge_base(Path(scratch), found) as store,
     ):
         searcher = Searcher([store])
 

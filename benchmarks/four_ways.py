@@ -20,8 +20,8 @@ from pathlib import Path
 
 from raft import halves
 
-from ragchat.evaluation import question_sets
-from ragchat.evaluation.sets import Asked, SetLibrary
+from ragchat.evaluation import corpora
+from ragchat.evaluation.question_sets import Asked, SetLibrary
 from ragchat.paths import Paths
 
 
@@ -39,10 +39,10 @@ def main() -> None:
     environment = {**os.environ, "RAGCHAT_HOME": str(wanted.home)}
     paths = Paths.discover(environment)
     paths.create()
-    found = question_sets.read(wanted.set_dir)
+    found = corpora.read(wanted.set_dir)
     asked = [
         Asked(id=q.id, question=q.text, answers=q.answers, sources=q.relevant, origin="imported")
-        for q in question_sets.spread(tuple(halves(found)[1]), wanted.limit)
+        for q in corpora.spread(tuple(halves(found)[1]), wanted.limit)
     ]
     SetLibrary(paths.question_sets_dir).write("unseen", asked)
 

@@ -20,8 +20,8 @@ from statistics import fmean
 
 import vectors
 
-from ragchat.evaluation import question_sets, retrieval_metrics
-from ragchat.evaluation.question_sets import QuestionSet
+from ragchat.evaluation import corpora, retrieval_metrics
+from ragchat.evaluation.corpora import QuestionSet
 from ragchat.retrieval.search import Searcher
 from ragchat.session.chat import MATCH, SURE
 
@@ -45,17 +45,21 @@ def halved(found: QuestionSet) -> QuestionSet:
     return replace(found, documents={n: t for n, t in found.documents.items() if article(n) in kept})
 
 
-def measure(searcher: Searcher, found: QuestionSet, limit: int) -> Figures:
-    """Ask the questions of a set."""
+def measure(searcher: Searcher, found: QuestionSet, own: str, limit: int) -> Figures:
+    """Ask the questions of a set, whose documents are in the knowledge base `own`.
+
+    Translations of a set have the same file names, so a document of another knowledge base is never one that answers.
+    """
     ndcgs: list[float] = []
     passed: dict[bool, list[float]] = {True: [], False: []}
-    for question in question_sets.spread(found.questions, limit):
+    for question in corpora.spread(found.questions, limit):
         result = searcher.search(question.text, 10)
         there = any(name in found.documents for name in question.relevant)
         passes = bool(result.hits) and (result.match >= MATCH or result.confidence >= SURE)
         passed[there].append(float(passes))
         if there:
-            ranking = list(dict.fromkeys(hit.path for hit in result.hits))
+            places = dict.fromkeys((hit.knowledge_base, hit.path) for hit in result.hits)
+            ranking = [path if name == own else f"{name}/{path}" for name, path in places]
             ndcgs.append(retrieval_metrics.ndcg_at(10, ranking, question.relevant))
     return Figures(fmean(ndcgs), fmean(passed[True]), fmean(passed[False]))
 
@@ -69,13 +73,13 @@ def main() -> None:
     vectors.add_option(parser)
     wanted = parser.parse_args()
     embedder = vectors.wanted(wanted)
-    sets = [halved(question_sets.read(folder)) for folder in wanted.sets]
+    sets = [halved(corpora.read(folder)) for folder in wanted.sets]
     report: dict[str, dict[str, dict[str, float]]] = {}
     with ExitStack() as stack:
         stores = []
         for found in sets:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            store = question_sets.build_knowledge_base(folder, found, f"set{len(stores)}")
+            store = corpora.build_knowledge_base(folder, found, f"set{len(stores)}")
             stores.append(stack.enter_context(store))
         for store in stores if embedder else ():
             vectors.embed_share(store, embedder)
@@ -83,8 +87,8 @@ def main() -> None:
         for kind, model in (("", None), ("meaning, ", embedder)) if embedder else (("", None),):
             together = Searcher(stores, model)
             for number, found in enumerate(sets):
-                alone = measure(Searcher([stores[number]], model), found, wanted.limit)
-                mixed = measure(together, found, wanted.limit)
+                alone = measure(Searcher([stores[number]], model), found, stores[number].name, wanted.limit)
+                mixed = measure(together, found, stores[number].name, wanted.limit)
                 row = report.setdefault(found.name, {})
                 row |= {f"{kind}alone": vars_of(alone), f"{kind}together": vars_of(mixed)}
                 print(

@@ -25,9 +25,9 @@ from ragchat.app.context import Context
 from ragchat.cli.finetune import opened, places
 from ragchat.cli.finetune_screen import Board
 from ragchat.config import Settings
-from ragchat.evaluation import question_sets
+from ragchat.evaluation import corpora
 from ragchat.evaluation.answer_metrics import contains, f1, holds
-from ragchat.evaluation.question_sets import Question, QuestionSet
+from ragchat.evaluation.corpora import Question, QuestionSet
 from ragchat.finetune import raft
 from ragchat.finetune.recipe import changed, default_recipe
 from ragchat.finetune.run import Job, run
@@ -126,13 +126,13 @@ def main() -> None:
         home = wanted.home or Path(scratch) / "home"
         context = Context(Paths.discover({"RAGCHAT_HOME": str(home)}), Settings())
         context.paths.create()
-        found = question_sets.read(wanted.set_dir)
+        found = corpora.read(wanted.set_dir)
         seen, unseen = halves(found)
-        learned = question_sets.spread(tuple(seen), wanted.train)
-        tested = question_sets.spread(tuple(unseen), wanted.test)
+        learned = corpora.spread(tuple(seen), wanted.train)
+        tested = corpora.spread(tuple(unseen), wanted.test)
         base = build.library(context).resolve("")
         library, share = build.adapters(context), context.settings.retrieval.passage_share
-        with question_sets.build_knowledge_base(Path(scratch) / "kb", found) as store:
+        with corpora.build_knowledge_base(Path(scratch) / "kb", found) as store:
             searcher = Searcher([store])
             if not any(adapter.name == wanted.adapter for adapter in library.installed()):
                 train(context, wanted, base, searcher, learned, share)

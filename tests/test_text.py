@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragchat.text import StreamCleaner, clean, clean_line, human_bytes, human_seconds
-from tests.naughty import NAUGHTY
+from tests.helpers.naughty import NAUGHTY
 
 # ruff: noqa: E501 (tables of cases)
 

@@ -20,7 +20,7 @@ from ragchat.types import AdapterScale, CancelToken
 
 if TYPE_CHECKING:
     from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
-    from ragchat.evaluation.sets import Asked, SetLibrary
+    from ragchat.evaluation.question_sets import Asked, SetLibrary
     from ragchat.evaluation.vectors import Prepared
     from ragchat.evaluation.verdict import Verdict
     from ragchat.llm.adapters import AdapterLibrary
@@ -51,7 +51,7 @@ class Wanted:
 
 def sets(context: Context) -> SetLibrary:
     """The person's question sets."""
-    from ragchat.evaluation.sets import SetLibrary
+    from ragchat.evaluation.question_sets import SetLibrary
 
     return SetLibrary(context.paths.question_sets_dir)
 
@@ -65,7 +65,7 @@ def runs(context: Context) -> RunLibrary:
 
 def questions(context: Context, name: str) -> list[Asked]:
     """Those of a set, or of the chats. Raises NotFoundError, UsageError."""
-    from ragchat.evaluation.sets import CHAT_SET, from_chats
+    from ragchat.evaluation.question_sets import CHAT_SET, from_chats
 
     if name != CHAT_SET:
         return sets(context).read(name)
@@ -78,7 +78,7 @@ def questions(context: Context, name: str) -> list[Asked]:
 
 def write_questions(context: Context, name: str, before: Sequence[Asked], now: Sequence[Asked]) -> None:
     """Do to a set what turned `before` into `now`; what came in meanwhile stays. Raises UsageError, StorageError."""
-    from ragchat.evaluation.sets import CHAT_SET
+    from ragchat.evaluation.question_sets import CHAT_SET
 
     if name != CHAT_SET:
         sets(context).change(name, before, now)
@@ -110,7 +110,7 @@ def write_questions(context: Context, name: str, before: Sequence[Asked], now: S
 
 def set_names(context: Context) -> list[str]:
     """All sets that hold a question."""
-    from ragchat.evaluation.sets import CHAT_SET
+    from ragchat.evaluation.question_sets import CHAT_SET
 
     own = sets(context).names()
     with contextlib.suppress(RagchatError):
@@ -393,7 +393,7 @@ def _after(later: str, earlier: str) -> bool:
 
 def newest(context: Context) -> list[Run]:
     """The newest finished run of each set, the newest first; one of too few questions only where there is no other."""
-    from ragchat.evaluation.sets import WATCHED
+    from ragchat.evaluation.question_sets import WATCHED
     from ragchat.evaluation.verdict import FEWEST
 
     found: dict[str, Run] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the screen paints before any of these is needed
     from ragchat.app.evaluations import Evaluation
     from ragchat.config import Setting
     from ragchat.evaluation.calibration import RefusalCurve
-    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.question_sets import Asked
     from ragchat.ingest.embedding import EmbeddingEvent
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress

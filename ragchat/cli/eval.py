@@ -99,21 +99,21 @@ def measure(
     context: Context, set_dir: Path, ways: Sequence[Way], *, limit: int, model_name: str, out: Path | None
 ) -> tuple[ModelInfo, list[Result]]:
     """Run the trial, going on where an earlier one stopped. Raises RagchatError."""
-    from ragchat.evaluation import packing_trial, question_sets
+    from ragchat.evaluation import corpora, packing_trial
 
-    found = question_sets.read(set_dir)
+    found = corpora.read(set_dir)
     judged = tuple(q for q in found.questions if packing_trial.right_paragraph(q, found))
     if not judged:
         raise UsageError(
             f"No question in {set_dir} has an answer that stands in one of its relevant documents."
         )
-    asked = question_sets.spread(judged, limit)
+    asked = corpora.spread(judged, limit)
     context.paths.create()
     with ExitStack() as stack:
         model = build.model(context, model_name)
         stack.callback(model.close)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        store = stack.enter_context(question_sets.build_knowledge_base(scratch, found))
+        store = stack.enter_context(corpora.build_knowledge_base(scratch, found))
         cancel = stack.enter_context(cancel_on_interrupt())
         ranking = build.ranking(context)
         embedder = meaning.meant(context, [store], ranking)

@@ -15,11 +15,11 @@ from ragchat.app.evaluations import questions as read_questions
 from ragchat.app.evaluations import set_names, sets, write_questions
 from ragchat.cli.context import data, note, pass_context
 from ragchat.errors import NotFoundError, StorageError, UsageError
-from ragchat.evaluation.sets import CHAT_SET
+from ragchat.evaluation.question_sets import CHAT_SET
 from ragchat.text import clean_line
 
 if TYPE_CHECKING:
-    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.question_sets import Asked
     from ragchat.finetune.pairs import PairFile
 
 _REFUSED_SHOWN = 10
@@ -87,7 +87,7 @@ def add(
     unanswerable: bool,
 ) -> None:
     """Put QUESTION into SET, which is made if there is none."""
-    from ragchat.evaluation.sets import new
+    from ragchat.evaluation.question_sets import new
 
     made = new(question, answers, sources=sources, tags=tags, answerable=not unanswerable)
     fresh = sets(context).add(set_name, [made])
@@ -104,7 +104,7 @@ def import_(context: Context, set_name: str, file: Path, tags: tuple[str, ...]) 
 
     Several answers of a CSV field are parted by |. Rows that are no questions are listed with the reason.
     """
-    from ragchat.evaluation.sets import read_file
+    from ragchat.evaluation.question_sets import read_file
 
     found = read_file(file)
     asked = [
@@ -224,7 +224,7 @@ def _take(context: Context, set_name: str, file: PairFile, *, reviewed: bool) ->
 
     None comes twice: what was removed from the set since stays out.
     """
-    from ragchat.evaluation.sets import new
+    from ragchat.evaluation.question_sets import new
 
     kept = [pair for pair in file.kept if not pair.taken and (pair.reviewed or not reviewed)]
     made = [new(pair.question, [pair.answer], sources=[pair.path], origin="drafted") for pair in kept]
@@ -247,7 +247,7 @@ def _line(one: Asked) -> str:
 
 
 def _csv(asked: list[Asked]) -> str:
-    from ragchat.evaluation.sets import join_list
+    from ragchat.evaluation.question_sets import join_list
 
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")

@@ -22,7 +22,7 @@ from ragchat.errors import (
     StorageError,
     UsageError,
 )
-from ragchat.evaluation.sets import WATCHED
+from ragchat.evaluation.question_sets import WATCHED
 from ragchat.text import clean_line, human_seconds
 
 if TYPE_CHECKING:

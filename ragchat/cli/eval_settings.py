@@ -24,7 +24,7 @@ from ragchat.types import CancelToken, ModelInfo
 
 if TYPE_CHECKING:
     from ragchat.evaluation.calibration import Point, RefusalCurve
-    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.question_sets import Asked
     from ragchat.evaluation.tuning import Tuned, TunedPacking
     from ragchat.evaluation.vectors import Prepared
     from ragchat.retrieval.search import Searcher

@@ -19,7 +19,7 @@ from ragchat.errors import CancelledError, FinetuneError
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
-    from ragchat.cli.finetune_screen import Board
+    from ragchat.cli.finetune_screen import ProgressDisplay
     from ragchat.finetune.client import TrainingRun
     from ragchat.finetune.run import Job, Learned, Places
     from ragchat.finetune.wire import Timed
@@ -149,7 +149,7 @@ def finetune(
     Ctrl-C pauses and asks what to do. A run that was killed goes on where it stopped when the same command is given again.
     """
     from ragchat.app.training_data import Wanted, gather
-    from ragchat.cli.finetune_screen import Board
+    from ragchat.cli.finetune_screen import ProgressDisplay
     from ragchat.finetune.recipe import changed, default_recipe
     from ragchat.finetune.reporter import Reporter
     from ragchat.finetune.run import Job, run
@@ -176,10 +176,10 @@ def finetune(
             check=not no_check,
         )
         wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form, refusals)
-        board = stack.enter_context(Board(live=interactive() and not as_json))
-        steering = stack.enter_context(Steering(board, cancel, asks=not dry_run))
+        display = stack.enter_context(ProgressDisplay(live=interactive() and not as_json))
+        steering = stack.enter_context(Steering(display, cancel, asks=not dry_run))
         with opened(context, base) as model:
-            board.stage("reading the data")
+            display.stage("reading the data")
             parts, rejected = gather(context, wanted, model, cancel)
 
         def started(training: TrainingRun) -> None:
@@ -200,7 +200,7 @@ def finetune(
                 dry_steps=3 if dry_run else 0,
             ):
                 report.take(event)
-                ended = board.show(event) or ended
+                ended = display.show(event) or ended
         except FinetuneError:
             if not steering.left:
                 raise
@@ -212,7 +212,7 @@ def finetune(
     if as_json:
         data(_json(job, ended), indent=2)
     elif ended is not None:
-        for line in board.summary(ended):
+        for line in display.summary(ended):
             click.echo(line)
     if not dry_run:
         remind_of_verdict(context)
@@ -251,8 +251,8 @@ class Steering:
     then is kept.
     """
 
-    def __init__(self, board: Board, cancel: CancelToken, *, asks: bool = True) -> None:
-        self._board, self._cancel, self._asks = board, cancel, asks
+    def __init__(self, display: ProgressDisplay, cancel: CancelToken, *, asks: bool = True) -> None:
+        self._board, self._cancel, self._asks = display, cancel, asks
         self._run: TrainingRun | None = None
         self._pressed = threading.Event()
         self._over = threading.Event()

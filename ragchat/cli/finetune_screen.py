@@ -25,7 +25,7 @@ _PLAIN_EVERY = 20
 """Steps between two lines where nothing can be drawn."""
 
 
-class Board:
+class ProgressDisplay:
     """Draws on standard error. `live`: a terminal is there, so it is drawn over; else lines."""
 
     def __init__(self, *, live: bool) -> None:
@@ -37,7 +37,7 @@ class Board:
         self._held_out: list[tuple[int, float]] = []
         self._last: wire.Stepped | None = None
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> ProgressDisplay:
         if self.live:
             from rich.console import Console
             from rich.live import Live

@@ -25,7 +25,7 @@ from ragchat.types import CancelToken
 @pass_context
 def rename(context: Context, name: str, new_name: str) -> None:
     """Give the knowledge base NAME the name NEW_NAME. Chats and settings that use it follow."""
-    from ragchat.store.upkeep import rename_knowledge_base
+    from ragchat.store.maintenance import rename_knowledge_base
 
     rename_knowledge_base(context.paths.kb_dir, name, new_name)
     note(f"{name} is {new_name} now.")
@@ -122,7 +122,7 @@ def check(context: Context, names: tuple[str, ...], read_data: bool, as_json: bo
 
 def _check_one(context: Context, name: str, read_data: bool, cancel: CancelToken) -> dict[str, Any]:
     from ragchat.retrieval.index import is_current
-    from ragchat.store.upkeep import problems
+    from ragchat.store.maintenance import problems
 
     notes: list[str] = []
     path = context.paths.kb_dir / f"{name}.db"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session.chat import MATCH, SURE
 from ragchat.types import CancelToken

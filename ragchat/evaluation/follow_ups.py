@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from ragchat.evaluation.question_sets import Question
+from ragchat.evaluation.corpora import Question
 from ragchat.retrieval.analyzer import stop_terms, terms
 
 Kind = Literal["pronoun", "and", "left out", "new subject"]

@@ -23,7 +23,7 @@ from ragchat.errors import CancelledError, PromptTooLongError, StorageError
 from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.energy import Meter
 from ragchat.evaluation.grounding import refuses
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.paths import write_atomically
 from ragchat.session.chat import ChatSession
 from ragchat.session.events import AnswerFinished, HitsFound, PromptReady

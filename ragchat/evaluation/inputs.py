@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.index import VERSION as INDEX_VERSION
 from ragchat.session import citations, prompt
 from ragchat.session.chat import AskOptions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.four_ways import Answer
 from ragchat.evaluation.grounding import without_markers
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.types import CancelToken, ChatModel, Message, Sampling, TextDelta
 
 _SAMPLING = Sampling(temperature=0.0, repeat_penalty=1.0, seed=0, max_tokens=4)

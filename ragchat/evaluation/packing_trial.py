@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 
 from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.evaluation.answer_metrics import contains, f1, holds
-from ragchat.evaluation.question_sets import Question, QuestionSet
+from ragchat.evaluation.corpora import Question, QuestionSet
 from ragchat.ingest.chunk import estimate_tokens, split
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session import prompt

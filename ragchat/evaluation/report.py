@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ragchat.evaluation.calibration import Point, RefusalCurve, choose
 from ragchat.evaluation.four_ways import MEANING, Answer
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.verdict import MEASURES, Verdict, points, spread
 from ragchat.text import clean
 

@@ -18,9 +18,9 @@ from statistics import fmean
 from ragchat.errors import ModelError
 from ragchat.evaluation import packing_trial, statistics
 from ragchat.evaluation.answer_metrics import contains
+from ragchat.evaluation.corpora import Question
 from ragchat.evaluation.packing_trial import TrialProgress, Way
-from ragchat.evaluation.question_sets import Question
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import Interval
 from ragchat.ingest.chunk import estimate_tokens
 from ragchat.retrieval.search import Ranking, Searcher

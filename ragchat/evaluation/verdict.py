@@ -17,7 +17,7 @@ from ragchat.evaluation import grounding, retrieval_metrics, statistics
 from ragchat.evaluation.answer_metrics import contains, exact_match, f1, rouge_l
 from ragchat.evaluation.four_ways import ARMS, MEANING, Answer, Arm, Run
 from ragchat.evaluation.inputs import grown
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import Interval
 from ragchat.text import human_seconds
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ragchat.evaluation import statistics
 from ragchat.evaluation.four_ways import MEANING, Answer, Arm, Run
-from ragchat.evaluation.sets import Asked
+from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import Interval
 from ragchat.evaluation.verdict import MEASURES, choose_primary, percent, points
 

@@ -30,7 +30,7 @@ class Reporter:
     """
 
     def __init__(self, folder: Path, name: str, model: str, cancel: CancelToken) -> None:
-        self._file, self._wish = folder / f"{name}.json", folder / f"{name}.wish"
+        self._file, self._request = folder / f"{name}.json", folder / f"{name}.wish"
         self._cancel = cancel
         self._status = Status(name=name, model=model)
         self._run: TrainingRun | None = None
@@ -41,7 +41,7 @@ class Reporter:
     def __enter__(self) -> Reporter:
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._wish.unlink(missing_ok=True)
+            self._request.unlink(missing_ok=True)
         self._write()
         self._thread.start()
         return self
@@ -88,22 +88,22 @@ class Reporter:
         written = time.monotonic()
         while not self._over.wait(_LOOKED_S):
             with contextlib.suppress(OSError):
-                wish = self._wish.read_text("utf-8").strip()
+                request = self._request.read_text("utf-8").strip()
                 if (
-                    self._run is not None or wish == "cancel"
+                    self._run is not None or request == "cancel"
                 ):  # a pause waits until there is something to pause
-                    self._wish.unlink()
-                    self._obey(wish)
+                    self._request.unlink()
+                    self._obey(request)
             if time.monotonic() - written > _RENEWED_S:
                 self._write()
                 written = time.monotonic()
 
-    def _obey(self, wish: str) -> None:
-        if wish == "cancel":
+    def _obey(self, request: str) -> None:
+        if request == "cancel":
             self._cancel.cancel()
         if self._run is None:
             return
-        match wish:
+        match request:
             case "pause":
                 self._run.pause()
             case "resume":

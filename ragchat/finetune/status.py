@@ -16,7 +16,7 @@ import msgspec
 from ragchat.paths import write_atomically
 
 State = Literal["running", "paused", "done", "stopped", "failed"]
-Wish = Literal["pause", "resume", "cancel"]
+Value = Literal["pause", "resume", "cancel"]
 
 SILENT_AFTER_S = 20.0
 """A run that has not renewed its file for so long is gone: killed, or the machine was switched off."""
@@ -58,7 +58,7 @@ def statuses(folder: Path) -> list[Status]:
     return found
 
 
-def wish(folder: Path, name: str, wanted: Wish) -> None:
+def request(folder: Path, name: str, wanted: Value) -> None:
     """Ask something of a run; it looks twice a second."""
     write_atomically(folder / f"{name}.wish", wanted.encode())
 

@@ -15,8 +15,8 @@ from ragchat.ingest.rows import remove_source
 from ragchat.ingest.source import stored_path
 from ragchat.retrieval import index, merge
 from ragchat.store.knowledge import KnowledgeStore
+from ragchat.store.maintenance import wipe_deleted
 from ragchat.store.ocr_pages import drop_all_pages
-from ragchat.store.upkeep import wipe_deleted
 from ragchat.text import clean_line
 from ragchat.types import Document, KnowledgeBaseOptions, RowSource, is_row
 

@@ -1,4 +1,4 @@
-"""Search by meaning: cosines between a question and the int8 vectors of chunks, exact over all of them.
+"""Search by meaning: cosines between a question and the int8 vectors of chunks; over very many, of those whose signs fit.
 
 A vector is scaled so that its largest component is 127 and rounded; its own length undoes the scale, so nothing else is stored
 and no vector, whoever wrote it, has a cosine above 1.
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragchat.errors import StorageError
+from ragchat.retrieval.signs import AVAILABLE, Signs, Words, likely
 from ragchat.store.knowledge import KnowledgeStore
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ _BLOCK_BYTES = 3 << 19
 _PER_THREAD = 50_000
 """Vectors that are worth a thread: some ms."""
 _MOST_THREADS = 4
+EXACT_UP_TO = 100_000
+"""Vectors of a knowledge base that are all compared with the question; of more, those whose signs fit best."""
+_KEPT = 50
+"""One of so many vectors is compared exactly then, and `_LEAST_KEPT` at least: see docs/decisions/0020-vectors.md."""
+_LEAST_KEPT = 4000
 _BATCH = 4
 _WRITE_WAIT_S = 0.05
 _GROWTH = 1.25
@@ -91,9 +97,18 @@ def inverse_lengths(vectors: Quantised) -> Floats:
 
 
 def nearest(
-    query: Floats, vectors: Quantised, n: int, inverse: Floats | None = None
+    query: Floats, vectors: Quantised, n: int, inverse: Floats | None = None, bits: Words | None = None
 ) -> tuple[Numbers, Floats]:
-    """(places, cosines) of the `n` vectors with the largest cosines, best first; equal ones in the order of their places."""
+    """(places, cosines) of the `n` vectors with the largest cosines, best first; equal ones in the order of their places.
+
+    Exact, unless `bits`, the `signs` of the vectors, are given: then some of them may be missing, never a cosine wrong.
+    """
+    if bits is not None:
+        places = likely(query, bits, max(_LEAST_KEPT, n, len(vectors) // _KEPT))
+        if 2 * len(places) < len(vectors):
+            some = vectors.take(places, axis=0)
+            own, found = nearest(query, some, n, None if inverse is None else inverse[places])
+            return places[own], found
     found = cosines(query, vectors, inverse)
     places = _largest(found, n)
     return places, found[places]
@@ -165,11 +180,14 @@ class MeaningIndex:
         return np.array([known.get(chunk_id, np.nan) for chunk_id in chunk_ids], np.float32)
 
     def nearest(self, query: Floats, n: int) -> list[Place]:
-        """The `n` chunks of all knowledge bases whose meaning is nearest, best first. Exact. Raises StorageError."""
+        """The `n` chunks of all knowledge bases whose meaning is nearest, best first. Raises StorageError.
+
+        Exact in a knowledge base of up to `EXACT_UP_TO` vectors; in a larger one a few of them may be missing.
+        """
         found = []
         for number, store in self._in_use():
             loaded = self._current(number, store)
-            places, values = nearest(query, loaded.vectors, n, loaded.inverse)
+            places, values = nearest(query, loaded.vectors, n, loaded.inverse, loaded.bits)
             chunk_ids = loaded.chunk_ids[places]
             found += [Place(number, *pair) for pair in zip(chunk_ids.tolist(), values.tolist(), strict=True)]
         return sorted(found, key=lambda place: (-place.cosine, place.store, place.chunk_id))[:n]
@@ -210,6 +228,7 @@ class _Loaded:
         self._chunk_ids = np.empty(0, np.int64)
         self._inverse = np.empty(0, np.float32)
         self._vectors = np.empty((0, dimensions), np.int8)
+        self._signs = Signs(dimensions)
 
     @property
     def vectors(self) -> Quantised:
@@ -222,6 +241,11 @@ class _Loaded:
     @property
     def chunk_ids(self) -> Numbers:
         return self._chunk_ids[: self._size]
+
+    @property
+    def bits(self) -> Words | None:
+        """The signs of the vectors; None where so few vectors are compared as fast without."""
+        return self._signs.of(self.vectors) if AVAILABLE and self._size > EXACT_UP_TO else None
 
     def refresh(self, store: KnowledgeStore, model: EmbeddingModel) -> None:
         """Read what was written since the last call."""
@@ -251,6 +275,7 @@ class _Loaded:
             self._rows = own[there]
             self._inverse = self._inverse[: len(own)][there]
             self._vectors = self._vectors[: len(own)][there]
+            self._signs = Signs(self._vectors.shape[1])
         self._chunk_ids = chunk_ids[at[there]]
 
     def _append(self, rows: Numbers, chunk_ids: Numbers, vectors: Quantised) -> None:

@@ -265,7 +265,7 @@ class InvertedTables:
 
     # --- removing ---------------------------------------------------------------------------------------
 
-    def bury(self, chunk_ids: Sequence[int], dfs: Mapping[str, int]) -> None:
+    def add_tombstones(self, chunk_ids: Sequence[int], dfs: Mapping[str, int]) -> None:
         """Note that the chunks of one document, all of one segment, are gone. `dfs`: in how many of them each term stood."""
         row = self._connection.execute(
             "SELECT id, size, dead FROM segments WHERE state = 'live' AND first_chunk <= ? ORDER BY first_chunk DESC LIMIT 1",

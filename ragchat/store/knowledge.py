@@ -440,7 +440,7 @@ class KnowledgeStore:
         with immediate(self._connection) as db:
             if chunk_ids := self._chunk_ids(document_id):
                 db.execute("DELETE FROM chunks WHERE document_id = ?", (document_id,))
-                self.index.bury(chunk_ids, dfs)
+                self.index.add_tombstones(chunk_ids, dfs)
                 self._count(-len(chunk_ids), -total_length)
             db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
 
@@ -454,7 +454,7 @@ class KnowledgeStore:
                 db.execute(
                     "UPDATE chunks SET id = ? + ordinal WHERE document_id = ?", (first_chunk, document_id)
                 )
-                self.index.bury(chunk_ids, dfs)
+                self.index.add_tombstones(chunk_ids, dfs)
                 self.index.insert_segment(first_chunk, segment)
                 self._set_meta("next_chunk", first_chunk + len(chunk_ids))
             db.execute(

@@ -26,7 +26,7 @@ from ragchat.store.knowledge import (
     check_name,
     migrations,
 )
-from ragchat.store.upkeep import disagreements
+from ragchat.store.maintenance import disagreements
 from ragchat.text import clean, clean_line, human_bytes
 
 _HEADER_BYTES = 100

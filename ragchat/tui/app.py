@@ -22,10 +22,10 @@ from textual.screen import ModalScreen, Screen
 from ragchat.errors import RagchatError
 from ragchat.text import clean
 from ragchat.tui import messages, tasks
-from ragchat.tui.comfort import Comfort
-from ragchat.tui.ending import end_on_signals
-from ragchat.tui.quiet import QuietCollector
+from ragchat.tui.appearance import Comfort
+from ragchat.tui.garbage_collection import QuietCollector
 from ragchat.tui.screens.chat import ChatScreen
+from ragchat.tui.signals import end_on_signals
 from ragchat.tui.state import JobState, ModelPhase, ModelState
 from ragchat.tui.trainings import KIND as TRAINING
 from ragchat.tui.widgets.conversation import ConversationPane

@@ -16,8 +16,8 @@ from textual.content import Content, Span
 from textual.style import Style
 
 from ragchat.text import clean
-from ragchat.tui.foreign import CITATION_MARK
 from ragchat.tui.lines import CITATION, CODE, EMPTY, HEADING, INLINE_CODE, LINK, QUIET, Block, Element, Line
+from ragchat.tui.safe_content import CITATION_MARK
 from ragchat.tui.tables import Table
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What the search screen's worker does: search as the person types, show a hit in its document. No widget is touched here.
 
-One thread, one set of connections, always the newest wish. A last word that is still being typed stands for the words of the
+One thread, one set of connections, always the newest request. A last word that is still being typed stands for the words of the
 index that begin with it.
 """
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from ragchat.errors import RagchatError
 from ragchat.text import clean
 from ragchat.tui import messages, tasks
-from ragchat.tui.foreign import locate
-from ragchat.tui.newest import Newest
+from ragchat.tui.latest_value import LatestValue
+from ragchat.tui.safe_content import locate
 from ragchat.types import Hit
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class PreviewWish:
+class PreviewRequest:
     """Show this hit, and in it the words of `marked`."""
 
     hit: Hit
@@ -104,7 +104,7 @@ class AsTyped:
 
 
 @dataclass(frozen=True, slots=True)
-class NamesWish:
+class NamesRequest:
     """Say what may stand behind `in:`, `file:` and `kb:`."""
 
 
@@ -117,16 +117,16 @@ class ScopeNames:
     knowledge_bases: Sequence[str] = ()
 
 
-SearchWish = str | AsTyped | PreviewWish | NamesWish
+SearchRequest = str | AsTyped | PreviewRequest | NamesRequest
 
 
 def serve(
     services: Services,
     names: Sequence[str],
-    wishes: Newest[SearchWish],
+    requests: LatestValue[SearchRequest],
     post: Callable[[Message], object],
 ) -> None:
-    """Grant wishes until there are no more."""
+    """Handles requests until there are no more."""
 
     def work() -> None:
         with contextlib.ExitStack() as stack:
@@ -134,13 +134,13 @@ def serve(
                 name: stack.enter_context(contextlib.closing(services.open_knowledge_base(name)))
                 for name in names
             }
-            _Granting(services, stores, post).all_of(wishes)
+            _Handling(services, stores, post).all_of(requests)
 
     tasks.reporting(services, "searching", post, work)
 
 
-class _Granting:
-    """Grants wishes one after the other, with connections of its thread."""
+class _Handling:
+    """Handles requests one after the other, with connections of its thread."""
 
     def __init__(
         self, services: Services, stores: dict[str, KnowledgeStore], post: Callable[[Message], object]
@@ -155,17 +155,17 @@ class _Granting:
         self._typed: str | AsTyped | None = None
         """What words have answered and meaning has not."""
 
-    def all_of(self, wishes: Newest[SearchWish]) -> None:
+    def all_of(self, requests: LatestValue[SearchRequest]) -> None:
         """Until there are no more. Words answer at once; meaning, which may take time, when nobody types any more."""
         while True:
             try:
-                wish = wishes.take(_TYPING_S if self._typed else None)
+                request = requests.take(_TYPING_S if self._typed else None)
             except TimeoutError:
                 self._trying(self._by_meaning)
                 continue
-            if wish is None:
+            if request is None:
                 return
-            self._trying(functools.partial(self._grant, wish))
+            self._trying(functools.partial(self._handle, request))
 
     def _trying(self, work: Callable[[], object]) -> None:
         try:
@@ -173,17 +173,17 @@ class _Granting:
         except RagchatError as error:
             self._post(messages.TroubleReported(str(error), error.remedy))
 
-    def _grant(self, wish: SearchWish) -> None:
+    def _handle(self, request: SearchRequest) -> None:
         stores = list(self._stores.values())
-        if isinstance(wish, PreviewWish):
-            self._post(messages.PreviewRead(preview(self._stores[wish.hit.knowledge_base], wish)))
-        elif isinstance(wish, NamesWish):
+        if isinstance(request, PreviewRequest):
+            self._post(messages.PreviewRead(preview(self._stores[request.hit.knowledge_base], request)))
+        elif isinstance(request, NamesRequest):
             self._post(messages.ScopeNamesRead(scope_names(stores)))
         else:
             self._typed = None
             by_words = replace(self._ranking, meaning=0.0)
-            self._post(messages.SearchFinished(search(self._searcher, stores, wish, by_words)))
-            self._typed = wish if self._has_meaning else None
+            self._post(messages.SearchFinished(search(self._searcher, stores, request, by_words)))
+            self._typed = request if self._has_meaning else None
 
     def _by_meaning(self) -> None:
         typed, self._typed = self._typed, None
@@ -193,7 +193,7 @@ class _Granting:
 
 
 def search(
-    searcher: Searcher, stores: Sequence[KnowledgeStore], wish: str | AsTyped, ranking: Ranking
+    searcher: Searcher, stores: Sequence[KnowledgeStore], request: str | AsTyped, ranking: Ranking
 ) -> Found:
     """The best hits for what has been typed so far.
 
@@ -202,7 +202,7 @@ def search(
     from ragchat.retrieval import analyzer, scope, spelling
     from ragchat.retrieval.highlight import matches
 
-    typed, correct = (wish.query, False) if isinstance(wish, AsTyped) else (wish, True)
+    typed, correct = (request.query, False) if isinstance(request, AsTyped) else (request, True)
     languages = dict.fromkeys(code for store in stores for code in store.languages()) or {"en": None}
     scoped = scope.parse(typed, tuple(languages))
     query = scoped.text
@@ -299,11 +299,11 @@ def complete(stores: Sequence[KnowledgeStore], beginning: str) -> list[str]:
     return sorted(dfs, key=lambda term: (-dfs[term], term))[:_COMPLETIONS]
 
 
-def preview(store: KnowledgeStore, wish: PreviewWish) -> Preview:
+def preview(store: KnowledgeStore, request: PreviewRequest) -> Preview:
     """The hit in its document; alone when that has changed meanwhile. Raises StorageError."""
     from ragchat.retrieval.highlight import matches
 
-    hit = wish.hit
+    hit = request.hit
     whole = store.document_text(hit.document_id)
     near = min(hit.span.char_first, len(whole))
     first = whole.rfind("\n", 0, max(0, near - _WINDOW)) + 1 if near > _WINDOW else 0
@@ -320,5 +320,5 @@ def preview(store: KnowledgeStore, wish: PreviewWish) -> Preview:
         text,
         passage,
         (passage[0] + evidence[0], passage[0] + evidence[1]) if evidence else None,
-        tuple((passage[0] + a, passage[0] + b) for a, b in matches(inside, wish.marked, languages)),
+        tuple((passage[0] + a, passage[0] + b) for a, b in matches(inside, request.marked, languages)),
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragchat.tui.screens.chat import ChatScreen
     from ragchat.types import ChatOptions, Conversation
 
-_WISHES = {
+_REQUESTS = {
     "retry": "regenerate",
     "continue": "continue",
     "good": "rate_good",
@@ -27,7 +27,7 @@ _WISHES = {
     "prompt": "prompt",
     "replay": "replay",
 }
-"""Commands that are wishes about the last answer."""
+"""Commands that are requests about the last answer."""
 
 
 class SlashCommands:
@@ -124,15 +124,15 @@ class SlashCommands:
                 self._about_last(typed.command, argument)
             case "prompt" if argument:
                 screen.answers.next_prompt(argument)
-            case command if command in _WISHES:
-                self._wish(_WISHES[command], self._last(AnswerView))
+            case command if command in _REQUESTS:
+                self._request(_REQUESTS[command], self._last(AnswerView))
             case "fork":
-                self._wish("fork", self._last(AnswerView))
+                self._request("fork", self._last(AnswerView))
             case "delete":
                 if argument == "chat":
                     screen.delete_chat(self._here())
                 else:
-                    self._wish("delete_turn", self._last(QuestionView))
+                    self._request("delete_turn", self._last(QuestionView))
             case "undo":
                 if not pane.turns.undo() and not screen.undelete_chat():
                     self._say("Nothing was deleted since ragchat was opened.")
@@ -166,8 +166,8 @@ class SlashCommands:
             raise RagchatError("There is nothing in this chat yet.", "Ask something first.")
         return views[-1]
 
-    def _wish(self, action: str, view: AnswerView | QuestionView) -> None:
-        self._screen.pane.transcript.post_message(Transcript.Wished(action, view))
+    def _request(self, action: str, view: AnswerView | QuestionView) -> None:
+        self._screen.pane.transcript.post_message(Transcript.Requested(action, view))
 
     def _about_last(self, command: str, argument: str) -> None:
         view = self._last(QuestionView if command == "edit" else AnswerView)

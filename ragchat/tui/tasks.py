@@ -18,7 +18,7 @@ from ragchat.errors import CancelledError, IngestError, NotFoundError, RagchatEr
 from ragchat.session.events import MessageStored
 from ragchat.text import clean, clean_line, human_seconds
 from ragchat.tui import messages
-from ragchat.tui.foreign import evidence_in, file_name, locate
+from ragchat.tui.safe_content import evidence_in, file_name, locate
 from ragchat.tui.sentences import answered_by, count
 from ragchat.types import CancelToken, Citation, Hit, ReasoningDelta, Span, TextDelta, is_row
 

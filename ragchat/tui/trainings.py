@@ -19,7 +19,7 @@ from ragchat.tui.state import JobState
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
-    from ragchat.finetune.status import Status, Wish
+    from ragchat.finetune.status import Status, Value
 
 _LOOKED_S = 1.0
 _GONE = "Its process is gone. The same training, begun again, goes on from its last checkpoint."
@@ -56,12 +56,12 @@ class Trainings(Widget):
         """Start `ragchat finetune NAME …` in a process of its own."""
         self._start(tuple(arguments), name)
 
-    def ask(self, name: str, wanted: Wish) -> None:
+    def ask(self, name: str, wanted: Value) -> None:
         """Pause, resume or cancel a training."""
         from ragchat.finetune import status
 
         try:
-            status.wish(self._services.trainings_dir, name, wanted)
+            status.request(self._services.trainings_dir, name, wanted)
         except (OSError, RagchatError) as error:
             self.post_message(messages.TroubleReported(f"This cannot be asked of the training: {error}", ""))
 

@@ -29,16 +29,16 @@ _ATTACHED = "\n\n(attached: "
 
 
 class Turns:
-    """Grants what the transcript wishes."""
+    """Handles what the transcript requests."""
 
     def __init__(self, pane: ConversationPane, services: Services) -> None:
         self._pane, self._services = pane, services
         self._deleted: list[tuple[int, int]] = []
 
-    def grant(self, wished: Transcript.Wished) -> None:
+    def handle(self, requested: Transcript.Requested) -> None:
         """Do what was asked for with the turn of a view."""
-        view = wished.view
-        match wished.action:
+        view = requested.view
+        match requested.action:
             case "undo":
                 if not self.undo():
                     self._say("Nothing was deleted in this chat since it was opened.")
@@ -47,15 +47,15 @@ class Turns:
             case "edit":
                 self._edit(view)
             case "regenerate" | "continue":
-                self._write(wished.action, view)
+                self._write(requested.action, view)
             case "branch_previous" | "branch_next":
-                self._walk(view, -1 if wished.action == "branch_previous" else 1)
+                self._walk(view, -1 if requested.action == "branch_previous" else 1)
             case "fork":
                 self._fork(view)
             case "delete_turn":
                 self._delete(view)
             case "rate_good" | "rate_bad":
-                self._rate(view, 1 if wished.action == "rate_good" else -1)
+                self._rate(view, 1 if requested.action == "rate_good" else -1)
             case "correct":
                 self._correct(view)
             case "question":

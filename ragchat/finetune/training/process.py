@@ -28,7 +28,7 @@ from ragchat.pipes import child_pipes, read_frame, write_frame
 BEAT_S = 1.0
 
 
-class Wishes:
+class Requests:
     """What the person wants, said by the commands thread, asked by the training."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Worker:
     def __init__(self, events: BinaryIO) -> None:
         self._events = events
         self._writing = threading.Lock()
-        self.wishes = Wishes()
+        self.requests = Requests()
 
     def say(self, event: wire.Events) -> None:
         with self._writing:
@@ -138,7 +138,7 @@ class Worker:
             command.recipe,
             samples,
             run_dir,
-            control=self.wishes,
+            control=self.requests,
             say=self.say,
             dry_steps=command.dry_steps,
         )
@@ -198,7 +198,7 @@ def main() -> None:
     def listen() -> None:
         try:
             while (frame := read_frame(commands)) is not None:
-                worker.wishes.take(wire.command_decoder.decode(frame))
+                worker.requests.take(wire.command_decoder.decode(frame))
         finally:
             os._exit(0)  # the parent is gone
 

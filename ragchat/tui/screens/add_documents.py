@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from ragchat.app.typed_paths import complete_path, suggested_name
 from ragchat.text import clean_line
-from ragchat.tui.foreign import shown_line
+from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.widgets.job_line import JobLine
 

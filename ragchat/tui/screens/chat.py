@@ -20,14 +20,14 @@ from textual.widget import Widget
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.answer_windows import AnswerWindows
+from ragchat.tui.background import Upkeep
 from ragchat.tui.chat_windows import Windows
 from ragchat.tui.clipboard import copy
-from ragchat.tui.foreign import citation_text
 from ragchat.tui.open_chats import OpenChats
+from ragchat.tui.safe_content import citation_text
 from ragchat.tui.slash_commands import SlashCommands
 from ragchat.tui.state import UsageState
 from ragchat.tui.trainings import Trainings
-from ragchat.tui.upkeep import Upkeep
 from ragchat.tui.widgets.chat_list import ChatList
 from ragchat.tui.widgets.conversation import ConversationPane
 from ragchat.tui.widgets.empty_chat import EmptyChat
@@ -438,8 +438,8 @@ class ChatScreen(Screen[None]):
         self.open_chat(event.conversation.id, beside=True)
         self._list_again()
 
-    @on(ChatList.Wished)
-    def _grant(self, event: ChatList.Wished) -> None:
+    @on(ChatList.Requested)
+    def _handle(self, event: ChatList.Requested) -> None:
         conversation = event.conversation
         if event.action == "new":
             self.action_new_chat()
@@ -527,8 +527,8 @@ class ChatScreen(Screen[None]):
     def _copied(self, event: Transcript.Copied) -> None:
         copy(self.app, event.text, event.what)
 
-    @on(Transcript.Wished)
-    def _show_making(self, event: Transcript.Wished) -> None:
+    @on(Transcript.Requested)
+    def _show_making(self, event: Transcript.Requested) -> None:
         if event.view is not None and event.action == "prompt":
             self.answers.prompt_of(event.view.message_id)
         elif event.view is not None and event.action == "replay":

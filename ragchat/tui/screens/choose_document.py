@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 
 from ragchat.text import clean_line
 from ragchat.tui import tasks
-from ragchat.tui.foreign import cut_front
+from ragchat.tui.safe_content import cut_front
 from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.sentences import count
 from ragchat.tui.widgets.lazy_list import LazyList, Row

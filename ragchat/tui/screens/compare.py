@@ -25,7 +25,7 @@ from ragchat.session.compare import Trial, TrialEvent, try_out
 from ragchat.text import clean_line, human_seconds
 from ragchat.tui import tasks
 from ragchat.tui.clipboard import copy
-from ragchat.tui.foreign import file_name
+from ragchat.tui.safe_content import file_name
 from ragchat.tui.screens.ask_line import AskLine
 from ragchat.tui.screens.choose import KnowledgePicker
 from ragchat.tui.screens.dialog import Dialog

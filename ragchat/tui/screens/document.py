@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
-from ragchat.tui.foreign import shown
+from ragchat.tui.safe_content import shown
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.status_bar import KeyHints

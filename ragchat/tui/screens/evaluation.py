@@ -18,14 +18,14 @@ from textual.widgets.option_list import Option
 
 from ragchat.text import clean_line
 from ragchat.tui import tasks
-from ragchat.tui.foreign import shown_line
+from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog
 from ragchat.tui.widgets.status_bar import KeyHints
 
 if TYPE_CHECKING:
     from ragchat.app.evaluations import Evaluation
     from ragchat.app.services import Services
-    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.question_sets import Asked
     from ragchat.evaluation.verdict import Verdict
 
 DIM = "$foreground 62%"

@@ -31,7 +31,7 @@ from ragchat.session.exporting import (
     write_export,
 )
 from ragchat.text import clean_line, human_bytes
-from ragchat.tui.foreign import shown_line
+from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line, Result
 from ragchat.tui.sentences import count
 from ragchat.tui.tasks import chats, record_unexpected

@@ -17,7 +17,7 @@ from textual.widgets import Input, Static
 from ragchat.errors import RagchatError
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
-from ragchat.tui.newest import Newest
+from ragchat.tui.latest_value import LatestValue
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.sentences import count
 from ragchat.tui.widgets.lazy_list import LazyList, Row
@@ -60,7 +60,7 @@ class FindChats(Screen[MessageHit]):
         super().__init__()
         self._services = services
         self._begun_with = query
-        self._wishes: Newest[str] = Newest()
+        self._requests: LatestValue[str] = LatestValue()
         self._typing: Timer | None = None
         self._hits: tuple[MessageHit, ...] = ()
         self._answered = ""
@@ -80,11 +80,11 @@ class FindChats(Screen[MessageHit]):
     def on_mount(self) -> None:
         self.query_one(Line).focus()
         self.query_one(Line).action_select_all()
-        self._serve(self._wishes)
+        self._serve(self._requests)
         self._show()
 
     def on_unmount(self) -> None:
-        self._wishes.close()
+        self._requests.close()
 
     @property
     def found(self) -> LazyList:
@@ -95,10 +95,10 @@ class FindChats(Screen[MessageHit]):
     @work(
         thread=True, exit_on_error=False, group="search", description="search the chats as the person types"
     )
-    def _serve(self, wishes: Newest[str]) -> None:
+    def _serve(self, requests: LatestValue[str]) -> None:
         def serve() -> None:
             with tasks.chats(self._services) as store:
-                while (query := wishes.take()) is not None:
+                while (query := requests.take()) is not None:
                     try:
                         self.post_message(self.Found(query, tuple(store.search(query, HITS))))
                     except RagchatError as error:
@@ -112,7 +112,7 @@ class FindChats(Screen[MessageHit]):
         if self._typing is not None:
             self._typing.stop()
         if query:
-            self._typing = self.set_timer(_PAUSE_S, lambda: self._wishes.put("search", query))
+            self._typing = self.set_timer(_PAUSE_S, lambda: self._requests.put("search", query))
         else:
             self._take(self.Found("", ()))
 

@@ -13,7 +13,7 @@ from textual.widgets import Checkbox, OptionList, Static
 from textual.widgets.option_list import Option
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import shown_line
+from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.screens.edit_text import TextBox
 from ragchat.tui.widgets.toggles import Check

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragchat.app.services import Services
+    from ragchat.tui.background import Upkeep
     from ragchat.tui.screens.confirm import Confirm
-    from ragchat.tui.upkeep import Upkeep
     from ragchat.types import Document, KnowledgeBaseOptions, KnowledgeBaseStatus
 
 DIM = "$foreground 62%"

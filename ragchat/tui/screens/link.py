@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList
 
 from ragchat.tui.clipboard import copy
-from ragchat.tui.foreign import shown
+from ragchat.tui.safe_content import shown
 from ragchat.tui.screens.dialog import Dialog
 
 

@@ -16,9 +16,9 @@ from textual.widgets import Checkbox, OptionList, Static
 from textual.widgets.option_list import Option
 
 from ragchat.errors import RagchatError
-from ragchat.evaluation.sets import new
+from ragchat.evaluation.question_sets import new
 from ragchat.text import clean_line
-from ragchat.tui.foreign import shown_line
+from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line
 from ragchat.tui.screens.edit_text import TextBox
 from ragchat.tui.sentences import count
@@ -26,7 +26,7 @@ from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.tui.widgets.toggles import Check
 
 if TYPE_CHECKING:
-    from ragchat.evaluation.sets import Asked
+    from ragchat.evaluation.question_sets import Asked
 
 DIM = "$foreground 62%"
 

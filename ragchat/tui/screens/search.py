@@ -20,8 +20,8 @@ from textual.widgets.option_list import Option
 from ragchat.text import clean_line
 from ragchat.tui import messages, searching
 from ragchat.tui.clipboard import copy
-from ragchat.tui.foreign import citation_text, cut_front, file_name
-from ragchat.tui.newest import Newest
+from ragchat.tui.latest_value import LatestValue
+from ragchat.tui.safe_content import citation_text, cut_front, file_name
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.sentences import count
 from ragchat.tui.widgets.document_text import DocumentText
@@ -93,7 +93,7 @@ class SearchScreen(Screen[Hit]):
         self._services = services
         self.names = names
         self._begun_with = query
-        self._wishes: Newest[searching.SearchWish] = Newest()
+        self._requests: LatestValue[searching.SearchRequest] = LatestValue()
         self._found: Found | None = None
         self._shown: Sequence[searching.ShownHit] = ()
         self._names: searching.ScopeNames | None = None
@@ -128,7 +128,7 @@ class SearchScreen(Screen[Hit]):
         self._use(self.names)
 
     def on_unmount(self) -> None:
-        self._wishes.close()
+        self._requests.close()
 
     @property
     def query_text(self) -> str:
@@ -147,24 +147,24 @@ class SearchScreen(Screen[Hit]):
     # --- searching ----------------------------------------------------------------------------------
 
     def _use(self, names: tuple[str, ...]) -> None:
-        self._wishes.close()
+        self._requests.close()
         self.names = names
-        self._wishes = Newest()
+        self._requests = LatestValue()
         self._names = None
         if names:
-            self._serve(names, self._wishes)
-        self._wish()
+            self._serve(names, self._requests)
+        self._request()
 
     @work(thread=True, exit_on_error=False, group="search", description="search as the person types")
-    def _serve(self, names: tuple[str, ...], wishes: Newest[searching.SearchWish]) -> None:
-        searching.serve(self._services, names, wishes, self.post_message)
+    def _serve(self, names: tuple[str, ...], requests: LatestValue[searching.SearchRequest]) -> None:
+        searching.serve(self._services, names, requests, self.post_message)
 
     def _suggest(self, query: str) -> str | None:
         """The query with the operator at its end completed; what there is to name is read when the first one is typed."""
         if self._names is not None:
             return searching.suggest(query, self._names)
         if searching.begun_operator(query):
-            self._wishes.put("names", searching.NamesWish())
+            self._requests.put("names", searching.NamesRequest())
         return None
 
     @on(messages.ScopeNamesRead)
@@ -173,10 +173,10 @@ class SearchScreen(Screen[Hit]):
         self._names = event.names
 
     @on(Input.Changed)
-    def _wish(self) -> None:
+    def _request(self) -> None:
         self.last_query = query = self.query_text.strip()
         if query and self.names:
-            self._wishes.put("search", searching.AsTyped(query) if query == self._as_typed else query)
+            self._requests.put("search", searching.AsTyped(query) if query == self._as_typed else query)
         else:
             self._found = None
             self._show()
@@ -272,7 +272,7 @@ class SearchScreen(Screen[Hit]):
     @on(OptionList.OptionHighlighted)
     def _show_preview(self) -> None:
         if (shown := self.highlighted) and self._found:
-            self._wishes.put("preview", searching.PreviewWish(shown.hit, self._found.marked))
+            self._requests.put("preview", searching.PreviewRequest(shown.hit, self._found.marked))
 
     @on(messages.PreviewRead)
     def _take_preview(self, event: messages.PreviewRead) -> None:
@@ -341,7 +341,7 @@ class SearchScreen(Screen[Hit]):
         """Search for the query without corrections, or with them again."""
         query = self.query_text.strip()
         self._as_typed = "" if query == self._as_typed else query
-        self._wish()
+        self._request()
 
     def action_choose_knowledge(self) -> None:
         from ragchat.tui.screens.choose import KnowledgePicker

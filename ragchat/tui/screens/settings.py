@@ -23,7 +23,7 @@ from ragchat.tui.widgets.status_bar import KeyHints
 if TYPE_CHECKING:
     from ragchat.app.services import Services
     from ragchat.config import Setting
-    from ragchat.tui.comfort import Comfort
+    from ragchat.tui.appearance import Comfort
 
 QUIET = "$foreground 62%"
 _KEYS = "keys."

@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from ragchat.session.templates import Template, WrongFile
 from ragchat.text import clean_line
-from ragchat.tui.foreign import shown, shown_line
+from ragchat.tui.safe_content import shown, shown_line
 from ragchat.tui.screens.choose import Picker
 from ragchat.tui.screens.dialog import Dialog, Line
 

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import file_name
+from ragchat.tui.safe_content import file_name
 
 if TYPE_CHECKING:
     from ragchat.session.attachment import Attachment

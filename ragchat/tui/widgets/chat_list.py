@@ -33,20 +33,20 @@ class ChatList(Vertical):
     """Posts what the person wants done with a chat."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "wish('new')", "New", id="chats.new"),
-        Binding("o,ctrl+enter", "wish('open_tab')", "Open in a tab", id="chats.open_tab"),
+        Binding("n", "request('new')", "New", id="chats.new"),
+        Binding("o,ctrl+enter", "request('open_tab')", "Open in a tab", id="chats.open_tab"),
         Binding("slash,f", "filter", "Filter", id="chats.filter"),
-        Binding("r", "wish('rename')", "Rename", id="chats.rename"),
-        Binding("p", "wish('pin')", "Pin", id="chats.pin"),
-        Binding("t", "wish('tags')", "Tags", id="chats.tags"),
-        Binding("d,delete", "wish('delete')", "Delete", id="chats.delete"),
-        Binding("u", "wish('undelete')", "Undo", id="chats.undelete"),
+        Binding("r", "request('rename')", "Rename", id="chats.rename"),
+        Binding("p", "request('pin')", "Pin", id="chats.pin"),
+        Binding("t", "request('tags')", "Tags", id="chats.tags"),
+        Binding("d,delete", "request('delete')", "Delete", id="chats.delete"),
+        Binding("u", "request('undelete')", "Undo", id="chats.undelete"),
         Binding("escape", "end_filter", "Show all", id="chats.end_filter", show=False),
         Binding("up", "move('cursor_up')", "Up", id="chats.filter_up", show=False),
         Binding("down", "move('cursor_down')", "Down", id="chats.filter_down", show=False),
     ]
 
-    class Wished(Message):
+    class Requested(Message):
         """`action`: open, open_tab, new, rename, pin (or unpin), tags, delete or undelete.
 
         `conversation` None where none is needed.
@@ -158,16 +158,16 @@ class ChatList(Vertical):
     @on(LazyList.Chosen)
     def _open(self, event: LazyList.Chosen) -> None:
         event.stop()
-        self.post_message(self.Wished("open", self._conversations.get(event.key)))
+        self.post_message(self.Requested("open", self._conversations.get(event.key)))
 
     @on(LazyList.Highlighted)
     def _moved(self, event: LazyList.Highlighted) -> None:
         event.stop()
 
-    def action_wish(self, action: str) -> None:
+    def action_request(self, action: str) -> None:
         conversation = self.highlighted
         if conversation is not None or action in ("new", "undelete"):
-            self.post_message(self.Wished(action, conversation))
+            self.post_message(self.Requested(action, conversation))
 
     # --- filter -------------------------------------------------------------------------------------
 

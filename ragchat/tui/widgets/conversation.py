@@ -257,11 +257,11 @@ class ConversationPane(Vertical):
         event.stop()
         self.reload(around=event.message_id)
 
-    @on(Transcript.Wished)
-    def _grant(self, event: Transcript.Wished) -> None:
+    @on(Transcript.Requested)
+    def _handle(self, event: Transcript.Requested) -> None:
         if event.action not in ("prompt", "replay"):  # which are the screen's
             event.stop()
-            self.turns.grant(event)
+            self.turns.handle(event)
 
     @on(Transcript.FindWanted)
     def _find(self, event: Transcript.FindWanted) -> None:

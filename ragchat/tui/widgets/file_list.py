@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import cut_front
+from ragchat.tui.safe_content import cut_front
 from ragchat.types import Document
 
 _MARKS = {"indexed": "✓", "changed": "~", "skipped": "·", "failed": "✗", "missing": "?"}

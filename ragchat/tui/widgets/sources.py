@@ -13,8 +13,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.text import clean_line
-from ragchat.tui.foreign import evidence_line, file_name, heading_line, passage_content
 from ragchat.tui.messages import SourceChosen
+from ragchat.tui.safe_content import evidence_line, file_name, heading_line, passage_content
 from ragchat.types import Citation
 
 _EXCERPT = 220

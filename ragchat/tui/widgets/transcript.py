@@ -1,4 +1,4 @@
-"""The turns of a chat and the keys for them: moving, finding, selecting, copying, and wishes that others grant."""
+"""The turns of a chat and the keys for them: moving, finding, selecting, copying, and requests that others grant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ragchat.tui.widgets.text_cursor import TextCursor
 from ragchat.tui.widgets.window import MessageWindow
 
 _STEP = 3
-_WISHES = (
+_REQUESTS = (
     ("e", "edit", "Edit", True),
     ("r", "regenerate", "Regenerate", True),
     ("c", "continue", "Continue a cut answer", False),
@@ -83,8 +83,8 @@ class Transcript(MessageWindow):
         Binding("a", "reuse", "Ask again", id="transcript.reuse", show=False),
         Binding("t", "reasoning", "Show or fold the thoughts", id="transcript.reasoning", show=False),
         *[
-            Binding(keys, f"wish('{action}')", description, id=f"transcript.{action}", show=show)
-            for keys, action, description, show in _WISHES
+            Binding(keys, f"request('{action}')", description, id=f"transcript.{action}", show=show)
+            for keys, action, description, show in _REQUESTS
         ],
         *[
             Binding(str(n), f"source({n})", f"Source {n}", id=f"transcript.source_{n}", show=False)
@@ -114,7 +114,7 @@ class Transcript(MessageWindow):
             super().__init__()
             self.question = question
 
-    class Wished(Message):
+    class Requested(Message):
         """What the person wants done about a turn; only "undo" may have none."""
 
         def __init__(self, action: str, view: MessageView | None) -> None:
@@ -395,11 +395,11 @@ class Transcript(MessageWindow):
         upto = views[: views.index(self.selected) + 1]
         return next((view for view in reversed(upto) if isinstance(view, QuestionView)), None)
 
-    def action_wish(self, action: str) -> None:
+    def action_request(self, action: str) -> None:
         """Tell the pane what the person wants."""
         view: MessageView | None = self.selected
         if action == "undo":
-            self.post_message(self.Wished(action, view))
+            self.post_message(self.Requested(action, view))
             return
         if action in _ANSWERS_ONLY:
             view = self._answer()
@@ -412,7 +412,7 @@ class Transcript(MessageWindow):
         elif action.startswith("branch_") and len(view.facts.siblings) < 2:
             self.notify("There is no other branch here.", timeout=1.5, markup=False)
         elif view.message_id:
-            self.post_message(self.Wished(action, view))
+            self.post_message(self.Requested(action, view))
 
     def action_reasoning(self) -> None:
         if (answer := self._answer()) and answer.has_reasoning:

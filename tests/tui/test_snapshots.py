@@ -1,0 +1,198 @@
+"""A dozen pictures of the screen. What is on them is asserted in words first: a picture only guards how it looks.
+
+`pytest tests/test_tui_snapshots.py --snapshot-update` takes them anew; look at the report before you do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from textual.pilot import Pilot
+
+from ragchat.tui.app import RagchatApp
+from ragchat.types import PortableChat, PortableMessage
+from tests.helpers.tui_fakes import Stage, screen_text, send, set_stage, until
+
+WIDE, NARROW = (120, 36), (60, 20)
+QUESTION = "Why did my boiler switch itself off?"
+ANSWER = """Your boiler switched itself off because the **pressure fell below 1 bar** [1].
+
+1. Let it cool down.
+2. Open the filling loop *slowly* [1].
+
+| reading | meaning |
+|---|---|
+| below 1.0 bar | off |
+| 1.2 to 1.8 bar | normal |
+
+```python
+def refill(pressure: float) -> bool:
+    return pressure < 1.2
+```
+"""
+OLD = "2026-01-05T10:00:00.000Z"
+
+
+class Compare(Protocol):
+    def __call__(
+        self,
+        app: RagchatApp,
+        *,
+        terminal_size: tuple[int, int],
+        run_before: Callable[[Pilot[None]], Awaitable[None]],
+    ) -> bool: ...
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """An old chat with two branches, so that no time of today is on a picture."""
+    stage = set_stage(tmp_path)
+    stage.services = replace(stage.services, reduced_motion=True, theme="textual-dark")
+    with stage.chats() as store:
+        for title, pinned in (("Yearly service", True), ("Radiators", False)):
+            store.add_portable(PortableChat(title, OLD, OLD, (), pinned=pinned, tags=("house",)))
+        store.add_portable(
+            PortableChat(
+                QUESTION,
+                OLD,
+                OLD,
+                (
+                    PortableMessage(1, 0, "user", QUESTION, OLD),
+                    PortableMessage(2, 1, "assistant", "It was cold.", OLD, rating=-1),
+                    PortableMessage(
+                        3, 1, "assistant", ANSWER, OLD, rating=1, citations=stage.script.citations
+                    ),
+                ),
+                leaf_id=3,
+            )
+        )
+    return stage
+
+
+def app_of(pilot: Pilot[None]) -> RagchatApp:
+    app = pilot.app
+    assert isinstance(app, RagchatApp)
+    return app
+
+
+async def at_rest(pilot: Pilot[None]) -> RagchatApp:
+    app = app_of(pilot)
+    await until(pilot, lambda: app.model_state.phase == "ready" and app.looked_around)
+    await until(pilot, lambda: app.chat.pane.visit and "Radiators" in str([c.title for c in app.chat.chats]))
+    return app
+
+
+async def read(pilot: Pilot[None]) -> RagchatApp:
+    """Open the old chat."""
+    app = await at_rest(pilot)
+    chat = next(chat for chat in app.chat.chats if chat.title == QUESTION)
+    app.chat.open_chat(chat.id)
+    await until(pilot, lambda: "def refill" in screen_text(app))
+    app.chat.pane.transcript.focus()
+    await pilot.pause()
+    return app
+
+
+def test_empty(stage: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await at_rest(pilot)
+        await until(pilot, lambda: "Your documents: guide" in screen_text(app))
+        assert "★" in screen_text(app)
+
+    assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=before)
+
+
+async def answered(pilot: Pilot[None]) -> None:
+    app = await read(pilot)
+    await until(pilot, lambda: "guide.md" in screen_text(app))
+    text = screen_text(app)
+    for words in ("2/2", "good", "switches itself off", "1.2 to 1.8 bar", "def refill"):
+        assert words in text, words
+
+
+def test_an_answer_with_sources(stage: Stage, snap_compare: Compare) -> None:
+    assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=answered)
+
+
+@pytest.mark.parametrize("theme", ["textual-light", "ragchat-16", "nord"])
+def test_themes(stage: Stage, snap_compare: Compare, theme: str) -> None:
+    app = RagchatApp(replace(stage.services, theme=theme))
+    assert snap_compare(app, terminal_size=WIDE, run_before=answered)
+
+
+def test_narrow(stage: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await read(pilot)
+        assert "Chats" not in screen_text(app)
+
+    assert snap_compare(RagchatApp(stage.services), terminal_size=NARROW, run_before=before)
+
+
+def test_streaming(stage: Stage, snap_compare: Compare) -> None:
+    stage.script.held = 2
+
+    async def before(pilot: Pilot[None]) -> None:
+        app = await at_rest(pilot)
+        await send(app, pilot, "What is the answer?")
+        await until(pilot, lambda: "Forty-two is the answer" in screen_text(app))
+        await until(pilot, lambda: "Esc stops" in screen_text(app))
+
+    app = RagchatApp(stage.services)
+    assert snap_compare(app, terminal_size=NARROW, run_before=before)
+    stage.script.release()
+
+
+def test_an_error(stage: Stage, snap_compare: Compare) -> None:
+    from ragchat.errors import InferenceDiedError
+
+    stage.script.fail_after = InferenceDiedError("The model's process crashed.", "Ask again to load it.")
+
+    async def before(pilot: Pilot[None]) -> None:
+        app = await at_rest(pilot)
+        await send(app, pilot, "What is the answer?")
+        await until(pilot, lambda: app.chat.pane.live is None)
+        assert "The model's process crashed." in screen_text(app)
+        assert "Ask again to load it." in screen_text(app)
+
+    assert snap_compare(RagchatApp(stage.services), terminal_size=NARROW, run_before=before)
+
+
+def test_help(stage: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await read(pilot)
+        await pilot.press("f1")
+        await until(pilot, lambda: "Everywhere" in screen_text(app))
+
+    assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=before)
+
+
+def test_searching_all_chats(stage: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await at_rest(pilot)
+        await pilot.press("f7", *"boiler off")
+        await until(pilot, lambda: "2 messages" in screen_text(app))
+
+    assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=before)
+
+
+def test_settings(stage: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await at_rest(pilot)
+        await pilot.press("f10")
+        await until(pilot, lambda: "temperature" in screen_text(app))
+
+    stage.services = replace(stage.services, settings_file=Path("/home/you/.config/ragchat/config.toml"))
+    assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=before)
+
+
+def test_options_of_a_chat(stage: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await read(pilot)
+        await pilot.press("f8")
+        await until(pilot, lambda: "as in the settings" in screen_text(app))
+
+    assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=before)
