@@ -30,12 +30,11 @@ from ragchat.retrieval.analyzer import detect, query_terms, terms
 from ragchat.retrieval.bm25 import idf
 from ragchat.retrieval.confidence import confidence, reachable
 from ragchat.retrieval.search import Searcher, SearchResult
-from ragchat.session.chat import MATCH, SURE
 from ragchat.types import ExtractedText
+from ragchat.types.defaults import MIN_CONFIDENCE, MIN_MATCH
 from ragchat.types.embedding import Embedder
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
-MIN_MATCH = 0.4
 Array = NDArray[np.float64]
 
 
@@ -66,7 +65,7 @@ def halved(found: QuestionSet) -> QuestionSet:
 
 def would_answer(result: SearchResult) -> bool:
     """As the chat judges it."""
-    return bool(result.hits) and (result.match >= MATCH or result.confidence >= SURE)
+    return bool(result.hits) and (result.match >= MIN_MATCH or result.confidence >= MIN_CONFIDENCE)
 
 
 def judge(found: QuestionSet, limit: int, embedder: Embedder | None) -> list[Judged]:

@@ -58,8 +58,9 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4000)
     wanted = parser.parse_args()
     found = {}
-    for arms in (("base", "rag"), ARMS):
-        named = sum(bool(winner(seed, wanted.questions, arms)) for seed in range(wanted.seeds))  # type: ignore[arg-type]
+    choices: tuple[tuple[Arm, ...], ...] = (("base", "rag"), ARMS)
+    for arms in choices:
+        named = sum(bool(winner(seed, wanted.questions, arms)) for seed in range(wanted.seeds))
         found[f"{len(arms)} ways"] = named / wanted.seeds
         print(
             f"{len(arms)} ways that are equally good: {named} winners in {wanted.seeds} runs of {wanted.questions} questions"

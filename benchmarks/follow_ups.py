@@ -2,7 +2,7 @@
 
     python benchmarks/follow_ups.py DIR [DIR…] [--show N]
 
-DIR holds corpus/*.txt and questions.jsonl (question, relevant). Dialogues are made by rule (ragchat/evaluation/follow_ups.py).
+DIR holds corpus/*.txt and questions.jsonl (question, relevant). Dialogues are made by rule (dialogues.py).
 `asked in full` is the same question before it was shortened: the most that history can win back. For `unrelated`, each question
 of the set stands after one on another document; a `new subject` is a short one of that kind ("What is NAME?"). `turns` are the
 invented ones, told by their words alone. Ends with one JSON line.
@@ -16,9 +16,10 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
+from dialogues import TURNS, Dialogue, dialogues, new_subjects
+
 from ragchat.evaluation import corpora
 from ragchat.evaluation.corpora import Question
-from ragchat.evaluation.follow_ups import TURNS, Dialogue, dialogues, new_subjects
 from ragchat.evaluation.retrieval_metrics import recall_at
 from ragchat.retrieval.analyzer import detect
 from ragchat.retrieval.search import Searcher

@@ -24,13 +24,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
 from ragchat.retrieval.search import Searcher
 from ragchat.store.knowledge import KnowledgeStore
+
+T = TypeVar("T")
 
 LATENCY_CHANGES = 20
 BURST_FILES = 10_000
@@ -113,13 +116,17 @@ class Watcher:
             time.sleep(0.05)
 
 
-def wait(condition: Callable[[], Any], step: float) -> Any:
+def wait(condition: Callable[[], T | None], step: float) -> T:
     end = time.monotonic() + GIVE_UP_S
     while not (found := condition()):
         if time.monotonic() > end:
             raise SystemExit("It did not happen.")
         time.sleep(step)
     return found
+
+
+def found_now(searcher: Searcher, words: str) -> bool:
+    return bool(searcher.search(words, 1).hits)
 
 
 def prose(source: random.Random, words: int) -> str:
@@ -141,7 +148,7 @@ def measure_latency(root: Path, others: int = 2_000) -> dict[str, Any]:
             target = docs / (f"new{number}.md" if number % 2 else f"other{number}.md")
             target.write_text(f"{prose(source, 100)} {marker} {prose(source, 100)}")
             written = time.perf_counter()
-            wait(lambda marker=marker: searcher.search(marker, 1).hits, step=0.005)
+            wait(partial(found_now, searcher, marker), step=0.005)
             took.append(time.perf_counter() - written)
             time.sleep(source.uniform(0.3, 1.0))  # a change does not come when the watcher is ready for it
     return {

@@ -14,13 +14,14 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
 from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.config import Settings
+from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
 from ragchat.session.chat import ChatSession
 from ragchat.session.events import AnswerFinished, PromptReady
@@ -36,7 +37,7 @@ QUESTIONS = ("Where does the river rise?", "Which town does it flow past?", "Whe
 
 def bare(
     path: Path, threads: int, threads_batch: int, *, flash: bool, n_ctx: int
-) -> Iterator[tuple[float, float, float]]:
+) -> Generator[tuple[float, float, float], list[int], None]:
     """Endless measurements of (prefill tok/s, decode tok/s, ttft s); the tokens of each come in by send()."""
     from llama_cpp import Llama
 
@@ -50,7 +51,7 @@ def bare(
     )
     result = (0.0, 0.0, 0.0)
     while True:
-        tokens = yield result  # type: ignore[misc]
+        tokens = yield result
         llama.reset()
         started = time.perf_counter()
         first = written = 0.0
@@ -83,10 +84,8 @@ def main() -> None:
         context.paths.create()
         path = build.library(context).resolve(arguments.model)
         model = build.model(context, str(path))
-        for _ in model.load():
-            pass
-        info = model.info
-        assert info
+        ready = loaded(model)
+        info = ready.info
         print(
             f"{info.description}, {info.n_threads}/{info.n_threads_batch} threads, flash attention {info.flash_attention}"
         )
@@ -118,9 +117,9 @@ def main() -> None:
             generation = chats.generation(finished.answer_id)
             assert generation
             tokens = vocabulary.tokenize(
-                model.render_prompt(generation.prompt).encode(), add_bos=False, special=True
+                ready.render_prompt(generation.prompt).encode(), add_bos=False, special=True
             )
-            theirs.append(peer.send(tokens))  # type: ignore[attr-defined]
+            theirs.append(peer.send(tokens))
         rag = rag_ttft(context, model, chats, options, folder=Path(folder))
         model.close()
     report = summary(ours, theirs)

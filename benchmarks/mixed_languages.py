@@ -23,7 +23,8 @@ import vectors
 from ragchat.evaluation import corpora, retrieval_metrics
 from ragchat.evaluation.corpora import QuestionSet
 from ragchat.retrieval.search import Searcher
-from ragchat.session.chat import MATCH, SURE
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.types.defaults import MIN_CONFIDENCE, MIN_MATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def measure(searcher: Searcher, found: QuestionSet, own: str, limit: int) -> Fig
     for question in corpora.spread(found.questions, limit):
         result = searcher.search(question.text, 10)
         there = any(name in found.documents for name in question.relevant)
-        passes = bool(result.hits) and (result.match >= MATCH or result.confidence >= SURE)
+        passes = bool(result.hits) and (result.match >= MIN_MATCH or result.confidence >= MIN_CONFIDENCE)
         passed[there].append(float(passes))
         if there:
             places = dict.fromkeys((hit.knowledge_base, hit.path) for hit in result.hits)
@@ -76,13 +77,14 @@ def main() -> None:
     sets = [halved(corpora.read(folder)) for folder in wanted.sets]
     report: dict[str, dict[str, dict[str, float]]] = {}
     with ExitStack() as stack:
-        stores = []
+        stores: list[KnowledgeStore] = []
         for found in sets:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             store = corpora.build_knowledge_base(folder, found, f"set{len(stores)}")
             stores.append(stack.enter_context(store))
-        for store in stores if embedder else ():
-            vectors.embed_share(store, embedder)
+        if embedder:
+            for store in stores:
+                vectors.embed_share(store, embedder)
         print(f"{'':20}{'nDCG@10':>18}{'answered passes':>22}{'not answered passes':>24}")
         for kind, model in (("", None), ("meaning, ", embedder)) if embedder else (("", None),):
             together = Searcher(stores, model)

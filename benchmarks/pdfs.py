@@ -28,7 +28,6 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from ragchat.errors import IngestError
-from ragchat.ingest.reading.ocr.tesseract import convert
 from ragchat.ingest.reading.pdf import numbers as page_numbers
 from ragchat.ingest.reading.pdf.reader import read_pdf
 
@@ -54,7 +53,10 @@ class Share(NamedTuple):
 
 def read_by_kreuzberg(data: bytes) -> str:
     """Its text, page after page."""
-    return "\n".join(str(page["content"]) for page in convert(data, "application/pdf", pages=True)["pages"])
+    import kreuzberg
+
+    config = kreuzberg.ExtractionConfig(use_cache=False, enable_quality_processing=False)
+    return str(kreuzberg.extract_bytes_sync(data, "application/pdf", config).content)
 
 
 def read_by_pdfminer(data: bytes) -> str:
@@ -126,7 +128,11 @@ def reference_words(path: Path, command: str, readings: dict[str, Reading]) -> l
         printed = subprocess.run([command, "-enc", "UTF-8", str(path), "-"], capture_output=True, check=False)
         return words_of(printed.stdout.decode("utf-8", "replace"))
     texts = [words_of(reading.text) for reading in readings.values()]
-    return max(texts, key=lambda one: sum((Counter(one) & Counter(other)).total() for other in texts))
+
+    def shared(words: list[str]) -> int:
+        return sum((Counter(words) & Counter(other)).total() for other in texts)
+
+    return max(texts, key=shared)
 
 
 def main() -> None:
@@ -138,7 +144,7 @@ def main() -> None:
     parser.add_argument("--worst", type=int, default=0, help="list the files of which ragchat has least")
     options = parser.parse_args()
     engines = readers()
-    seconds: Counter[str] = Counter()
+    seconds = dict.fromkeys(engines, 0.0)
     shares: dict[str, list[Share]] = {name: [] for name in engines}
     worst: list[tuple[float, float, str]] = []
     pages = files = 0

@@ -23,7 +23,7 @@ from statistics import fmean
 from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.cli.finetune import opened, places
-from ragchat.cli.finetune_screen import Board
+from ragchat.cli.finetune_screen import ProgressDisplay
 from ragchat.config import Settings
 from ragchat.evaluation import corpora
 from ragchat.evaluation.answer_metrics import contains, f1, holds
@@ -33,10 +33,12 @@ from ragchat.finetune.recipe import changed, default_recipe
 from ragchat.finetune.run import Job, run
 from ragchat.finetune.split import split
 from ragchat.llm.gguf import read_metadata
+from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
 from ragchat.retrieval.search import Searcher
 from ragchat.session import citations, packing, prompt
-from ragchat.types import CancelToken, ChatModel, Hit, Sampling, TextDelta
+from ragchat.session.sources import Sources
+from ragchat.types import AdapterScale, CancelToken, Hit, LoadedModel, Sampling, TextDelta
 
 GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, seed=0, max_tokens=72)
 _MARKER = re.compile(r"\s*\[\d+\]")
@@ -72,12 +74,13 @@ def halves(found: QuestionSet) -> tuple[list[Question], list[Question]]:
 
 
 def ask(
-    model: ChatModel, question: Question, hits: Sequence[Hit], way: packing.Packing, share: float
+    model: LoadedModel, question: Question, hits: Sequence[Hit], way: packing.Packing, share: float
 ) -> Said:
-    info = model.info
-    assert info
     packed = prompt.pack(
-        model, question.text, n_ctx=info.n_ctx, hits=hits, passage_share=share, answer_tokens=72, packing=way
+        model,
+        question.text,
+        Sources(tuple(hits)),
+        prompt.Layout(model.info.n_ctx, way, passage_share=share, answer_tokens=72),
     )
     events = model.generate(packed.messages, GREEDY, cancel=CancelToken())
     text = "".join(event.text for event in events if isinstance(event, TextDelta)).strip()
@@ -137,11 +140,7 @@ def main() -> None:
             if not any(adapter.name == wanted.adapter for adapter in library.installed()):
                 train(context, wanted, base, searcher, learned, share)
             with opened(context, base) as model:
-                for _ in model.load():
-                    pass
-                info = model.info
-                assert info
-                way = packing.for_model(info, {}, passages=wanted.passages)
+                way = packing.for_model(loaded(model).info, {}, passages=wanted.passages)
                 rows: dict[str, tuple[list[Said], list[Said]]] = {"": ([], []), wanted.adapter: ([], [])}
                 began = time.monotonic()
                 for question in tested:
@@ -149,9 +148,9 @@ def main() -> None:
                     wrong = [hit for hit in hits if not holds(hit.text, question.answers)]
                     wrong = [replace(hit, rank=rank) for rank, hit in enumerate(wrong, 1)]
                     for adapters, (there, gone) in rows.items():
-                        model.set_adapters(adapters)
-                        there.append(ask(model, question, hits, way, share))
-                        gone.append(ask(model, question, wrong, way, share))
+                        used = loaded(model, adapters=AdapterScale.parse(adapters))
+                        there.append(ask(used, question, hits, way, share))
+                        gone.append(ask(used, question, wrong, way, share))
                 seconds = time.monotonic() - began
     figures = {
         "base + RAG": report(*rows[""]),
@@ -179,20 +178,17 @@ def train(
     recipe = changed(default_recipe("rag", read_metadata(base).n_params), epochs=wanted.epochs)
     asked = [raft.Asked(q.text, q.answers[0], "file:questions", article(q.relevant[0])) for q in learned]
     with opened(context, base) as model:
-        for _ in model.load():
-            pass
-        info = model.info
-        assert info
+        base_model = loaded(model)
         made, rejected = raft.build(
-            model,
+            base_model,
             searcher,
             asked,
-            packing.for_model(info, {}),
+            packing.for_model(base_model.info, {}),
             form=wanted.form,
             share=share,
             cancel=CancelToken(),
         )
-    with Board(live=False) as board:
+    with ProgressDisplay(live=False) as board:
         for event in run(
             Job(wanted.adapter, base, recipe),
             split(made),

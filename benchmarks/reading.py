@@ -63,7 +63,8 @@ def elsewhere(checkout: Path, files: list[Path]) -> dict[str, dict[str, float]]:
         check=True,
         env={**os.environ, "PYTHONPATH": str(checkout)},
     )
-    return json.loads(done.stdout)
+    measured: dict[str, dict[str, float]] = json.loads(done.stdout)
+    return measured
 
 
 def best(rounds: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:

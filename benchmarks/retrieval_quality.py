@@ -16,7 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import vectors
 
@@ -79,8 +81,8 @@ def ours(
 
     for share in shares:
         row = f"meaning, {share:.0%} embedded"
-        yield row, lambda s=share: embedded("whole", WHOLE, share=s, in_time=True)
-        yield f"{row}, none made", lambda s=share: embedded("whole", WHOLE, share=s)
+        yield row, partial(embedded, "whole", WHOLE, share=share, in_time=True)
+        yield f"{row}, none made", partial(embedded, "whole", WHOLE, share=share)
     yield "meaning, whole documents", lambda: embedded("whole", WHOLE)
     yield "meaning, chunks", lambda: embedded("chunks", DEFAULT, cut=True)
 
@@ -117,7 +119,7 @@ def rank_bm25_plain(documents: dict[str, str]) -> Ranker:
     return rank
 
 
-def measure(rank: Ranker, questions: list[dict]) -> dict[str, float]:
+def measure(rank: Ranker, questions: list[dict[str, Any]]) -> dict[str, float]:
     rankings = [rank(q["question"]) for q in questions]
     pairs = [(ranking, set(q["relevant"])) for ranking, q in zip(rankings, questions, strict=True)]
     n = len(pairs)
@@ -159,8 +161,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             engines: dict[str, Callable[[], Ranker]] = {
                 **dict(ours(Path(folder), documents, embedder, shares)),
-                "bm25s, stemmed": lambda d=documents: bm25s_stemmed(d),
-                "rank_bm25, lower().split()": lambda d=documents: rank_bm25_plain(d),
+                "bm25s, stemmed": partial(bm25s_stemmed, documents),
+                "rank_bm25, lower().split()": partial(rank_bm25_plain, documents),
             }
             results = report.setdefault(directory.name, {})
             for name, build in engines.items():

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import invented_facts
 
@@ -154,7 +156,7 @@ class Cases:
             "means": {arm: own[found["measure"]]["mean"] for arm, own in found["ways"].items()}
         }
 
-    def _write(self, name: str, rows: list[dict[str, object]]) -> None:
+    def _write(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         (self._home / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
     def _ragchat(self, *arguments: str) -> str:

@@ -265,8 +265,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         opened = []
         for round_ in range(_OPENINGS):
             # A copy: the app remembers which chats were open.
-            home = shutil.copytree(written, Path(folder) / str(round_))
-            terminal = Terminal(command, str(home))
+            copy = shutil.copytree(written, Path(folder) / str(round_))
+            terminal = Terminal(command, str(copy))
             try:
                 opened.append(open_chat(terminal))
                 if round_ + 1 < _OPENINGS:

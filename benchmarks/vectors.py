@@ -57,7 +57,7 @@ def wanted(arguments: argparse.Namespace) -> Embedder | None:
     settings = Settings(embedding=EmbeddingSettings(model=arguments.embedding_model))
     found = build.embedder(Context(Paths.discover(os.environ), settings))
     if found is None:
-        raise SystemExit("No embedding model is installed; `ragchat model pull minilm-l6` fetches one.")
+        raise SystemExit("No embedding model is installed. `ragchat model pull minilm-l6` downloads one.")
     return _Remembering(found)
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import msgspec
 from msgspec import Meta
 
+import ragchat.types.defaults as default
 from ragchat.errors import UsageError
 from ragchat.paths import write_atomically
 
@@ -28,21 +29,23 @@ if TYPE_CHECKING:
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
+    """A section of the settings file: immutable, and an unknown name is an error."""
 
 
 class ModelSettings(Section, frozen=True):
+    """Which chat model is loaded, and how."""
+
     name: Annotated[
         str,
         Meta(description="Model to chat with: a name from `model list` or a path; empty: the default"),
     ] = ""
     n_ctx: Annotated[
-        int, Meta(ge=0, description="Context in tokens; 0: what the model was trained with, at most 8192")
-    ] = 4096
+        int, Meta(ge=0, description="Context in tokens; 0: the trained context of the model, at most 8192")
+    ] = default.N_CTX
     n_batch: Annotated[
         int,
-        Meta(ge=32, le=4096, description="Prompt tokens read in one step; a cancel waits for none of them"),
-    ] = 512
+        Meta(ge=32, le=4096, description="Prompt tokens read in one step; you can stop at any time"),
+    ] = default.N_BATCH
     threads: Annotated[
         int,
         Meta(
@@ -55,7 +58,7 @@ class ModelSettings(Section, frozen=True):
     flash_attention: Annotated[
         str, Meta(pattern="^(auto|on|off)$", description="auto: measured once per model and machine")
     ] = "auto"
-    thinking: Annotated[bool, Meta(description="Let models that can think do so before they answer")] = False
+    thinking: Annotated[bool, Meta(description="Let models reason before they answer, if they can")] = False
     plain_format: Annotated[
         str,
         Meta(
@@ -66,128 +69,167 @@ class ModelSettings(Section, frozen=True):
 
 
 class SamplingSettings(Section, frozen=True):
-    temperature: Annotated[float, Meta(ge=0, le=5, description="0 is greedy: always the likeliest token")] = (
-        0.2
+    """How the next token is chosen, and how long an answer may get."""
+
+    temperature: Annotated[float, Meta(ge=0, le=5, description="0 always picks the most likely token")] = (
+        default.TEMPERATURE
     )
-    top_k: Annotated[int, Meta(ge=0, description="Choose among the k likeliest tokens; 0: all")] = 40
+    top_k: Annotated[int, Meta(ge=0, description="Choose among the k most likely tokens; 0: all")] = (
+        default.TOP_K
+    )
     top_p: Annotated[
-        float, Meta(gt=0, le=1, description="Choose among the likeliest tokens that hold this share")
-    ] = 0.95
+        float,
+        Meta(
+            gt=0, le=1, description="Choose among the most likely tokens that together have this probability"
+        ),
+    ] = default.TOP_P
     min_p: Annotated[
-        float, Meta(ge=0, le=1, description="Leave out tokens below this share of the likeliest")
-    ] = 0.05
+        float, Meta(ge=0, le=1, description="Leave out tokens below this share of the most likely token")
+    ] = default.MIN_P
     repeat_penalty: Annotated[
         float, Meta(gt=0, le=3, description="Above 1 discourages repeating the answer's own last 64 tokens")
-    ] = 1.1
+    ] = default.REPEAT_PENALTY
     seed: Annotated[
-        int, Meta(ge=-1, le=4294967294, description="-1: a new one for each answer; it is recorded")
+        int, Meta(ge=-1, le=4294967294, description="-1: a new seed for each answer, which is recorded")
     ] = -1
-    max_tokens: Annotated[int, Meta(ge=0, description="Longest answer; 0: until the context is full")] = 512
+    max_tokens: Annotated[
+        int, Meta(ge=0, description="Maximum length of an answer; 0: until the context is full")
+    ] = default.MAX_TOKENS
     stop: Annotated[tuple[str, ...], Meta(description="Texts that end the answer")] = ()
 
 
 class RetrievalSettings(Section, frozen=True):
-    k: Annotated[int, Meta(ge=1, le=100, description="Hits a search returns")] = 8
+    """What a search returns and how much of it a prompt holds."""
+
+    k: Annotated[int, Meta(ge=1, le=100, description="Number of hits of a search")] = default.HITS
     passages: Annotated[
-        int, Meta(ge=0, le=50, description="Most passages put into the prompt; 0: by the model's size")
+        int,
+        Meta(
+            ge=0, le=50, description="Maximum number of passages in the prompt; 0: by the size of the model"
+        ),
     ] = 0
     passage_share: Annotated[
-        float, Meta(gt=0, le=0.9, description="Most of the context that passages may take")
-    ] = 0.5
+        float, Meta(gt=0, le=0.9, description="Maximum share of the context for passages")
+    ] = default.PASSAGE_SHARE
     min_match: Annotated[
         float,
         Meta(
             ge=0,
             le=1,
-            description="Least share of the question's weight (idf) that the best passage holds; below, nothing was found",
+            description="Minimum share of the question's weight (idf) in the best passage; below it, the search finds nothing",
         ),
-    ] = 0.4
+    ] = default.MIN_MATCH
     min_confidence: Annotated[
         float,
-        Meta(ge=0, le=1, description="A search this sure counts as found, whatever its passages hold"),
-    ] = 0.3
+        Meta(
+            ge=0,
+            le=1,
+            description="With this confidence, the search counts as successful, whatever min_match says",
+        ),
+    ] = default.MIN_CONFIDENCE
     k1: Annotated[
         float,
         Meta(ge=0, le=10, description="BM25: how much repetition counts; `ragchat eval tune` tries values"),
-    ] = 1.5
-    b: Annotated[float, Meta(ge=0, le=1, description="BM25: how much long passages are held back")] = 0.6
-    proximity: Annotated[bool, Meta(description="Words that stand near each other count more")] = True
-    forms: Annotated[bool, Meta(description="Words that stand as they were typed count more")] = True
-    agreement: Annotated[bool, Meta(description="Passages that resemble other good ones count more")] = True
+    ] = default.BM25_K1
+    b: Annotated[float, Meta(ge=0, le=1, description="BM25: how much long passages lose")] = default.BM25_B
+    proximity: Annotated[bool, Meta(description="Words that are close together count more")] = True
+    forms: Annotated[bool, Meta(description="Words exactly as you typed them count more")] = True
+    agreement: Annotated[bool, Meta(description="Passages similar to other good ones count more")] = True
     feedback: Annotated[bool, Meta(description="Search again with words of the best passages (RM3)")] = True
     meaning: Annotated[
         float,
         Meta(
             ge=0,
             le=1,
-            description="Largest share of meaning in the order of passages, where there is a model for it; 0: none",
+            description="Maximum weight of meaning in the ranking, if an embedding model is installed; 0: none",
         ),
-    ] = 0.8
+    ] = default.MEANING
+    reranker: Annotated[
+        str,
+        Meta(
+            description="Cross-encoder that orders the first 20 hits: a name from your models folder or a path; empty: none."
+            " Not measured here: no weights of such a model could be had"
+        ),
+    ] = ""
     longest_passage: Annotated[
         int,
         Meta(
             ge=0,
-            description="Characters up to which a passage grows within its section; 0: chunks as they are",
+            description="Maximum length of a passage in characters; it grows within its section; 0: chunks as they are",
         ),
-    ] = 2000
+    ] = default.LONGEST_PASSAGE
 
 
 class EmbeddingSettings(Section, frozen=True):
+    """The model for search by meaning."""
+
     model: Annotated[
         str,
         Meta(
-            description="Model for search by meaning: a name from `model list` or a path; empty: the default; off: words alone"
+            description="Embedding model: a name from `model list` or a path; empty: the default; off: search by words only"
         ),
     ] = ""
 
 
 class KnowledgeSettings(Section, frozen=True):
-    max_file_mib: Annotated[float, Meta(gt=0, description="Larger files are skipped, with that reason")] = (
-        50.0
-    )
+    """Which files become documents, and how they are cut."""
+
+    max_file_mib: Annotated[float, Meta(gt=0, description="Skip larger files")] = default.MAX_FILE_MIB
     exclude: Annotated[tuple[str, ...], Meta(description="Patterns to skip, written as in .gitignore")] = ()
-    chunk_tokens: Annotated[int, Meta(ge=40, le=2000, description="Size of a chunk in tokens, estimated")] = (
-        220
+    chunk_tokens: Annotated[int, Meta(ge=40, le=2000, description="Estimated size of a chunk in tokens")] = (
+        default.CHUNK_TOKENS
     )
     overlap_tokens: Annotated[
-        int, Meta(ge=0, le=200, description="Whole sentences repeated from the chunk before")
-    ] = 30
-    extraction_timeout_s: Annotated[float, Meta(gt=0, description="Longest time for one file")] = 60.0
-    extraction_memory_mib: Annotated[int, Meta(ge=256, description="Most memory for one file (Linux)")] = 2048
+        int, Meta(ge=0, le=200, description="Tokens of whole sentences repeated from the previous chunk")
+    ] = default.OVERLAP_TOKENS
+    extraction_timeout_s: Annotated[float, Meta(gt=0, description="Maximum time for one file")] = (
+        default.EXTRACTION_TIMEOUT_S
+    )
+    extraction_memory_mib: Annotated[int, Meta(ge=256, description="Maximum memory for one file (Linux)")] = (
+        default.EXTRACTION_MEMORY_MIB
+    )
     sync_at_start: Annotated[
-        bool, Meta(description="Bring what a chat asks up to date behind it when the screen opens")
+        bool, Meta(description="Sync the knowledge bases of the chat in the background when the screen opens")
     ] = True
     watch: Annotated[
-        tuple[str, ...], Meta(description="Knowledge bases that the screen watches; `w` in its list switches")
+        tuple[str, ...], Meta(description="Knowledge bases to watch; press `w` in the list to change")
     ] = ()
     query_timeout_s: Annotated[
-        float, Meta(gt=0, description="Longest time for a query of a database source")
-    ] = 30.0
+        float, Meta(gt=0, description="Maximum time for a query of a database source")
+    ] = default.QUERY_TIMEOUT_S
 
 
 class ChatSettings(Section, frozen=True):
+    """What a new chat begins with."""
+
     knowledge_bases: Annotated[
         tuple[str, ...],
-        Meta(description="What a new chat asks; empty: all of yours, or the manual if there is none"),
+        Meta(
+            description="Knowledge bases of a new chat; empty: all of yours, or the manual if you have none"
+        ),
     ] = ()
     strict: Annotated[
-        bool, Meta(description="Decline without calling the model when the documents hold nothing relevant")
+        bool, Meta(description="Decline without calling the model if the search finds no relevant passages")
     ] = False
     system_prompt: Annotated[str, Meta(description="Replaces the built-in instructions")] = ""
 
 
 class UiSettings(Section, frozen=True):
+    """How the screen looks and moves."""
+
     theme: Annotated[
         str, Meta(description="A theme of Textual's or of your own themes/*.toml; auto: by the terminal")
     ] = "auto"
-    reduced_motion: Annotated[bool, Meta(description="Nothing moves or blinks by itself")] = False
+    reduced_motion: Annotated[bool, Meta(description="Turn off motion and blinking")] = False
     editor: Annotated[
-        str, Meta(description="Editor for `e`; empty: $VISUAL, $EDITOR, then what is installed")
+        str, Meta(description="Editor for `e`; empty: $VISUAL, $EDITOR, then an installed editor")
     ] = ""
-    load_at_start: Annotated[bool, Meta(description="Load the model while the screen opens")] = True
+    load_at_start: Annotated[bool, Meta(description="Load the model when the screen opens")] = True
 
 
 class Settings(Section, frozen=True):
+    """All settings, one field for each section of the file."""
+
     model: ModelSettings = ModelSettings()
     sampling: SamplingSettings = SamplingSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
@@ -196,12 +238,19 @@ class Settings(Section, frozen=True):
     chat: ChatSettings = ChatSettings()
     ui: UiSettings = UiSettings()
     keys: dict[str, str] = msgspec.field(default_factory=dict)
-    """Keys by binding id, as they stand in the file."""
+    """Keys by binding id, as they are in the file."""
 
 
 KEYS = "keys"
 """The section whose names are binding ids."""
-_AT_START = ("model.", "embedding.", "knowledge.sync_at_start", "knowledge.watch", "ui.load_at_start")
+_AT_START = (
+    "model.",
+    "embedding.",
+    "retrieval.reranker",
+    "knowledge.sync_at_start",
+    "knowledge.watch",
+    "ui.load_at_start",
+)
 """Beginnings of the settings that an open chat does not take up."""
 
 
@@ -244,7 +293,7 @@ def describe(file: Path, env: Mapping[str, str]) -> Iterator[Setting]:
             key, value, default, origin, meta.description or "", _choices(meta, default), at_once, behind
         )
     for name, keys in settings.keys.items():
-        yield Setting(f"{KEYS}.{name}", keys, None, "file", "Keys instead of those that the help (F1) names")
+        yield Setting(f"{KEYS}.{name}", keys, None, "file", "Your own keys; the help (F1) lists the defaults")
 
 
 def set_value(file: Path, key: str, text: str) -> object:
@@ -256,7 +305,7 @@ def set_value(file: Path, key: str, text: str) -> object:
     document = _parse(file)
     table = document.setdefault(section, tomlkit.table())
     if not isinstance(table, MutableMapping):
-        raise UsageError(f"{file}: {section} is not a section.", "Mend or move the file.")
+        raise UsageError(f"{file}: {section} is not a section.", "Fix or move the file.")
     holder, last = _holder(table, name)
     holder[last] = list(value) if isinstance(value, (list, tuple)) else value
     _write(file, document)
@@ -269,7 +318,7 @@ def unset_value(file: Path, key: str) -> bool:
     document = _parse(file)
     table = document.get(section, {})
     if not isinstance(table, MutableMapping):
-        raise UsageError(f"{file}: {section} is not a section.", "Mend or move the file.")
+        raise UsageError(f"{file}: {section} is not a section.", "Fix or move the file.")
     holder, last = _holder(table, name)
     if last not in holder:
         return False
@@ -285,7 +334,7 @@ def _parse(file: Path) -> TOMLDocument:
     try:
         return tomlkit.parse(file.read_text("utf-8-sig")) if file.exists() else tomlkit.document()
     except (OSError, UnicodeDecodeError, tomlkit.exceptions.ParseError) as error:
-        raise UsageError(f"{file} cannot be read: {error}", "Mend or move the file.") from error
+        raise UsageError(f"{file} cannot be read: {error}", "Fix or move the file.") from error
 
 
 def _write(file: Path, document: TOMLDocument) -> None:
@@ -337,14 +386,14 @@ def _split(key: str) -> tuple[str, str]:
 
 def _nearest(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"Did you mean {near[0]!r}?" if near else "`ragchat config show` lists all of them."
+    return f"Did you mean {near[0]!r}?" if near else "`ragchat config show` lists all settings."
 
 
 def _read_file(file: Path) -> dict[str, dict[str, Any]]:
     try:
         raw = tomllib.loads(file.read_text("utf-8-sig")) if file.exists() else {}
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}", "Mend or move the file.") from error
+        raise UsageError(f"{file} is not valid TOML: {error}", "Fix or move the file.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}") from error
     sections = [section.name for section in msgspec.structs.fields(Settings)]
@@ -377,7 +426,7 @@ def _read_env(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
             try:
                 section, name = _split(variable.removeprefix("RAGCHAT_").lower().replace("__", ".", 1))
                 if section == KEYS:
-                    raise UsageError("Keys are set in the settings file only.")
+                    raise UsageError("You can set keys only in the settings file.")
             except UsageError as error:
                 raise UsageError(f"{variable} (environment): {error}", error.remedy) from None
             found.setdefault(section, {})[name] = text

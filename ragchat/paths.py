@@ -33,7 +33,7 @@ class Paths:
         """RAGCHAT_HOME puts everything under one folder; without it the platform's own folders are used (XDG on Linux)."""
         checkout = checkout_models()
         if home := env.get("RAGCHAT_HOME"):
-            root = Path(home).expanduser().absolute()
+            root = expanded(home).absolute()
             dirs = [root / "data" / "models", *([checkout] if checkout else [])]
             return cls(root / "config", root / "data", root / "state", root / "cache", tuple(dirs))
         from platformdirs import PlatformDirs
@@ -52,42 +52,53 @@ class Paths:
 
     @property
     def settings_file(self) -> Path:
+        """The settings."""
         return self.config_dir / "settings.toml"
 
     @property
     def templates_dir(self) -> Path:
-        """The person's own prompt templates; made by the person, if at all."""
+        """The user's own prompt templates; made by the user, if at all."""
         return self.config_dir / "templates"
 
     @property
     def themes_dir(self) -> Path:
-        """Themes of the person's own."""
+        """Themes of your own."""
         return self.config_dir / "themes"
 
     @property
     def chat_database(self) -> Path:
+        """Chats, messages, drafts."""
         return self.data_dir / "ragchat.db"
 
     @property
     def kb_dir(self) -> Path:
+        """Knowledge bases, a file for each."""
         return self.data_dir / "kb"
 
     @property
     def ocr_data_dir(self) -> Path:
-        """Data for OCR that the person put there, if any."""
+        """Data for OCR that the user put there, if any."""
         return self.data_dir / "tessdata"
 
     @property
     def inference_log(self) -> Path:
+        """What llama.cpp writes."""
         return self.state_dir / "inference.log"
 
     @property
     def extraction_log(self) -> Path:
+        """What readers of files write."""
         return self.state_dir / "extraction.log"
 
     @property
     def app_log(self) -> Path:
+        """The log of the application."""
         return self.state_dir / "ragchat.log"
+
+    @property
+    def scratch_dir(self) -> Path:
+        """For text that is handed to an editor."""
+        return self.cache_dir / "scratch"
 
     @property
     def suspects_file(self) -> Path:
@@ -126,7 +137,7 @@ class Paths:
 
     @property
     def question_sets_dir(self) -> Path:
-        """The person's questions to measure with, a file for each set."""
+        """The user's questions to measure with, a file for each set."""
         return self.data_dir / "evaluation" / "sets"
 
     @property
@@ -141,6 +152,7 @@ class Paths:
 
     @property
     def finetune_log(self) -> Path:
+        """What a training writes."""
         return self.state_dir / "finetune.log"
 
     def create(self) -> None:
@@ -154,6 +166,30 @@ def _xdg(env: Mapping[str, str], variable: str, otherwise: Path) -> Path:
     """The folder that `variable` asks for; a relative path is invalid there and is ignored, as the specification says."""
     base = Path(env.get(variable, ""))
     return base / "ragchat" if base.is_absolute() else otherwise
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in place of `~` or `~name`; it stays as it is where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there that may be looked at. A name that is too long is no error: nothing has it."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there that may be looked at, as `exists`."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def make_private_dir(folder: Path) -> None:

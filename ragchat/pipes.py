@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,7 +29,7 @@ _LARGEST_LOG = 2 * 1024 * 1024
 
 
 class ChildGoneError(Exception):
-    """The process is no longer there. `reason` is a phrase for a person: "was killed (SIGKILL)"."""
+    """The process is no longer there. `reason` is a phrase for a user: "was killed (SIGKILL)"."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -83,10 +83,12 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The id of the process."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def send(self, frame: bytes) -> None:
@@ -125,7 +127,7 @@ class Child:
                 pipe.close()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Let the process end by closing its input; kill it if it does not, or if somebody is still writing to it."""
+        """Let the process end by closing its input; kill it if it does not, or if someone is still writing to it."""
         if self._writing.acquire(timeout=timeout_s):
             try:
                 with contextlib.suppress(OSError, ValueError):
@@ -181,6 +183,51 @@ def read_frame(pipe: BinaryIO) -> bytes | None:
     if len(body) < size:
         raise ValueError("torn frame")
     return body
+
+
+class Parent:
+    """The child's end: frames to the parent from any thread, and the two threads that most children need."""
+
+    def __init__(self, commands: BinaryIO, replies: BinaryIO) -> None:
+        """On the two ends that `child_pipes` gives."""
+        self._commands, self._replies = commands, replies
+        self._writing = threading.Lock()
+
+    def send(self, frame: bytes) -> None:
+        """Raises OSError when the parent is gone."""
+        with self._writing:
+            write_frame(self._replies, frame)
+
+    def receive(self) -> bytes | None:
+        """The next frame, or None at the end. Raises ValueError. Not while a thread listens."""
+        return read_frame(self._commands)
+
+    def listen(self, take: Callable[[bytes], None]) -> None:
+        """From now on a thread gives each frame to `take`. The process ends with its parent, and when `take` raises."""
+
+        def listening() -> None:
+            try:
+                while (frame := self.receive()) is not None:
+                    take(frame)
+            finally:
+                os._exit(0)
+
+        threading.Thread(target=listening, name="commands", daemon=True).start()
+
+    def beat(self, every_s: float, sign: Callable[[], bytes | None]) -> None:
+        """From now on a thread sends what `sign` gives, if anything, every `every_s` seconds.
+
+        `sign` is called when nothing else can be sent, so that what it says is never older than what was sent before.
+        """
+
+        def beating() -> None:
+            pause = threading.Event()
+            while not pause.wait(every_s):
+                with self._writing, contextlib.suppress(OSError):
+                    if frame := sign():
+                        write_frame(self._replies, frame)
+
+        threading.Thread(target=beating, name="beat", daemon=True).start()
 
 
 def child_pipes() -> tuple[BinaryIO, BinaryIO]:

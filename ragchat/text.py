@@ -79,6 +79,11 @@ def normalise(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 document`, `2 documents`, `12,000 documents`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def human_bytes(size: float) -> str:
     """`98362432` as `93.8 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -104,7 +109,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def curve(values: Sequence[float], width: int = 60, *, scale: tuple[float, float] | None = None) -> str:
-    """A line of bars, the newest on the right; each stands for the mean of as many values as needed.
+    """A line of bars, the newest on the right; each represents the mean of as many values as needed.
 
     `scale` are the values of the lowest and the highest bar; without it those of the least and the largest mean.
     """

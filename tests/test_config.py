@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from ragchat import config, paths
+from ragchat import config
 from ragchat.config import Settings, describe, load, set_value
 from ragchat.errors import UsageError
 
@@ -243,7 +244,7 @@ def test_the_file_is_written_whole_and_for_its_owner_alone(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(paths.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(UsageError, match="No space"):
         set_value(file, "retrieval.k", "6")
     assert load(file, {}).retrieval.k == 5

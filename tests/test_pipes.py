@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragchat import pipes
+from ragchat.paths import PACKAGE
 from ragchat.pipes import LARGEST_FRAME, Child, ChildGoneError, ChildSilentError, read_frame, write_frame
 
 CHILD = """
@@ -56,13 +58,17 @@ while (frame := read_frame(commands)) is not None:
 """
 
 
+class Start(Protocol):
+    def __call__(self, log: Path = ..., **env: str) -> Child: ...
+
+
 @pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Start the child above; what is started ends with the test."""
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "the_child.py").write_text(CHILD)
     started: list[Child] = []
-    root = str(pipes.PACKAGE.parent)
+    root = str(PACKAGE.parent)
 
     def begin(log: Path = tmp_path / "logs" / "child.log", **env: str) -> Child:
         python_path = os.pathsep.join((str(tmp_path / "place"), root))
@@ -114,18 +120,17 @@ def test_an_absurd_length_is_refused_before_anything_is_read(size: int) -> None:
 # --- children -------------------------------------------------------------------------------------------
 
 
-def test_a_child_answers(start) -> None:
+def test_a_child_answers(start: Start) -> None:
     child = start()
     assert child.alive
     assert psutil.pid_exists(child.pid)
     for frame in (b"", b"x", b"y" * 3_000_000):
         assert ask(child, b"echo " + frame) == frame
     child.close()
-    assert not child.alive
-    assert not psutil.pid_exists(child.pid)
+    assert (child.alive, psutil.pid_exists(child.pid)) == (False, False)
 
 
-def test_a_child_that_prints_cannot_tear_the_frames(start, tmp_path: Path) -> None:
+def test_a_child_that_prints_cannot_tear_the_frames(start: Start, tmp_path: Path) -> None:
     child = start()
     assert ask(child, b"print") == b"printed"
     assert ask(child, b"echo whole") == b"whole"
@@ -134,7 +139,7 @@ def test_a_child_that_prints_cannot_tear_the_frames(start, tmp_path: Path) -> No
         assert line in log
 
 
-def test_a_child_that_reads_its_input_does_not_swallow_commands(start) -> None:
+def test_a_child_that_reads_its_input_does_not_swallow_commands(start: Start) -> None:
     child = start()
     assert ask(child, b"read") == b"''"
     assert ask(child, b"echo still here") == b"still here"
@@ -149,7 +154,7 @@ def test_a_child_that_reads_its_input_does_not_swallow_commands(start) -> None:
         (b"torn", "ended with exit code 0"),
     ],
 )
-def test_how_a_child_ended_is_said(start, command: bytes, reason: str) -> None:
+def test_how_a_child_ended_is_said(start: Start, command: bytes, reason: str) -> None:
     child = start()
     child.send(command)
     for _ in range(2):  # whoever asks again hears it again
@@ -162,7 +167,7 @@ def test_how_a_child_ended_is_said(start, command: bytes, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-def test_a_child_that_was_killed_is_noticed_at_once(start) -> None:
+def test_a_child_that_was_killed_is_noticed_at_once(start: Start) -> None:
     child = start()
     ask(child, b"echo ready")
     os.kill(child.pid, signal.SIGKILL)
@@ -172,7 +177,7 @@ def test_a_child_that_was_killed_is_noticed_at_once(start) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_what_came_before_the_end_is_still_read(start) -> None:
+def test_what_came_before_the_end_is_still_read(start: Start) -> None:
     child = start()
     for command in (b"echo one", b"echo two", b"exit 0"):
         child.send(command)
@@ -181,10 +186,10 @@ def test_what_came_before_the_end_is_still_read(start) -> None:
         child.receive(20)
 
 
-def test_who_waits_for_several_is_told_which_has_something(start, tmp_path: Path) -> None:
+def test_who_waits_for_several_is_told_which_has_something(start: Start, tmp_path: Path) -> None:
     start().kill()  # so that the module lies where it is found
     arrived: queue.SimpleQueue[Child] = queue.SimpleQueue()
-    python_path = os.pathsep.join((str(tmp_path / "place"), str(pipes.PACKAGE.parent)))
+    python_path = os.pathsep.join((str(tmp_path / "place"), str(PACKAGE.parent)))
     log = tmp_path / "logs" / "several.log"
     first, second = (Child("the_child", log, {"PYTHONPATH": python_path}, arrived=arrived) for _ in range(2))
     try:
@@ -204,7 +209,7 @@ def test_who_waits_for_several_is_told_which_has_something(start, tmp_path: Path
         second.kill()
 
 
-def test_a_silent_child_is_told_apart_from_one_that_is_gone(start) -> None:
+def test_a_silent_child_is_told_apart_from_one_that_is_gone(start: Start) -> None:
     child = start()
     ask(child, b"echo ready")
     os.kill(child.pid, signal.SIGSTOP)
@@ -216,7 +221,7 @@ def test_a_silent_child_is_told_apart_from_one_that_is_gone(start) -> None:
     assert child.receive(20) == b"late"
 
 
-def test_a_child_that_hangs_can_be_killed(start) -> None:
+def test_a_child_that_hangs_can_be_killed(start: Start) -> None:
     child = start()
     ask(child, b"echo ready")
     os.kill(child.pid, signal.SIGSTOP)
@@ -226,7 +231,7 @@ def test_a_child_that_hangs_can_be_killed(start) -> None:
     assert not psutil.pid_exists(child.pid)
 
 
-def test_killing_frees_a_sender_that_the_child_does_not_listen_to(start) -> None:
+def test_killing_frees_a_sender_that_the_child_does_not_listen_to(start: Start) -> None:
     child = start()
     ask(child, b"echo ready")
     os.kill(child.pid, signal.SIGSTOP)
@@ -247,7 +252,7 @@ def test_killing_frees_a_sender_that_the_child_does_not_listen_to(start) -> None
     assert len(ended) == 1
 
 
-def test_an_absurd_length_is_the_end_and_not_a_wait(start) -> None:
+def test_an_absurd_length_is_the_end_and_not_a_wait(start: Start) -> None:
     child = start()
     child.send(b"absurd")
     started = time.monotonic()
@@ -256,7 +261,7 @@ def test_an_absurd_length_is_the_end_and_not_a_wait(start) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_ending_twice_is_no_error(start) -> None:
+def test_ending_twice_is_no_error(start: Start) -> None:
     child = start()
     child.close()
     child.close()
@@ -281,10 +286,10 @@ os.kill(os.getpid(), 9)
 
 @pytest.mark.usefixtures("start")
 def test_a_child_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    python_path = os.pathsep.join((str(tmp_path / "place"), str(pipes.PACKAGE.parent)))
+    python_path = os.pathsep.join((str(tmp_path / "place"), str(PACKAGE.parent)))
     done = subprocess.run(
         [sys.executable, "-c", PARENT, str(tmp_path / "child.log"), python_path],
-        cwd=pipes.PACKAGE.parent,
+        cwd=PACKAGE.parent,
         capture_output=True,
         text=True,
         check=False,
@@ -307,7 +312,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_nothing_is_imported_from_the_folder_a_person_stands_in(
-    start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Documents are asked about where they lie, and a folder of documents may hold a json.py."""
     trap = tmp_path / "documents"
@@ -333,7 +338,7 @@ def test_a_python_path_of_the_person_does_not_reach_the_child(
     assert "not_ours" in log.read_text()
 
 
-def test_variables_are_passed_on_and_added_to(start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_passed_on_and_added_to(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_THE_PERSON", "1")
     child = start(FROM_US="2")
     assert [ask(child, b"env " + name) for name in (b"FROM_THE_PERSON", b"FROM_US", b"PYTHONUTF8")] == [
@@ -343,7 +348,7 @@ def test_variables_are_passed_on_and_added_to(start, monkeypatch: pytest.MonkeyP
     ]
 
 
-def test_the_log_is_private_and_does_not_grow_for_ever(start, tmp_path: Path) -> None:
+def test_the_log_is_private_and_does_not_grow_for_ever(start: Start, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "child.log"
     start(log).close()
     assert log.stat().st_mode & 0o777 == 0o600
@@ -359,10 +364,52 @@ def test_the_log_is_private_and_does_not_grow_for_ever(start, tmp_path: Path) ->
     assert sorted(path.name for path in log.parent.iterdir()) == ["child.log", "child.old.log"]
 
 
-def test_what_was_logged_before_is_kept(start, tmp_path: Path) -> None:
+def test_what_was_logged_before_is_kept(start: Start, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "child.log"
     for _ in range(2):
         child = start(log)
         ask(child, b"print")
         child.close()
     assert log.read_text().count("printed by a library") == 2
+
+
+LISTENER = """
+import os
+from ragchat.pipes import Parent, child_pipes
+parent = Parent(*child_pipes())
+parent.send(b"first " + parent.receive())
+at_work = [False]
+def take(frame):
+    at_work[0] = frame == b"work"
+    if frame == b"riddle":
+        raise ValueError("riddle")
+    parent.send(b"heard " + frame)
+parent.listen(take)
+parent.beat(0.02, lambda: b"beat" if at_work[0] else None)
+import time
+time.sleep(60)
+"""
+
+
+def test_a_child_listens_and_says_that_it_is_at_work(tmp_path: Path) -> None:
+    (tmp_path / "the_listener.py").write_text(LISTENER)
+    path = os.pathsep.join((str(tmp_path), str(PACKAGE.parent)))
+    child = Child("the_listener", tmp_path / "log", {"PYTHONPATH": path})
+    try:
+        child.send(b"here")
+        assert child.receive(20) == b"first here", "before a thread listens, frames can be asked for"
+        with pytest.raises(ChildSilentError):
+            child.receive(0.2)
+        child.send(b"work")
+        assert [child.receive(5) for _ in range(3)] == [b"heard work", b"beat", b"beat"]
+        child.send(b"rest")
+        while (frame := child.receive(5)) == b"beat":
+            pass
+        assert frame == b"heard rest"
+        with pytest.raises(ChildSilentError):
+            child.receive(0.2)
+        child.send(b"riddle")
+        with pytest.raises(ChildGoneError, match="exit code 0"):
+            child.receive(5)
+    finally:
+        child.kill()

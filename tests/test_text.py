@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ragchat.text import StreamCleaner, clean, clean_line, human_bytes, human_seconds
+import ragchat
+from ragchat.text import StreamCleaner, clean, clean_line, counted, human_bytes, human_seconds
 from tests.helpers.naughty import NAUGHTY
 
 # ruff: noqa: E501 (tables of cases)
@@ -217,3 +220,32 @@ def test_sizes_as_a_person_says_them(size: float, expected: str) -> None:
 )  # fmt: skip
 def test_times_as_a_person_says_them(seconds: float, expected: str) -> None:
     assert human_seconds(seconds) == expected
+
+
+# --- numbers with what they count -------------------------------------------------------------------------
+
+_PLURAL = re.compile(
+    r"\{(?P<number>[^{}\"']+?)(?::,)?\} (?:documents|chats|messages|questions|knowledge bases|files|models|chunks|hits)\b(?!/s)"
+)
+_NEVER_ONE = re.compile(r"_?[A-Z_]{4,}|keep_turns|n_ctx|needed|metadata\..*|count$|finished\.total")
+"""Constants, sizes of contexts, and numbers that the code around them treats when they are 1."""
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "0 documents"), (1, "1 document"), (12_000, "12,000 documents")]
+)
+def test_a_number_and_its_noun_agree(number: int, said: str) -> None:
+    assert counted(number, "document") == said
+
+
+def test_no_sentence_counts_without_the_helper() -> None:
+    package = Path(ragchat.__file__).parent
+    wrong = [
+        f"{file.relative_to(package)}: {match.group()}"
+        for file in package.rglob("*.py")
+        for line in file.read_text().splitlines()
+        if 'f"' in line and "Error(" not in line
+        for match in _PLURAL.finditer(line)
+        if not _NEVER_ONE.fullmatch(match["number"])
+    ]
+    assert wrong == []

@@ -153,7 +153,8 @@ class Tantivy:
         # Operators of the query language are words in capitals; what its tokenizer would cut in two becomes a phrase.
         query = self._opened.parse_query(" ".join(re.findall(r"[^\W_]+", question)).lower(), ["body"])
         found = self._searcher.search(query, K, count=False).hits
-        return self._searcher.fast_field_values("row", [place for _, place in found])
+        rows: list[int] = self._searcher.fast_field_values("row", [place for _, place in found])
+        return rows
 
     def index_bytes(self, folder: Path) -> int:
         return folder_bytes(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def change(task: Task) -> dict[str, Any]:
     new = list(new_documents(chunks, task.chunks, task.adds))
     add_ms, merge_s, merges = [], [], 0
     for i, chunk in enumerate(new, 1):
-        add_ms.append(_ms(lambda chunk=chunk: engine.add(chunk)))
+        add_ms.append(_ms(partial(engine.add, chunk)))
         if sum(add_ms) > task.patience_s * 1000:
             break
         if isinstance(engine, Ragchat) and i % MERGE_EVERY == 0:
@@ -136,7 +137,7 @@ def change(task: Task) -> dict[str, Any]:
 def _timed_removals(engine: Engine, given: Sequence[list[Chunk]], patience_s: float) -> list[float]:
     took_ms: list[float] = []
     for document in given:
-        took_ms.append(_ms(lambda document=document: engine.remove(document)))
+        took_ms.append(_ms(partial(engine.remove, document)))
         if sum(took_ms) > patience_s * 1000:
             break
     return took_ms

@@ -1,4 +1,4 @@
-"""Puts objects together from folders and settings. Below this module nobody sees either."""
+"""Puts objects together from folders and settings. Below this module no one sees either."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ragchat.app.context import Context
 from ragchat.paths import Paths
-from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names, remove_knowledge_base
 from ragchat.types import CancelToken, ChatModel, ChatOptions, Sampling
+from ragchat.types.defaults import MOST_N_CTX
 
 if TYPE_CHECKING:
     from ragchat.ingest.sync import IngestOptions
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions, ChatSession
     from ragchat.store.chats import ChatStore
+    from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types.embedding import Embedder
+    from ragchat.types.reranking import Reranker
 
 MANUAL_KB = "manual"
 """The knowledge base of ragchat's own manual."""
@@ -67,7 +69,6 @@ def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClien
             n_threads_batch=settings.threads_batch,
             flash_attention=settings.flash_attention,
             plain_format=settings.plain_format,
-            thinking=settings.thinking,
         ),
         log=context.paths.inference_log,
         suspects_file=context.paths.suspects_file,
@@ -84,7 +85,7 @@ def check_model(path: Path, n_ctx: int) -> int:
     metadata = read_metadata(path)
     check_chat_model(metadata)
     trained = metadata.n_ctx_train or 4096
-    n_ctx = min(n_ctx or 8192, trained)
+    n_ctx = min(n_ctx or MOST_N_CTX, trained)
     check_fits(metadata, n_ctx)
     return n_ctx
 
@@ -94,6 +95,12 @@ def embedder(context: Context) -> Embedder | None:
     return _embedder(context.paths, context.settings.embedding.model)
 
 
+def look_for_embedder(context: Context) -> None:
+    """A model was installed: where words alone were searched, `embedder` looks again."""
+    if embedder(context) is None:
+        _embedder.cache_clear()
+
+
 @functools.cache
 def _embedder(paths: Paths, name: str) -> Embedder | None:
     from ragchat.llm.embedding import open_embedder
@@ -101,7 +108,24 @@ def _embedder(paths: Paths, name: str) -> Embedder | None:
     return open_embedder(paths, name)
 
 
+def reranker(context: Context) -> Reranker | None:
+    """The cross-encoder of the settings, one for the whole process, which starts with the first search; None: there is none.
+
+    Raises NotFoundError, ModelFileError.
+    """
+    name = context.settings.retrieval.reranker
+    return _reranker(context.paths, name) if name else None
+
+
+@functools.cache
+def _reranker(paths: Paths, name: str) -> Reranker:
+    from ragchat.llm.embedding import open_reranker
+
+    return open_reranker(paths, name)
+
+
 def sampling(context: Context) -> Sampling:
+    """How answers are sampled when a chat says nothing else: the `sampling` section of the settings."""
     settings = context.settings.sampling
     return Sampling(
         temperature=settings.temperature,
@@ -164,11 +188,12 @@ def chat_options(context: Context, chosen: ChatOptions) -> AskOptions:
         strict=base.strict if chosen.strict is None else chosen.strict,
         thinking=base.thinking if chosen.thinking is None else chosen.thinking,
         instructions=base.instructions if chosen.system_prompt is None else chosen.system_prompt,
-        adapter=chosen.adapter,
+        adapters=chosen.adapters,
     )
 
 
 def ingest_options(context: Context) -> IngestOptions:
+    """How files are read and cut into chunks: the `knowledge` section of the settings."""
     from ragchat.ingest.sync import IngestOptions
 
     settings = context.settings.knowledge
@@ -186,7 +211,9 @@ def ingest_options(context: Context) -> IngestOptions:
 
 
 def default_knowledge_bases(context: Context) -> tuple[str, ...]:
-    """What a chat asks that says nothing: those of the settings, else all of the person's own, else the manual."""
+    """What a chat asks that says nothing: those of the settings, else all of your own, else the manual."""
+    from ragchat.store.knowledge import knowledge_base_names
+
     names = knowledge_base_names(context.paths.kb_dir)
     if chosen := context.settings.chat.knowledge_bases:
         return tuple(name for name in chosen if name in names)
@@ -197,6 +224,8 @@ def default_knowledge_bases(context: Context) -> tuple[str, ...]:
 @contextmanager
 def knowledge_bases(context: Context, names: Sequence[str]) -> Iterator[list[KnowledgeStore]]:
     """The knowledge bases of these names, open for this thread. Raises NotFoundError, StorageError."""
+    from ragchat.store.knowledge import KnowledgeStore
+
     with ExitStack() as stack:
         yield [stack.enter_context(KnowledgeStore.open(context.paths.kb_dir, name)) for name in names]
 
@@ -220,6 +249,7 @@ def index_manual(context: Context, cancel: CancelToken) -> int:
     """Bring the knowledge base of the manual up to date; how many chunks it has."""
     from ragchat.ingest.sync import SyncFinished, sync
     from ragchat.paths import MANUAL
+    from ragchat.store.knowledge import KnowledgeStore, remove_knowledge_base
 
     manual = Path(os.path.realpath(MANUAL))
     with KnowledgeStore.create(context.paths.kb_dir, MANUAL_KB) as store:

@@ -1,4 +1,4 @@
-"""What may be typed after a `/`: the one table of commands, how a typed line is read, and what it may go on with.
+"""What may be typed after a `/`: the one table of commands, how a typed line is read, and what it may continue with.
 
 No screen and no doing here: the chat's screen and the plain chat each do what a command means.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ragchat.errors import UsageError
+from ragchat.text import clean_line
 from ragchat.types import AdapterScale, ChatOptions
 
 # fmt: off
@@ -25,6 +26,8 @@ Candidates = Callable[[Kind, str], Sequence[str]]
 """Names of a kind that may stand where these characters were begun."""
 
 _NAME = re.compile(r"/([A-Za-z][A-Za-z_-]*)(?:[ \t]+(.*))?", re.DOTALL)
+_NO_PATH = re.compile(r"/([^\W\d_][^\s/]*)(?=\s|\Z)")
+"""A word that begins like a command and has no second `/`, as paths have."""
 _NEEDS_NO_NAME = ("text", "none")
 
 
@@ -51,16 +54,16 @@ class Command:
 
 COMMANDS = (
     Command("help", "All keys and commands", "[COMMAND]", "text", aliases=("commands",)),
-    Command("new", "Begin an empty chat", aliases=("clear",)),
-    Command("chats", "The list of chats"),
+    Command("new", "Start a new chat", aliases=("clear",)),
+    Command("chats", "List the chats"),
     Command("open", "Open another chat, by number or title", "CHAT", "chat"),
     Command("find", "Search all chats", "WORDS", "text"),
     Command("search", "Search the documents, without a model", "WORDS", "text"),
-    Command("attach", "Ask about a file in the next question only", "FILE", "path", aliases=("file",)),
+    Command("attach", "Attach a file to the next question", "FILE", "path", aliases=("file",)),
     Command("model", "Choose the model of this chat", "[NAME]", "model"),
     Command(
         "adapter",
-        "Switch adapters of this chat on, at a scale if one is named; `off` for none",
+        "Choose the adapters of this chat, with a scale if you like; `off` for none",
         "[NAME[:SCALE] …|off]",
         "adapter",
         aliases=("adapters",),
@@ -68,7 +71,7 @@ COMMANDS = (
     ),
     Command(
         "kb",
-        "Choose the documents that this chat asks",
+        "Choose the documents of this chat",
         "[NAME …]",
         "knowledge base",
         aliases=("documents",),
@@ -76,59 +79,64 @@ COMMANDS = (
     ),
     Command(
         "system",
-        "Write this chat's instructions; `default` takes them back",
+        "Write instructions for this chat; `default` resets them",
         "[TEXT]",
         "text",
         one_line=False,
     ),
-    Command("set", "Sampling of this chat", "NAME=VALUE …", "option"),
+    Command("set", "Change the sampling of this chat", "NAME=VALUE …", "option"),
     Command("strict", "Answer from the documents only", "[on|off|default]", choices=("on", "off", "default")),
     Command(
         "think",
-        "Let a model that can think do so before it answers",
+        "Let the model reason before it answers, if it can",
         "[on|off|default]",
         choices=("on", "off", "default"),
     ),
     Command(
         "preset",
-        "Keep this chat's settings under a name, or use them",
+        "Save this chat's settings as a preset, or use a preset",
         "[save|use|delete NAME]",
         "preset",
         choices=("save", "use", "delete"),
     ),
-    Command("template", "Fill in a prompt that is kept", "[NAME]", "template", aliases=("templates",)),
+    Command("template", "Fill in a prompt template", "[NAME]", "template", aliases=("templates",)),
     Command("export", "Write this chat to a file: .md, .json, .jsonl or .html", "[FILE]", "path"),
-    Command("import", "Read chats from a file", "FILE", "path"),
-    Command("compare", "One question, two settings, side by side", "[QUESTION]", "text", one_line=False),
-    Command("retry", "Answer the last question again", aliases=("regenerate",)),
-    Command("edit", "Write the last question anew", "[QUESTION]", "text", one_line=False),
-    Command("continue", "Go on with an answer that was cut"),
-    Command("fork", "A new chat with what was said so far"),
+    Command("import", "Import chats from a file", "FILE", "path"),
+    Command("compare", "Compare two settings on one question", "[QUESTION]", "text", one_line=False),
+    Command("retry", "Regenerate the last answer", aliases=("regenerate",)),
+    Command("edit", "Edit the last question", "[QUESTION]", "text", one_line=False),
+    Command("continue", "Continue an answer that was cut off"),
+    Command("fork", "Copy this chat into a new one"),
     Command("delete", "Delete the last turn, or this chat", "[turn|chat]", choices=("turn", "chat")),
-    Command("undo", "Bring back what was deleted last"),
-    Command("good", "The last answer is good"),
-    Command("bad", "The last answer is bad"),
-    Command("correct", "Say what the last answer should have been", "[TEXT]", "text", one_line=False),
+    Command("undo", "Restore what you deleted last"),
+    Command("good", "Rate the last answer good"),
+    Command("bad", "Rate the last answer bad"),
+    Command("correct", "Correct the last answer", "[TEXT]", "text", one_line=False),
     Command(
         "question",
-        "Keep the last question for measuring, with its right answer",
+        "Keep the last question for evaluation, with its expected answer",
         "[ANSWER]",
         "text",
         one_line=False,
     ),
-    Command("prompt", "The exact prompt of the last answer, or of a question", "[QUESTION]", "text"),
-    Command("replay", "Make the last answer again from what it was made from"),
+    Command("prompt", "Show the exact prompt of the last answer, or of a question", "[QUESTION]", "text"),
+    Command("replay", "Replay the last answer with the same inputs"),
     Command("summarise", "Summarise a whole document", "[DOCUMENT]", "path", aliases=("summarize",)),
-    Command("compact", "Let a summary stand for the beginning of this chat", "[undo]", choices=("undo",)),
-    Command("title", "Name this chat", "[TITLE]", "text", aliases=("rename",)),
-    Command("tag", "Tags of this chat; -NAME takes one off", "[NAME …]", "tag", aliases=("tags",)),
-    Command("pin", "Keep this chat on top, or no longer"),
+    Command(
+        "compact",
+        "Replace the beginning of this chat in the prompt with a summary",
+        "[undo]",
+        choices=("undo",),
+    ),
+    Command("title", "Rename this chat", "[TITLE]", "text", aliases=("rename",)),
+    Command("tag", "Add tags to this chat; -NAME removes one", "[NAME …]", "tag", aliases=("tags",)),
+    Command("pin", "Pin or unpin this chat"),
     Command("copy", "Copy the last answer"),
-    Command("sources", "The sources of the last answer"),
-    Command("jobs", "What is running in the background"),
-    Command("settings", "The settings of ragchat"),
-    Command("theme", "Other colours", "[NAME]", "theme"),
-    Command("quit", "End ragchat; nothing is lost", aliases=("exit", "q")),
+    Command("sources", "Show the sources of the last answer"),
+    Command("jobs", "Show background jobs"),
+    Command("settings", "Change the settings of ragchat"),
+    Command("theme", "Change the colours", "[NAME]", "theme"),
+    Command("quit", "Quit ragchat; everything is saved", aliases=("exit", "q")),
 )
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
 
@@ -143,6 +151,7 @@ class Typed:
 
     @property
     def words(self) -> list[str]:
+        """The argument at its blanks."""
         return self.argument.split()
 
 
@@ -153,10 +162,17 @@ class Unknown:
     name: str
     nearest: str
 
+    @property
+    def error(self) -> UsageError:
+        """What is wrong, the nearest command, and how the text is sent all the same."""
+        meant = f"Did you mean /{self.nearest}?" if self.nearest else "/help lists them."
+        name = clean_line(self.name, limit=40)
+        return UsageError(f"There is no command /{name}. {meant}", "Begin with // to send the text.")
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One way to go on: `line` is the whole first line when it is chosen; `label`, `argument` and `meaning` are shown.
+    """One way to continue: `line` is the whole first line when it is chosen; `label`, `argument` and `meaning` are shown.
 
     `final`: with it the command is whole.
     """
@@ -194,8 +210,8 @@ def parse(text: str) -> Typed | None:
 
 def unknown_command(text: str) -> Unknown | None:
     """What looks like a command and is none; paths such as `/usr/bin` do not."""
-    match = _NAME.fullmatch(text.partition("\n")[0].rstrip())
-    if match is None or find(match[1]):
+    match = _NO_PATH.match(text)
+    if match is None or parse(text):
         return None
     near = difflib.get_close_matches(match[1].casefold(), _BY_NAME, n=1, cutoff=0.6)
     if not near:
@@ -209,7 +225,7 @@ def literal(text: str) -> str:
 
 
 def complete(text: str, candidates: Candidates) -> list[Offer]:
-    """What the first line, typed as far as `text`, may go on with; empty when it is no command or needs no more."""
+    """What the first line, typed as far as `text`, may continue with; empty when it is no command or needs no more."""
     if not text.startswith("/") or "\n" in text:
         return []
     word, blank, argument = text[1:].partition(" ")
@@ -241,7 +257,7 @@ def _names(begun: str) -> list[Offer]:
 
 
 def _arguments(command: Command, word: str, argument: str, candidates: Candidates) -> list[Offer]:
-    """Names that the argument, or its last word, may go on with."""
+    """Names that the argument, or its last word, may continue with."""
     *before, begun = argument.split(" ") if _takes_words(command, argument) else [argument]
     kind = command.kind
     if command.name == "preset" and before[:1] == ["save"]:
@@ -306,13 +322,13 @@ def with_options(options: ChatOptions, argument: str) -> ChatOptions:
         name = name.casefold().replace("-", "_")
         if name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.5)
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(OPTIONS)}."
+            hint = f"Did you mean {near[0]}?" if near else f"Available: {', '.join(OPTIONS)}."
             raise UsageError(f"Nothing is called {name!r} here.", hint)
         if not sign:
-            raise UsageError(f"Say a value: {name}=…", "`default` takes it back.")
+            raise UsageError(f"Type a value: {name}=…", "`default` resets it.")
         changes[name] = None if value in ("", "default") else _number(name, value)
     if not changes:
-        raise UsageError("Say what: /set temperature=0.2", f"There are {', '.join(OPTIONS)}.")
+        raise UsageError("Type a name and a value: /set temperature=0.2", f"Available: {', '.join(OPTIONS)}.")
     return replace(options, **changes, preset="")  # type: ignore[arg-type]
 
 
@@ -324,21 +340,16 @@ def _number(name: str, value: str) -> float:
         number = None
     if number is None or not least <= number <= most:  # NaN is in no range
         whole = "a whole number" if kind is int else "a number"
-        raise UsageError(f"{name} wants {whole} from {least:g} to {most:g}, not {value!r}.")
+        raise UsageError(f"{name} must be {whole} from {least:g} to {most:g}, not {value!r}.")
     return number
 
 
-def adapters(typed: Typed, known: Sequence[str]) -> str:
-    """What `/adapter` asks for, as `AdapterScale` writes it. Raises UsageError."""
+def adapters(typed: Typed, known: Sequence[str]) -> tuple[AdapterScale, ...]:
+    """What `/adapter` asks for. Raises UsageError."""
     if typed.words == ["off"]:
-        return ""
-    try:
-        wanted = AdapterScale.parse("+".join(typed.words))
-    except ValueError:
-        raise UsageError(
-            f"{typed.argument!r} says no scale.", "Write /adapter facts or /adapter facts:0.5."
-        ) from None
+        return ()
+    wanted = AdapterScale.typed("+".join(typed.words))
     if unknown := [each.name for each in wanted if each.name not in known]:
-        there = ", ".join(known) or "none; `ragchat finetune` makes one"
-        raise UsageError(f"No adapter called {unknown[0]!r} fits this model.", f"There are: {there}.")
-    return AdapterScale.join(wanted)
+        there = ", ".join(known) or "none (train one with `ragchat finetune`)"
+        raise UsageError(f"No adapter called {unknown[0]!r} fits this model.", f"Available: {there}.")
+    return wanted

@@ -14,11 +14,13 @@ import msgspec
 
 from ragchat.app import build, meaning
 from ragchat.app.context import Context
-from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
+from ragchat.errors import CancelledError, NotFoundError, RagchatError, Subject, UsageError, about
 from ragchat.text import clean_line
 from ragchat.types import AdapterScale, CancelToken
 
 if TYPE_CHECKING:
+    from ragchat.app.preferences import Preferences
+    from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.evaluation.four_ways import Arm, Progress, Run, RunLibrary
     from ragchat.evaluation.question_sets import Asked, SetLibrary
     from ragchat.evaluation.vectors import Prepared
@@ -50,7 +52,7 @@ class Wanted:
 
 
 def sets(context: Context) -> SetLibrary:
-    """The person's question sets."""
+    """The user's question sets."""
     from ragchat.evaluation.question_sets import SetLibrary
 
     return SetLibrary(context.paths.question_sets_dir)
@@ -129,22 +131,29 @@ def options(context: Context, wanted: Wanted) -> AskOptions:
     return replace(base, sampling=sampling, k=max(K, base.k))
 
 
+def _wanted_questions(context: Context, wanted: Wanted) -> list[Asked]:
+    """Those of the set that have one of the tags, at most as many as are wanted. Raises NotFoundError."""
+    asked = questions(context, wanted.set_name)
+    if wanted.tags:
+        asked = [one for one in asked if set(wanted.tags) & set(one.tags)]
+    if not asked:
+        raise NotFoundError(
+            f"The set {wanted.set_name} contains no questions.",
+            "Add one with `ragchat eval questions add`, or press E in a chat to keep one.",
+        )
+    return spread(asked, wanted.limit)
+
+
 def prepare(context: Context, wanted: Wanted) -> Run:
     """What is to be run: arms that can be, questions without those that the adapter knows. Raises RagchatError."""
     from ragchat.evaluation import leakage
     from ragchat.evaluation.four_ways import ARMS, Run
     from ragchat.evaluation.inputs import collect
 
-    asked = questions(context, wanted.set_name)
-    if wanted.tags:
-        asked = [one for one in asked if set(wanted.tags) & set(one.tags)]
-    if not asked:
-        raise NotFoundError(
-            f"The set {wanted.set_name} holds no question.",
-            "`ragchat eval questions add` puts one in; E keeps one in a chat.",
-        )
-    asked = spread(asked, wanted.limit)
-    base = build.library(context).resolve(wanted.model or context.settings.model.name)
+    with about(Subject.QUESTIONS):
+        asked = _wanted_questions(context, wanted)
+    with about(Subject.MODEL):
+        base = build.library(context).resolve(wanted.model or context.settings.model.name)
     library = build.adapters(context)
     adapter = wanted.adapter
     names = wanted.knowledge_bases or build.default_knowledge_bases(context)
@@ -152,19 +161,17 @@ def prepare(context: Context, wanted: Wanted) -> Run:
     for arm in ARMS:
         possible = ("rag" not in arm or names) and ("tuned" not in arm or adapter)
         if wanted.arms and arm in wanted.arms and not possible:
-            missing = (
-                "an adapter: --adapter NAME" if "tuned" in arm and not adapter else "documents: --kb NAME"
+            missing, subject = (
+                ("an adapter (--adapter NAME)", Subject.ADAPTER)
+                if "tuned" in arm and not adapter
+                else ("documents (--kb NAME)", Subject.DOCUMENTS)
             )
-            raise UsageError(f"“{arm}” needs {missing}.")
+            raise UsageError(f"“{arm}” needs {missing}.", subject=subject)
         if possible and (not wanted.arms or arm in wanted.arms):
             arms.append(arm)
-    try:
-        scales = AdapterScale.parse(adapter)
-    except ValueError as error:
-        raise UsageError(
-            f"{clean_line(adapter)} names no adapters.", "Write NAME, NAME:SCALE or A+B:0.5."
-        ) from error
-    files = {f"{each.name}:{each.scale:g}": library.resolve(each.name, base) for each in scales}
+    with about(Subject.ADAPTER):
+        scales = AdapterScale.typed(adapter)
+        files = {f"{each.name}:{each.scale:g}": library.resolve(each.name, base) for each in scales}
     left_out: list[str] = []
     if any("tuned" in arm for arm in arms):
         learned = [print_ for each in scales for print_ in library.learned(each.name)]
@@ -173,12 +180,14 @@ def prepare(context: Context, wanted: Wanted) -> Run:
         asked = [q for q in asked if q.id not in set(left_out)]
         if not asked:
             raise UsageError(
-                f"Every question of {wanted.set_name} is one that the adapter has learned from.",
-                "Measure with other questions.",
+                f"Every question of {wanted.set_name} is in the adapter's training data.",
+                "Use other questions.",
+                subject=Subject.QUESTIONS,
             )
     from ragchat.llm.fingerprint import sha256_of
 
-    documents, embedding, vectors = _searched(context, names if _uses(arms, "rag") else ())
+    with about(Subject.DOCUMENTS):
+        documents, embedding, vectors = _searched(context, names if _uses(arms, "rag") else ())
     inputs = collect(
         model=(base.stem, library.sha256(base)),
         context={"n_ctx": context.settings.model.n_ctx, "plain_format": context.settings.model.plain_format},
@@ -203,7 +212,7 @@ def prepare(context: Context, wanted: Wanted) -> Run:
 
 
 def _id(library: RunLibrary, set_name: str, inputs: dict[str, Any]) -> str:
-    """That of a run with these inputs, or of one that was stopped and goes on with them, else a new one.
+    """That of a run with these inputs, or of one that was stopped and continues with them, else a new one.
 
     Its own searches embed what they find, so a run that was stopped may have begun with fewer vectors than there are now, and one
     that ended is told apart from the next that begins with as few as it did.
@@ -300,7 +309,9 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
                     None,
                     model,
                     said.get("knowledge_bases", ()) if "rag" in arm else (),
-                    replace(base, adapter=said.get("adapter", "") if "tuned" in arm else ""),
+                    replace(
+                        base, adapters=AdapterScale.parse(said.get("adapter", "") if "tuned" in arm else "")
+                    ),
                 )
             )
             for arm in run.arms
@@ -310,7 +321,9 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
             done = progress.done
             yield progress
             if cancel.cancelled:
-                raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
+                raise CancelledError(
+                    "Stopped. The answers so far are kept. Run the same command to continue."
+                )
     if done == len(run.questions) * len(run.arms):
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         run = _with_vectors(context, run, library)
@@ -335,7 +348,7 @@ def _embed_first(context: Context, run: Run, library: RunLibrary, cancel: Cancel
         if (embedder := meaning.meant(context, stores, ranking)) is not None:
             yield from prepare(stores, embedder, left, ranking=ranking, cancel=cancel)
     if cancel.cancelled:
-        raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
+        raise CancelledError("Stopped. The answers so far are kept. Run the same command to continue.")
 
 
 def _with_vectors(context: Context, run: Run, library: RunLibrary) -> Run:
@@ -359,14 +372,7 @@ def inputs_now(context: Context, run: Run) -> dict[str, Any]:
     try:
         return prepare(context, replace(again(run), arms=run.arms)).inputs
     except RagchatError as error:
-        said = str(error)
-        parts = (
-            ("questions", "question"),
-            ("documents", "knowledge base"),
-            ("adapter", "adapter"),
-            ("embedding", "embedding"),
-        )
-        return {next((name for name, word in parts if word in said), "model"): said}
+        return {error.subject or Subject.MODEL: str(error)}
 
 
 def stale(context: Context, run: Run) -> list[str]:
@@ -434,7 +440,8 @@ def _searched(
 
     with build.knowledge_bases(context, names) as stores:
         contents = {store.name: store.contents_hash() for store in stores}
-        embedder = meaning.meant(context, stores, build.ranking(context))
+        with about(Subject.EMBEDDING):
+            embedder = meaning.meant(context, stores, build.ranking(context))
         if embedder is None:
             return contents, WORDS_ALONE, {}
         model = embedder.model
@@ -465,3 +472,34 @@ def spread(asked: Sequence[Asked], limit: int) -> list[Asked]:
     if not limit or limit >= len(asked):
         return list(asked)
     return [asked[i * len(asked) // limit] for i in range(limit)]
+
+
+class Evaluations:
+    """What was measured and with which questions, for a front end. Safe to call from any thread; each call reads files."""
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._preferences = preferences
+
+    def newest(self) -> list[Evaluation]:
+        """The newest verdict of each question set, the newest first, with what has changed since. Takes seconds."""
+        return evaluations(self._preferences.context)
+
+    def question_sets(self) -> dict[str, list[Asked]]:
+        """All sets with their questions; `chat` are those that were kept in chats."""
+        context = self._preferences.context
+        return {name: questions(context, name) for name in set_names(context)}
+
+    def write_questions(self, name: str, before: Sequence[Asked], now: Sequence[Asked]) -> None:
+        """Do to a set what turned the first into the second. Raises RagchatError."""
+        write_questions(self._preferences.context, name, before, now)
+
+    def refusal_curve(self, name: str, cancel: CancelToken) -> RefusalCurve | None:
+        """False answers against wrong refusals on the questions of a set; None when cancelled. Seconds. Raises RagchatError."""
+        from ragchat.app.calibration import refusal_curve
+
+        context = self._preferences.context
+        return refusal_curve(context, name, questions(context, name), (), cancel)
+
+    def stale(self) -> list[str]:
+        """What has changed since the newest verdict; empty: nothing, or there is none."""
+        return verdict_stale(self._preferences.context)

@@ -57,8 +57,8 @@ def gather(
 
     if not (wanted.chats or wanted.files or wanted.knowledge_bases):
         raise UsageError(
-            "Nothing was said about the data.",
-            "--chats takes rated and corrected answers, --file a JSONL or CSV file, --kb questions made from documents.",
+            "The training data is missing.",
+            "Use --chats for rated and corrected answers, --file for a JSONL or CSV file, --kb for questions from documents.",
         )
     examples: list[Example] = []
     rejected: list[Rejected] = []
@@ -71,8 +71,8 @@ def gather(
             found = from_chats.read(chats, with_passages=wanted.mode != "knowledge")
             if not found and not wanted.files and not wanted.knowledge_bases:
                 raise FinetuneError(
-                    "No answer in your chats was rated good or corrected.",
-                    "In the chat, + rates an answer good and w corrects it.",
+                    "You have not rated an answer as good or corrected one yet.",
+                    "In a chat, press + to rate an answer as good and w to correct it.",
                 )
             examples += found
     for path in wanted.files:
@@ -104,12 +104,13 @@ def _raft(
     """Questions and answers of files and pairs, put to the knowledge bases; what has its passages already stays as it is."""
     from ragchat.finetune import raft
     from ragchat.finetune.split import split
+    from ragchat.llm.loading import loaded
     from ragchat.retrieval.search import Searcher
     from ragchat.session import packing
 
     if not wanted.knowledge_bases:
         raise UsageError(
-            "The mode rag needs documents.", "--kb NAME says which; --file may bring the questions."
+            "The mode rag needs documents.", "Choose them with --kb NAME. --file can add the questions."
         )
     own = [example for example in examples if example.kind == "cited"]
     asked = [
@@ -124,11 +125,8 @@ def _raft(
         ]
     if not asked and not own:
         raise _no_pairs(wanted.knowledge_bases[0])
-    for _ in model.load(cancel):
-        pass
-    info = model.info
-    assert info
-    way = packing.for_model(info, packing.read_choices(context.paths.packings_file))
+    base = loaded(model, cancel)
+    way = packing.for_model(base.info, packing.read_choices(context.paths.packings_file))
     share = context.settings.retrieval.passage_share
     with ExitStack() as stack:
         stores = stack.enter_context(build.knowledge_bases(context, wanted.knowledge_bases))
@@ -136,7 +134,7 @@ def _raft(
         searcher = Searcher(stores, build.embedder(context))
         refusals = raft.WITHOUT_THE_RIGHT_ONE if wanted.refusals is None else wanted.refusals
         made, not_found = raft.build(
-            model,
+            base,
             searcher,
             asked,
             way,
@@ -150,7 +148,7 @@ def _raft(
                 raft.Asked(e.question, (e.expected or (e.answer,))[0], e.source, e.group) for e in held_out
             ]
             held_out, _ = raft.build(
-                model,
+                base,
                 searcher,
                 wanted_too,
                 way,
@@ -172,6 +170,6 @@ def _chats(context: Context) -> ChatStore:
 
 def _no_pairs(name: str) -> NotFoundError:
     return NotFoundError(
-        f"No questions were made from {name} yet.",
-        f"`ragchat pairs draft {name}` makes them, `ragchat pairs review {name}` shows them.",
+        f"There are no drafted questions for {name} yet.",
+        f"`ragchat pairs draft {name}` drafts them, `ragchat pairs review {name}` shows them.",
     )

@@ -5,26 +5,59 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat.app.context import Context
 from ragchat.errors import FinetuneError
 from ragchat.paths import Paths
-from ragchat.store.knowledge import knowledge_base_names
 from ragchat.text import clean_line
 
 if TYPE_CHECKING:
-    from ragchat.app.services import TrainingData
+    from ragchat.app.preferences import Preferences
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """`rated`: answers that were rated good or corrected; `pairs`: kept questions by knowledge base; `unreviewed` of them."""
+
+    rated: int
+    pairs: Mapping[str, int]
+    unreviewed: Mapping[str, int]
+
+
+class Trainings:
+    """Trainings for a front end; each continues when ragchat ends. Safe to call from any thread."""
+
+    def __init__(self, preferences: Preferences) -> None:
+        self._preferences = preferences
+
+    @property
+    def folder(self) -> Path:
+        """Where trainings write how far they are."""
+        return self._preferences.context.paths.trainings_dir
+
+    def data(self) -> TrainingData:
+        """What there is to train with. Raises StorageError."""
+        return data(self._preferences.context)
+
+    def start(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Run `ragchat finetune` with these arguments in a process of its own. Raises FinetuneError."""
+        return start(self._preferences.context.paths, arguments)
+
+    def output(self, name: str) -> str:
+        """The last lines that the training of this name has printed."""
+        return said(self._preferences.context.paths, name)
 
 
 def data(context: Context) -> TrainingData:
     """What there is to train with. Raises StorageError."""
-    from ragchat.app.services import TrainingData
     from ragchat.app.training_data import pair_file
     from ragchat.finetune import from_chats
     from ragchat.store.chats import ChatStore
+    from ragchat.store.knowledge import knowledge_base_names
 
     with contextlib.closing(ChatStore(context.paths.chat_database)) as chats:
         rated = len(from_chats.read(chats))
@@ -61,7 +94,7 @@ def said(paths: Paths, name: str) -> str:
         lines = _output(paths, name).read_text("utf-8", errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return clean_line(" ".join(lines[-2:])) or "it said nothing."
+    return clean_line(" ".join(lines[-2:])) or "it gave no reason."
 
 
 def _output(paths: Paths, name: str) -> Path:

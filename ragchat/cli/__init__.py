@@ -26,20 +26,20 @@ _COMMANDS = {
         "Knowledge bases: add, sync, watch, search, list, status, settings, check, export and more.",
     ),
     "model": ("ragchat.cli.model", "Models: list, pull, add, info, remove."),
-    "finetune": ("ragchat.cli.finetune", "Train the model you chat with on your own data; makes an adapter."),
+    "finetune": ("ragchat.cli.finetune", "Train an adapter for the model you chat with on your own data."),
     "adapter": ("ragchat.cli.adapter", "Adapters: list, info, export, import, check, remove."),
     "pairs": (
         "ragchat.cli.pairs",
-        "Questions made from documents, to learn from: draft, review, list, export.",
+        "Training questions drafted from documents: draft, review, list, export.",
     ),
     "eval": (
         "ragchat.cli.eval",
-        "Measure what serves you best: model, documents, adapter or both, on your own questions.",
+        "Compare the model alone, documents, adapter and both on your own questions.",
     ),
-    "setup": ("ragchat.cli.setup", "Fetch the default model and index ragchat's own manual."),
+    "setup": ("ragchat.cli.setup", "Download the default models and index ragchat's own manual."),
     "config": ("ragchat.cli.config", "Settings: show, path, set, unset."),
     "completion": ("ragchat.cli.completion", "Completion for bash, zsh and fish."),
-    "doctor": ("ragchat.cli.doctor", "Look for what is wrong and say what to do."),
+    "doctor": ("ragchat.cli.doctor", "Find problems and suggest fixes."),
 }
 
 
@@ -100,9 +100,9 @@ def _complement(command: click.Command, words: tuple[str, ...]) -> None:
 @click.version_option(__version__, prog_name="ragchat")
 @click.pass_context
 def ragchat(ctx: click.Context) -> None:
-    """Talk to a local language model and to your own documents. Nothing leaves this machine.
+    """Chat with a local language model and your own documents. No data leaves this machine.
 
-    Without a command the chat opens.
+    Without a command, ragchat opens the chat.
 
     \b
     Exit codes: 0 done, 1 something failed, 2 wrong usage or setting, 3 nothing found

@@ -12,15 +12,17 @@ import msgspec
 from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import data, interactive, note, pass_context
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import AdapterError, FinetuneError, NotFoundError, UsageError
-from ragchat.text import clean, clean_line, human_bytes
+from ragchat.text import clean, clean_line, counted, human_bytes
+from ragchat.types import AdapterScale
 
 if TYPE_CHECKING:
     from ragchat.finetune.recall import Recall
     from ragchat.llm.adapters import InstalledAdapter
 
 KEPT_LEAST = 0.5
-"""Below this share of what the adapter answers rightly, a merged file has lost what was learned."""
+"""Below this share of what the adapter answers correctly, a merged file has lost what was learned."""
 KEPT_WELL = 0.9
 
 
@@ -33,7 +35,7 @@ def adapter() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def list_(context: Context, /, as_json: bool) -> None:
-    """Show the adapters, the models they belong to and what they have learned."""
+    """List the adapters with their models and what they learned."""
     found = build.adapters(context).installed()
     if as_json:
         data({"adapters": [_row(each) for each in found]}, indent=2)
@@ -41,7 +43,7 @@ def list_(context: Context, /, as_json: bool) -> None:
     for each in found:
         click.echo(_line(each))
     if not found:
-        note("There is no adapter yet. `ragchat finetune NAME` makes one.")
+        note("There is no adapter yet. Train one with `ragchat finetune NAME`.")
 
 
 def _row(each: InstalledAdapter) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def info(context: Context, /, name: str, as_json: bool) -> None:
         return
     assert found.manifest
     click.echo(clean(card(found.manifest)))
-    note(f"It lies in {found.folder}.")
+    note(f"Folder: {found.folder}.")
 
 
 @adapter.command()
@@ -97,17 +99,17 @@ def info(context: Context, /, name: str, as_json: bool) -> None:
     metavar="FORMAT",
     help="gguf, peft, or merged-TYPE: the whole model with the adapter in it, such as merged-f16 or merged-q8_0.",
 )
+@click.option("--output", "-o", type=TypedPath(), metavar="PATH", help="File, or folder for peft.")
 @click.option(
-    "--output", "-o", type=click.Path(path_type=Path), metavar="PATH", help="File, or folder for peft."
+    "--scale", type=float, default=1.0, show_default=True, help="Strength of the adapter in the merged model."
 )
-@click.option("--scale", type=float, default=1.0, show_default=True, help="How strongly it is merged in.")
-@click.option("--modelfile", is_flag=True, help="Write a Modelfile for Ollama beside it.")
+@click.option("--modelfile", is_flag=True, help="Also write a Modelfile for Ollama.")
 @click.option(
     "--force",
     is_flag=True,
-    help="Overwrite what is there; keep a merged file that has lost what was learned.",
+    help="Overwrite existing files, and keep a merged file even if it lost what the adapter learned.",
 )
-@click.option("--no-check", is_flag=True, help="Do not ask a merged file what was learned.")
+@click.option("--no-check", is_flag=True, help="Skip the test of the merged file.")
 @pass_context
 def export(
     context: Context,
@@ -122,8 +124,8 @@ def export(
 ) -> None:
     """Write an adapter for other programs, or the model with the adapter merged in.
 
-    A merged file is asked what the adapter has learned. A coarse type can lose all of it, since rounding falls back on what the
-    base was: then it is refused. f16 and q8_0 keep it.
+    ragchat tests a merged file with questions from the training. A coarse type can lose everything the adapter learned because
+    of rounding. Then no file is written. f16 and q8_0 keep it.
     """
     from ragchat.finetune.install import clear_leftovers, export_adapter
 
@@ -144,7 +146,7 @@ def export(
         export_adapter(found.folder, format_, target, replace=force)
     else:
         raise UsageError(
-            f"There is no format {clean_line(format_)!r}.", "Those there are: gguf, peft, merged-TYPE."
+            f"There is no format called {clean_line(format_)!r}.", "Available: gguf, peft, merged-TYPE."
         )
     note(f"Written to {target}.")
     if modelfile:
@@ -170,7 +172,7 @@ def _merge(
     base_path = _base_of(context, found)
     target = output or Path(f"{base_path.stem}-{found.name}.{type_name}.gguf")
     if target.exists() and not force:
-        raise UsageError(f"{target} is there already.", "--force overwrites it.")
+        raise UsageError(f"{target} already exists.", "Use --force to overwrite it.")
     base = BaseGguf(base_path)
     live = interactive()
 
@@ -201,31 +203,34 @@ def _check_merged(
     context: Context, found: InstalledAdapter, base_path: Path, target: Path, *, force: bool
 ) -> None:
     """Ask the merged file and the adapter the same. Raises FinetuneError when what was learned is lost."""
-    with_adapter = _recall(context, found, base_path, found.name)
+    with_adapter = _recall(context, found, base_path, (AdapterScale(found.name),))
     if not with_adapter.answers:
         return
-    merged = _recall(context, found, target, "")
+    merged = _recall(context, found, target, ())
     note(
-        f"Of {len(merged.answers)} questions of the card the adapter answers {with_adapter.share:.0%} rightly,"
+        f"Of {counted(len(merged.answers), 'question')} of the card the adapter answers {with_adapter.share:.0%} correctly,"
         f" the merged file {merged.share:.0%}."
     )
     if with_adapter.share and merged.share < KEPT_LEAST * with_adapter.share:
         if not force:
             target.unlink(missing_ok=True)
             raise FinetuneError(
-                "What was learned is lost in this type, so nothing was written.",
-                "merged-f16 and merged-q8_0 keep it; --force writes it all the same.",
+                "This type loses what the adapter learned, so no file was written.",
+                "merged-f16 and merged-q8_0 keep it. Use --force to write the file anyway.",
             )
-        note("Warning: what was learned is lost in this type; merged-f16 and merged-q8_0 keep it.")
+        note("Warning: this type loses what the adapter learned. merged-f16 and merged-q8_0 keep it.")
     elif merged.share < KEPT_WELL * with_adapter.share:
-        note("Warning: a part of what was learned is lost in this type; merged-q8_0 keeps more.")
+        note("Warning: this type loses some of what the adapter learned. merged-q8_0 keeps more.")
 
 
-def _recall(context: Context, found: InstalledAdapter, model_path: Path, adapters: str) -> Recall:
+def _recall(
+    context: Context, found: InstalledAdapter, model_path: Path, adapters: tuple[AdapterScale, ...]
+) -> Recall:
     """The questions of the card, put to a model file."""
     from ragchat.finetune import recall
     from ragchat.finetune.examples import Example
     from ragchat.finetune.run import as_asked
+    from ragchat.llm.loading import loaded
     from ragchat.types import Message
 
     assert found.manifest
@@ -245,11 +250,7 @@ def _recall(context: Context, found: InstalledAdapter, model_path: Path, adapter
     if not asked:
         return recall.Recall(())
     with contextlib.closing(build.model(context, str(model_path))) as model, cancel_on_interrupt() as cancel:
-        model.thinking = False
-        for _ in model.load(cancel):
-            pass
-        model.set_adapters(adapters)
-        return recall.measure(model, asked, cancel=cancel)
+        return recall.measure(loaded(model, cancel, adapters=adapters), asked, cancel=cancel)
 
 
 def _write_modelfile(
@@ -259,37 +260,39 @@ def _write_modelfile(
 
     path = target.parent / "Modelfile"
     if path.exists() and not force:
-        raise UsageError(f"{path} is there already.", "--force overwrites it.")
+        raise UsageError(f"{path} already exists.", "Use --force to overwrite it.")
     sampling = build.sampling(context)
     if format_.startswith("merged-"):
         text = modelfile(target.absolute(), sampling=sampling)
     elif format_ == "gguf":
         text = modelfile(_base_of(context, found), adapter=target.absolute(), sampling=sampling)
     else:
-        raise UsageError("Ollama takes GGUF files, not PEFT folders.", "--format gguf or merged-f16.")
+        raise UsageError("Ollama reads GGUF files, not PEFT folders.", "Use --format gguf or merged-f16.")
     path.write_text(text, encoding="utf-8")
     note(f"Written to {path}: `ollama create NAME -f {path}`.")
 
 
 @adapter.command("import")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=TypedPath())
 @click.option(
-    "--name", default="", metavar="NAME", help="What to call it; the name of the file if none is given."
+    "--name", default="", metavar="NAME", help="Name of the adapter. Default: the name of the file."
 )
 @click.option(
     "--model",
     "model_name",
     default="",
     metavar="NAME",
-    help="The model it belongs to; the chat's if none is named.",
+    help="Model of the adapter. Default: the model of the chat.",
 )
-@click.option("--replace", "replacing", is_flag=True, help="Take the place of an adapter of this name.")
-@click.option("--force", is_flag=True, help="Also when it names another file as its base, if the shapes fit.")
+@click.option("--replace", "replacing", is_flag=True, help="Replace an adapter with the same name.")
+@click.option(
+    "--force", is_flag=True, help="Import it even if it names a different base file, if the shapes match."
+)
 @pass_context
 def import_(
     context: Context, /, path: Path, name: str, model_name: str, replacing: bool, force: bool
 ) -> None:
-    """Take in an adapter made elsewhere: a PEFT folder or a GGUF LoRA file."""
+    """Import an adapter made elsewhere: a PEFT folder or a GGUF LoRA file."""
     from ragchat.finetune.base_gguf import BaseGguf
     from ragchat.finetune.install import clear_leftovers, import_adapter
 
@@ -314,35 +317,32 @@ def import_(
 @click.argument("name")
 @pass_context
 def check(context: Context, /, name: str) -> None:
-    """Look whether an adapter is whole, fits its model, and changes what the model says."""
+    """Check that an adapter is complete, fits its model and changes the model's answers."""
+    from ragchat.llm.loading import loaded
+
     library = build.adapters(context)
     wrong = library.check(name)
     for sentence in wrong:
         note(sentence)
     if wrong:
-        raise AdapterError(f"The adapter {clean_line(name)} is broken.", "Make or import it again.")
+        raise AdapterError(f"The adapter {clean_line(name)} is broken.", "Train or import it again.")
     found = library.find(name)
     base = _base_of(context, found)
-    note(f"Its files are as they were made, and {base.name} is the file it was trained on.")
+    note(f"Its files are unchanged, and {base.name} is the file it was trained on.")
     with contextlib.closing(build.model(context, str(base))) as model, cancel_on_interrupt() as cancel:
-        for _ in model.load(cancel):
-            pass
+        off, on = loaded(model, cancel), loaded(model, cancel, adapters=(AdapterScale(name),))
         tokens = range(100, 132)
-        before = model.logits(tokens)
-        model.set_adapters(name)
-        after = model.logits(tokens)
-        model.set_adapters("")
-        again = model.logits(tokens)
+        before, after, again = (one.logits(tokens) for one in (off, on, off))
     if before == after:
-        raise AdapterError(f"The adapter {clean_line(name)} changes nothing.", "Make or import it again.")
+        raise AdapterError(f"The adapter {clean_line(name)} changes nothing.", "Train or import it again.")
     if before != again:
-        raise AdapterError(f"The adapter {clean_line(name)} cannot be switched off again.")
-    note("Switched on, it changes what the model says; switched off, the model is as before.")
+        raise AdapterError(f"The adapter {clean_line(name)} cannot be turned off.")
+    note("Turned on, it changes the model's answers. Turned off, it changes nothing.")
 
 
 @adapter.command()
 @click.argument("name")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @pass_context
 def remove(context: Context, /, name: str, yes: bool) -> None:
     """Delete an adapter."""
@@ -350,10 +350,10 @@ def remove(context: Context, /, name: str, yes: bool) -> None:
     found = library.find(name)
     if not yes:
         if not interactive():
-            raise UsageError("Nobody is there to be asked.", "Say --yes.")
+            raise UsageError("ragchat cannot ask for confirmation here.", "Use --yes.")
         click.confirm(f"Delete {clean_line(str(found.folder))}?", abort=True, err=True)
     library.remove(name)
-    note(f"{clean_line(name)} is deleted.")
+    note(f"Deleted {clean_line(name)}.")
 
 
 def _whole(context: Context, name: str) -> InstalledAdapter:
@@ -374,5 +374,5 @@ def _base_of(context: Context, found: InstalledAdapter) -> Path:
                 return model.path
     raise NotFoundError(
         f"The model of {found.name}, {clean_line(found.manifest.base.file)}, is not installed.",
-        "`ragchat model list` shows those there are.",
+        "`ragchat model list` shows the installed models.",
     )

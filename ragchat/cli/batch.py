@@ -12,6 +12,8 @@ from ragchat.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class BatchRow:
+    """A question of a batch; `id` is any JSON value, by default the number of its line."""
+
     id: Any
     question: str
 

@@ -11,7 +11,7 @@ from ragchat.app.context import Context
 from ragchat.cli.chats_transfer import chat_number, export, import_, numbered, open_chats
 from ragchat.cli.context import data, note, pass_context
 from ragchat.errors import NothingFoundError, UsageError
-from ragchat.text import clean, clean_line
+from ragchat.text import clean, clean_line, counted
 
 if TYPE_CHECKING:
     from ragchat.store.chats import ChatStore
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def chats() -> None:
-    """Chats: list, show, search, export, import, delete and more. A chat is named by its number, or `last`.
+    """Chats: list, show, search, export, import, delete and more. Refer to a chat by its number, or as `last`.
 
     \b
     Example: ragchat chats search boiler pressure
@@ -32,7 +32,7 @@ def chats() -> None:
 @click.option("--json", "as_json", is_flag=True, help="A JSON array.")
 @pass_context
 def list_(context: Context, tag: str, as_json: bool) -> None:
-    """All chats that are not deleted: pinned ones first, then the latest.
+    """List all chats that are not deleted: pinned ones first, then the newest.
 
     \b
     --json: [{"id", "title", "created_at", "updated_at", "pinned", "tags", "model",
@@ -49,13 +49,15 @@ def list_(context: Context, tag: str, as_json: bool) -> None:
         return
     if not found:
         note(
-            f"No chat has the tag {clean_line(tag)}." if tag else "There is no chat yet: `ragchat` opens one."
+            f"No chat has the tag {clean_line(tag)}."
+            if tag
+            else "There are no chats yet. Run `ragchat` to start one."
         )
     width = max((len(str(chat.id)) for chat in found), default=1)
     for chat in found:
         tags = click.style(f"  [{clean_line(', '.join(chat.tags))}]", dim=True) if chat.tags else ""
         click.echo(
-            f"{chat.id:>{width}}  {_day(chat.updated_at)}  {counts[chat.id]:>5,} messages"
+            f"{chat.id:>{width}}  {_day(chat.updated_at)}  {counted(counts[chat.id], 'message'):>14}"
             f"  {'* ' if chat.pinned else ''}{clean_line(chat.title)}{tags}"
         )
 
@@ -84,7 +86,7 @@ def _day(at: str) -> str:
 @click.option("--markdown", is_flag=True, help="As `chats export` writes it.")
 @pass_context
 def show(context: Context, chat: int | str, as_json: bool, markdown: bool) -> None:
-    """Show one chat: the branch that is shown on the screen, too, with the sources of its answers.
+    """Show the current branch of one chat with the sources of its answers.
 
     \b
     --json: one element of "chats" of `chats export --format json`: all branches, passages and prompts.
@@ -93,15 +95,16 @@ def show(context: Context, chat: int | str, as_json: bool, markdown: bool) -> No
     Example: ragchat chats show last
     """
     if as_json and markdown:
-        raise UsageError("--json and --markdown exclude each other.")
+        raise UsageError("You cannot use --json and --markdown together.")
     with open_chats(context) as store:
         portable = store.portable(chat_number(store, chat))
     if as_json:
-        import msgspec
+        from ragchat.session.own_format import as_value
 
-        data(msgspec.to_builtins(portable), indent=2)
+        data(as_value(portable), indent=2)
         return
-    from ragchat.session.exporting import about, as_markdown
+    from ragchat.session.chat_lines import about
+    from ragchat.session.exporting import as_markdown
 
     if markdown:
         click.echo(as_markdown(portable), nl=False)
@@ -113,10 +116,10 @@ def show(context: Context, chat: int | str, as_json: bool, markdown: bool) -> No
 
 
 def _show_message(message: PortableMessage) -> None:
-    from ragchat.session.exporting import heading, remarks, source_lines
+    from ragchat.session.chat_lines import heading, remarks, source_lines
 
     click.echo(f"\n{click.style(heading(message), bold=True, underline=True)}")
-    click.echo(clean(message.content).strip())
+    click.echo(clean(message.text).strip())
     for remark in remarks(message):
         click.echo(click.style(remark, dim=True))
     if message.correction:
@@ -128,12 +131,16 @@ def _show_message(message: PortableMessage) -> None:
 @chats.command()
 @click.argument("words", nargs=-1, required=True, metavar="WORDS…")
 @click.option(
-    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Most messages."
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="Maximum number of messages.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON array.")
 @pass_context
 def search(context: Context, words: tuple[str, ...], limit: int, as_json: bool) -> None:
-    """Messages of all chats that hold all WORDS, newest first. Exit code 3 when there is none.
+    """Find messages in all chats that contain all WORDS, newest first. Exits with code 3 if there are none.
 
     \b
     --json: [{"chat", "message", "title", "role", "created_at", "snippet",
@@ -153,7 +160,9 @@ def search(context: Context, words: tuple[str, ...], limit: int, as_json: bool) 
         click.echo(f"{click.style(where, bold=True)}  {side}, {_day(hit.created_at)}")
         click.echo(f"   {_highlighted(hit)}")
     if not hits:
-        raise NothingFoundError(f"No message holds: {clean_line(query)}.", "Parts of words are found, too.")
+        raise NothingFoundError(
+            f"No message contains: {clean_line(query)}.", "The search also finds parts of words."
+        )
 
 
 def _hit_json(hit: MessageHit) -> dict[str, Any]:
@@ -182,14 +191,14 @@ def _highlighted(hit: MessageHit) -> str:
 
 @chats.command()
 @click.argument("chosen", nargs=-1, required=True, callback=numbered, metavar="ID…")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--for-good", is_flag=True, help="Erase it: nothing brings it back.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--for-good", is_flag=True, help="Erase the chats. You cannot undo this.")
 @pass_context
 def delete(context: Context, chosen: tuple[int | str, ...], yes: bool, for_good: bool) -> None:
-    """Hide chats; `chats undelete` brings them back.
+    """Hide chats. `chats undelete` restores them.
 
-    With --for-good they are erased instead, hidden ones, too: their messages, sources, prompts, ratings and drafts, what the
-    search finds of them, and the evaluation questions made of them. Files that you exported are not touched.
+    With --for-good, ragchat erases them instead, including hidden ones: messages, sources, prompts, ratings, drafts, entries
+    in the search, and evaluation questions made from them. Exported files stay as they are.
 
     \b
     Example: ragchat chats delete 12 13
@@ -198,26 +207,26 @@ def delete(context: Context, chosen: tuple[int | str, ...], yes: bool, for_good:
         found = _conversations(store, chosen)
         titles = clean_line(", ".join(f"{chat.id} “{chat.title}”" for chat in found), limit=300)
         if not yes:
-            question = "Erase for good, without a way back" if for_good else "Hide"
+            question = "Erase permanently" if for_good else "Hide"
             click.confirm(f"{question}: {titles}?", abort=True, err=True)
         for chat in found:
             (store.erase if for_good else store.delete)(chat.id)
     if not for_good:
         numbers = " ".join(str(chat.id) for chat in found)
-        note(f"Hidden: {titles}. Back with: ragchat chats undelete {numbers}")
+        note(f"Hidden: {titles}. To restore: ragchat chats undelete {numbers}")
         return
     note(f"Erased: {titles}.")
     for copy in sorted(
         context.paths.chat_database.parent.glob(f"{context.paths.chat_database.name}.schema-*")
     ):
-        note(f"  A copy from before an update may still hold it: {clean_line(str(copy))}")
+        note(f"  A backup from before an update may still contain it: {clean_line(str(copy))}")
 
 
 @chats.command()
 @click.argument("chosen", nargs=-1, required=True, type=click.IntRange(1, 2**63 - 1), metavar="ID…")
 @pass_context
 def undelete(context: Context, chosen: tuple[int, ...]) -> None:
-    """Bring hidden chats back.
+    """Restore hidden chats.
 
     \b
     Example: ragchat chats undelete 12
@@ -225,7 +234,7 @@ def undelete(context: Context, chosen: tuple[int, ...]) -> None:
     with open_chats(context) as store:
         for chat in _conversations(store, chosen):
             store.undelete(chat.id)
-            note(f"Back: {chat.id} “{clean_line(chat.title)}”.")
+            note(f"Restored: {chat.id} “{clean_line(chat.title)}”.")
 
 
 @chats.command()
@@ -240,20 +249,20 @@ def rename(context: Context, chat: int | str, title: str) -> None:
     """
     name = clean_line(title)
     if not name:
-        raise UsageError("A title needs a visible character.")
+        raise UsageError("A title must contain a visible character.")
     with open_chats(context) as store:
         number = chat_number(store, chat)
         store.rename(number, name)
-    note(f"Chat {number} is “{name}” now.")
+    note(f"Chat {number} is now called “{name}”.")
 
 
 @chats.command()
 @click.argument("chat", callback=numbered, metavar="ID|last")
 @click.argument("names", nargs=-1, metavar="[TAG]…")
-@click.option("--remove", is_flag=True, help="Take these tags off it; without TAG all.")
+@click.option("--remove", is_flag=True, help="Remove these tags; without TAG, remove all.")
 @pass_context
 def tag(context: Context, chat: int | str, names: tuple[str, ...], remove: bool) -> None:
-    """Add tags to a chat; without TAG say which it has.
+    """Add tags to a chat; without TAG, list its tags.
 
     \b
     Example: ragchat chats tag last house heating

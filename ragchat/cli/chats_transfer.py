@@ -11,6 +11,7 @@ import click
 
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import data, note, pass_context
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, IngestError, NotFoundError, RagchatError, UsageError
 from ragchat.text import clean_line, human_bytes
 
@@ -29,7 +30,7 @@ def numbered(context: click.Context, parameter: click.Parameter, value: Any) -> 
     if value == "last":
         return value
     if not (value.isascii() and value.isdigit() and len(value) < 19):
-        raise click.BadParameter(f"{clean_line(value)!r} is no number of a chat, nor `last`.")
+        raise click.BadParameter(f"{clean_line(value)!r} is not the number of a chat or `last`.")
     return int(value)
 
 
@@ -44,14 +45,14 @@ def open_chats(context: Context) -> Iterator[ChatStore]:
 
 
 def chat_number(store: ChatStore, chosen: int | str) -> int:
-    """The number that a person gave, or that of the chat that changed last. Raises NotFoundError."""
+    """The number that a user gave, or that of the chat that changed last. Raises NotFoundError."""
     if isinstance(chosen, int):
         return store.conversation(chosen).id
     latest = max(
         store.conversations(limit=1_000_000), key=lambda chat: (chat.updated_at, chat.id), default=None
     )
     if latest is None:
-        raise NotFoundError("There is no chat yet.", "`ragchat` opens one.")
+        raise NotFoundError("There are no chats yet.", "Run `ragchat` to start one.")
     return latest.id
 
 
@@ -63,18 +64,18 @@ def chat_number(store: ChatStore, chosen: int | str) -> int:
     "--format",
     "format_",
     type=click.Choice(["markdown", "json", "jsonl", "html"]),
-    help="Without it, what the name of the output ends in, else markdown. json holds everything and can be imported again; "
-    "the others hold the branch that is shown.",
+    help="Default: the ending of the output name, else markdown. json contains everything and can be imported again. "
+    "The others contain only the current branch.",
 )
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=TypedPath(allow_dash=True),
     default=Path("-"),
     metavar="FILE|DIR|-",
-    help="A file or folder; without it, standard output. Several chats in Markdown go into a folder, a file each.",
+    help="File or folder. Default: standard output. Several chats in Markdown go into a folder, one file each.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @pass_context
 def export(
     context: Context,
@@ -94,9 +95,7 @@ def export(
     from ragchat.session.exporting import TargetExistsError, export_text, format_of, write_export
 
     if every == bool(chosen) or (tag and not every):
-        raise UsageError(
-            "Give numbers of chats, `last`, or --all.", "`ragchat chats list` shows the numbers."
-        )
+        raise UsageError("Choose chat numbers, `last` or --all.", "`ragchat chats list` shows the numbers.")
     with open_chats(context) as store:
         numbers = (
             [chat.id for chat in store.conversations(limit=1_000_000, tag=tag)]
@@ -105,7 +104,7 @@ def export(
         )
         found = [store.portable(number) for number in numbers]
     if not found:
-        raise NotFoundError("There is no chat to export.", "`ragchat chats list` shows those there are.")
+        raise NotFoundError("There is no chat to export.", "`ragchat chats list` lists all chats.")
     wanted = cast("Format | None", format_) or format_of(output) or "markdown"
     if output == Path("-"):
         click.echo(export_text(found, wanted), nl=False)
@@ -113,27 +112,27 @@ def export(
     try:
         written = write_export(found, wanted, output, overwrite=force)
     except TargetExistsError as error:
-        raise UsageError(str(error), "Choose another name, or --force to overwrite.") from error
+        raise UsageError(str(error), "Choose another name, or use --force to overwrite.") from error
     size = human_bytes(sum(path.stat().st_size for path in written.files))
     where = written.folder or written.files[0]
     note(f"{len(found):,} {'chat' if len(found) == 1 else 'chats'} in {clean_line(str(where))}, {size}.")
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.argument("files", nargs=-1, required=True, type=TypedPath(), metavar="FILE…")
 @click.option(
-    "--tag", "tags", multiple=True, metavar="NAME", help="Give what comes in this tag; may be repeated."
+    "--tag", "tags", multiple=True, metavar="NAME", help="Add this tag to imported chats. You can repeat it."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would come in.")
+@click.option("--dry-run", is_flag=True, help="Show what would be imported.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def import_(
     context: Context, files: tuple[Path, ...], tags: tuple[str, ...], dry_run: bool, as_json: bool
 ) -> None:
-    """Take chats in from files of ragchat, ChatGPT (its ZIP or folder, too), Open WebUI, LM Studio, ShareGPT, or OpenAI messages.
+    """Import chats from ragchat, ChatGPT (also its ZIP or folder), Open WebUI, LM Studio, ShareGPT or OpenAI messages.
 
-    The format is recognised. Chats that are here already are not added again, so the same command may be repeated. Nothing is
-    fetched: pictures, files and messages of tools are left out, and counted.
+    ragchat detects the format and skips duplicates, so you can run the command again. It downloads nothing. It leaves out and
+    counts pictures, files and messages of tools.
 
     \b
     --json: {"came_in", "already_here", "left_out": {what: how many},
@@ -164,11 +163,13 @@ def import_(
             if not as_json:
                 _show(shown, incoming, taken, dry_run)
             if cancel.cancelled:
-                raise CancelledError("Stopped. What came in stays.", "The same command goes on from there.")
+                raise CancelledError(
+                    "Stopped. The imported chats are kept.", "Run the same command to continue."
+                )
     if as_json:
         data(report, indent=2)
     if failed and len(failed) == len(files):
-        raise type(failed[0])("Nothing came in.")
+        raise type(failed[0])("Nothing was imported.")
 
 
 def _add_to(report: dict[str, Any], file: str, incoming: Incoming, taken: TakenIn) -> None:

@@ -30,7 +30,7 @@ def completion(context: click.Context, shell: str) -> None:
     zsh, in ~/.zshrc:       eval "$(ragchat completion zsh)"    (after compinit)
     fish, once:             ragchat completion fish > ~/.config/fish/completions/ragchat.fish
 
-    It works in shells that are opened afterwards.
+    It works in shells that you open afterwards.
     """
     kind = get_completion_class(shell)
     assert kind is not None
@@ -88,7 +88,7 @@ def _names(kind: str, paths: Paths) -> Iterator[tuple[str, str]]:
                         (tag, f"{chats} chat{'' if chats == 1 else 's'}") for tag, chats in store.tags()
                     )
                 else:
-                    yield "last", "the chat that changed last"
+                    yield "last", "the most recent chat"
                     yield from ((str(chat.id), chat.title) for chat in store.conversations(_MOST_CHATS))
 
 

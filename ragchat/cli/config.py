@@ -15,14 +15,14 @@ from ragchat.errors import UsageError
 
 @click.group()
 def config() -> None:
-    """Settings: default < file < environment (RAGCHAT_SECTION__KEY)."""
+    """Settings. The environment (RAGCHAT_SECTION__KEY) overrides the file, and the file overrides the defaults."""
 
 
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="A JSON object by key.")
 @pass_context
 def show(context: Context, as_json: bool) -> None:
-    """Every setting with its value, where that comes from, and what it means."""
+    """Show every setting with its value, its origin and its meaning."""
     found = list(settings.describe(context.paths.settings_file, os.environ))
     if as_json:
         data(
@@ -55,7 +55,7 @@ def show(context: Context, as_json: bool) -> None:
 @config.command()
 @pass_context
 def path(context: Context) -> None:
-    """Where settings, chats, knowledge bases, models and logs lie."""
+    """Show the folders of settings, chats, knowledge bases, models and logs."""
     places = context.paths
     for name, folder in (
         ("settings", places.settings_file),
@@ -76,7 +76,7 @@ def path(context: Context) -> None:
 def set_(context: Context, key: str, value: str) -> None:
     """Write one setting, for example: ragchat config set retrieval.k 12
 
-    Keys are set by the name of what they do: ragchat config set keys.transcript.copy ctrl+y
+    Set a key by the name of its action: ragchat config set keys.transcript.copy ctrl+y
     """
     section, _, binding = key.partition(".")
     if section == settings.KEYS:
@@ -89,16 +89,16 @@ def set_(context: Context, key: str, value: str) -> None:
 @click.argument("key")
 @pass_context
 def unset(context: Context, key: str) -> None:
-    """Put the default of one setting back, for example: ragchat config unset retrieval.k"""
+    """Reset one setting to its default, for example: ragchat config unset retrieval.k"""
     file = context.paths.settings_file
     there = settings.unset_value(file, key)
-    note(f"{key} is not in {file} any more." if there else f"{key} was not set in {file}.")
+    note(f"{key} is no longer in {file}." if there else f"{key} was not set in {file}.")
 
 
 def _check_keys(keys: dict[str, str]) -> None:
     """Raises UsageError naming what is wrong."""
+    from ragchat.tui.key_groups import key_groups
     from ragchat.tui.keymap import trouble
-    from ragchat.tui.screens.help import key_groups
 
     if wrong := trouble(keys, key_groups()):
         raise UsageError(wrong)

@@ -21,7 +21,7 @@ pass_context = click.make_pass_decorator(Context)
 
 
 def note(sentence: str) -> None:
-    """A diagnostic for the person, on standard error; data goes to standard output."""
+    """A diagnostic for the user, on standard error; data goes to standard output."""
     click.echo(sentence, err=True)
 
 
@@ -66,5 +66,5 @@ def remind_of_verdict(context: Context) -> None:
     with contextlib.suppress(RagchatError, OSError):
         if newest(context) and (changed := verdict_stale(context)):
             note(
-                f"Your verdict is stale, changed: {'; '.join(changed)}. `ragchat eval watch` asks a sample again."
+                f"Your verdict is out of date. Changed since: {'; '.join(changed)}. `ragchat eval watch` checks a sample."
             )

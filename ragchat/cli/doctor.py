@@ -1,4 +1,4 @@
-"""`ragchat doctor`: looks at everything that ragchat stands on, and says what to do about each finding."""
+"""`ragchat doctor`: looks at everything that ragchat depends on, and suggests a fix for each finding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.cli.context import pass_context
 from ragchat.errors import RagchatError
-from ragchat.text import clean_line, human_bytes, human_seconds
+from ragchat.text import clean_line, counted, human_bytes, human_seconds
 from ragchat.types import CancelToken, GenerationFinished, Message, Sampling
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
@@ -107,18 +107,20 @@ def _settings(context: Context) -> Iterator[Finding]:
     file = context.paths.settings_file
     changed = sum(setting.origin != "default" for setting in config.describe(file, os.environ))
     yield Finding(
-        "settings", True, f"{file}{'' if file.exists() else ' (not there: defaults)'}, {changed} changed"
+        "settings",
+        True,
+        f"{file}{'' if file.exists() else ' (does not exist, using defaults)'}, {changed} changed",
     )
 
 
 def _keys(context: Context) -> Iterator[Finding]:
     if not (keys := context.settings.keys):
         return
+    from ragchat.tui.key_groups import key_groups
     from ragchat.tui.keymap import trouble
-    from ragchat.tui.screens.help import key_groups
 
     wrong = trouble(keys, key_groups())
-    remedy = f"Mend [keys] in {context.paths.settings_file}; until then the usual keys are used."
+    remedy = f"Fix [keys] in {context.paths.settings_file}. Until then, ragchat uses the default keys."
     yield Finding("keys", not wrong, wrong or f"{len(keys)} of your own", remedy)
 
 
@@ -131,7 +133,7 @@ def _themes(context: Context) -> Iterator[Finding]:
     own, wrong = themes.read_themes(folder)
     chosen, trouble = themes.choose(context.settings.ui.theme, themes.names(own), os.environ, sixteen=False)
     for sentence in (*wrong, *([trouble] if trouble else [])):
-        yield Finding("themes", False, sentence, f"Mend or remove it; until then it is {chosen}.")
+        yield Finding("themes", False, sentence, f"Fix or remove it. Until then, ragchat uses {chosen}.")
     if not wrong and not trouble:
         yield Finding(
             "themes", True, f"{len(own)} of your own in {folder}, {context.settings.ui.theme} is chosen"
@@ -141,11 +143,11 @@ def _themes(context: Context) -> Iterator[Finding]:
 def _clipboard(_: Context) -> Iterator[Finding]:
     from ragchat.tui.clipboard import find_tool, takes_osc52
 
-    way = "what is copied goes to a file: there is no clipboard tool, and this terminal takes none"
+    way = "copied text goes to a file because there is no clipboard tool and this terminal has no clipboard"
     if tool := find_tool(os.environ):
         way = f"{tool[0]} copies"
     elif takes_osc52("", os.environ):
-        way = "the terminal copies (OSC 52), if it can: there is no clipboard tool"
+        way = "no clipboard tool; the terminal copies if it supports OSC 52"
     yield Finding("clipboard", True, way)
 
 
@@ -185,8 +187,8 @@ def _chats(context: Context) -> Iterator[Finding]:
         verdict, number = chats.check(), len(chats.conversations())
     finally:
         chats.close()
-    remedy = f"Move {context.paths.chat_database} aside (keep it!) and copy the newest backup in its place."
-    yield Finding("chats", verdict == "ok", f"{number} chats, integrity {verdict}", remedy)
+    remedy = f"Move {context.paths.chat_database} away (keep it!) and copy the newest backup in its place."
+    yield Finding("chats", verdict == "ok", f"{counted(number, 'chat')}, integrity {verdict}", remedy)
 
 
 def _knowledge_bases(context: Context) -> Iterator[Finding]:
@@ -205,9 +207,12 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
             yield Finding(f"kb {name}", False, str(error), error.remedy)
             continue
         if not found.roots and not found.sources:
-            remedy = f"ragchat kb add {name} FOLDER fills it, ragchat kb remove {name} removes it."
+            remedy = f"ragchat kb add {name} FOLDER adds documents, ragchat kb remove {name} deletes it."
             yield Finding(
-                f"kb {name}", False, f"{found.path} holds nothing, nor where its files lie.", remedy
+                f"kb {name}",
+                False,
+                f"{found.path} contains no documents and no record of its folders.",
+                remedy,
             )
             continue
         stale = sum(document.state in ("changed", "missing") for document in found.documents)
@@ -216,15 +221,15 @@ def _knowledge_bases(context: Context) -> Iterator[Finding]:
         yield Finding(
             f"kb {name}",
             verdict == "ok" and adds_up,
-            f"{found.indexed} documents, {found.chunks} chunks, integrity {verdict}{note}",
-            f"Build it anew: ragchat kb remove {name}, then ragchat kb add {name} {shlex.join(found.roots)}",
+            f"{counted(found.indexed, 'document')}, {counted(found.chunks, 'chunk')}, integrity {verdict}{note}",
+            f"Build it again: ragchat kb remove {name}, then ragchat kb add {name} {shlex.join(found.roots)}",
         )
         if not current:
             yield Finding(
                 f"kb {name}",
                 False,
-                "its index was made by another version of ragchat, searches may miss what is there",
-                f"ragchat kb sync {name} builds the index anew.",
+                "its index was made by another version of ragchat, so searches may miss documents",
+                f"ragchat kb sync {name} builds the index again.",
             )
 
 
@@ -251,7 +256,7 @@ def _ocr(context: Context) -> Iterator[Finding]:
     for name, languages in _with_ocr(context).items():
         if found.folder_with(languages) is None:
             missing = [code for code in languages if code not in found.languages] or languages
-            detail = f"its scans are not read: no folder has the OCR data for {'+'.join(languages)}"
+            detail = f"its scans cannot be read: the OCR data is missing for {'+'.join(languages)}"
             yield Finding(f"kb {name}", False, detail, how_to_install(missing, own))
 
 
@@ -286,7 +291,7 @@ def _models(context: Context) -> Iterator[Finding]:
     )
     template = "the model's own" if metadata.has_chat_template else context.settings.model.plain_format
     yield Finding(
-        "prompt format", bool(template), template or "the model has none",
+        "prompt format", bool(template), template or "the model has no chat template",
         "Choose one: ragchat config set model.plain_format chatml (or alpaca, vicuna, plain).",
     )  # fmt: skip
 
@@ -299,7 +304,7 @@ def _verdicts(context: Context) -> Iterator[Finding]:
         name = clean_line(run.set_name)
         outdated = evaluations.stale(context, run)
         said = (
-            f"stale, changed since: {'; '.join(outdated)}; `ragchat eval run {name}` says it again"
+            f"out of date, changed since: {'; '.join(outdated)}. `ragchat eval run {name}` measures again"
             if outdated
             else "holds"
         )
@@ -307,30 +312,31 @@ def _verdicts(context: Context) -> Iterator[Finding]:
 
 
 def _inference(context: Context) -> Iterator[Finding]:
+    from ragchat.llm.loading import loaded
+
     model = build.model(context)
     started = time.perf_counter()
     try:
-        for _ in model.load():
-            pass
-        loaded = time.perf_counter() - started
+        ready = loaded(model)
+        loading_s = time.perf_counter() - started
         greedy = Sampling(temperature=0, max_tokens=1)
         finished = None
-        for event in model.generate([Message("user", "Say yes.")], greedy, cancel=CancelToken()):
+        for event in ready.generate([Message("user", "Answer yes.")], greedy, cancel=CancelToken()):
             if isinstance(event, GenerationFinished):
                 finished = event
-        info = model.info
+        info = ready.info
     finally:
         model.close()
     wrote = bool(finished and finished.completion_tokens)
     threads = (
-        f", {info.n_threads} threads, flash attention {'on' if info.flash_attention else 'off'}"
+        f", {counted(info.n_threads, 'thread')}, flash attention {'on' if info.flash_attention else 'off'}"
         if info
         else ""
     )
     yield Finding(
         "inference",
         wrote,
-        f"loaded in {human_seconds(loaded)} and wrote a token{threads}"
+        f"loaded in {human_seconds(loading_s)} and wrote a token{threads}"
         if wrote
         else "the model wrote no token",
         f"See {Path(context.paths.inference_log)}.",

@@ -1,4 +1,4 @@
-"""`ragchat eval`: measure what serves you best on questions with known answers."""
+"""`ragchat eval`: compare configurations on questions with known answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.cli.eval_questions import questions
 from ragchat.cli.eval_runs import history, report, run, watch
 from ragchat.cli.eval_settings import calibrate, tune
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, StorageError, UsageError
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line, counted, human_seconds
 
 if TYPE_CHECKING:
     from ragchat.evaluation.packing_trial import Result, Way
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def eval() -> None:
-    """Measure, on questions with known answers, what serves you best: the model alone, documents, an adapter, or both."""
+    """Compare the model alone, documents, an adapter and both on questions with known answers, and recommend one."""
 
 
 eval.add_command(questions)
@@ -36,25 +37,29 @@ for _command in (run, report, history, watch, calibrate, tune):
 
 
 @eval.command()
-@click.argument("set_dir", type=click.Path(path_type=Path), metavar="SET_DIR")
+@click.argument("set_dir", type=TypedPath(), metavar="SET_DIR")
 @click.option(
     "--limit",
     type=click.IntRange(1),
     default=200,
     show_default=True,
-    help="Questions, evenly spread over the set.",
+    help="Number of questions, spread evenly over the set.",
 )
 @click.option("--model", "model_name", default="", metavar="NAME", help="Model to measure, by name or path.")
 @click.option(
-    "--way", "names", multiple=True, metavar="NAME", help="Only this way of packing; may be repeated."
+    "--way",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Try only this way to pack passages. You can repeat it.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=TypedPath(dir_okay=False),
     metavar="FILE.jsonl",
-    help="Where the answers are kept.",
+    help="File for the answers.",
 )
-@click.option("--no-store", is_flag=True, help="Choose nothing: only show the figures.")
+@click.option("--no-store", is_flag=True, help="Show the figures without changing anything.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def packing(
@@ -67,10 +72,10 @@ def packing(
     no_store: bool,
     as_json: bool,
 ) -> None:
-    """Find out how much of your documents this model is best given, and in what form.
+    """Measure how many passages this model needs, and in what form.
 
-    SET_DIR holds questions.jsonl ({"question", "answers", "relevant"} a line) and corpus/*.txt. The model answers every question
-    with each way of packing; the best is used from then on for this model. Ctrl-C keeps the answers; the same command goes on.
+    SET_DIR contains questions.jsonl (one {"question", "answers", "relevant"} per line) and corpus/*.txt. The model answers every
+    question with each way to pack passages. ragchat then uses the best one for this model. Ctrl-C keeps the answers.
     """
     from ragchat.evaluation.packing_trial import WAYS, best
     from ragchat.session.packing import write_choice
@@ -79,7 +84,7 @@ def packing(
     if unknown := set(names) - {way.name for way in WAYS}:
         known = "; ".join(way.name for way in WAYS)
         raise UsageError(
-            f"There is no way of packing called {clean_line(min(unknown))}.", f"There are: {known}."
+            f"There is no way to pack passages called {clean_line(min(unknown))}.", f"Available: {known}."
         )
     info, found = measure(context, set_dir, ways, limit=limit, model_name=model_name, out=out)
     chosen = best(found)
@@ -91,21 +96,22 @@ def packing(
         try:
             write_choice(context.paths.packings_file, info, chosen.way.packing)
         except OSError as error:
-            raise StorageError(f"The choice cannot be kept: {error}.") from error
-        note(f"{info.name} is given “{chosen.way.name}” from now on.")
+            raise StorageError(f"The choice cannot be saved: {error}.") from error
+        note(f"{info.name} now gets “{chosen.way.name}”.")
 
 
 def measure(
     context: Context, set_dir: Path, ways: Sequence[Way], *, limit: int, model_name: str, out: Path | None
 ) -> tuple[ModelInfo, list[Result]]:
-    """Run the trial, going on where an earlier one stopped. Raises RagchatError."""
+    """Run the trial, continuing where an earlier one stopped. Raises RagchatError."""
     from ragchat.evaluation import corpora, packing_trial
+    from ragchat.llm.loading import loaded
 
     found = corpora.read(set_dir)
     judged = tuple(q for q in found.questions if packing_trial.right_paragraph(q, found))
     if not judged:
         raise UsageError(
-            f"No question in {set_dir} has an answer that stands in one of its relevant documents."
+            f"No question in {set_dir} has an answer that appears in one of its relevant documents."
         )
     asked = corpora.spread(judged, limit)
     context.paths.create()
@@ -120,20 +126,20 @@ def measure(
         with eval_vectors.shown() as say:
             texts = [question.text for question in asked]
             searcher = meaning.prepared(context, [store], texts, ranking, cancel, say)
-        for _ in model.load(cancel):
-            pass
-        info = model.info
-        if cancel.cancelled or info is None:
-            raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
+        reader = loaded(model, cancel)
+        info = reader.info
+        if cancel.cancelled:
+            raise CancelledError("Stopped. The answers so far are kept. Run the same command to continue.")
         file = out or context.paths.data_dir / "trials" / f"{found.name}-{Path(info.path).stem}.jsonl"
         file.parent.mkdir(parents=True, exist_ok=True)
         note(
-            f"{len(asked)} questions, {len(ways)} ways of packing, {info.name}; answers are kept in {clean_line(str(file))}"
+            f"{counted(len(asked), 'question')}, {len(ways)} ways to pack passages, {info.name}"
+            f"; answers go to {clean_line(str(file))}"
         )
         live = interactive()
         try:
             for step in packing_trial.run(
-                model,
+                reader,
                 searcher,
                 found.name,
                 asked,
@@ -146,12 +152,16 @@ def measure(
             ):
                 left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
                 if live:
-                    click.echo(f"\r{step.done} of {step.total} answers{left}".ljust(60), nl=False, err=True)
+                    click.echo(
+                        f"\r{step.done} of {counted(step.total, 'answer')}{left}".ljust(60),
+                        nl=False,
+                        err=True,
+                    )
                 elif step.done % 100 == 0:
-                    note(f"{step.done} of {step.total} answers{left}")
+                    note(f"{step.done} of {counted(step.total, 'answer')}{left}")
         except CancelledError as error:
             raise CancelledError(
-                "Stopped; the answers so far are kept, and the same command goes on."
+                "Stopped. The answers so far are kept. Run the same command to continue."
             ) from error
         finally:
             if live:
@@ -183,9 +193,9 @@ def figures(info: ModelInfo, found: Sequence[Result]) -> dict[str, Any]:
 
 
 def table(found: Sequence[Result]) -> str:
-    """The same for a person."""
+    """The same as a text table."""
     if not found:
-        return "No question has been answered in every way yet."
+        return "No question has an answer for all ways to pack passages yet."
     lines = [f"{'':34}{'right':>7}{'±':>6}{'F1':>7}{'in context':>12}{'tokens':>8}{'seconds':>9}"]
     lines += [
         f"{r.way.name:34}{r.contains:>7.3f}{r.error:>6.3f}{r.f1:>7.3f}{r.in_context:>12.3f}{r.prompt_tokens:>8.0f}{r.seconds:>9.2f}"

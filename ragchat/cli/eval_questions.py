@@ -1,4 +1,4 @@
-"""`ragchat eval questions`: the sets of questions that the ways of answering are measured with."""
+"""`ragchat eval questions`: the question sets for evaluations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ragchat.app.context import Context
 from ragchat.app.evaluations import questions as read_questions
 from ragchat.app.evaluations import set_names, sets, write_questions
 from ragchat.cli.context import data, note, pass_context
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.evaluation.question_sets import CHAT_SET
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 
 if TYPE_CHECKING:
     from ragchat.evaluation.question_sets import Asked
@@ -27,7 +28,7 @@ _REFUSED_SHOWN = 10
 
 @click.group()
 def questions() -> None:
-    """Questions to measure with: list, add, import, draft, review, export, remove. `chat` is the set of those kept in chats."""
+    """Manage question sets: list, add, import, draft, review, export, remove. `chat` contains the questions kept in chats."""
 
 
 @questions.command("list")
@@ -35,7 +36,7 @@ def questions() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def list_(context: Context, set_name: str, as_json: bool) -> None:
-    """Show all sets, or the questions of SET."""
+    """List all sets, or the questions of SET."""
     if not set_name:
         found = {name: read_questions(context, name) for name in set_names(context)}
         if as_json:
@@ -44,13 +45,12 @@ def list_(context: Context, set_name: str, as_json: bool) -> None:
         for name, asked in found.items():
             counts = _counts(asked)
             bare = f", {counts['unanswerable']} without an answer" if counts["unanswerable"] else ""
-            click.echo(
-                f"{clean_line(name)}: {counts['questions']} questions{bare}, {counts['with_source']} with a source"
-            )
+            questions = counted(counts["questions"], "question")
+            click.echo(f"{clean_line(name)}: {questions}{bare}, {counts['with_source']} with a source")
         if not found:
             note(
-                "There is no question yet. In a chat, E keeps one; `ragchat eval questions import NAME FILE` brings many,"
-                " `ragchat eval questions draft NAME --kb DOCUMENTS` makes some from your documents."
+                "There are no questions yet. In a chat, E keeps one. Import some with `ragchat eval questions import NAME FILE`,"
+                " or draft some with `ragchat eval questions draft NAME --kb DOCUMENTS`."
             )
         return
     asked = read_questions(context, set_name)
@@ -59,7 +59,9 @@ def list_(context: Context, set_name: str, as_json: bool) -> None:
         return
     for one in asked:
         expected = (
-            " | ".join(map(clean_line, one.answers)) if one.answerable else "(no answer in the documents)"
+            " | ".join(map(clean_line, one.answers))
+            if one.answerable
+            else "(the documents contain no answer)"
         )
         tags = f"  #{' #'.join(map(clean_line, one.tags))}" if one.tags else ""
         click.echo(f"{clean_line(one.id)}  {clean_line(one.question)}  →  {expected}{tags}")
@@ -68,14 +70,16 @@ def list_(context: Context, set_name: str, as_json: bool) -> None:
 @questions.command()
 @click.argument("set_name", metavar="SET")
 @click.argument("question")
-@click.option("--answer", "answers", multiple=True, metavar="TEXT", help="Counts as right; may be repeated.")
 @click.option(
-    "--source", "sources", multiple=True, metavar="PATH", help="Document that holds it; may be repeated."
+    "--answer", "answers", multiple=True, metavar="TEXT", help="Expected answer. You can repeat it."
 )
 @click.option(
-    "--tag", "tags", multiple=True, metavar="TAG", help="To tell kinds of questions apart; may be repeated."
+    "--source", "sources", multiple=True, metavar="PATH", help="Document with the answer. You can repeat it."
 )
-@click.option("--unanswerable", is_flag=True, help="The documents hold no answer: right is to say so.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="Tag for this kind of question. You can repeat it."
+)
+@click.option("--unanswerable", is_flag=True, help="The documents contain no answer, so declining is right.")
 @pass_context
 def add(
     context: Context,
@@ -86,23 +90,23 @@ def add(
     tags: tuple[str, ...],
     unanswerable: bool,
 ) -> None:
-    """Put QUESTION into SET, which is made if there is none."""
+    """Add QUESTION to SET. Creates SET if it does not exist."""
     from ragchat.evaluation.question_sets import new
 
     made = new(question, answers, sources=sources, tags=tags, answerable=not unanswerable)
     fresh = sets(context).add(set_name, [made])
-    note(f"{made.id} is in {set_name}." if fresh else f"{set_name} has this question already.")
+    note(f"Added {made.id} to {set_name}." if fresh else f"{set_name} already contains this question.")
 
 
 @questions.command("import")
 @click.argument("set_name", metavar="SET")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Given to all of them; may be repeated.")
+@click.argument("file", type=TypedPath())
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Tag for all questions. You can repeat it.")
 @pass_context
 def import_(context: Context, set_name: str, file: Path, tags: tuple[str, ...]) -> None:
-    """Bring the questions of FILE into SET: JSON, JSON lines, CSV (question, answer, source, tags) or SQuAD.
+    """Import the questions of FILE into SET: JSON, JSON lines, CSV (question, answer, source, tags) or SQuAD.
 
-    Several answers of a CSV field are parted by |. Rows that are no questions are listed with the reason.
+    Separate several answers in a CSV field with |. The command lists rejected rows with the reason.
     """
     from ragchat.evaluation.question_sets import read_file
 
@@ -112,28 +116,33 @@ def import_(context: Context, set_name: str, file: Path, tags: tuple[str, ...]) 
     ]
     fresh = sets(context).add(set_name, asked)
     note(
-        f"{found.format}: {fresh} questions came in, {len(asked) - fresh} were there already, {len(found.refused)} are none."
+        f"{found.format}: {counted(fresh, 'question')} imported,"
+        f" {counted(len(asked) - fresh, 'duplicate')} skipped, {counted(len(found.refused), 'row')} rejected."
     )
     for row in found.refused[:_REFUSED_SHOWN]:
-        note(f"  {row.line}: {clean_line(row.reason)}")
+        note(f"  line {row.line}: {clean_line(row.reason)}")
     if len(found.refused) > _REFUSED_SHOWN:
         note(f"  and {len(found.refused) - _REFUSED_SHOWN} more")
 
 
 @questions.command()
 @click.argument("set_name", metavar="SET")
-@click.option("--kb", "name", required=True, metavar="NAME", help="Documents to make them from.")
-@click.option("--model", "model_name", default="", metavar="NAME", help="Model that words the questions.")
+@click.option("--kb", "name", required=True, metavar="NAME", help="Knowledge base to draft them from.")
+@click.option("--model", "model_name", default="", metavar="NAME", help="Model that writes the questions.")
 @click.option(
-    "--most", type=click.IntRange(1), default=50, show_default=True, help="Stop when so many are kept."
+    "--most",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Stop after this many kept questions.",
 )
-@click.option("--take", is_flag=True, help="Into the set at once, without a review.")
+@click.option("--take", is_flag=True, help="Add them to the set without a review.")
 @pass_context
 def draft(context: Context, set_name: str, name: str, model_name: str, most: int, take: bool) -> None:
-    """Make questions for SET from documents with the local model, as `ragchat pairs draft` does, but apart from what is learned.
+    """Draft questions for SET from documents with the local model, like `ragchat pairs draft`, but not for training.
 
-    An answer stands word for word in a document, and a search with the question finds its passage again among the best three.
-    Ctrl-C keeps what was made; the same command goes on.
+    Each answer is word for word in a document, and a search with the question finds its passage among the best three.
+    Ctrl-C keeps the drafts; run the same command to continue.
     """
     from ragchat.cli.pairs import make_pairs
 
@@ -142,66 +151,66 @@ def draft(context: Context, set_name: str, name: str, model_name: str, most: int
     progress = make_pairs(context, name, file, model_name, most)
     note(f"{progress.kept} kept, {progress.rejected} rejected.")
     if take:
-        note(f"{_take(context, set_name, file, reviewed=False)} questions came into {set_name}.")
+        note(f"{counted(_take(context, set_name, file, reviewed=False), 'question')} added to {set_name}.")
     else:
-        note(f"`ragchat eval questions review {set_name}` shows them; what you keep comes into the set.")
+        note(f"`ragchat eval questions review {set_name}` shows them. The ones you keep go into the set.")
 
 
 @questions.command()
 @click.argument("set_name", metavar="SET")
 @pass_context
 def review(context: Context, set_name: str) -> None:
-    """Look at the drafted questions of SET one by one: keep, edit, reject by one key. What is kept comes into the set."""
+    """Review the drafted questions of SET one by one: keep, edit or reject each with one key. Kept ones go into the set."""
     from ragchat.tui.screens.review_pairs import review as show
 
     file = _drafts(context, set_name)
     if not file.pairs:
         raise NotFoundError(
-            f"Nothing was drafted for {clean_line(set_name)}.",
-            f"`ragchat eval questions draft {clean_line(set_name)} --kb NAME` makes some.",
+            f"There are no drafts for {clean_line(set_name)}.",
+            f"`ragchat eval questions draft {clean_line(set_name)} --kb NAME` drafts some.",
         )
     show(set_name, file)
-    note(f"{_take(context, set_name, file, reviewed=True)} questions came into {set_name}.")
+    note(f"{counted(_take(context, set_name, file, reviewed=True), 'question')} added to {set_name}.")
 
 
 @questions.command()
 @click.argument("set_name", metavar="SET")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE"
-)
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--output", "-o", type=TypedPath(dir_okay=False), required=True, metavar="FILE")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @pass_context
 def export(context: Context, set_name: str, output: Path, force: bool) -> None:
-    """Write the questions of SET to FILE: JSON lines, or CSV if it ends so."""
+    """Write the questions of SET to FILE: as CSV if the name ends in .csv, otherwise as JSON lines."""
     asked = read_questions(context, set_name)
     if output.exists() and not force:
-        raise UsageError(f"{output} is there already.", "--force overwrites it.")
+        raise UsageError(f"{output} already exists.", "Use --force to overwrite it.")
     text = _csv(asked) if output.suffix.casefold() == ".csv" else "".join(f"{_line(one)}\n" for one in asked)
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
-    note(f"{len(asked)} questions written to {output}.")
+    note(f"{counted(len(asked), 'question')} written to {output}.")
 
 
 @questions.command()
 @click.argument("set_name", metavar="SET")
 @click.argument("question_id", metavar="[ID]", default="")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_context
 def remove(context: Context, set_name: str, question_id: str, yes: bool) -> None:
-    """Delete a question of SET by its ID, or the whole set. In the screen: F11, e, then d."""
+    """Delete one question of SET by its ID, or the whole set. In the app: F11, e, then d."""
     library = sets(context)
     asked = read_questions(context, set_name)
     if not question_id:
         if not yes:
-            click.confirm(f"Delete {set_name} with its {len(asked)} questions?", abort=True, err=True)
+            click.confirm(
+                f"Delete {set_name} with its {counted(len(asked), 'question')}?", abort=True, err=True
+            )
         if set_name == CHAT_SET:
             write_questions(context, set_name, asked, [])
         else:
             library.remove(set_name)
         _drafts(context, set_name).path.unlink(missing_ok=True)
-        note(f"{set_name} is gone.")
+        note(f"Deleted {set_name}.")
         return
     rest = [one for one in asked if one.id != question_id]
     if len(rest) == len(asked):
@@ -210,7 +219,7 @@ def remove(context: Context, set_name: str, question_id: str, yes: bool) -> None
             f"`ragchat eval questions list {set_name}`",
         )
     write_questions(context, set_name, asked, rest)
-    note(f"{clean_line(question_id)} is gone.")
+    note(f"Deleted {clean_line(question_id)}.")
 
 
 def _drafts(context: Context, set_name: str) -> PairFile:
@@ -220,7 +229,7 @@ def _drafts(context: Context, set_name: str) -> PairFile:
 
 
 def _take(context: Context, set_name: str, file: PairFile, *, reviewed: bool) -> int:
-    """Put kept drafts into the set (with `reviewed` those that somebody has looked at); how many came in.
+    """Put kept drafts into the set (with `reviewed` those that someone has looked at); how many came in.
 
     None comes twice: what was removed from the set since stays out.
     """

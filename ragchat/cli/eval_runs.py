@@ -1,4 +1,4 @@
-"""`ragchat eval run`, `report`, `history`, `watch`: which way serves the person best, and still does."""
+"""`ragchat eval run`, `report`, `history`, `watch`: find the best configuration and check that it stays the best."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ragchat.app import build, evaluations
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli import eval_vectors
 from ragchat.cli.context import data, interactive, note, pass_context
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import (
     CancelledError,
     EvaluationError,
@@ -23,7 +24,7 @@ from ragchat.errors import (
     UsageError,
 )
 from ragchat.evaluation.question_sets import WATCHED
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line, counted, human_seconds
 
 if TYPE_CHECKING:
     from ragchat.evaluation.calibration import RefusalCurve
@@ -46,17 +47,17 @@ def _common(command: Any) -> Any:
                 "model_name",
                 default="",
                 metavar="NAME",
-                help="Model to measure; the chat's if none is named.",
+                help="Model to measure. Default: the model of the chat.",
             ),
             click.option(
-                "--adapter", default="", metavar="NAME[:SCALE]", help="Adapter to measure; several: a+b:0.5."
+                "--adapter", default="", metavar="NAME[:SCALE]", help="Adapter to measure. Several: a+b:0.5."
             ),
             click.option(
                 "--kb",
                 "names",
                 multiple=True,
                 metavar="NAME",
-                help="Documents; those of the chat if none are named.",
+                help="Knowledge base to search. Default: those of the chat.",
             ),
         )
     ):
@@ -67,31 +68,38 @@ def _common(command: Any) -> Any:
 @click.command()
 @click.argument("set_name", metavar="SET")
 @_common
-@click.option("--arms", default="", metavar="LIST", help="Some of base,rag,tuned,rag+tuned; all that can be.")
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", help="So many questions, evenly spread over the set."
+    "--arms",
+    default="",
+    metavar="LIST",
+    help="Configurations: base,rag,tuned,rag+tuned. Default: all possible ones.",
 )
 @click.option(
-    "--tag", "tags", multiple=True, metavar="TAG", help="Only questions with this tag; may be repeated."
+    "--limit", type=click.IntRange(1), metavar="N", help="Number of questions, spread evenly over the set."
 )
-@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Longest answer.")
-@click.option("--measure", default="", metavar="NAME", help="What decides: contains, f1, exact or rouge_l.")
+@click.option(
+    "--tag", "tags", multiple=True, metavar="TAG", help="Only questions with this tag. You can repeat it."
+)
+@click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Maximum length of an answer.")
+@click.option(
+    "--measure", default="", metavar="NAME", help="Deciding measure: contains, f1, exact or rouge_l."
+)
 @click.option(
     "--size",
     type=click.FloatRange(0.01, 1),
     default=0.1,
     show_default=True,
-    help="A difference you would care about.",
+    help="Smallest difference that matters to you.",
 )
 @click.option(
     "--fail-below",
     "gates",
     multiple=True,
     metavar="[ARM:]NAME=X",
-    help="End with code 10 when a figure is lower, as f1=0.6.",
+    help="Exit with code 10 if a score is lower, for example f1=0.6.",
 )
 @click.option(
-    "--judge", "judge_model", default="", metavar="MODEL", help="Let this model judge the answers, too."
+    "--judge", "judge_model", default="", metavar="MODEL", help="Also let this model judge the answers."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
@@ -111,11 +119,11 @@ def run(
     judge_model: str,
     as_json: bool,
 ) -> None:
-    """Ask the questions of SET in up to four ways, and say which serves you best: the model alone (base), with your documents
-    (rag), with an adapter (tuned), with both (rag+tuned).
+    """Ask the questions of SET in up to four configurations and recommend one: the model alone (base), your documents (rag), an
+    adapter (tuned), both (rag+tuned).
 
-    The ways take turns at each question, so a part of a run is fair. Ctrl-C keeps what is done; the same command goes on. Nothing
-    of it comes into your chats.
+    All configurations answer one question before the next, so a partial run is fair. Ctrl-C keeps the answers; the same command
+    continues. Your chats stay unchanged.
     """
     from ragchat.evaluation.four_ways import ARMS
 
@@ -124,7 +132,7 @@ def run(
     chosen = tuple(part.strip() for part in arms.split(",") if part.strip())
     if unknown := [arm for arm in chosen if arm not in ARMS]:
         raise UsageError(
-            f"There is no way called {clean_line(unknown[0])}.", f"There are: {', '.join(ARMS)}."
+            f"There is no configuration called {clean_line(unknown[0])}.", f"Available: {', '.join(ARMS)}."
         )
     wanted = evaluations.Wanted(
         set_name,
@@ -148,21 +156,22 @@ def run(
 
 
 def carry_out(context: Context, wanted: evaluations.Wanted) -> Run:
-    """Prepare a run, or go on with it, showing how far it is. Raises RagchatError."""
+    """Prepare a run, or continue with it, showing how far it is. Raises RagchatError."""
     from ragchat.evaluation.vectors import Prepared
     from ragchat.evaluation.verdict import FEWEST
 
     context.paths.create()
     prepared = evaluations.prepare(context, wanted)
     note(
-        f"{len(prepared.questions)} questions of {clean_line(prepared.set_name)}, {len(prepared.arms)} ways:"
+        f"{counted(len(prepared.questions), 'question')} of {clean_line(prepared.set_name)},"
+        f" {counted(len(prepared.arms), 'configuration')}:"
         f" {', '.join(prepared.arms)}."
     )
     if len(prepared.questions) < FEWEST:
-        note(f"So few show nothing: {FEWEST} are the least for a verdict, 50 show a large difference.")
+        note(f"Too few questions for a verdict: {FEWEST} is the minimum, and 50 can show a large difference.")
     if prepared.left_out:
         note(
-            f"{len(prepared.left_out)} questions are left out: the adapter has learned from them, or from near-duplicates."
+            f"Left out, because the adapter learned from them or near-duplicates: {counted(len(prepared.left_out), 'question')}."
         )
     live, said = interactive(), 0
     with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
@@ -172,7 +181,7 @@ def carry_out(context: Context, wanted: evaluations.Wanted) -> Run:
                     say(progress)
                     continue
                 left = f", {human_seconds(progress.eta_s)} left" if progress.eta_s is not None else ""
-                line = f"{progress.done} of {progress.total} answers{left}"
+                line = f"{progress.done} of {counted(progress.total, 'answer')}{left}"
                 if live:
                     click.echo(f"\r{line}".ljust(60), nl=False, err=True)
                 elif progress.done - said >= 100:
@@ -187,22 +196,24 @@ def carry_out(context: Context, wanted: evaluations.Wanted) -> Run:
 @click.command()
 @click.argument("set_name", metavar="[SET]", default="")
 @click.option(
-    "--run", "run_id", default="", metavar="ID", help="An earlier run, as `ragchat eval history` lists them."
+    "--run", "run_id", default="", metavar="ID", help="An earlier run; `ragchat eval history` lists the ids."
 )
 @click.option(
     "--output",
     "-o",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=TypedPath(dir_okay=False),
     metavar="FILE.html",
-    help="Where the page goes.",
+    help="File for the page.",
 )
-@click.option("--measure", default="", metavar="NAME", help="What decides: contains, f1, exact or rouge_l.")
+@click.option(
+    "--measure", default="", metavar="NAME", help="Deciding measure: contains, f1, exact or rouge_l."
+)
 @click.option(
     "--size",
     type=click.FloatRange(0.01, 1),
     default=0.1,
     show_default=True,
-    help="A difference you would care about.",
+    help="Smallest difference that matters to you.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object, no page.")
 @pass_context
@@ -215,7 +226,7 @@ def report(
     size: float,
     as_json: bool,
 ) -> None:
-    """The verdict of the newest run (of SET) in words, and as a page that opens in a browser without a network."""
+    """Show the verdict of the newest run (of SET), or write it as a page that opens in a browser offline."""
     from ragchat.evaluation.report import html
 
     _check_measure(measure)
@@ -232,7 +243,7 @@ def report(
             output.write_text(html(verdict, outdated, refusals), encoding="utf-8")
         except OSError as error:
             raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
-        note(f"The page is {output}.")
+        note(f"Report written to {output}.")
 
 
 def _refusals(context: Context, verdict: Verdict) -> RefusalCurve | None:
@@ -240,29 +251,31 @@ def _refusals(context: Context, verdict: Verdict) -> RefusalCurve | None:
 
     None where the documents are gone or one kind of question is missing. Raises CancelledError, StorageError.
     """
-    from ragchat.cli.eval_settings import refusals
+    from ragchat.app.calibration import refusals
 
     names = list(verdict.run.inputs.get("documents") or ())
     if not names or len({question.answerable for question in verdict.questions}) < 2:
         return None
-    note(f"Searching for {len(verdict.questions)} questions, for the curve of refusals …")
+    note(f"Searching for {counted(len(verdict.questions), 'question')} to draw the refusal curve …")
     with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
         try:
             found = refusals(context, verdict.questions, names, cancel, say)
         except NotFoundError:
             return None
     if found is None:
-        raise CancelledError("Stopped; no page was written.")
+        raise CancelledError("Stopped. No report was written.")
     return found
 
 
 @click.command()
 @click.argument("set_name", metavar="[SET]", default="")
-@click.option("--measure", default="", metavar="NAME", help="What is shown: contains, f1, exact or rouge_l.")
+@click.option(
+    "--measure", default="", metavar="NAME", help="Measure to show: contains, f1, exact or rouge_l."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def history(context: Context, set_name: str, measure: str, as_json: bool) -> None:
-    """How the figures moved from run to run, and what had changed in between."""
+    """Show how scores changed from run to run, and what changed in between."""
     from ragchat.evaluation.inputs import changes
     from ragchat.evaluation.verdict import judge, percent
 
@@ -299,11 +312,11 @@ def history(context: Context, set_name: str, measure: str, as_json: bool) -> Non
         shown = ", ".join(f"{arm} {percent(value)}" for arm, value in row["figures"].items())
         part = "" if row["finished"] else ", not finished"
         click.echo(
-            f"{row['started_at'][:16].replace('T', ' ')}  {clean_line(row['run'])}  {row['questions']} questions{part}"
-            f"  {row['measure']}: {shown}"
+            f"{row['started_at'][:16].replace('T', ' ')}  {clean_line(row['run'])}"
+            f"  {counted(row['questions'], 'question')}{part}  {row['measure']}: {shown}"
         )
         if row["changed"]:
-            click.echo(f"    changed since the one before: {'; '.join(row['changed'])}")
+            click.echo(f"    changed since the previous run: {'; '.join(row['changed'])}")
     if own := [one for one in found if not one.set_name.endswith(WATCHED)]:
         _say_stale(evaluations.stale(context, own[-1]))
 
@@ -311,14 +324,18 @@ def history(context: Context, set_name: str, measure: str, as_json: bool) -> Non
 @click.command()
 @click.argument("set_name", metavar="[SET]", default="")
 @click.option(
-    "--sample", type=click.IntRange(6), default=24, show_default=True, help="Questions that are asked again."
+    "--sample",
+    type=click.IntRange(6),
+    default=24,
+    show_default=True,
+    help="Number of questions to ask again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
-    """Ask a small fixed sample of the newest run again, as things are now, and warn when answers have become worse than chance.
+    """Ask a small fixed sample of the newest run again with your current settings, and warn if answers became measurably worse.
 
-    Meant for after a sync, a training, or a change of settings; ends with code 10 when a regression is shown.
+    Use it after a sync, a training or a change of settings. Exits with code 10 on a regression.
     """
     from ragchat.evaluation.watching import compare, sample_of
 
@@ -333,7 +350,7 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
     except RagchatError as error:
         raise EvaluationError(f"The questions cannot be asked again: {error}", error.remedy) from error
     note(
-        f"{len(small)} questions of {clean_line(old.set_name)}, {len(old.arms)} ways;"
+        f"{counted(len(small), 'question')} of {clean_line(old.set_name)}, {counted(len(old.arms), 'configuration')};"
         f" {'; '.join(outdated) or 'nothing has changed'}."
     )
     with cancel_on_interrupt() as cancel:
@@ -347,9 +364,9 @@ def watch(context: Context, set_name: str, sample: int, as_json: bool) -> None:
             click.echo(one.sentence)
     if worse := [one for one in found if one.regression]:
         raise EvaluationError(
-            f"Answers have become worse: {', '.join(one.arm for one in worse)}.",
-            f"Changed since: {'; '.join(outdated) or 'nothing that is known'}."
-            f" `ragchat eval run {clean_line(old.set_name)}` looks closer.",
+            f"Answers are worse than before: {', '.join(one.arm for one in worse)}.",
+            f"Changed since: {'; '.join(outdated) or 'nothing known'}."
+            f" `ragchat eval run {clean_line(old.set_name)}` measures again.",
         )
 
 
@@ -381,8 +398,8 @@ def _chosen(context: Context, set_name: str, run_id: str, *, finished: bool = Fa
 def _no_run(set_name: str) -> NotFoundError:
     of = f" of {clean_line(set_name)}" if set_name else ""
     return NotFoundError(
-        f"There is no run{of} yet.",
-        "`ragchat eval run SET` makes one; `ragchat eval questions list` shows the sets.",
+        f"There are no runs{of} yet.",
+        "Start one with `ragchat eval run SET`. `ragchat eval questions list` shows the sets.",
     )
 
 
@@ -390,7 +407,9 @@ def _check_measure(measure: str) -> None:
     from ragchat.evaluation.verdict import PRIMARY
 
     if measure and measure not in PRIMARY:
-        raise UsageError(f"{clean_line(measure)} cannot decide.", f"There are: {', '.join(PRIMARY)}.")
+        raise UsageError(
+            f"{clean_line(measure)} is not a deciding measure.", f"Available: {', '.join(PRIMARY)}."
+        )
 
 
 def _gate(text: str) -> tuple[str, str, float]:
@@ -406,8 +425,8 @@ def _gate(text: str) -> tuple[str, str, float]:
         least = -1.0
     if measure not in MEASURES or (arm and arm not in ARMS) or not 0 <= least <= 1:
         raise UsageError(
-            f"{clean_line(text)} is no target.",
-            f"Write [ARM:]NAME=X with X from 0 to 1; names are {', '.join(MEASURES)}, ways {', '.join(ARMS)}.",
+            f"{clean_line(text)} is not a valid target.",
+            f"Write [ARM:]NAME=X with X from 0 to 1. Names: {', '.join(MEASURES)}. Configurations (ARM): {', '.join(ARMS)}.",
         )
     return arm, measure, least
 
@@ -431,7 +450,7 @@ def _check_gates(verdict: Verdict, gates: Sequence[tuple[str, str, float]]) -> N
 def _say_stale(outdated: Sequence[str]) -> None:
     if outdated:
         note(
-            f"This verdict is stale. Changed since: {'; '.join(outdated)}. `ragchat eval run` says it again."
+            f"This verdict is out of date. Changed since: {'; '.join(outdated)}. `ragchat eval run` measures again."
         )
 
 
@@ -446,9 +465,9 @@ def _print(verdict: Verdict) -> None:
             cells = [_spread(one) if one else "" for one in found]
             click.echo(f"{MEASURES[measure][0]:34}{''.join(f'{cell:>16}' for cell in cells)}")
     for what, of in (
-        ("first word, s", "ttft_s"),
-        ("whole answer, s", "seconds"),
-        ("tokens of the prompt", "prompt_tokens"),
+        ("time to the first word, s", "ttft_s"),
+        ("time to the whole answer, s", "seconds"),
+        ("prompt length, tokens", "prompt_tokens"),
     ):
         cells = [f"{getattr(verdict.prices[arm], of):.2f}" for arm in arms]
         click.echo(f"{what:34}{''.join(f'{cell:>16}' for cell in cells)}")
@@ -457,7 +476,7 @@ def _print(verdict: Verdict) -> None:
         interval = difference.interval
         click.echo(
             f"{difference.one} − {difference.other}: {interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}),"
-            f" p = {difference.p:.4f}, adjusted {difference.adjusted:.4f}{'  shown' if difference.shown else ''}"
+            f" p = {difference.p:.4f}, adjusted {difference.adjusted:.4f}{'  measurable' if difference.shown else ''}"
         )
     click.echo()
     for sentence in verdict.says:
@@ -467,7 +486,7 @@ def _print(verdict: Verdict) -> None:
 
 
 def _spread(found: Interval) -> str:
-    """Mean and interval, narrow enough for four ways beside each other: .46 (.39–.53)."""
+    """Mean and interval, narrow enough for four configurations side by side: .46 (.39–.53)."""
     mean, low, high = (
         f"{value:.2f}".removeprefix("0") if value < 1 else "1"
         for value in (found.mean, found.low, found.high)
@@ -512,20 +531,19 @@ def figures(verdict: Verdict) -> dict[str, Any]:
 def _judge(context: Context, made: Run, judge_model: str) -> None:
     """Let a model judge, and say how well it agrees with the exact measures."""
     from ragchat.evaluation.judging import agreement, judge_all
+    from ragchat.llm.loading import loaded
 
     library = evaluations.runs(context)
     with contextlib.closing(build.model(context, judge_model)) as model, cancel_on_interrupt() as cancel:
-        for _ in model.load(cancel):
-            pass
-        model.thinking = False
+        judge = loaded(model, cancel)
         answers = library.answers(made.id)
-        judged = dict(judge_all(model, made.questions, answers, cancel=cancel))
+        judged = dict(judge_all(judge, made.questions, answers, cancel=cancel))
         if cancel.cancelled:
-            raise CancelledError("Stopped; the answers are kept, the judge's words are not.")
+            raise CancelledError("Stopped. The answers are kept, but the judgements are not.")
         found = agreement(made.questions, answers, judged)
     note(
-        f"{clean_line(model.selected)} as a judge: {found.judged} answers, agrees with “the answer is in what was said” in"
-        f" {found.share:.0%} (kappa {found.kappa:.2f}); it finds right: "
+        f"{clean_line(model.selected)} judged {counted(found.judged, 'answer')} and agrees with “contains the expected answer” in"
+        f" {found.share:.0%} (kappa {found.kappa:.2f}). Right by its judgement: "
         + ", ".join(f"{arm} {share:.0%}" for arm, share in found.by_arm.items())
         + "."
     )

@@ -1,10 +1,10 @@
-"""`ragchat eval calibrate` and `tune`: settings that the person's own questions choose, without training."""
+"""`ragchat eval calibrate` and `tune`: choose settings with your own questions, without training."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,86 +13,34 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ragchat import config
-from ragchat.app import build, evaluations, meaning
+from ragchat.app import build, calibration, evaluations, meaning
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli import eval_vectors
 from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import CancelledError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line, counted, human_seconds
 from ragchat.types import CancelToken, ModelInfo
 
 if TYPE_CHECKING:
     from ragchat.evaluation.calibration import Point, RefusalCurve
     from ragchat.evaluation.question_sets import Asked
     from ragchat.evaluation.tuning import Tuned, TunedPacking
-    from ragchat.evaluation.vectors import Prepared
     from ragchat.retrieval.search import Searcher
     from ragchat.types.embedding import Embedder
 
 _FEWEST_OF_A_KIND = 20
 _NEARLY_ALL = 0.99
 _knowledge_bases = click.option(
-    "--kb", "names", multiple=True, metavar="NAME", help="Documents; those of the chat if none are named."
+    "--kb",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Knowledge base to search. Default: those of the chat.",
 )
 
 
 # --- when to say that nothing matches -------------------------------------------------------------------
-
-
-def refusal_curve(
-    context: Context,
-    set_name: str,
-    names: Sequence[str],
-    cancel: CancelToken,
-    say: Callable[[Prepared], None] = lambda _: None,
-) -> RefusalCurve | None:
-    """What the search says of the questions of a set; None when cancelled. Raises NotFoundError, StorageError, UsageError."""
-    try:
-        return refusals(context, evaluations.questions(context, set_name), names, cancel, say)
-    except ValueError as error:
-        raise UsageError(
-            f"{clean_line(set_name)}: {error}.",
-            f"`ragchat eval questions add {clean_line(set_name)} … --unanswerable` puts one without an answer in.",
-        ) from error
-
-
-def refusals(
-    context: Context,
-    asked: Sequence[Asked],
-    names: Sequence[str],
-    cancel: CancelToken,
-    say: Callable[[Prepared], None] = lambda _: None,
-) -> RefusalCurve | None:
-    """What the search says of some questions; None when cancelled. `say` hears how far the vectors of what they find are.
-
-    Raises NotFoundError, StorageError, and ValueError unless there are questions with an answer and without.
-    """
-    from ragchat.evaluation.calibration import NEEDS_BOTH, RefusalCurve, curve, look, point
-
-    if len({one.answerable for one in asked}) < 2:  # before minutes are spent on vectors
-        raise ValueError(NEEDS_BOTH)
-    ranking = build.ranking(context)
-    with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
-        texts = [one.question for one in asked]
-        searcher = meaning.prepared(context, stores, texts, ranking, cancel, say)
-        judged = list(look(searcher, asked, ranking=ranking, cancel=cancel))
-    if cancel.cancelled:
-        return None
-    retrieval = context.settings.retrieval
-    answerable = sum(one.answerable for one in judged)
-    return RefusalCurve(
-        curve(judged),
-        point(judged, retrieval.min_match, retrieval.min_confidence),
-        answerable,
-        len(judged) - answerable,
-    )
-
-
-def store_point(context: Context, point: Point) -> None:
-    """Chats decline by this point from now on. Raises ConfigError, StorageError."""
-    config.set_value(context.paths.settings_file, "retrieval.min_match", str(point.min_match))
-    config.set_value(context.paths.settings_file, "retrieval.min_confidence", str(point.min_confidence))
 
 
 @click.command()
@@ -102,10 +50,10 @@ def store_point(context: Context, point: Point) -> None:
     "--false-answers",
     type=click.FloatRange(0, 1),
     metavar="X",
-    help="Allow at most this share; else both errors count alike.",
+    help="Largest share allowed. Default: both errors count the same.",
 )
-@click.option("--strictness", type=click.FloatRange(0, 1), metavar="X", help="Take this point of the curve.")
-@click.option("--no-store", is_flag=True, help="Only show the curve.")
+@click.option("--strictness", type=click.FloatRange(0, 1), metavar="X", help="Use this point of the curve.")
+@click.option("--no-store", is_flag=True, help="Show the curve without changing settings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def calibrate(
@@ -117,23 +65,24 @@ def calibrate(
     no_store: bool,
     as_json: bool,
 ) -> None:
-    """Set when the chat says that nothing in the documents matches: false answers against wrong refusals on the questions of SET.
+    """Set when the chat declines, by weighing false answers against wrong refusals on the questions of SET.
 
-    SET needs questions with an answer and questions without (--unanswerable). No model is asked. The chosen point goes into your
+    SET needs questions with an answer and questions without (--unanswerable). No model is used. The chosen point goes into your
     settings (retrieval.min_match, retrieval.min_confidence). In the screen: F11, c.
     """
     from ragchat.evaluation.calibration import choose
 
     with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
-        found = refusal_curve(context, set_name, names, cancel, say)
+        asked = evaluations.questions(context, set_name)
+        found = calibration.refusal_curve(context, set_name, asked, names, cancel, say)
     if found is None:
-        raise CancelledError("Stopped; nothing was changed.")
+        raise CancelledError("Stopped. Nothing was changed.")
     point = choose(found.points, most_false_answers=false_answers)
     fewest = min(found.answerable, found.unanswerable)
     if fewest < _FEWEST_OF_A_KIND:
         note(
-            f"{found.answerable} questions with an answer and {found.unanswerable} without:"
-            f" from fewer than {_FEWEST_OF_A_KIND} of a kind the curve says little."
+            f"{counted(found.answerable, 'question')} with an answer and {found.unanswerable} without:"
+            f" the curve is unreliable with fewer than {_FEWEST_OF_A_KIND} of each."
         )
     if strictness is not None:
         point = found.points[round(strictness * (len(found.points) - 1))]
@@ -143,9 +92,9 @@ def calibrate(
     else:
         _print_curve(found, point)
     if not no_store:
-        store_point(context, point)
+        calibration.store_point(context, point)
         note(
-            "Chats use it from now on; `ragchat config unset retrieval.min_match` and retrieval.min_confidence undo it."
+            "Chats use it from now on. To undo it: `ragchat config unset retrieval.min_match` and retrieval.min_confidence."
         )
 
 
@@ -158,7 +107,7 @@ def _print_curve(found: RefusalCurve, point: Point) -> None:
             f"{one.strictness:>10.2f}{one.min_match:>8.2f}{one.min_confidence:>12.2f}{one.false_answers:>15.1%}{one.wrong_refusals:>16.1%}{mark}"
         )
     click.echo(
-        f"As it is set now: {found.now.false_answers:.1%} false answers, {found.now.wrong_refusals:.1%} wrong refusals."
+        f"With your settings: {found.now.false_answers:.1%} false answers, {found.now.wrong_refusals:.1%} wrong refusals."
     )
     click.echo(
         f"Chosen: strictness {point.strictness:.2f}: {point.false_answers:.1%} false answers,"
@@ -175,18 +124,22 @@ def _print_curve(found: RefusalCurve, point: Point) -> None:
 @click.option(
     "--passages",
     is_flag=True,
-    help="Also let the model answer with more and fewer passages, and within other budgets: minutes.",
+    help="Also try more and fewer passages and other budgets with the model. Takes minutes.",
 )
 @click.option(
     "--chunks",
     is_flag=True,
-    help="The same, and from smaller and larger chunks: reads the documents twice more.",
+    help="Also try smaller and larger chunks. Reads the documents two more times.",
 )
 @click.option("--model", "model_name", default="", metavar="NAME", help="Model for --passages and --chunks.")
 @click.option(
-    "--limit", type=click.IntRange(0), default=0, metavar="N", help="Only so many questions, spread over SET."
+    "--limit",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Number of questions, spread evenly over SET.",
 )
-@click.option("--store", is_flag=True, help="Put what is shown to help into your settings.")
+@click.option("--store", is_flag=True, help="Save measurably better settings.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def tune(
@@ -200,11 +153,11 @@ def tune(
     store: bool,
     as_json: bool,
 ) -> None:
-    """Try other settings on one half of SET, and say what they are worth on the other half.
+    """Try other settings on one half of SET and measure them on the other half.
 
-    How the search ranks is always tried, without a chat model, in seconds. With an embedding model the weight of meaning is tried
-    as well; what the questions find is embedded first. Ctrl-C changes nothing; vectors and answers are kept, and the same
-    command goes on.
+    It always tries the ranking of the search, without a chat model, in seconds. With an embedding model it also tries the weight
+    of meaning and first embeds the chunks that the questions find. Ctrl-C changes no settings and keeps vectors and answers;
+    the same command continues.
     """
     asked = evaluations.spread(evaluations.questions(context, set_name), limit)
     chosen = names or build.default_knowledge_bases(context)
@@ -258,7 +211,7 @@ def _tune_search(
                 )
             case Tuned():
                 return event, embedded
-    raise CancelledError("Stopped; nothing was changed.")
+    raise CancelledError("Stopped. Nothing was changed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +241,7 @@ def _searcher(
     there = share(stores, embedder.model)
     if there < _NEARLY_ALL:
         note(
-            f"{there:.0%} of the passages have a vector: meaning is judged with these. `ragchat kb embed` gives all of them one."
+            f"{there:.0%} of the chunks have a vector, so only these count for meaning. `ragchat kb embed` adds the others."
         )
     return searcher, _Embedded(embedder.model.name, there)
 
@@ -300,11 +253,11 @@ def _untunable(context: Context, stores: Sequence[KnowledgeStore], embedder: Emb
     if not stores:
         return "there are no documents."
     if embedder is None and not any(store.options().meaning for store in stores):
-        return "search by meaning is switched off for these documents."
+        return "search by meaning is off for these knowledge bases."
     if embedder is None and context.settings.embedding.model.casefold() == OFF:
-        return "search by meaning is switched off in the settings (embedding.model)."
+        return "search by meaning is off in the settings (embedding.model)."
     if embedder is None:
-        return "no embedding model is installed. `ragchat model pull minilm-l6` fetches one."
+        return "no embedding model is installed. `ragchat model pull minilm-l6` downloads one."
     if not any(embedder.model.reads(language) for store in stores for language in store.languages()):
         return f"{clean_line(embedder.model.name)} does not read the language of these documents."
     return ""
@@ -329,20 +282,20 @@ def _cut_anew(
         cut.add_roots(store.roots())
         for source in store.sources():
             cut.put_source(source)
-        note(f"Cutting {store.name} into chunks of {chunk_tokens} tokens …")
+        note(f"Splitting {store.name} into chunks of {chunk_tokens} tokens …")
         for event in sync(cut, wanted, cancel=cancel):
             if isinstance(event, SyncFinished) and event.cancelled:
-                raise CancelledError("Stopped; nothing was changed.")
+                raise CancelledError("Stopped. Nothing was changed.")
         there, here = store.status().indexed, cut.status().indexed
         if here < there:
             raise UsageError(
-                f"{store.name} holds {there:,} documents, and only {here:,} of them are there to be cut anew.",
-                f"`ragchat kb status {store.name}` says which are gone; --passages tries the rest.",
+                f"{store.name} contains {counted(there, 'document')}, but only {here:,} of them can be read again.",
+                f"`ragchat kb status {store.name}` lists the missing ones. --passages works without them.",
             )
         yield cut
 
 
-def _tune_packing(
+def _tune_packing(  # noqa: C901
     context: Context,
     stores: Sequence[KnowledgeStore],
     set_name: str,
@@ -354,6 +307,7 @@ def _tune_packing(
 ) -> tuple[TunedPacking, ModelInfo]:
     """Raises CancelledError, ModelError, StorageError, ValueError."""
     from ragchat.evaluation.tuning import TunedPacking, choose_packing
+    from ragchat.llm.loading import loaded
     from ragchat.session.packing import for_model, model_key, read_choices
 
     ranking = build.ranking(context)
@@ -372,25 +326,26 @@ def _tune_packing(
             searchers[size] = meaning.prepared(context, opened, texts, ranking, cancel, say)
         model = build.model(context, model_name)
         stack.callback(model.close)
-        for _ in model.load(cancel):
-            pass
-        if cancel.cancelled or model.info is None:
-            raise CancelledError("Stopped; nothing was changed.")
-        key = hashlib.sha256(f"{set_name} {model_key(model.info)} {documents} {ranking}".encode()).hexdigest()
+        reader = loaded(model, cancel)
+        if cancel.cancelled:
+            raise CancelledError("Stopped. Nothing was changed.")
+        key = hashlib.sha256(
+            f"{set_name} {model_key(reader.info)} {documents} {ranking}".encode()
+        ).hexdigest()
         file = context.paths.data_dir / "trials" / f"tune-{key[:16]}.jsonl"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{file.parent} cannot be made: {error.strerror or error}.") from error
+            raise StorageError(f"{file.parent} cannot be created: {error.strerror or error}.") from error
         now = for_model(
-            model.info,
+            reader.info,
             read_choices(context.paths.packings_file),
             passages=context.settings.retrieval.passages,
         )
         live, last = interactive(), -1
         try:
             for step in choose_packing(
-                model,
+                reader,
                 searchers,
                 set_name,
                 asked,
@@ -401,21 +356,25 @@ def _tune_packing(
                 cancel=cancel,
             ):
                 if isinstance(step, TunedPacking):
-                    return step, model.info
+                    return step, reader.info
                 left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
                 if live:
-                    click.echo(f"\r{step.done} of {step.total} answers{left}".ljust(60), nl=False, err=True)
+                    click.echo(
+                        f"\r{step.done} of {counted(step.total, 'answer')}{left}".ljust(60),
+                        nl=False,
+                        err=True,
+                    )
                 elif step.done // 50 > last:
                     last = step.done // 50
-                    note(f"{step.done} of {step.total} answers{left}")
+                    note(f"{step.done} of {counted(step.total, 'answer')}{left}")
         except CancelledError as error:
             raise CancelledError(
-                "Stopped; nothing was changed. The answers are kept, and the same command goes on."
+                "Stopped. Nothing was changed. The answers are kept; run the same command to continue."
             ) from error
         finally:
             if live:
                 click.echo(err=True)
-    raise CancelledError("Stopped; nothing was changed.")
+    raise CancelledError("Stopped. Nothing was changed.")
 
 
 def _settings_report(tuned: Tuned, embedded: _Embedded) -> dict[str, Any]:
@@ -456,12 +415,12 @@ def _say_search(tuned: Tuned) -> None:
     from ragchat.evaluation.verdict import points
 
     if not tuned.settings:
-        click.echo("Search: no other setting helped on the first half; the settings stay as they are.")
+        click.echo("Search: no other setting did better on the first half. Your settings stay as they are.")
         return
     said = ", ".join(f"retrieval.{name} = {value}" for name, value in tuned.settings.items())
-    sure = "shown" if tuned.shown else "not shown: it may be chance"
+    sure = "measurable" if tuned.shown else "may be chance"
     click.echo(
-        f"Search: {said}: {points(tuned.gain)} on the {tuned.questions} questions that chose nothing; {sure} (p = {tuned.p:.3f})."
+        f"Search: {said}: {points(tuned.gain)} on the other {counted(tuned.questions, 'question')}; {sure} (p = {tuned.p:.3f})."
     )
 
 
@@ -477,17 +436,17 @@ def _say_packing(told: TunedPacking, chunk_tokens: int) -> None:
     if told.packing.budget:
         said += f", at most {told.packing.budget} together"
     if not told.gain.mean and told.p == 1.0 and told.chunk_tokens == chunk_tokens:
-        click.echo(f"Passages: {said}: no other way is better on the other half.")
+        click.echo(f"Passages: {said}: no other choice did better on the other half.")
         return
-    sure = "shown" if told.shown else "not shown: it may be chance"
+    sure = "measurable" if told.shown else "may be chance"
     click.echo(
-        f"Passages: {said}: {points(told.gain)} of right answers on the {told.questions} questions that chose nothing;"
+        f"Passages: {said}: {points(told.gain)} of right answers on the other {counted(told.questions, 'question')};"
         f" {sure} (p = {told.p:.3f})."
     )
 
 
 def _store(context: Context, tuned: Tuned, told: TunedPacking | None, info: ModelInfo | None) -> None:
-    """Put into the settings what is shown to help, and say it."""
+    """Save the settings that did measurably better."""
     stored: list[str] = []
 
     def put(name: str, value: object) -> None:
@@ -505,16 +464,16 @@ def _store(context: Context, tuned: Tuned, told: TunedPacking | None, info: Mode
         try:
             write_choice(context.paths.packings_file, info, told.packing)
         except OSError as error:
-            raise StorageError(f"The choice cannot be kept: {error}.") from error
+            raise StorageError(f"The choice cannot be saved: {error}.") from error
         if context.settings.retrieval.passages:
             config.unset_value(context.paths.settings_file, "retrieval.passages")
-        stored.append(f"the passages that {clean_line(info.name)} is given")
+        stored.append(f"passages for {clean_line(info.name)}")
         cut_anew = told.chunk_tokens != context.settings.knowledge.chunk_tokens
         if cut_anew:
             put("knowledge.chunk_tokens", told.chunk_tokens)
     if not stored:
-        note("Nothing was stored: nothing is shown to help on the other half.")
+        note("Nothing was saved: no setting did measurably better on the other half.")
         return
-    note(f"Stored: {', '.join(stored)}.")
+    note(f"Saved: {', '.join(stored)}.")
     if cut_anew:
-        note("`ragchat kb sync --again` cuts the documents by it.")
+        note("Run `ragchat kb sync --again` to split the documents with the new size.")

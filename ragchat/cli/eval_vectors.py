@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ragchat.cli.context import interactive, note
-from ragchat.text import human_seconds
+from ragchat.text import counted, human_seconds
 
 if TYPE_CHECKING:
     from ragchat.evaluation.vectors import Prepared
@@ -21,7 +21,7 @@ _WIDTH = 78
 def line(step: Prepared) -> str:
     """How far it is, for the user."""
     left = f", {human_seconds(step.eta_s)} left" if step.eta_s is not None else ""
-    return f"Embedding what they find: {step.done} of {step.total} questions{left}"
+    return f"Embedding what they find: {step.done} of {counted(step.total, 'question')}{left}"
 
 
 @contextmanager

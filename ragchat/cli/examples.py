@@ -1,4 +1,4 @@
-"""What stands under the help of each command: lines that can be typed as they are. A test parses every one of them."""
+"""What is under the help of each command: lines that can be typed as they are. A test parses every one of them."""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "": (

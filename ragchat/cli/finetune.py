@@ -15,12 +15,16 @@ import click
 from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.cli.context import data, interactive, note, pass_context, remind_of_verdict
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, FinetuneError
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
+    from ragchat.app.training_data import Wanted
     from ragchat.cli.finetune_screen import ProgressDisplay
     from ragchat.finetune.client import TrainingRun
+    from ragchat.finetune.recipe import Mode
+    from ragchat.finetune.reporter import Reporter
     from ragchat.finetune.run import Job, Learned, Places
     from ragchat.finetune.wire import Timed
     from ragchat.types import ChatModel
@@ -31,34 +35,38 @@ MODES = ("style", "task", "knowledge", "rag")
 @click.command()
 @click.argument("name")
 @click.option(
-    "--model", "model_name", default="", metavar="NAME", help="Model to train; the chat's if none is named."
+    "--model",
+    "model_name",
+    default="",
+    metavar="NAME",
+    help="Model to train. Default: the model of the chat.",
 )
 @click.option(
-    "--chats", is_flag=True, help="Learn from answers that were rated good or corrected in your chats."
+    "--chats", is_flag=True, help="Learn from answers in your chats that you rated good or corrected."
 )
 @click.option(
     "--file",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     metavar="FILE",
-    help="JSONL, JSON or CSV; may be repeated.",
+    help="JSONL, JSON or CSV file with examples. You can repeat it.",
 )
 @click.option(
     "--kb",
     "knowledge_bases",
     multiple=True,
     metavar="NAME",
-    help="Learn from questions made of these documents (`ragchat pairs`).",
+    help="Learn from questions drafted from this knowledge base (`ragchat pairs`).",
 )
 @click.option(
-    "--mode", type=click.Choice(MODES), default="task", show_default=True, help="What it is to learn."
+    "--mode", type=click.Choice(MODES), default="task", show_default=True, help="What the adapter learns."
 )
 @click.option(
     "--held-out",
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     metavar="FILE",
-    help="Questions to measure with, instead of a part of the data.",
+    help="File of questions to test with, instead of a part of the data.",
 )
 @click.option(
     "--answers",
@@ -66,45 +74,53 @@ MODES = ("style", "task", "knowledge", "rag")
     type=click.Choice(["sentence", "short"]),
     default="sentence",
     show_default=True,
-    help="What the mode rag says: the sentence that holds the answer, or the answer alone.",
+    help="In the mode rag, answer with the whole sentence or only the answer.",
 )
 @click.option(
     "--refusals",
     type=click.FloatRange(0, 0.5),
     metavar="X",
-    help="Share of the examples of the mode rag without the right passage, where it learns to refuse.",
+    help="In the mode rag, share of examples without the right passage, which teach it to decline.",
 )
-@click.option("--dry-run", is_flag=True, help="Only check, and time three steps.")
+@click.option("--dry-run", is_flag=True, help="Check the data and time three steps, without training.")
 @click.option("--rank", "lora_rank", type=int, metavar="N", help="Rank of the adapter.")
-@click.option("--alpha", "lora_alpha", type=int, metavar="N", help="Its scale; twice the rank if not given.")
+@click.option(
+    "--alpha", "lora_alpha", type=int, metavar="N", help="Alpha of the adapter. Default: twice the rank."
+)
 @click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="MODULE",
-    help="Layers to train, such as q_proj; may be repeated.",
+    help="Layer to train, such as q_proj. You can repeat it.",
 )
 @click.option("--learning-rate", type=float, metavar="X")
-@click.option("--epochs", type=float, metavar="X", help="How often each example is seen.")
+@click.option("--epochs", type=float, metavar="X", help="Number of passes over the examples.")
 @click.option("--batch-size", type=int, metavar="N")
-@click.option("--max-tokens", type=int, metavar="N", help="Longer examples are left out.")
-@click.option("--max-steps", type=int, metavar="N", help="Stop after so many steps.")
+@click.option("--max-tokens", type=int, metavar="N", help="Leave out longer examples.")
+@click.option("--max-steps", type=int, metavar="N", help="Stop after this many steps.")
 @click.option(
-    "--patience", type=int, metavar="N", help="Measurements without a better one that end it; 0: never."
+    "--patience", type=int, metavar="N", help="Stop after this many tests without improvement; 0: never."
 )
-@click.option("--warmup", type=float, metavar="X", help="Share of the steps in which the rate rises.")
+@click.option(
+    "--warmup", type=float, metavar="X", help="Share of the steps in which the learning rate rises."
+)
 @click.option("--dropout", "lora_dropout", type=float, metavar="X")
 @click.option("--weight-decay", type=float, metavar="X")
 @click.option(
     "--rehearsal",
     type=click.FloatRange(0),
     metavar="X",
-    help="Weight of holding on to what the model could before; 0 leaves it out.",
+    help="Weight of keeping general abilities; 0 turns it off.",
 )
 @click.option("--seed", type=int, metavar="N")
 @click.option("--engine", type=click.Choice(["auto", "unsloth", "peft"]), default="auto", show_default=True)
 @click.option(
-    "--threads", type=click.IntRange(0), default=0, metavar="N", help="0: all cores but one, or both of two."
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Number of threads; 0: all cores but one, or both of two.",
 )
 @click.option(
     "--nice",
@@ -112,10 +128,10 @@ MODES = ("style", "task", "knowledge", "rag")
     default=5,
     show_default=True,
     metavar="N",
-    help="How far it stands back for other programs.",
+    help="Niceness of the process: higher values give other programs priority.",
 )
-@click.option("--no-check", is_flag=True, help="Leave out what is measured before and after.")
-@click.option("--replace", "replacing", is_flag=True, help="Take the place of an adapter of this name.")
+@click.option("--no-check", is_flag=True, help="Skip the tests before and after the training.")
+@click.option("--replace", "replacing", is_flag=True, help="Replace an adapter with the same name.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
 @pass_context
 def finetune(
@@ -142,73 +158,43 @@ def finetune(
 ) -> None:
     """Train an adapter called NAME for the model you chat with.
 
-    The data comes from --chats, --file and --kb, together. Modes: style (how to say things), task (what to do with an input),
-    knowledge (facts, as answers without documents), rag (to answer from passages, and to cite them). What is held out
-    measures it; near-duplicates of your evaluation questions are left out.
+    --chats, --file and --kb together provide the data. Modes: style (how to write answers), task (what to do with an input),
+    knowledge (facts, to answer without documents), rag (to answer from passages and cite them). ragchat tests the adapter with
+    held-out examples and leaves out near-duplicates of your evaluation questions.
 
-    Ctrl-C pauses and asks what to do. A run that was killed goes on where it stopped when the same command is given again.
+    Ctrl-C pauses and asks what to do. Run the same command again to continue a stopped training.
     """
-    from ragchat.app.training_data import Wanted, gather
+    from ragchat.app.training_data import Wanted
     from ragchat.cli.finetune_screen import ProgressDisplay
-    from ragchat.finetune.recipe import changed, default_recipe
     from ragchat.finetune.reporter import Reporter
-    from ragchat.finetune.run import Job, run
     from ragchat.llm.adapters import check_adapter_name
-    from ragchat.llm.gguf import read_metadata
 
     check_adapter_name(name)
     context.paths.create()
     cancel = CancelToken()
     with ExitStack() as stack:
         report = stack.enter_context(Reporter(context.paths.trainings_dir, name, model_name, cancel))
-        base = build.library(context).resolve(model_name or context.settings.model.name)
-        recipe = changed(
-            default_recipe(mode, read_metadata(base).n_params), target_modules=targets or None, **changes
-        )
-        job = Job(
-            name,
-            base,
-            recipe,
-            engine=engine,
-            threads=threads,
-            nice=nice,
-            replace=replacing,
-            check=not no_check,
-        )
+        how = {
+            "engine": engine,
+            "threads": threads,
+            "nice": nice,
+            "replace": replacing,
+            "check": not no_check,
+        }
+        job = _job(context, name, model_name, mode, {"target_modules": targets or None, **changes}, how)
         wanted = Wanted(chats, files, knowledge_bases, held_out, mode, answer_form, refusals)
         display = stack.enter_context(ProgressDisplay(live=interactive() and not as_json))
         steering = stack.enter_context(Steering(display, cancel, asks=not dry_run))
-        with opened(context, base) as model:
-            display.stage("reading the data")
-            parts, rejected = gather(context, wanted, model, cancel)
-
-        def started(training: TrainingRun) -> None:
-            steering.take(training)
-            report.steer(training)
-
-        ended: Learned | Timed | None = None
         try:
-            for event in run(
-                job,
-                parts,
-                rejected,
-                lambda: opened(context, base),
-                build.adapters(context),
-                places(context),
-                cancel=cancel,
-                started=started,
-                dry_steps=3 if dry_run else 0,
-            ):
-                report.take(event)
-                ended = display.show(event) or ended
+            ended = _train(context, job, wanted, display, steering, report, cancel, dry_run=dry_run)
         except FinetuneError:
             if not steering.left:
                 raise
             report.left()
-            note("Left for later; the same command goes on from here.")
+            note("Paused. Run the same command to continue.")
             return
     if dry_run and ended is None:
-        raise CancelledError("Stopped; nothing was made.")
+        raise CancelledError("Stopped. No adapter was made.")
     if as_json:
         data(_json(job, ended), indent=2)
     elif ended is not None:
@@ -216,6 +202,59 @@ def finetune(
             click.echo(line)
     if not dry_run:
         remind_of_verdict(context)
+
+
+def _job(
+    context: Context, name: str, model_name: str, mode: Mode, changes: dict[str, Any], how: dict[str, Any]
+) -> Job:
+    """`changes` are those of the usual recipe, None for what stays; `how` are fields of the job."""
+    from ragchat.finetune.recipe import changed, default_recipe
+    from ragchat.finetune.run import Job
+    from ragchat.llm.gguf import read_metadata
+
+    base = build.library(context).resolve(model_name or context.settings.model.name)
+    recipe = changed(default_recipe(mode, read_metadata(base).n_params), **changes)
+    return Job(name, base, recipe, **how)
+
+
+def _train(
+    context: Context,
+    job: Job,
+    wanted: Wanted,
+    display: ProgressDisplay,
+    steering: Steering,
+    report: Reporter,
+    cancel: CancelToken,
+    *,
+    dry_run: bool,
+) -> Learned | Timed | None:
+    """Gather the data and train, with progress. Raises RagchatError."""
+    from ragchat.app.training_data import gather
+    from ragchat.finetune.run import run
+
+    with opened(context, job.base) as model:
+        display.stage("reading the data")
+        parts, rejected = gather(context, wanted, model, cancel)
+
+    def started(training: TrainingRun) -> None:
+        steering.take(training)
+        report.steer(training)
+
+    ended: Learned | Timed | None = None
+    for event in run(
+        job,
+        parts,
+        rejected,
+        lambda: opened(context, job.base),
+        build.adapters(context),
+        places(context),
+        cancel=cancel,
+        started=started,
+        dry_steps=3 if dry_run else 0,
+    ):
+        report.take(event)
+        ended = display.show(event) or ended
+    return ended
 
 
 def places(context: Context) -> Places:
@@ -237,7 +276,6 @@ def places(context: Context) -> Places:
 def opened(context: Context, base: Path) -> Iterator[ChatModel]:
     """The base in an inference process of its own."""
     model = build.model(context, str(base))
-    model.thinking = False
     try:
         yield model
     finally:
@@ -245,9 +283,9 @@ def opened(context: Context, base: Path) -> Iterator[ChatModel]:
 
 
 class Steering:
-    """Ctrl-C while it trains: pause, ask, then go on, stop and keep the best, or leave it for later.
+    """Ctrl-C while it trains: pause, ask, then continue, stop and keep the best, or leave it for later.
 
-    Before the training, or where nobody can be asked or there is nothing to keep (not `asks`), Ctrl-C stops; what was learned by
+    Before the training, or where no one can be asked or there is nothing to keep (not `asks`), Ctrl-C stops; what was learned by
     then is kept.
     """
 
@@ -257,7 +295,7 @@ class Steering:
         self._pressed = threading.Event()
         self._over = threading.Event()
         self.left = False
-        """The person wants to go on another time."""
+        """The user wants to continue another time."""
 
     def __enter__(self) -> Steering:
         self._before = signal.signal(signal.SIGINT, lambda *_: self._press())
@@ -293,7 +331,7 @@ class Steering:
 
     def _ask(self, run: TrainingRun) -> None:
         said = self._board.ask(
-            "Pausing after this step. Enter goes on, s stops and keeps the best so far, l leaves it for later: "
+            "Pausing after this step. Press Enter to continue, s to stop and keep the best so far, l to continue later: "
         )
         match said.strip().casefold()[:1]:
             case "s":

@@ -12,7 +12,7 @@ import click
 from ragchat.cli.context import note
 from ragchat.finetune import wire
 from ragchat.finetune.run import DataReady, Learned, Planned, RunEvent, Stage
-from ragchat.text import clean_line, curve, human_bytes, human_seconds
+from ragchat.text import clean_line, counted, curve, human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +61,7 @@ class ProgressDisplay:
             note(f"{doing} …")
 
     def ask(self, question: str) -> str:
-        """What the person answers; the picture stands still meanwhile."""
+        """What the user answers; the picture stands still meanwhile."""
         with self._drawing:
             if self._screen:
                 self._screen.stop()
@@ -71,7 +71,7 @@ class ProgressDisplay:
                 self._screen.start()
         return said
 
-    def show(self, event: RunEvent) -> Learned | wire.Timed | None:
+    def show(self, event: RunEvent) -> Learned | wire.Timed | None:  # noqa: C901
         """Draw what an event says; the event itself when it is the last."""
         match event:
             case Stage(doing=doing, fraction=None):
@@ -90,7 +90,7 @@ class ProgressDisplay:
                 self._draw()
             case wire.Started():
                 reason = f" ({clean_line(event.engine_reason)})" if event.engine_reason else ""
-                resumed = f"; going on from step {event.resumed_at}" if event.resumed_at else ""
+                resumed = f"; continuing from step {event.resumed_at}" if event.resumed_at else ""
                 self._say(
                     f"{event.engine}{reason}, {event.trainable_params / 1e6:.1f} million parameters, {event.total_steps}"
                     f" steps{resumed}."
@@ -111,7 +111,7 @@ class ProgressDisplay:
                     event.reason, ""
                 )
                 self._say(
-                    f"{event.step} steps in {human_seconds(event.seconds)}, at most {event.peak_rss_mib} MiB"
+                    f"{counted(event.step, 'step')} in {human_seconds(event.seconds)}, at most {event.peak_rss_mib} MiB"
                     + (f"; {ended}, the best was step {event.best_step}." if ended else ".")
                 )
             case Learned() | wire.Timed():
@@ -122,7 +122,7 @@ class ProgressDisplay:
         """What came of it, for standard output."""
         if isinstance(ended, wire.Timed):
             yield (
-                f"{ended.step_s:.2f} s per step with {ended.engine}: {ended.total_steps} steps take about"
+                f"{ended.step_s:.2f} s per step with {ended.engine}: {counted(ended.total_steps, 'step')} take about"
                 f" {human_seconds(ended.step_s * ended.total_steps)}, at most {ended.peak_rss_mib} MiB of memory."
             )
             return
@@ -130,8 +130,8 @@ class ProgressDisplay:
         yield f"The adapter {manifest.name} is in {ended.folder}."
         if ended.after.answers:
             yield (
-                f"Held-out questions answered rightly: {ended.before.share * 100:.0f} % before,"
-                f" {ended.after.share * 100:.0f} % after ({len(ended.after.answers)} questions)."
+                f"Held-out questions answered correctly: {ended.before.share * 100:.0f} % before,"
+                f" {ended.after.share * 100:.0f} % after ({counted(len(ended.after.answers), 'question')})."
             )
         checks = manifest.checks
         if lost := checks.get("forgetting"):
@@ -143,8 +143,8 @@ class ProgressDisplay:
         if same := checks.get("parity"):
             yield (
                 f"In llama.cpp: held-out loss {same['loss']:.4f} (trained: {same['loss_trained']:.4f}, without the adapter"
-                f" {same['loss_off']:.4f}); {same['answers_equal']} of {same['answers']} answers word for word those of the"
-                " trained weights."
+                f" {same['loss_off']:.4f}); {same['answers_equal']} of {same['answers']} answers match the"
+                " trained weights word for word."
             )
         for answer in manifest.answers[:_ANSWERS_SHOWN]:
             yield f"  {clean_line(answer['question'], limit=100)}"
@@ -152,7 +152,7 @@ class ProgressDisplay:
             yield f"    after:  {clean_line(answer['after'], limit=120)}"
         for warning in ended.warnings:
             yield f"Warning: {warning}"
-        yield f'`ragchat ask --adapter {manifest.name} "…"` uses it, Alt+A switches it on in a chat.'
+        yield f'`ragchat ask --adapter {manifest.name} "…"` uses it. In a chat, press Alt+A to turn it on.'
 
     def _step(self, event: wire.Stepped) -> None:
         self._doing, self._last = "training", event
@@ -211,12 +211,12 @@ def _share_done(fraction: float | None, eta_s: float | None) -> str:
 def _data_lines(event: DataReady) -> Iterator[str]:
     parts = event.split
     sources = ", ".join(f"{clean_line(name)} {count}" for name, count in event.counts["by_source"].items())
-    yield f"{len(parts.training)} examples to learn from ({sources}), {len(parts.held_out)} held out."
+    yield f"{len(parts.training)} training examples ({sources}), {len(parts.held_out)} held out."
     for count, what in (
-        (parts.repeated, "were there twice"),
-        (len(parts.left_out), "are near-duplicates of evaluation questions and are left out"),
-        (event.too_long, "are too long and are left out (--max-tokens)"),
-        (len(event.rejected), "rows cannot be learned from:"),
+        (parts.repeated, "duplicates removed"),
+        (len(parts.left_out), "left out as near-duplicates of evaluation questions"),
+        (event.too_long, "left out as too long (--max-tokens)"),
+        (len(event.rejected), "rows rejected:"),
     ):
         if count:
             yield f"{count} {what}"
@@ -231,11 +231,12 @@ def _plan_lines(event: Planned) -> Iterator[str]:
     plan, recipe = event.budget, event.recipe
     yield (
         f"{recipe.mode}: rank {recipe.lora_rank}, alpha {recipe.lora_alpha}, learning rate {recipe.learning_rate:g},"
-        f" {recipe.epochs:g} epochs, batch {recipe.batch_size}, {plan.tokens} tokens, the longest {plan.longest}."
+        f" {recipe.epochs:g} epochs, batch {recipe.batch_size}, {counted(plan.tokens, 'token')}, the longest {plan.longest}."
     )
     yield (
-        f"{plan.steps} steps; about {human_bytes(plan.memory_bytes)} of memory ({human_bytes(plan.memory_free)} can be used),"
+        f"{counted(plan.steps, 'step')}; about {human_bytes(plan.memory_bytes)} of memory"
+        f" ({human_bytes(plan.memory_free)} can be used),"
         f" {human_bytes(plan.disk_bytes)} of disk ({human_bytes(plan.disk_free)} free)."
     )
     if event.resumed:
-        yield "An unfinished run of the same job is there; it goes on."
+        yield "Continuing an unfinished run of the same job."

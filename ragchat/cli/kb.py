@@ -18,54 +18,55 @@ from ragchat.cli.kb_report import describe_embedding, describe_files, embedding_
 from ragchat.cli.kb_search import search
 from ragchat.cli.kb_sync import add_table, run_sync
 from ragchat.cli.kb_watch import describe, ocr_hint, settings, watch
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, check_name, knowledge_base_names, remove_knowledge_base
 from ragchat.store.watchlock import watcher
-from ragchat.text import clean_line, human_bytes
+from ragchat.text import clean_line, counted, human_bytes
 
 
 @click.group()
 def kb() -> None:
-    """Knowledge bases: your documents, indexed. The documents themselves are only ever read."""
+    """Knowledge bases: your indexed documents. ragchat never changes the documents."""
 
 
 @kb.command()
 @click.argument("name")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="PATH…")
+@click.argument("paths", nargs=-1, type=TypedPath(), metavar="PATH…")
 @click.option(
     "--sqlite",
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     callback=readable,
     metavar="FILE",
-    help="A database: the rows of --query become documents.",
+    help="SQLite database: the rows of --query become documents.",
 )
 @click.option(
     "--query",
     default="",
     callback=readable,
     metavar="SELECT…",
-    help="What to read of the database; it is only ever read.",
+    help="SELECT that reads the rows. ragchat never changes the database.",
 )
 @click.option(
     "--csv",
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     callback=readable,
     metavar="FILE",
-    help="A CSV or TSV file with a header: its rows become documents.",
+    help="CSV or TSV file with a header: its rows become documents.",
 )
 @click.option(
     "--key",
     default="",
     callback=readable,
     metavar="COLUMN",
-    help="The column whose value names a row, so that it is known again.",
+    help="Column that identifies a row, so that ragchat can update it.",
 )
 @click.option(
     "--label",
     default="",
     callback=readable,
     metavar="NAME",
-    help="How the query is called; without it the table after FROM.",
+    help="Name of the query. Default: the table after FROM.",
 )
 @pass_context
 def add(
@@ -78,19 +79,14 @@ def add(
     key: str,
     label: str,
 ) -> None:
-    """Add files and folders, or the rows of a table, to the knowledge base NAME, which is made when new, and index them.
+    """Add files and folders, or the rows of a table, to the knowledge base NAME and index them. Creates NAME if needed.
 
-    The same command again brings them up to date, and so do `kb sync` and `kb watch`: only changed rows are indexed anew.
+    To update them, run the same command again, `kb sync` or `kb watch`. Only changed files and rows are indexed again.
     """
     check_name(name)
     if not paths and not sqlite and not csv:
-        raise UsageError(
-            "There is nothing to add.", "Give a PATH, --sqlite FILE --query SELECT…, or --csv FILE."
-        )
-    if (query or label) and not sqlite:
-        raise UsageError("--query and --label belong to --sqlite.")
-    if key and bool(sqlite) == bool(csv):
-        raise UsageError("--key belongs to one --sqlite or --csv.")
+        raise UsageError("Choose what to add.", "Use a PATH, --sqlite FILE --query SELECT…, or --csv FILE.")
+    _check_table_options(bool(sqlite), bool(csv), of_query=bool(query or label), has_key=bool(key))
     for path in paths:
         _check_path(path)
     context.paths.create()
@@ -111,8 +107,16 @@ def add(
             raise
         remove_knowledge_base(context.paths.kb_dir, name)
         if isinstance(error, CancelledError):
-            raise CancelledError("Stopped before anything was indexed.") from error
+            raise CancelledError("Stopped before the first document was indexed.") from error
         raise
+
+
+def _check_table_options(sqlite: bool, csv: bool, *, of_query: bool, has_key: bool) -> None:
+    """Raises UsageError for options that belong to a table that is not given."""
+    if of_query and not sqlite:
+        raise UsageError("--query and --label belong to --sqlite.")
+    if has_key and sqlite == csv:
+        raise UsageError("--key belongs to one --sqlite or --csv.")
 
 
 def _check_path(path: Path) -> None:
@@ -135,7 +139,7 @@ def _remember(store: KnowledgeStore, paths: tuple[Path, ...]) -> None:
 
 
 def _holds_anything(context: Context, name: str) -> bool:
-    """Whether anything is indexed; what cannot be opened is left to the person."""
+    """Whether anything is indexed; what cannot be opened is left to the user."""
     try:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
             return store.status().indexed > 0
@@ -146,19 +150,19 @@ def _holds_anything(context: Context, name: str) -> bool:
 @kb.command()
 @click.argument("names", nargs=-1, metavar="[NAME]…")
 @click.option(
-    "--prune", is_flag=True, help="Also take out what lay in folders that are empty or missing now."
+    "--prune", is_flag=True, help="Also remove documents from folders that are now empty or missing."
 )
 @click.option(
     "--again",
     is_flag=True,
-    help="Read and cut unchanged files and rows, too, as after a change of chunk sizes.",
+    help="Also read and split unchanged files and rows, for example after a change of chunk size.",
 )
 @pass_context
 def sync(context: Context, names: tuple[str, ...], prune: bool, again: bool) -> None:
-    """Bring knowledge bases up to date with their files and tables (all of them without NAME)."""
+    """Update knowledge bases from their files and tables. Without NAME, update all."""
     chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
     if not chosen:
-        note("There is no knowledge base yet: ragchat kb add NAME FOLDER makes one.")
+        note("There are no knowledge bases yet. Create one with `ragchat kb add NAME FOLDER`.")
     for name in chosen:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
             run_sync(context, store, prune=prune, again=again)
@@ -170,7 +174,7 @@ def sync(context: Context, names: tuple[str, ...], prune: bool, again: bool) -> 
 @click.option("--json", "as_json", is_flag=True, help="A JSON array.")
 @pass_context
 def list_(context: Context, as_json: bool) -> None:
-    """All knowledge bases with their size and age."""
+    """List all knowledge bases with their size and age."""
     rows: list[dict[str, Any]] = []
     for name in knowledge_base_names(context.paths.kb_dir):
         try:
@@ -195,12 +199,12 @@ def list_(context: Context, as_json: bool) -> None:
         data(rows, indent=2)
         return
     if not rows:
-        note("There is no knowledge base yet: ragchat kb add NAME FOLDER makes one.")
+        note("There are no knowledge bases yet. Create one with `ragchat kb add NAME FOLDER`.")
         return
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         click.echo(
-            f"{row['name']:{width}}  {row['documents']:>7,} documents  {row['chunks']:>9,} chunks"
+            f"{row['name']:{width}}  {counted(row['documents'], 'document'):>17}  {counted(row['chunks'], 'chunk'):>16}"
             f"  {human_bytes(row['size_bytes']):>10}  {clean_line(', '.join(row['roots'] + row['sources']))}"
         )
 
@@ -208,10 +212,10 @@ def list_(context: Context, as_json: bool) -> None:
 @kb.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--all", "show_all", is_flag=True, help="List every file, none of them grouped.")
+@click.option("--all", "show_all", is_flag=True, help="List every file instead of groups.")
 @pass_context
 def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
-    """What NAME holds: which files are not indexed and why, and what of a document was left out.
+    """Show what NAME contains, which files are not indexed and why, and which parts of documents were left out.
 
     \b
     --json: {"found", "indexed", "skipped", "failed", "chunks",
@@ -257,7 +261,7 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
         f"  found {found.found:,} = indexed {found.indexed:,} + skipped {found.skipped:,} + failed {found.failed:,}"
     )
     click.echo(
-        f"  {found.chunks:,} chunks, {human_bytes(found.size_bytes)}, synced {found.synced_at or 'never to the end'}"
+        f"  {counted(found.chunks, 'chunk')}, {human_bytes(found.size_bytes)}, synced {found.synced_at or 'never completely'}"
     )
     for line in describe(found.options):
         click.echo(line)
@@ -281,17 +285,17 @@ def status(context: Context, name: str, as_json: bool, show_all: bool) -> None:
 
 @kb.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_context
 def remove(context: Context, name: str, yes: bool) -> None:
-    """Delete the index NAME. Your documents stay as they are."""
+    """Delete the knowledge base NAME. Your documents stay as they are."""
     try:
         with KnowledgeStore.open(context.paths.kb_dir, name) as store:
-            held = f"of {store.status().indexed:,} documents"
+            held = f"of {counted(store.status().indexed, 'document')}"
     except StorageError as error:  # all the more reason to remove it
         held = f"{name}, which cannot be read ({error})"
     if not yes:
-        click.confirm(f"Delete the index {held}? (The documents stay.)", abort=True, err=True)
+        click.confirm(f"Delete the index {held}? (Your documents stay.)", abort=True, err=True)
     remove_knowledge_base(context.paths.kb_dir, name)
     note(f"Removed {name}.")
 

@@ -16,7 +16,5 @@ def readable(context: click.Context, parameter: click.Parameter, value: Any) -> 
         try:
             str(part).encode()
         except UnicodeEncodeError:
-            raise UsageError(
-                f"{clean_line(str(part))!r} is not readable text.", "Rename or respell it."
-            ) from None
+            raise UsageError(f"{clean_line(str(part))!r} is not readable text.", "Rename it.") from None
     return value

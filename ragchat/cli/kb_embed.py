@@ -14,10 +14,10 @@ from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line, counted, human_seconds
 
 if TYPE_CHECKING:
-    from ragchat.ingest.embedding import EmbeddingEvent, EmbeddingFinished, EmbeddingProgress
+    from ragchat.ingest.embedding import EmbeddingFinished, EmbeddingProgress
     from ragchat.types import CancelToken
     from ragchat.types.embedding import Embedder, EmbeddingModel
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for each step on standard output.")
 @pass_context
 def embed(context: Context, names: tuple[str, ...], forget: bool, as_json: bool) -> None:
-    """Embed what of knowledge bases is not embedded yet (all of them without NAME), so that it is found by its meaning.
+    """Embed the remaining chunks of knowledge bases, so that the search finds them by meaning. Without NAME, embed all.
 
-    Ctrl-C ends it; what is done is kept, and the same command goes on. The chat does the same while it is open.
+    Ctrl-C stops it and keeps the vectors; run the same command to continue. The open chat embeds chunks too.
 
     \b
     --json: {"kb", "event": "progress", "done", "total", "chunks_per_s", "eta_s": number or null, "waiting": why, or ""} and
@@ -38,7 +38,9 @@ def embed(context: Context, names: tuple[str, ...], forget: bool, as_json: bool)
     """
     chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
     if not chosen:
-        raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
+        raise NotFoundError(
+            "There are no knowledge bases yet.", "Create one with `ragchat kb add NAME FOLDER`."
+        )
     if forget:
         for name in chosen:
             _forget(context, name)
@@ -50,47 +52,26 @@ def embed(context: Context, names: tuple[str, ...], forget: bool, as_json: bool)
                     _embed_one(store, embedder, cancel, as_json)
                 elif names:
                     raise UsageError(
-                        f"Search by meaning is switched off for {name}.",
-                        f"`ragchat kb settings {name} --meaning` switches it on.",
+                        f"Search by meaning is off for {name}.",
+                        f"Turn it on with `ragchat kb settings {name} --meaning`.",
                     )
 
 
 def open_background_embedder(context: Context) -> Embedder:
     """The model that the settings name, at a low priority, with all cores. Raises NotFoundError where there is none."""
-    from ragchat.llm.embedding import NO_MODEL, open_embedder
+    from ragchat.llm.embedding import NO_MODEL_REMEDY, NO_MODEL_SENTENCE, open_embedder
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     model = context.settings.embedding.model
     embedder = open_embedder(context.paths, model, threads=cores, background=True)
     if embedder is None and model:
         raise NotFoundError(
-            "Search by meaning is switched off in the settings.",
-            "`ragchat config unset embedding.model` switches it on.",
+            "Search by meaning is off in the settings.",
+            "Turn it on with `ragchat config unset embedding.model`.",
         )
     if embedder is None:
-        sentence, _, remedy = NO_MODEL.partition(". ")
-        raise NotFoundError(f"{sentence}.", remedy)
+        raise NotFoundError(NO_MODEL_SENTENCE, NO_MODEL_REMEDY)
     return embedder
-
-
-def embed_for_chat(
-    context: Context, name: str, cancel: CancelToken, hold: Callable[[], str]
-) -> Iterator[EmbeddingEvent]:
-    """Embed a knowledge base behind the chat; nothing when it is gone or switched off, or there is no model.
-
-    Raises ModelError, StorageError.
-    """
-    from ragchat.ingest.embedding import embed as embed_chunks
-    from ragchat.llm.embedding import open_embedder
-
-    if not (context.paths.kb_dir / f"{name}.db").is_file():
-        return
-    embedder = open_embedder(context.paths, context.settings.embedding.model, background=True)
-    if embedder is None:
-        return
-    with closing(embedder), KnowledgeStore.open(context.paths.kb_dir, name) as store:
-        if store.options().meaning:
-            yield from embed_chunks(store, embedder, cancel=cancel, hold=hold)
 
 
 def embedding_model(context: Context) -> EmbeddingModel | None:
@@ -112,7 +93,7 @@ def _forget(context: Context, name: str) -> None:
         count = store.vectors.embedded().embedded
         store.vectors.forget()
         store.checkpoint()
-    note(f"{name}: {count:,} vectors deleted.")
+    note(f"{name}: {counted(count, 'vector')} deleted.")
 
 
 def _embed_one(store: KnowledgeStore, embedder: Embedder, cancel: CancelToken, as_json: bool) -> None:
@@ -133,8 +114,8 @@ def _embed_one(store: KnowledgeStore, embedder: Embedder, cancel: CancelToken, a
     store.checkpoint()
     if finished.cancelled:
         raise CancelledError(
-            f"Stopped; {finished.done:,} of {finished.total:,} chunks are embedded and stay so.",
-            f"`ragchat kb embed {store.name}` goes on.",
+            f"Stopped. {finished.done:,} of {finished.total:,} chunks are embedded.",
+            f"Continue with `ragchat kb embed {store.name}`.",
         )
     rate = f", {finished.made / finished.seconds:.0f} chunks/s" if finished.made and finished.seconds else ""
     note(

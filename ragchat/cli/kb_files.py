@@ -13,9 +13,10 @@ from ragchat import config
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import data, note, pass_context
 from ragchat.cli.kb_arguments import readable
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, StorageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
-from ragchat.text import clean_line, human_bytes
+from ragchat.text import clean_line, counted, human_bytes
 from ragchat.types import CancelToken
 
 
@@ -24,13 +25,13 @@ from ragchat.types import CancelToken
 @click.argument("new_name")
 @pass_context
 def rename(context: Context, name: str, new_name: str) -> None:
-    """Give the knowledge base NAME the name NEW_NAME. Chats and settings that use it follow."""
+    """Rename the knowledge base NAME to NEW_NAME. Chats and settings use the new name."""
     from ragchat.store.maintenance import rename_knowledge_base
 
     rename_knowledge_base(context.paths.kb_dir, name, new_name)
-    note(f"{name} is {new_name} now.")
+    note(f"{name} is now called {new_name}.")
     if chats := _rename_in_chats(context, name, new_name):
-        note(f"{chats:,} chats that use it follow.")
+        note(f"Renamed in {counted(chats, 'chat')}, too.")
     for setting, chosen in (
         ("chat.knowledge_bases", context.settings.chat.knowledge_bases),
         ("knowledge.watch", context.settings.knowledge.watch),
@@ -38,7 +39,7 @@ def rename(context: Context, name: str, new_name: str) -> None:
         if name in chosen:
             names = ",".join(new_name if one == name else one for one in chosen)
             config.set_value(context.paths.settings_file, setting, names)
-            note(f"The setting {setting} follows.")
+            note(f"The setting {setting} now uses the new name.")
 
 
 def _rename_in_chats(context: Context, old: str, new: str) -> int:
@@ -61,29 +62,27 @@ def _rename_in_chats(context: Context, old: str, new: str) -> int:
 @click.command()
 @click.argument("name")
 @click.argument("path", callback=readable)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_context
 def forget(context: Context, name: str, path: str, yes: bool) -> None:
-    """Take PATH out of NAME for good: a file, a folder, a row or a table, and its text from the file on the disk.
+    """Remove PATH from NAME permanently: a file, a folder, a row or a table. Also erases its text from the database on disk.
 
-    A folder takes the tables along whose file lies in it. It stays out at the next sync; `kb add` brings it back, and a single
-    row `kb settings NAME --remember ROW`. The file itself is not touched. Answers in chats keep what they quoted from it; where
-    that matters, `ragchat chats delete --for-good` removes those chats, too (deleting one in the list only hides it).
+    A folder takes the tables with it whose file is in it. The next sync does not add PATH again; `kb add` does, and for one row
+    `kb settings NAME --remember ROW`. Your file stays as it is. Answers in chats keep their quotes from it; to remove those, use
+    `ragchat chats delete --for-good` (deleting a chat in the list only hides it).
     """
     from ragchat.ingest.forget import forget as forget_path
 
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         if not yes:
-            click.confirm(
-                f"Forget {clean_line(path)} in {name}? (The file itself stays.)", abort=True, err=True
-            )
+            click.confirm(f"Remove {clean_line(path)} from {name}? (Your file stays.)", abort=True, err=True)
         gone = forget_path(store, path)
     for left in (context.paths.cache_dir / "scratch").glob("*.txt"):  # texts that were opened in an editor
         left.unlink(missing_ok=True)
-    documents = "1 document" if gone.documents == 1 else f"{gone.documents:,} documents"
-    note(f"Forgotten: {documents}. Nothing of the text is left in {name}.")
+    documents = counted(gone.documents, "document")
+    note(f"Removed: {documents}. {name} no longer contains the text.")
     for copy in gone.copies[:20]:
-        note(f"  The same content is still there as {clean_line(copy)}.")
+        note(f"  The same content is still in {clean_line(copy)}.")
 
 
 @click.command()
@@ -91,12 +90,12 @@ def forget(context: Context, name: str, path: str, yes: bool) -> None:
 @click.option(
     "--read-data",
     is_flag=True,
-    help="Read everything: each text against the index, each file against its hash.",
+    help="Read everything: compare each text with the index and each file with its hash.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON array.")
 @pass_context
 def check(context: Context, names: tuple[str, ...], read_data: bool, as_json: bool) -> None:
-    """Whether knowledge bases are sound (all of them without NAME). Exit code 6 when one is not.
+    """Check the integrity of knowledge bases. Without NAME, check all. Exits with code 6 if one is damaged.
 
     \b
     --json: [{"name", "sound", "problems": [sentence], "notes": [sentence]}]
@@ -110,13 +109,13 @@ def check(context: Context, names: tuple[str, ...], read_data: bool, as_json: bo
             if not as_json:
                 _show_check(report)
             if cancel.cancelled:
-                raise CancelledError("Stopped; nothing was changed.")
+                raise CancelledError("Stopped. Nothing was changed.")
     if as_json:
         data(reports, indent=2)
     if unsound := [report["name"] for report in reports if not report["sound"]]:
         raise StorageError(
             f"Not sound: {', '.join(unsound)}.",
-            "Remove it and add its folders again; the documents themselves are not affected.",
+            "Remove it and add its folders again. Your documents are not affected.",
         )
 
 
@@ -131,7 +130,7 @@ def _check_one(context: Context, name: str, read_data: bool, cancel: CancelToken
             current = is_current(store)
             found = problems(path, thorough=read_data, indexed=current)
             if not current:
-                notes.append("Its index is of another ragchat; the next sync builds it anew.")
+                notes.append("Its index is from another version of ragchat. The next sync builds it again.")
             if read_data and not found:
                 found, more = _read_everything(store, cancel)
                 notes += more
@@ -149,11 +148,11 @@ def _read_everything(store: KnowledgeStore, cancel: CancelToken) -> tuple[list[s
     found = _index_problems(store, stop=lambda: cancel.cancelled)
     notes = []
     files = audit_files(store, stop=lambda: cancel.cancelled)
-    found += [f"{clean_line(path)} changed, and its size and time did not." for path in files.altered]
+    found += [f"{clean_line(path)} changed, but its size and time did not." for path in files.altered]
     if files.outdated:
-        notes.append(f"{len(files.outdated):,} files changed since the last sync.")
+        notes.append(f"{counted(len(files.outdated), 'file')} changed since the last sync.")
     if files.missing:
-        notes.append(f"{len(files.missing):,} files are gone since the last sync.")
+        notes.append(f"{counted(len(files.missing), 'file')} deleted or moved since the last sync.")
     return found, notes
 
 
@@ -165,26 +164,26 @@ def _show_check(report: dict[str, Any]) -> None:
 
 @click.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.ragkb")
+@click.argument("file", type=TypedPath(), metavar="FILE.ragkb")
 @pass_context
 def export(context: Context, name: str, file: Path) -> None:
-    """Write NAME into one file, to be carried to another machine: its texts, its index and its settings."""
+    """Write NAME to one file for another machine: its texts, its index and its settings."""
     from ragchat.store.portable import export_knowledge_base
 
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         size = export_knowledge_base(store, file)
         roots = store.roots()
-    note(f"{clean_line(str(file))}: {human_bytes(size)}. It holds the text of all documents of {name}.")
+    note(f"{clean_line(str(file))}: {human_bytes(size)}. It contains the text of all documents in {name}.")
     if roots:
         note(f"  and the names of their folders: {clean_line(', '.join(map(str, roots)), limit=200)}")
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.ragkb")
-@click.option("--name", help="Its name here; without it that of the file.")
+@click.argument("file", type=TypedPath(), metavar="FILE.ragkb")
+@click.option("--name", help="Name of the knowledge base. Default: the name of the file.")
 @pass_context
 def import_(context: Context, file: Path, name: str | None) -> None:
-    """Take a knowledge base in from FILE, which was written by `kb export`, after a look at what it holds."""
+    """Check and import a knowledge base from FILE, which `kb export` wrote."""
     from ragchat.retrieval import index
     from ragchat.store.portable import import_knowledge_base
 
@@ -193,11 +192,12 @@ def import_(context: Context, file: Path, name: str | None) -> None:
         context.paths.kb_dir, file, name or file.stem, verify=_index_problems
     ) as store:
         if store.analyzer_version() != index.VERSION:
-            note("Its index is of another ragchat and is built anew.")
+            note("Its index is from another version of ragchat and is being built again.")
             index.rebuild(store)
         status = store.status()
     note(
-        f"{status.name}: {status.indexed:,} documents, {status.chunks:,} chunks, {human_bytes(status.size_bytes)}."
+        f"{status.name}: {counted(status.indexed, 'document')}, {counted(status.chunks, 'chunk')},"
+        f" {human_bytes(status.size_bytes)}."
     )
     if places := [*status.roots, *(source.path for source in status.sources)]:
         here = [place for place in places if Path(place).exists()]
@@ -205,7 +205,7 @@ def import_(context: Context, file: Path, name: str | None) -> None:
         note(
             f"  Of these, a sync here reads {clean_line(', '.join(here), limit=200)}."
             if here
-            else "  None of these is on this machine: its documents stay as they are."
+            else "  None of these exists on this machine. Its documents stay as they are."
         )
 
 

@@ -14,8 +14,9 @@ from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.cli.batch import read_batch
 from ragchat.cli.context import data, note, pass_context, place_json
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import NotFoundError, RagchatError, StorageError, UsageError
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 
 if TYPE_CHECKING:
     from ragchat.retrieval.explanation import Explanation
@@ -28,25 +29,25 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("query", required=False, default="")
 @click.option(
-    "--kb", "names", multiple=True, metavar="NAME", help="Knowledge base to search; may be repeated."
+    "--kb", "names", multiple=True, metavar="NAME", help="Knowledge base to search. You can repeat it."
 )
 @click.option(
     "--file",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=TypedPath(),
     metavar="FILE.ragkb",
-    help="Search this file where it lies, read-only; may be repeated.",
+    help="Search this exported file directly, read-only. You can repeat it.",
 )
 @click.option("-k", type=click.IntRange(1, 1000), help="Number of hits.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--exact", is_flag=True, help="Search for the words as they are typed; correct no spelling.")
-@click.option("--explain", is_flag=True, help="Say for each hit why it is where it is.")
+@click.option("--exact", is_flag=True, help="Search for the words as typed, without spelling correction.")
+@click.option("--explain", is_flag=True, help="Explain the rank of each hit.")
 @click.option(
     "--batch",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE.jsonl",
-    help='One {"id", "question"} a line in, JSON lines out.',
+    help='Read one {"id", "question"} per line and print JSON lines.',
 )
 @pass_context
 def search(
@@ -60,25 +61,27 @@ def search(
     explain: bool,
     batch: str | None,
 ) -> None:
-    """Search without a model: the passages that speak to QUERY, best first.
+    """Search without a model: show the passages relevant to QUERY, best first.
 
-    QUERY may say where to search: in:FOLDER, file:NAME (or a pattern: file:*.md), kb:NAME, after:2025-01, before:2025-06-30 (by
-    the date of the file), "exact words", -word. Put the whole in single quotes for the shell.
+    QUERY can limit the search: in:FOLDER, file:NAME (or a pattern: file:*.md), kb:NAME, after:2025-01, before:2025-06-30 (by
+    the date of the file), "exact words", -word. Put the query in single quotes for the shell.
 
-    Several knowledge bases are searched as if they were one, so scores compare. A --file is called by its name without the
-    suffix, or by its path when another one has that name.
+    Scores of several knowledge bases are comparable. In a query, the name of a --file is its file name without the
+    suffix, or its path if another one has that name.
 
     \b
     --json: {"query", "took_s", "scope", "corrections": [{"word", "by"}], "hits": [{"rank", "score", "path", "page", "page_last",
     "page_label", "lines" (of the file, or null), "text_lines", "part", "ocr_confidence", "heading", "text",
     "evidence", "kb", "highlights", "content_hash", "why" (with --explain)}]}; highlights are [first, last]
-    in evidence.
+    in evidence; and "not_reread" where a cross-encoder (retrieval.reranker) has not read all of the first hits: the reason.
     """
     if bool(query.strip()) == bool(batch):
-        raise UsageError("Give a query, or --batch with a file of them.")
+        raise UsageError("Type a query, or use --batch with a file of queries.")
     chosen = tuple(dict.fromkeys(names)) or (() if files else named_in(context, query))
     if not chosen and not files:
-        raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
+        raise NotFoundError(
+            "There are no knowledge bases yet.", "Create one with `ragchat kb add NAME FOLDER`."
+        )
     hits = k or context.settings.retrieval.k
     with ExitStack() as stack:
         stores = stack.enter_context(build.knowledge_bases(context, chosen))
@@ -93,7 +96,7 @@ def search(
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, struct.error) as error:
             if not files or isinstance(error, RagchatError):
                 raise
-            raise StorageError("A file given with --file is damaged.", "Have it exported again.") from error
+            raise StorageError("A file given with --file is damaged.", "Export it again.") from error
 
 
 def _tell_apart(stores: list[KnowledgeStore], foreign: dict[Path, KnowledgeStore]) -> None:
@@ -128,7 +131,7 @@ def _answer(
 ) -> None:
     from ragchat.retrieval.search import Searcher
 
-    searcher = Searcher(stores, build.embedder(context))
+    searcher = Searcher(stores, build.embedder(context), build.reranker(context))
     search = _Search(searcher, build.ranking(context), k, correct=not exact, explain=explain)
     if batch:
         for row in read_batch(batch):
@@ -176,12 +179,13 @@ class _Search:
             "took_s": round(result.took_s, 6),
             "scope": list(scoped.described()),
             "corrections": [{"word": one.word, "by": one.by} for one in result.corrections],
+            **({"not_reread": result.not_reread} if result.not_reread else {}),
         }
 
     def show(self, query: str) -> None:
         scoped, result = self._found(query)
         if scoped.narrows and not scoped.text:
-            note("Add words to search for: the query only says where to look.")
+            note("Add words to search for. The query contains only search filters.")
         _show(result, scoped, self._languages)
 
     def _why_json(self, result: SearchResult, hit: Hit) -> dict[str, Any]:
@@ -220,14 +224,14 @@ def _hit_json(hit: Hit, query: str, languages: tuple[str, ...]) -> dict[str, Any
 
 def _show(result: SearchResult, scoped: Scoped, languages: tuple[str, ...]) -> None:
     if not result.hits:
-        note("Nothing found.")
+        note("No passages found.")
     for correction in result.corrections:
         word, by = clean_line(correction.word, limit=60), clean_line(correction.by, limit=60)
         note(
-            f"Searched for “{by}” instead of “{word}”, which no document holds; --exact searches for it as typed."
+            f"Searched for “{by}” instead of “{word}”, which is in no document. Use --exact to search for it as typed."
         )
     for phrase in result.unheld:
-        note(f"No passage holds “{clean_line(phrase, limit=60)}” word for word.")
+        note(f"No passage contains “{clean_line(phrase, limit=60)}” word for word.")
     for hit in result.hits:
         where = f"{hit.rank}. {clean_line(hit.path)} ({hit.place})"
         source = f"  [{clean_line(hit.knowledge_base)}]"
@@ -238,10 +242,12 @@ def _show(result: SearchResult, scoped: Scoped, languages: tuple[str, ...]) -> N
         _show_why(explanation_of(result, hit))
     copies = f", {result.hidden} near-duplicates left out" if result.hidden else ""
     demands = "".join(f" · {demand}" for demand in scoped.described())
-    note(f"{len(result.hits)} hits in {result.took_s * 1000:.1f} ms{copies}{demands}")
+    note(f"{counted(len(result.hits), 'hit')} in {result.took_s * 1000:.1f} ms{copies}{demands}")
+    if result.not_reread:
+        note(result.not_reread)
     for name in result.outdated:
         note(
-            f"{clean_line(name)} was indexed by another version of ragchat: `ragchat kb sync` builds its index anew."
+            f"{clean_line(name)} was indexed by another version of ragchat: `ragchat kb sync` builds its index again."
         )
 
 

@@ -12,7 +12,7 @@ from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import interactive, note
 from ragchat.errors import CancelledError, IngestError
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.text import clean_line, human_bytes, human_seconds
+from ragchat.text import clean_line, counted, human_bytes, human_seconds
 
 if TYPE_CHECKING:
     from ragchat.ingest.rows import RowsFinished
@@ -46,7 +46,9 @@ def run_sync(
     assert finished
     _report(finished)
     if finished.cancelled:
-        raise CancelledError("Stopped; what was indexed is kept.", f"`ragchat kb sync {store.name}` goes on.")
+        raise CancelledError(
+            "Stopped. Indexed documents are kept.", f"Continue with `ragchat kb sync {store.name}`."
+        )
 
 
 def add_table(
@@ -79,11 +81,11 @@ def add_table(
                     case RowsFinished():
                         report_rows(store.name, event)
                         if kind == "csv":
-                            note(f"  Columns, as its first line names them: {', '.join(event.columns)}")
+                            note(f"  Columns from its first line: {', '.join(event.columns)}")
         store.checkpoint()
         if cancel.cancelled:
             raise CancelledError(
-                "Stopped; what was indexed is kept.", f"`ragchat kb sync {store.name}` goes on."
+                "Stopped. Indexed documents are kept.", f"Continue with `ragchat kb sync {store.name}`."
             )
 
 
@@ -102,18 +104,18 @@ def _kept_if_it_works(store: KnowledgeStore, source: RowSource) -> Iterator[None
 
 def _tell_key(source: RowSource) -> None:
     if source.key:
-        note(f"Rows are known again by {source.key!r}.")
+        note(f"Rows are identified by {source.key!r}.")
 
 
 def report_rows(name: str, done: RowsFinished) -> None:
-    """One line for a table, and what a person should know of it."""
+    """One line for a table, and what a user should know of it."""
     source = done.source
     what = clean_line(f"{source.label} of {source.path}" if source.label else source.path)
     if done.failed:
         note(f"{name}: {what} was not read: {clean_line(source.note)}")
         return
     note(
-        f"{name}: {what}: {done.found:,} rows = indexed {done.indexed:,} + unchanged {done.unchanged:,}"
+        f"{name}: {what}: {counted(done.found, 'row')} = indexed {done.indexed:,} + unchanged {done.unchanged:,}"
         f" + empty or forgotten {done.empty:,}; {done.removed:,} removed"
     )
     if source.note:
@@ -154,13 +156,13 @@ def _report(finished: SyncFinished) -> None:
     note(
         f"{status.name}: found {status.found:,} = indexed {status.indexed:,} + skipped {status.skipped:,}"
         f" + failed {status.failed:,}; {finished.read:,} read, {finished.unchanged:,} unchanged, {finished.removed:,} removed;"
-        f" {status.chunks:,} chunks, {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
+        f" {counted(status.chunks, 'chunk')}, {human_bytes(status.size_bytes)}, {human_seconds(finished.seconds)}"
     )
     if not status.found and not status.sources:
         note(
-            f"  There is nothing in it that can be read. `ragchat kb remove {status.name}` takes it away again."
+            f"  It contains nothing that ragchat can read. Delete it with `ragchat kb remove {status.name}`."
         )
     for sentence in finished.notes:
         note(f"  {clean_line(sentence)}")
     if status.skipped + status.failed:
-        note(f"  ragchat kb status {status.name} says why files were skipped or failed.")
+        note(f"  `ragchat kb status {status.name}` shows why files were skipped or failed.")

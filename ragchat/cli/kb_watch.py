@@ -18,7 +18,7 @@ from ragchat.cli.kb_arguments import readable
 from ragchat.cli.kb_sync import report_rows
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.store.knowledge import KnowledgeStore, knowledge_base_names
-from ragchat.text import clean_line, human_bytes, human_seconds
+from ragchat.text import clean_line, counted, human_bytes, human_seconds
 from ragchat.types import CancelToken, Document, KnowledgeBaseOptions, LeftOutKind
 
 LARGEST_FILE_MB = 1024 * 1024
@@ -28,13 +28,13 @@ LARGEST_FILE_MB = 1024 * 1024
 @click.argument("names", nargs=-1, metavar="[NAME]…")
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for each event on standard output.")
 @click.option(
-    "--poll", is_flag=True, help="Look for changes every second instead of being told by the system."
+    "--poll", is_flag=True, help="Check for changes every second instead of waiting for system events."
 )
 @pass_context
 def watch(context: Context, names: tuple[str, ...], as_json: bool, poll: bool) -> None:
-    """Keep knowledge bases up to date while it runs (all of them without NAME): changes are found a moment later.
+    """Watch knowledge bases and index changes a moment later. Without NAME, watch all.
 
-    Ctrl-C ends it.
+    Press Ctrl-C to stop.
 
     \b
     --json: {"kb", "event": "started" | "changed" | "synced" | "rows" | "problem", …}; "synced" has
@@ -43,7 +43,9 @@ def watch(context: Context, names: tuple[str, ...], as_json: bool, poll: bool) -
     """
     chosen = names or tuple(knowledge_base_names(context.paths.kb_dir))
     if not chosen:
-        raise NotFoundError("There is no knowledge base yet.", "`ragchat kb add NAME FOLDER` makes one.")
+        raise NotFoundError(
+            "There are no knowledge bases yet.", "Create one with `ragchat kb add NAME FOLDER`."
+        )
     events: queue.SimpleQueue[tuple[str, object]] = queue.SimpleQueue()
     with cancel_on_interrupt() as cancel:
         threads = [
@@ -62,7 +64,7 @@ def watch(context: Context, names: tuple[str, ...], as_json: bool, poll: bool) -
                 thread.join()
     if failure:
         raise failure
-    note("No longer watching.")
+    note("Stopped watching.")
 
 
 def _watch_one(
@@ -151,7 +153,7 @@ def _show(name: str, event: object) -> None:
         case WatchStarted():
             places = [*event.roots, *(f"the rows of {table.rstrip('#')}" for table in event.tables)]
             watched = clean_line(", ".join(places), limit=200) or "for its first folder or table"
-            note(f"{name}: watching {watched}. Ctrl-C ends it.")
+            note(f"{name}: watching {watched}. Press Ctrl-C to stop.")
             if event.note:
                 note(f"  {event.note}")
         case ChangesSeen():
@@ -163,7 +165,7 @@ def _show(name: str, event: object) -> None:
         case SyncFinished():
             status = event.status
             note(
-                f"{name}: {status.indexed:,} documents, {status.chunks:,} chunks, {event.removed:,} removed,"
+                f"{name}: {counted(status.indexed, 'document')}, {counted(status.chunks, 'chunk')}, {event.removed:,} removed,"
                 f" {human_seconds(event.seconds)}"
             )
             for sentence in event.notes:
@@ -177,41 +179,39 @@ def _show(name: str, event: object) -> None:
     multiple=True,
     callback=readable,
     metavar="PATTERN",
-    help="Take in only what matches; '' takes everything again.",
+    help="Include only what matches; '' includes everything.",
 )
 @click.option(
     "--exclude",
     multiple=True,
     callback=readable,
     metavar="PATTERN",
-    help="Leave out what matches; '' leaves nothing out.",
+    help="Exclude what matches; '' excludes nothing.",
 )
 @click.option(
     "--max-file-mb",
     type=click.FloatRange(min=0),
     metavar="N",
-    help="Skip larger files; 0: as the settings say.",
+    help="Skip larger files; 0 uses your settings.",
 )
-@click.option(
-    "--follow-links/--no-follow-links", default=None, help="Whether links to files and folders are followed."
-)
+@click.option("--follow-links/--no-follow-links", default=None, help="Follow links to files and folders.")
 @click.option(
     "--remember",
     multiple=True,
     callback=readable,
     metavar="PATH",
-    help="Let in again a file, folder or row that was forgotten.",
+    help="Allow a file, folder or row again that you removed with `kb forget`.",
 )
 @click.option(
     "--ocr",
     callback=readable,
     metavar="LANGUAGES",
-    help="Read pictures and scans, in languages such as eng+deu; off: no longer. What was read stays until its file changes.",
+    help="Read pictures and scans in languages such as eng+deu; off stops it. Text that OCR read stays until its file changes.",
 )
 @click.option(
     "--meaning/--no-meaning",
     default=None,
-    help="Whether passages are embedded and also found by their meaning. Vectors that were made stay.",
+    help="Embed chunks and search by meaning too. Existing vectors stay.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
@@ -227,7 +227,7 @@ def settings(
     meaning: bool | None,
     as_json: bool,
 ) -> None:
-    """Show what a sync of NAME takes in and how it is searched, or change it. Patterns are written as in .gitignore.
+    """Show or change what a sync of NAME includes and how the search works. Write patterns as in .gitignore.
 
     \b
     --json: {"include": [], "exclude": [], "max_file_bytes": number or null, "follow_links", "forgotten": [],
@@ -254,9 +254,9 @@ def settings(
         for line in describe(after):
             click.echo(line)
     if before.ocr and not after.ocr:
-        note("What OCR has read stays until its file changes.")
+        note("Text that OCR read stays until its file changes.")
     if replace(after, meaning=before.meaning) != before:
-        note(f"ragchat kb sync {name} applies it.")
+        note(f"Apply it with `ragchat kb sync {name}`.")
 
 
 def _changed(
@@ -281,7 +281,8 @@ def _changed(
         spellings = {path, str(Path(path).resolve())}
         if not spellings & set(options.forgotten):
             raise NotFoundError(
-                f"{clean_line(path)} was not forgotten.", "`ragchat kb settings NAME` lists what was."
+                f"{clean_line(path)} was not removed with `kb forget`.",
+                "`ragchat kb settings NAME` lists removed paths.",
             )
         options = replace(options, forgotten=tuple(p for p in options.forgotten if p not in spellings))
     return options
@@ -290,11 +291,11 @@ def _changed(
 def ocr_hint(name: str, documents: Sequence[Document]) -> str:
     """How to switch OCR on, where files are not read without it; else ''."""
     from ragchat.ingest.scan import Skip
+    from ragchat.ingest.wire import UNREAD_SCANS
 
     pictures = sum(document.reason == Skip.PICTURE for document in documents)
     scans = sum(
-        document.reason.startswith("no text layer")
-        or any(left.kind is LeftOutKind.PAGE for left in document.left_out)
+        document.reason in UNREAD_SCANS or any(left.kind is LeftOutKind.PAGE for left in document.left_out)
         for document in documents
     )
     if not pictures + scans:
@@ -304,20 +305,20 @@ def ocr_hint(name: str, documents: Sequence[Document]) -> str:
         for count, what in ((pictures, "pictures"), (scans, "scans"))
         if count
     ]
-    return f"OCR would read {' and '.join(waiting)}: `ragchat kb settings {name} --ocr eng` (in English)"
+    return f"OCR can read {' and '.join(waiting)}: `ragchat kb settings {name} --ocr eng` (in English)"
 
 
 def describe(options: KnowledgeBaseOptions) -> list[str]:
-    """The settings of a knowledge base, one a line, for a person."""
+    """The settings of a knowledge base, one a line, for a user."""
     from ragchat.ingest.ocr_languages import named
 
-    size = human_bytes(options.max_file_bytes) if options.max_file_bytes else "as knowledge.max_file_mib says"
+    size = human_bytes(options.max_file_bytes) if options.max_file_bytes else "from knowledge.max_file_mib"
     return [
-        f"  takes in      {clean_line(', '.join(options.include)) or 'everything'}",
-        f"  leaves out    {clean_line(', '.join(options.exclude)) or 'nothing more'}",
+        f"  includes      {clean_line(', '.join(options.include)) or 'everything'}",
+        f"  excludes      {clean_line(', '.join(options.exclude)) or 'nothing'}",
         f"  largest file  {size}",
         f"  links         {'followed' if options.follow_links else 'not followed'}",
-        f"  OCR           {', '.join(map(named, options.ocr)) or 'off: pictures and scans are not read'}",
-        f"  by meaning    {'on' if options.meaning else 'off: words alone are searched'}",
-        *(f"  forgotten     {clean_line(path)}" for path in options.forgotten),
+        f"  OCR           {', '.join(map(named, options.ocr)) or 'off (pictures and scans are not read)'}",
+        f"  by meaning    {'on' if options.meaning else 'off (the search uses words only)'}",
+        *(f"  removed       {clean_line(path)}" for path in options.forgotten),
     ]

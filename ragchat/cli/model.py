@@ -14,9 +14,11 @@ import click
 from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import interactive, note, pass_context
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, ModelFileError, ModelTooLargeError
-from ragchat.text import clean, clean_line, human_bytes, human_seconds
+from ragchat.text import clean, clean_line, counted, human_bytes, human_seconds
 from ragchat.types import CancelToken
+from ragchat.types.defaults import N_CTX
 
 if TYPE_CHECKING:
     from ragchat.llm.catalogue import CatalogueEntry, EmbeddingEntry
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
     from ragchat.llm.library import Entry, InstalledModel
     from ragchat.llm.memory import MemoryEstimate
 
-_DEFAULT_N_CTX = 4096
+_DEFAULT_N_CTX = N_CTX
 
 
 @click.group()
 def model() -> None:
-    """Models: GGUF files on this disk, and those that can be fetched."""
+    """Models: GGUF files on this disk, and models you can download."""
 
 
 @model.command("list")
@@ -75,7 +77,7 @@ def list_(context: Context, as_json: bool) -> None:
             ],
         )
     else:
-        note("No model is installed yet: `ragchat model pull` fetches the default.")
+        note("No model is installed yet. `ragchat model pull` downloads the default.")
     click.echo()
     _print_table(
         ["to pull", "title", "parameters", "format", "size", memory, "licence", ""],
@@ -157,21 +159,21 @@ def _print_embeddings(installed: list[dict[str, Any]], catalogue: list[dict[str,
 @click.argument("name", default="")
 @pass_context
 def pull(context: Context, name: str) -> None:
-    """Fetch the model NAME of the catalogue (without NAME: the default), or OWNER/REPO/FILE.gguf of the hub.
+    """Download the model NAME from the catalogue (default: the default model), or OWNER/REPO/FILE.gguf from the hub.
 
-    An interrupted download goes on where it stopped. RAGCHAT_HUB names another hub.
+    An interrupted download continues where it stopped. To use another hub, set RAGCHAT_HUB.
     """
     with cancel_on_interrupt() as cancel:
         fetch(context, name, cancel)
 
 
 @model.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=TypedPath())
 @click.option("--copy", is_flag=True, help="Copy the file instead of linking to it.")
-@click.option("--name", default="", help="Call it this instead of by the file's name.")
+@click.option("--name", default="", help="Name of the model. Default: the name of the file.")
 @pass_context
 def add(context: Context, file: Path, copy: bool, name: str) -> None:
-    """Use a GGUF file that is on this disk already: a link to FILE, or a copy."""
+    """Add a GGUF file from this disk, as a link to FILE or as a copy."""
     from ragchat.llm.gguf import read_metadata
     from ragchat.llm.memory import check_fits
 
@@ -179,16 +181,18 @@ def add(context: Context, file: Path, copy: bool, name: str) -> None:
     click.echo(f"{clean_line(added.name)}  {clean_line(str(added.path))}")
     metadata = read_metadata(added.path)
     if metadata.pooling_name == "rank":
-        note("It is a cross-encoder: it compares a question with passages and does not chat.")
+        note("It is a cross-encoder. It compares a question with passages and cannot chat.")
         return
     if metadata.embeds:
         note(
-            "It is an embedding model, for search by meaning, not for chats: "
-            f"`ragchat config set embedding.model {clean_line(added.name)}` searches with it."
+            "It is an embedding model and cannot chat. To search by meaning with it: "
+            f"`ragchat config set embedding.model {clean_line(added.name)}`."
         )
         return
     if not metadata.has_chat_template:
-        note("It has no chat template: `ragchat config set model.plain_format chatml` sets how to ask.")
+        note(
+            "It has no chat template. Set its prompt format with `ragchat config set model.plain_format chatml`."
+        )
     try:
         check_fits(metadata, min(context.settings.model.n_ctx or _DEFAULT_N_CTX, metadata.n_ctx_train))
     except ModelTooLargeError as error:
@@ -197,14 +201,14 @@ def add(context: Context, file: Path, copy: bool, name: str) -> None:
 
 @model.command()
 @click.argument("name", default="")
-@click.option("--n-ctx", type=click.IntRange(min=1), help="Estimate the memory at this context, in tokens.")
+@click.option("--n-ctx", type=click.IntRange(min=1), help="Estimate the memory for this context, in tokens.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object.")
 @pass_context
 def info(context: Context, name: str, n_ctx: int | None, as_json: bool) -> None:
-    """Show what the model NAME (or a path; neither: the one in use) says of itself and what it needs.
+    """Show the properties of the model NAME (or of a path) and the memory it needs. Default: the model in use.
 
-    No weights are loaded. A model that cannot be used, or does not fit into memory at this context, is
-    refused with the reason (exit code 5).
+    This loads no weights. If the model cannot be used or does not fit in memory with this context, the command
+    shows the reason (exit code 5).
     """
     from ragchat.llm import profile
     from ragchat.llm.gguf import check_chat_model, read_metadata
@@ -238,21 +242,21 @@ def info(context: Context, name: str, n_ctx: int | None, as_json: bool) -> None:
             flash = "on" if measured.flash_attention else "off"
             click.echo(
                 f"{'measured':<16} reads {measured.prefill_tok_s:.0f}, writes {measured.decode_tok_s:.0f} tokens/s "
-                f"({measured.n_threads_batch} and {measured.n_threads} threads, flash attention {flash}, "
+                f"({measured.n_threads_batch} and {counted(measured.n_threads, 'thread')}, flash attention {flash}, "
                 f"{clean_line(measured.measured_at)})"
             )
     if asked > metadata.n_ctx_train:
-        note(f"It was trained with {metadata.n_ctx_train:,} tokens of context; at most those are used.")
+        note(f"It was trained with {metadata.n_ctx_train:,} tokens of context, so ragchat uses at most that.")
     check_chat_model(metadata)
     check_fits(metadata, asked, free, n_batch=n_batch)
 
 
 @model.command()
 @click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_context
 def remove(context: Context, name: str, yes: bool) -> None:
-    """Delete the model NAME. Of a linked model only the link goes."""
+    """Delete the model NAME. For a linked model, only the link is deleted."""
     library = build.library(context)
     found = library.find(name)
     what = f"the link {found.name}" if found.link else f"{found.name} ({human_bytes(found.size_bytes)})"
@@ -273,17 +277,12 @@ def fetch(context: Context, name: str, cancel: CancelToken) -> None:
         with _progress_bar(clean_line(title)) as progress:
             pulled = build.pull(context, name, progress, cancel)
     except CancelledError as error:
-        raise CancelledError(
-            str(error), "What has arrived is kept; the next pull goes on from there."
-        ) from error
+        raise CancelledError(str(error), "The downloaded part is kept. The next pull continues.") from error
     path = clean_line(str(pulled.path))
     if pulled.present:
-        note(f"{clean_line(title)} is there already: {path}")
+        note(f"{clean_line(title)} is already installed: {path}")
     else:
-        note(
-            f"{path}: "
-            + ("checksum verified." if pulled.verified else "the hub gave no checksum to verify it by.")
-        )
+        note(f"{path}: " + ("checksum verified." if pulled.verified else "the hub provided no checksum."))
 
 
 def _warn_if_too_large(entry: Entry | None, n_ctx: int) -> None:
@@ -294,7 +293,7 @@ def _warn_if_too_large(entry: Entry | None, n_ctx: int) -> None:
         try:
             check_fits(entry, n_ctx)
         except ModelTooLargeError as error:
-            note(f"Mind: {error} {error.remedy}")
+            note(f"Note: {error} {error.remedy}")
 
 
 @contextmanager
@@ -452,7 +451,7 @@ def _embedding_entry_row(entry: EmbeddingEntry, files: set[str], parts: dict[str
 def _state(entry: Entry, files: set[str], parts: dict[str, int]) -> str:
     if entry.file in files:
         return "installed"
-    return f"{human_bytes(parts[entry.file])} are here; pull goes on" if entry.file in parts else ""
+    return f"{human_bytes(parts[entry.file])} downloaded; pull continues" if entry.file in parts else ""
 
 
 def _print_table(heads: list[str], rows: list[list[str]]) -> None:

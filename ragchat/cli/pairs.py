@@ -14,8 +14,9 @@ from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.app.training_data import pair_file
 from ragchat.cli.context import data, interactive, note, pass_context
+from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, NotFoundError, StorageError, UsageError
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line, counted, human_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,22 +30,26 @@ _SHOWN = 20
 
 @click.group()
 def pairs() -> None:
-    """Questions and answers made from documents: draft, review, list, export."""
+    """Questions and answers drafted from documents for training: draft, review, list, export."""
 
 
 @pairs.command()
 @click.argument("name")
-@click.option("--model", "model_name", default="", metavar="NAME", help="Model that words the questions.")
+@click.option("--model", "model_name", default="", metavar="NAME", help="Model that writes the questions.")
 @click.option(
-    "--most", type=click.IntRange(1), default=100, show_default=True, help="Stop when so many are kept."
+    "--most",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Stop after this many kept questions.",
 )
 @pass_context
 def draft(context: Context, /, name: str, model_name: str, most: int) -> None:
-    """Make questions from the knowledge base NAME with the local model.
+    """Draft questions from the knowledge base NAME with the local model.
 
-    An answer is chosen in a sentence of a document, the model words the question. It is kept when a search with it finds the
-    passage again among the best three, and when it asks nothing that another one asks. Ctrl-C keeps what was made; the same
-    command goes on.
+    ragchat picks an answer from a sentence of a document, and the model writes the question. ragchat keeps it if a search with it
+    finds the passage among the best three and it does not repeat another question. Ctrl-C keeps the drafts; run the same command
+    to continue.
     """
     progress = make_pairs(context, name, pair_file(context, name), model_name, most)
     note(f"{progress.kept} kept, {progress.rejected} rejected. `ragchat pairs review {name}` shows them.")
@@ -52,11 +57,11 @@ def draft(context: Context, /, name: str, model_name: str, most: int) -> None:
 
 @pairs.command("list")
 @click.argument("name")
-@click.option("--all", "everything", is_flag=True, help="Rejected ones, too, with the reason.")
+@click.option("--all", "everything", is_flag=True, help="Also list rejected ones, with the reason.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def list_(context: Context, /, name: str, everything: bool, as_json: bool) -> None:
-    """Show the questions that were made from the knowledge base NAME."""
+    """List the questions drafted from the knowledge base NAME."""
     file = _there(context, name)
     chosen = file.pairs if everything else file.kept
     if as_json:
@@ -72,7 +77,7 @@ def list_(context: Context, /, name: str, everything: bool, as_json: bool) -> No
 @click.argument("name")
 @pass_context
 def review(context: Context, /, name: str) -> None:
-    """Look at the questions of NAME one by one: keep, edit, reject by one key."""
+    """Review the questions of NAME one by one: keep, edit or reject each with one key."""
     from ragchat.tui.screens.review_pairs import review as show
 
     show(name, _there(context, name))
@@ -80,21 +85,19 @@ def review(context: Context, /, name: str) -> None:
 
 @pairs.command()
 @click.argument("name")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE"
-)
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@click.option("--output", "-o", type=TypedPath(dir_okay=False), required=True, metavar="FILE")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @pass_context
 def export(context: Context, /, name: str, output: Path, force: bool) -> None:
     """Write the kept questions of NAME as JSON lines of OpenAI messages."""
     file = _there(context, name)
     if output.exists() and not force:
-        raise UsageError(f"{output} is there already.", "--force overwrites it.")
+        raise UsageError(f"{output} already exists.", "Use --force to overwrite it.")
     try:
         output.write_text("".join(_row(pair) for pair in file.kept), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{output} cannot be written: {error.strerror or error}.") from error
-    note(f"{len(file.kept)} questions written to {output}.")
+    note(f"{counted(len(file.kept), 'question')} written to {output}.")
 
 
 def make_pairs(context: Context, name: str, file: PairFile, model_name: str, most: int) -> PairProgress:
@@ -103,6 +106,7 @@ def make_pairs(context: Context, name: str, file: PairFile, model_name: str, mos
 
     from ragchat.finetune.pairs import PairProgress
     from ragchat.finetune.pairs import draft as make
+    from ragchat.llm.loading import loaded
     from ragchat.retrieval.search import Searcher
 
     context.paths.create()
@@ -110,18 +114,18 @@ def make_pairs(context: Context, name: str, file: PairFile, model_name: str, mos
         stores = stack.enter_context(build.knowledge_bases(context, [name]))
         chunks = list(_chunks(stores[0]))
         if not chunks:
-            raise NotFoundError(f"{name} holds no documents.", f"`ragchat kb add {name} PATH` adds some.")
+            raise NotFoundError(
+                f"{name} contains no documents.", f"Add some with `ragchat kb add {name} PATH`."
+            )
         model = build.model(context, model_name)
         stack.callback(model.close)
         cancel = stack.enter_context(cancel_on_interrupt())
-        for _ in model.load(cancel):
-            pass
-        model.thinking = False
+        base = loaded(model, cancel)
         live, began = interactive(), time.monotonic()
         progress, start = PairProgress(0, len(chunks), 0, 0), None
         # As the chat searches: what only words find again would make a set of questions that meaning cannot help with.
         searcher = Searcher(stores, build.embedder(context))
-        for progress in make(model, searcher, _spread(chunks), file, most=most, cancel=cancel):
+        for progress in make(base, searcher, _spread(chunks), file, most=most, cancel=cancel):
             if live:
                 passed = time.monotonic() - began
                 start = start or progress
@@ -134,12 +138,13 @@ def make_pairs(context: Context, name: str, file: PairFile, model_name: str, mos
                     if now > then and total
                 ]
                 left = f", {human_seconds(min(ends))} left" if ends else ""
-                line = f"{progress.kept} kept, {progress.rejected} rejected, {progress.done} of {progress.total} passages{left}"
+                read = f"{progress.done} of {counted(progress.total, 'passage')}"
+                line = f"{progress.kept} kept, {progress.rejected} rejected, {read}{left}"
                 click.echo(f"\r{line}".ljust(78), nl=False, err=True)
         if live:
             click.echo(err=True)
         if cancel.cancelled:
-            raise CancelledError("Stopped; what was made is kept, and the same command goes on.")
+            raise CancelledError("Stopped. The drafts are kept. Run the same command to continue.")
     return progress
 
 
@@ -156,8 +161,8 @@ def _there(context: Context, name: str) -> PairFile:
     file = pair_file(context, name)
     if not file.pairs:
         raise NotFoundError(
-            f"No questions were made from {clean_line(name)} yet.",
-            f"`ragchat pairs draft {clean_line(name)}` makes them.",
+            f"There are no drafted questions for {clean_line(name)} yet.",
+            f"Draft some with `ragchat pairs draft {clean_line(name)}`.",
         )
     return file
 

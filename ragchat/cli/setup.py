@@ -10,6 +10,7 @@ from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import note, pass_context
 from ragchat.errors import CancelledError, DownloadError, ModelFileError, StorageError
+from ragchat.text import counted
 from ragchat.types import CancelToken
 
 _DAY_S = 24 * 3600
@@ -19,7 +20,7 @@ _DAY_S = 24 * 3600
 @click.option("--no-model", is_flag=True, help="Only index the manual.")
 @pass_context
 def setup(context: Context, no_model: bool) -> None:
-    """Fetch the default models to chat and to search by meaning, unless there are some, and index ragchat's own manual."""
+    """Download the default models for chat and search by meaning if you have none, and index ragchat's own manual."""
     context.paths.create()
     with cancel_on_interrupt() as cancel:
         if not no_model and not any(not model.problem for model in build.library(context).installed()):
@@ -30,8 +31,8 @@ def setup(context: Context, no_model: bool) -> None:
             _fetch_embedding_model(context, cancel)
         chunks = build.index_manual(context, cancel)
         if cancel.cancelled:
-            raise CancelledError("Stopped.", "`ragchat setup` goes on.")
-    note(f"Ready: the manual has {chunks} passages. `ragchat` opens the chat.")
+            raise CancelledError("Stopped.", "Run `ragchat setup` to continue.")
+    note(f"Ready. The manual has {counted(chunks, 'passage')}. Run `ragchat` to open the chat.")
 
 
 def _fetch_embedding_model(context: Context, cancel: CancelToken) -> None:
@@ -53,4 +54,4 @@ def _fetch_embedding_model(context: Context, cancel: CancelToken) -> None:
         fetch(context, load_embeddings()[0].name, cancel)
     except (DownloadError, ModelFileError, StorageError) as error:
         failed.touch()
-        note(f"{NO_MODEL} Words are searched all the same. The reason: {error}")
+        note(f"{NO_MODEL} The search works with words only. Reason: {error}")

@@ -1,1 +1,1 @@
-"""Question sets and measures: which way of answering serves a person best."""
+"""Question sets and measures: which way of answering serves a user best."""

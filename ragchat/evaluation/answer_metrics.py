@@ -18,7 +18,7 @@ _PUNCTUATION = regex.compile(r"[\p{P}\p{S}]+")
 
 
 def holds(text: str, answers: Sequence[str]) -> bool:
-    """Whether one of the answers stands in `text` letter for letter, but for case and white space."""
+    """Whether one of the answers is in `text` letter for letter, but for case and white space."""
     plain = _plain(text)
     return any(_plain(answer) in plain for answer in answers)
 

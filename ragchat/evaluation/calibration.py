@@ -1,7 +1,7 @@
-"""When to say "not in your documents": false answers against wrong refusals as a curve, on the person's own questions.
+"""When to say "not in your documents": false answers against wrong refusals as a curve, on your own questions.
 
 No model is needed: the chat declines by what the search says, the share of the question's weight that the best passage holds
-(`match`) and how sure the scores make it (`confidence`); either suffices to answer. Both thresholds move together along one
+(`match`) and how sure the scores make it (`confidence`); either is enough to answer. Both thresholds move together along one
 `strictness` from 0 (answers whatever is found) over 0.5 (as shipped) to 1 (answers next to nothing).
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
-from ragchat.session.chat import MATCH, SURE
 from ragchat.types import CancelToken
+from ragchat.types.defaults import MIN_CONFIDENCE, MIN_MATCH
 
 STEPS = 101
 SHIPPED = 0.5
-NEEDS_BOTH = "both answerable and unanswerable questions are needed"
+NEEDS_BOTH = "the set must contain answerable and unanswerable questions"
 _HITS = 8
 
 
@@ -80,7 +80,7 @@ def look(
 
 def thresholds(strictness: float) -> tuple[float, float]:
     """(min_match, min_confidence)."""
-    return _along(strictness, MATCH), _along(strictness, SURE)
+    return _along(strictness, MIN_MATCH), _along(strictness, MIN_CONFIDENCE)
 
 
 def _along(strictness: float, shipped: float) -> float:

@@ -44,7 +44,8 @@ def read(folder: Path) -> QuestionSet:
     file, corpus = folder / "questions.jsonl", folder / "corpus"
     if not file.is_file() or not corpus.is_dir():
         raise NotFoundError(
-            f"{folder} is no question set.", "It needs questions.jsonl and a folder corpus with .txt files."
+            f"{folder} is not a question set.",
+            "It must contain questions.jsonl and a folder named corpus with .txt files.",
         )
     try:
         lines = file.read_text("utf-8-sig").split("\n")  # not splitlines: JSON holds U+2028 as it is

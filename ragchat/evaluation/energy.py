@@ -1,4 +1,4 @@
-"""Energy as the processor counts it, where it lets a person read that: Intel's RAPL through Linux (usually for root alone)."""
+"""Energy as the processor counts it, where it lets a user read that: Intel's RAPL through Linux (usually for root alone)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Meter:
 
     @property
     def known(self) -> bool:
+        """Whether this machine has counters that can be read."""
         return bool(self._counters)
 
     def joules(self) -> float:

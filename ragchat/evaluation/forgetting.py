@@ -15,12 +15,12 @@ from importlib import resources
 import msgspec
 
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
-from ragchat.types import ChatModel, Message, Score
+from ragchat.types import LoadedModel, Message, Score
 
 REVISION = "1"
 """Changes with the texts and questions below."""
 WORST_PERPLEXITY = 1.05
-"""From this ratio of the perplexities with and without on, a person is warned."""
+"""From this ratio of the perplexities with and without on, a user is warned."""
 WORST_ACCURACY_LOSS = 0.05
 
 
@@ -49,16 +49,16 @@ class Forgetting(msgspec.Struct, frozen=True):
         """What was lost and what to change; empty when little was."""
         said = []
         if self.perplexity_ratio > WORST_PERPLEXITY:
-            said.append(f"plain prose is predicted {100 * (self.perplexity_ratio - 1):.0f} % worse")
+            said.append(f"perplexity of plain prose is {100 * (self.perplexity_ratio - 1):.0f} % worse")
         if self.base.accuracy - self.tuned.accuracy > WORST_ACCURACY_LOSS:
             said.append(
-                f"general questions are answered rightly in {100 * self.tuned.accuracy:.0f} %"
+                f"{100 * self.tuned.accuracy:.0f} % of general questions answered correctly"
                 f" instead of {100 * self.base.accuracy:.0f} %"
             )
         if not said:
             return ""
         return (
-            f"The model has lost some of what it could: {', and '.join(said)}. Train with a lower learning rate, fewer epochs"
+            f"The adapter reduces general abilities: {', '.join(said)}. Train with a lower learning rate, fewer epochs"
             " or a smaller rank, or switch the adapter on at a smaller scale."
         )
 
@@ -69,8 +69,8 @@ class _Material:
     questions: tuple[tuple[tuple[Message, ...], ...], ...]
 
 
-def measure(model: ChatModel, *, on_progress: Callable[[float], None] = lambda _: None) -> Abilities:
-    """The abilities of the loaded model with the adapters that are on; some seconds. Raises ModelError."""
+def measure(model: LoadedModel, *, on_progress: Callable[[float], None] = lambda _: None) -> Abilities:
+    """The abilities of a model with its adapters; some seconds. Raises ModelError."""
     material = _material()
     scores = model.score(model.encode(material.texts))
     tokens = sum(score.tokens for score in scores)

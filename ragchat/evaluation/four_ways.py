@@ -2,7 +2,7 @@
 session that a chat uses, greedily and with a fixed seed, and every answer is kept at once.
 
 The ways take turns at each question, and the turn begins with another way each time, so that a part of a run compares them as
-fairly as the whole. A run that was stopped or killed goes on where it was.
+fairly as the whole. A run that was stopped or killed continues where it was.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ from ragchat.evaluation.energy import Meter
 from ragchat.evaluation.grounding import refuses
 from ragchat.evaluation.question_sets import Asked
 from ragchat.paths import write_atomically
-from ragchat.session.chat import ChatSession
-from ragchat.session.events import AnswerFinished, HitsFound, PromptReady
+from ragchat.session.chat import NOTICES, ChatSession
+from ragchat.session.events import AnswerFinished, AnswerKind, HitsFound, PromptReady
+from ragchat.store import chat_former
 from ragchat.store.watchlock import alone
-from ragchat.types import CancelToken
+from ragchat.types import CancelToken, text_of
 
 Arm = Literal["base", "rag", "tuned", "rag+tuned"]
 ARMS: tuple[Arm, ...] = ("base", "rag", "tuned", "rag+tuned")
 MEANING: Mapping[Arm, str] = {
     "base": "the model alone",
-    "rag": "with your documents",
-    "tuned": "with the adapter",
-    "rag+tuned": "with documents and adapter",
+    "rag": "your documents",
+    "tuned": "the adapter",
+    "rag+tuned": "your documents and the adapter",
 }
 ANSWER_TOKENS = 96
-"""Longest answer, unless somebody says otherwise."""
+"""Longest answer, unless someone says otherwise."""
 _LONGEST_PASSAGE = 1200
 """Characters of a cited passage that are kept, to be shown beside the answer."""
 
@@ -55,8 +56,8 @@ class Passage(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of one way. `found` are the documents of the hits in their order; `cited` passages are those that it cites.
 
-    `offered_right`: a passage in the prompt held an expected answer. Times in seconds, memory in MiB, energy in joules (0:
-    unknown). `error`: there is no answer, and why.
+    `said` are the model's own words, `kind` is what ragchat itself decided. `offered_right`: a passage in the prompt held an
+    expected answer. Times in seconds, memory in MiB, energy in joules (0: unknown). `error`: there is no answer, and why.
     """
 
     question: str
@@ -76,6 +77,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int = 0
     joules: float = 0.0
     error: str = ""
+    kind: AnswerKind | None = None
+    """None in files of before it was kept: there a notice is part of what was said."""
+
+    @property
+    def shown(self) -> str:
+        """The answer as a chat shows it."""
+        return text_of(self.said, notice=NOTICES.get(self.kind, "") if self.kind else "")
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +137,7 @@ class RunLibrary:
         return sorted(found, key=lambda run: (run.confirmed_at or run.started_at, run.started_at))
 
     def find(self, run_id: str) -> Run | None:
+        """The run of this id, if there is one."""
         return next((run for run in self.all() if run.id == run_id), None)
 
     def latest(self, set_name: str = "") -> Run | None:
@@ -142,9 +151,10 @@ class RunLibrary:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(folder / "run.json", msgspec.json.encode(run))
         except OSError as error:
-            raise StorageError(f"The run cannot be kept: {error.strerror or error}.") from error
+            raise StorageError(f"The run cannot be saved: {error.strerror or error}.") from error
 
     def answers_file(self, run_id: str) -> Path:
+        """Where the answers of a run are kept, one JSON object a line."""
         return self._folder / run_id / "answers.jsonl"
 
     def answers(self, run_id: str) -> list[Answer]:
@@ -153,15 +163,13 @@ class RunLibrary:
         with contextlib.suppress(OSError):
             for line in self.answers_file(run_id).read_bytes().split(b"\n"):
                 with contextlib.suppress(msgspec.DecodeError, UnicodeError):
-                    found.append(msgspec.json.decode(line, type=Answer))
+                    found.append(_with_kind(msgspec.json.decode(line, type=Answer)))
         return found
 
     def alone(self, run_id: str) -> contextlib.AbstractContextManager[None]:
         """Be the one that works on this run. Raises RagchatError when another process does, StorageError."""
-        said = "Another ragchat works on this very run"
-        return alone(
-            self._folder / run_id / "lock", said, "Wait for it, or end it; what it has answered is kept."
-        )
+        said = "Another ragchat process is doing this run"
+        return alone(self._folder / run_id / "lock", said, "Wait for it or stop it. Its answers are kept.")
 
 
 def ask_all(
@@ -195,7 +203,7 @@ def ask_all(
                 each = (time.monotonic() - began) / number
                 yield Progress(total - len(todo) + number, total, each * (len(todo) - number), answer)
     except OSError as error:
-        raise StorageError(f"The answers cannot be kept: {error.strerror or error}.") from error
+        raise StorageError(f"The answers cannot be saved: {error.strerror or error}.") from error
 
 
 def ask(
@@ -226,14 +234,14 @@ def ask(
             question=question.id, arm=arm, said="", refused=False, from_documents=False, error=str(error)
         )
     if finished is None or finished.finish_reason == "cancelled":
-        raise CancelledError("Stopped; the answers so far are kept, and the same command goes on.")
+        raise CancelledError("Stopped. The answers so far are kept. Run the same command to continue.")
     offered = ready.citations if ready else ()
     timings = finished.timings
     return Answer(
         question=question.id,
         arm=arm,
         said=finished.text,
-        refused=refuses(finished.text),
+        refused=refuses(finished.text, finished.kind),
         from_documents=finished.from_documents,
         cited=tuple(
             Passage(c.n, c.hit.path, c.hit.text[:_LONGEST_PASSAGE]) for c in finished.citations if c.used
@@ -248,7 +256,21 @@ def ask(
         completion_tokens=timings.completion_tokens,
         memory_mib=memory(),
         joules=round(max(0.0, meter.joules() - before), 2) if meter else 0.0,
+        kind=finished.kind,
     )
+
+
+def _with_kind(answer: Answer) -> Answer:
+    """An answer of before its kind was kept, as it would be kept now."""
+    if answer.kind is not None:
+        return answer
+    notice, own_words = chat_former.split_answer(answer.said)
+    kind = AnswerKind.NO_ROOM if notice else AnswerKind.ANSWER
+    if chat_former.is_unmatched(notice):
+        kind = AnswerKind.UNMATCHED
+    elif chat_former.is_declined(answer.said):
+        kind = AnswerKind.DECLINED
+    return msgspec.structs.replace(answer, said=own_words, kind=kind)
 
 
 def _turn(arms: Sequence[Arm], number: int) -> Sequence[Arm]:

@@ -1,4 +1,4 @@
-"""Whether an answer stands on what it cites, and whether it declines. One function per measure, each for one answer."""
+"""Whether an answer is based on what it cites, and whether it declines. One function per measure, each for one answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import regex
 
 from ragchat.evaluation.answer_metrics import contains
 from ragchat.retrieval.analyzer import detect, stop_terms, terms
-from ragchat.session.chat import DECLINED, NO_ROOM, NOT_FROM_DOCUMENTS
+from ragchat.session.events import AnswerKind
 
 _MARKER = regex.compile(r"\s*\[\d{1,2}\]")
 _NUMBER = regex.compile(r"(?<![\p{L}\p{N}])\p{N}+(?:[.,:]\p{N}+)*")
@@ -31,25 +31,21 @@ _OPENING = 200
 
 
 def without_markers(said: str) -> str:
-    """The model's own words: without citation marks and without what ragchat says before them."""
-    for notice in (NOT_FROM_DOCUMENTS, NO_ROOM):
-        said = said.removeprefix(f"{notice}\n\n")
+    """The model's own words without their citation marks."""
     return _MARKER.sub("", said).strip()
 
 
-def refuses(said: str) -> bool:
-    """Whether the answer says that there is none: ragchat's own sentences, or words to that effect at its beginning.
+def refuses(said: str, kind: AnswerKind = AnswerKind.ANSWER) -> bool:
+    """Whether the answer says that there is none: ragchat itself, or the model with words to that effect at its beginning.
 
     In English, German, French, Spanish, Portuguese, Italian, Dutch, Chinese and Japanese; others count as answers.
     """
-    if said.startswith((DECLINED, NOT_FROM_DOCUMENTS)):
-        return True
-    return _says_there_is_none(said)
+    return kind in (AnswerKind.DECLINED, AnswerKind.UNMATCHED) or _says_there_is_none(said)
 
 
-def gives_no_answer(said: str) -> bool:
+def gives_no_answer(said: str, kind: AnswerKind = AnswerKind.ANSWER) -> bool:
     """The same of an answer to a question that has one: to say that it is not from the documents, and to give it, is none."""
-    return said.startswith(DECLINED) or _says_there_is_none(said)
+    return kind is AnswerKind.DECLINED or _says_there_is_none(said)
 
 
 def _says_there_is_none(said: str) -> bool:
@@ -79,7 +75,7 @@ def citation_recall(cited: Sequence[str], answers: Sequence[str]) -> float:
 
 
 def groundedness(said: str, cited: Sequence[str]) -> float:
-    """Share of the answer's content words that stand in the cited passages; 0 when one of its numbers does not stand there.
+    """Share of the answer's content words that are in the cited passages; 0 when one of its numbers does not stand there.
 
     Words are compared as the search compares them (stemmed, without stop words). 0 for an answer without words or citations.
     """

@@ -18,12 +18,12 @@ NAMES = {
     "model": "the model",
     "adapter": "the adapter",
     "documents": "the documents",
-    "embedding": "the model for search by meaning",
-    "vectors": "how much is embedded",
-    "prompt": "the wording of the prompt",
+    "embedding": "the embedding model",
+    "vectors": "the number of embedded chunks",
+    "prompt": "the prompt",
     "settings": "the settings",
     "questions": "the questions",
-    "arms": "the ways that are compared",
+    "arms": "the configurations",
 }
 """What each input is called."""
 WORDS_ALONE = ("none", "")
@@ -32,7 +32,7 @@ _BEFORE: Mapping[str, Any] = {"embedding": list(WORDS_ALONE), "vectors": {}}
 """Inputs that runs of earlier versions do not have, as they were then."""
 
 
-def collect(
+def collect(  # noqa: PLR0913
     *,
     model: tuple[str, str],
     adapters: Mapping[str, str],
@@ -79,7 +79,7 @@ def collect(
 
 
 def prompt_revision(instructions: str = "") -> str:
-    """Of every wording that ragchat puts into prompts, and of the person's own instructions."""
+    """Of every wording that ragchat puts into prompts, and of your own instructions."""
     return _hash([prompt.REVISION, prompt.PLAIN_INSTRUCTIONS, dict(prompt.WORDINGS), instructions])
 
 

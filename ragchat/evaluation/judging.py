@@ -9,7 +9,7 @@ from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.four_ways import Answer
 from ragchat.evaluation.grounding import without_markers
 from ragchat.evaluation.question_sets import Asked
-from ragchat.types import CancelToken, ChatModel, Message, Sampling, TextDelta
+from ragchat.types import CancelToken, LoadedModel, Message, Sampling, TextDelta
 
 _SAMPLING = Sampling(temperature=0.0, repeat_penalty=1.0, seed=0, max_tokens=4)
 _LONGEST = 1500
@@ -34,7 +34,7 @@ class Agreement:
 
 
 def judge_all(
-    model: ChatModel, questions: Sequence[Asked], answers: Sequence[Answer], *, cancel: CancelToken
+    model: LoadedModel, questions: Sequence[Asked], answers: Sequence[Answer], *, cancel: CancelToken
 ) -> Iterator[tuple[Key, bool]]:
     """What the model says of each answer to an answerable question. The model is loaded. Raises ModelError."""
     asked = {question.id: question for question in questions if question.answerable}

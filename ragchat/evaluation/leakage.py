@@ -1,6 +1,6 @@
 """Questions that were learned from must not be asked to measure: near-duplicates are found and left out.
 
-What an adapter learned from is kept beside it as hashes of runs of words, from which nobody reads the questions.
+What an adapter learned from is kept beside it as hashes of runs of words, from which no one reads the questions.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The right paragraph alone is one of the ways: what the model could reach if retrieval and packing were perfect. Ways take turns
 at each question, so that a part of a run compares them as fairly as the whole. Every answer is appended to a file at once; a
-run that was stopped goes on from there.
+run that was stopped continues from there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from ragchat.ingest.chunk import estimate_tokens, split
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session import prompt
 from ragchat.session.packing import Packing, hits_wanted, model_key
-from ragchat.types import CancelToken, ChatModel, ExtractedText, Hit, ModelInfo, Sampling, Span, TextDelta
+from ragchat.session.sources import Sources
+from ragchat.types import CancelToken, ExtractedText, Hit, LoadedModel, ModelInfo, Sampling, Span, TextDelta
 
 ANSWER_TOKENS = 48
 """Longest answer. Questions of such sets are answered in a sentence."""
@@ -94,8 +95,8 @@ class Result:
     seconds: float
 
 
-def run(
-    model: ChatModel,
+def run(  # noqa: PLR0913
+    model: LoadedModel,
     searcher: Searcher,
     name: str,
     asked: Sequence[Question],
@@ -112,7 +113,6 @@ def run(
     `name` is that of the questions, `right` says what a way with `right` is given, `also` is what else a file must agree in.
     """
     info = model.info
-    assert info
     header = {**_header(info, name), **(also or {})}
     done = {(row.way, row.question) for row in answers(file, header)}
     todo = [(question, way) for question in asked for way in ways if (way.name, question.id) not in done]
@@ -155,12 +155,12 @@ def answers(file: Path, header: dict[str, object] | None = None) -> list[Answere
         first, *rows = [json.loads(line) for line in data.decode().split("\n") if line] or [header]
         if header is not None and first != header:
             raise UsageError(
-                f"{file} holds the answers of another run ({first}).",
-                "Name another file, or remove this one.",
+                f"{file} contains the answers of another run ({first}).",
+                "Choose another file or remove this one.",
             )
         return [Answered(**row) for row in rows]
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{file} does not hold answers: {error}", "Name another file.") from error
+        raise UsageError(f"{file} does not contain answers: {error}", "Choose another file.") from error
 
 
 def results(rows: Sequence[Answered], ways: Sequence[Way]) -> list[Result]:
@@ -199,17 +199,19 @@ def _header(info: ModelInfo, name: str) -> dict[str, object]:
 
 
 def _answer(
-    model: ChatModel, info: ModelInfo, question: Question, way: Way, hits: Sequence[Hit], cancel: CancelToken
+    model: LoadedModel,
+    info: ModelInfo,
+    question: Question,
+    way: Way,
+    hits: Sequence[Hit],
+    cancel: CancelToken,
 ) -> Answered:
     started = time.monotonic()
     packed = prompt.pack(
         model,
         question.text,
-        n_ctx=info.n_ctx,
-        hits=hits,
-        passage_share=_SHARE,
-        answer_tokens=ANSWER_TOKENS,
-        packing=way.packing,
+        Sources(tuple(hits)),
+        prompt.Layout(info.n_ctx, way.packing, passage_share=_SHARE, answer_tokens=ANSWER_TOKENS),
     )
     greedy = Sampling(temperature=0, repeat_penalty=1.0, max_tokens=ANSWER_TOKENS, seed=0)
     said = "".join(
@@ -218,15 +220,14 @@ def _answer(
         if isinstance(event, TextDelta)
     )
     if cancel.cancelled:  # half an answer is none
-        raise CancelledError("Stopped; the answers before this one are kept.")
-    passages = packed.messages[-1].content.rpartition("Question: ")[0]
+        raise CancelledError("Stopped. The answers so far are kept.")
     return Answered(
         way.name,
         question.id,
         said,
         contains(said, question.answers),
         round(f1(said, question.answers), 4),
-        holds(passages, question.answers),
+        holds("\n\n".join(packed.passages), question.answers),
         packed.prompt_tokens,
         round(time.monotonic() - started, 3),
     )

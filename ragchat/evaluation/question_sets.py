@@ -1,4 +1,4 @@
-"""The person's question sets: `sets/NAME.jsonl`, a question a line, read and written whole; and files of others that come in.
+"""The user's question sets: `sets/NAME.jsonl`, a question a line, read and written whole; and files of others that come in.
 
 A set may be edited by hand. The questions that were kept in chats are a set of their own (`CHAT_SET`), held by the chats.
 """
@@ -20,7 +20,7 @@ import msgspec
 
 from ragchat.errors import NotFoundError, StorageError, UsageError
 from ragchat.ingest.encoding import decode
-from ragchat.paths import write_atomically
+from ragchat.paths import is_file, write_atomically
 from ragchat.text import clean, clean_line, human_bytes
 from ragchat.types import EvaluationQuestion
 
@@ -37,7 +37,7 @@ _SOURCES = ("sources", "source", "relevant", "document", "documents", "file")
 class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A question to measure with. Any of `answers` is right; `answerable` False: the documents hold none.
 
-    `sources` are the documents that hold it, by path or the end of one; empty when nobody said. `origin` is how it came in.
+    `sources` are the documents that hold it, by path or the end of one; empty when no one said. `origin` is how it came in.
     """
 
     id: str
@@ -71,7 +71,7 @@ class _RowError(ValueError):
 
 
 class SetLibrary:
-    """The sets in a folder. Sets are small; every change writes the file anew, to a temporary name first."""
+    """The sets in a folder. Sets are small; every change writes the file again, to a temporary name first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -85,8 +85,8 @@ class SetLibrary:
         """Where a set lies. Raises UsageError for what cannot be a name."""
         if not _NAME.fullmatch(name) or _reserved(name):
             raise UsageError(
-                f"{clean_line(name, limit=80)!r} cannot be the name of a question set.",
-                f"Use letters, digits, '.', '_' and '-'; {CHAT_SET}, and names ending in {WATCHED}, are taken.",
+                f"{clean_line(name, limit=80)!r} is not a valid name for a question set.",
+                f"Use letters, digits, '.', '_' and '-'; {CHAT_SET}, and names ending in {WATCHED}, are reserved.",
             )
         return self._folder / f"{name}.jsonl"
 
@@ -96,8 +96,8 @@ class SetLibrary:
         if not file.is_file():
             there = ", ".join((CHAT_SET, *self.names()))
             raise NotFoundError(
-                f"There is no question set {clean_line(name, limit=80)!r}. There are: {there}.",
-                "`ragchat eval questions import NAME FILE` makes one; in a chat, E keeps a question.",
+                f"There is no question set {clean_line(name, limit=80)!r}. Available: {there}.",
+                "Create one with `ragchat eval questions import NAME FILE`, or press E in a chat to keep a question.",
             )
         try:
             lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
@@ -109,11 +109,11 @@ class SetLibrary:
                 try:
                     one = _cleaned(msgspec.json.decode(line, type=Asked))
                 except (msgspec.DecodeError, UnicodeError) as error:
-                    raise UsageError(f"{file}, line {number} is no question: {error}.") from error
+                    raise UsageError(f"{file}, line {number} is not a question: {error}.") from error
                 if one.id in found:
                     raise UsageError(
-                        f"{file}, line {number}: there is another question with the id {one.id!r}.",
-                        "Give it one of its own.",
+                        f"{file}, line {number}: another question already has the id {one.id!r}.",
+                        "Change the id.",
                     )
                 found[one.id] = one
         return list(found.values())
@@ -173,10 +173,11 @@ def new(
     asked = clean_line(question)
     expected = tuple(dict.fromkeys(text for answer in answers if (text := clean(answer).strip())))
     if not asked:
-        raise UsageError("There is no question.")
+        raise UsageError("The question is empty.")
     if answerable and not expected:
         raise UsageError(
-            "There is no expected answer.", "Give one, or say that the documents hold none (--unanswerable)."
+            "The expected answer is missing.",
+            "Add one, or mark the question as unanswerable (--unanswerable).",
         )
     return Asked(
         id=_id_of(asked, expected),
@@ -236,14 +237,13 @@ def from_chats(kept: Iterable[EvaluationQuestion]) -> list[Asked]:
 
 def read_file(path: Path) -> Imported:
     """Questions of a JSON, JSONL, CSV or SQuAD file; other rows are kept with the reason. Raises NotFoundError, UsageError."""
-    path = path.expanduser()
     shown = clean_line(str(path))
-    if not path.is_file():
+    if not is_file(path):
         raise NotFoundError(f"There is no file {shown}.")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UsageError(
-                f"{shown} is larger than {human_bytes(LARGEST_FILE)}.", "Part it into several files."
+                f"{shown} is larger than {human_bytes(LARGEST_FILE)}.", "Split it into several files."
             )
         text = decode(path.read_bytes()).removeprefix("\ufeff")
     except OSError as error:
@@ -257,10 +257,10 @@ def read_file(path: Path) -> Imported:
         except (_RowError, UsageError) as error:
             refused.append(Refused(line, str(error).rstrip(".")))
     if not questions:
-        first = f" The first reason: {refused[0].line}, {refused[0].reason}." if refused else ""
+        first = f" First problem: line {refused[0].line}, {refused[0].reason}." if refused else ""
         raise UsageError(
-            f"No question was found in {shown}.{first}",
-            'A row is {"question": "…", "answers": ["…"]}; a CSV file has such columns; SQuAD files are read as they are.',
+            f"{shown} contains no questions.{first}",
+            'Each line must be {"question": "…", "answers": ["…"]}. CSV files need these columns. SQuAD files work as they are.',
         )
     return Imported(tuple(questions), tuple(refused), kind)
 
@@ -285,7 +285,7 @@ def _json_lines(text: str) -> Iterator[tuple[int, object]]:
             try:
                 yield number, json.loads(line)
             except (ValueError, RecursionError):
-                yield number, "it is no JSON"
+                yield number, "it is not valid JSON"
 
 
 def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, object]]:
@@ -304,7 +304,7 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, object]]:
                 },
             )
     except csv.Error as error:
-        yield reader.line_num, f"it is no CSV: {error}"
+        yield reader.line_num, f"it is not valid CSV: {error}"
 
 
 def _squad_rows(articles: Sequence[object]) -> Iterator[tuple[int, object]]:
@@ -321,10 +321,10 @@ def _squad_rows(articles: Sequence[object]) -> Iterator[tuple[int, object]]:
 
 def _asked(row: object) -> Asked:
     if not isinstance(row, dict):
-        raise _RowError(row if isinstance(row, str) else "it is no object")
+        raise _RowError(row if isinstance(row, str) else "it is not an object")
     question = row.get("question", row.get("query", row.get("prompt")))
     if not isinstance(question, str) or not question.strip():
-        raise _RowError("it has no question")
+        raise _RowError("the question is missing")
     impossible = _truth(row.get("is_impossible"), False) or not _truth(row.get("answerable"), True)
     answers = _texts(row, _ANSWERS)
     made = new(
@@ -340,12 +340,12 @@ def _asked(row: object) -> Asked:
 
 
 def join_list(values: Sequence[str]) -> str:
-    """Several texts in one field of CSV, parted by |; what is in them is escaped."""
+    """Several texts in one field of CSV, separated by |; what is in them is escaped."""
     return "|".join(value.replace("\\", "\\\\").replace("|", "\\|") for value in values)
 
 
 def split_list(text: str) -> list[str]:
-    """The other way round. A backslash before anything but | and itself stands for itself."""
+    """The other way round. A backslash before anything but | and itself represents itself."""
     parts = re.findall(r"((?:\\[\\|]|[^|])*)(?:\||$)", text)
     return [re.sub(r"\\([\\|])", r"\1", part) for part in parts if part]
 

@@ -1,4 +1,4 @@
-"""A verdict as one HTML page that opens offline: words, table, charts, the questions where the ways disagree, settings.
+"""A verdict as one HTML page that opens offline: words, table, charts, the questions where configurations disagree, settings.
 
 Everything that comes from documents, questions or models is escaped; the page holds no script and loads nothing.
 """
@@ -14,7 +14,7 @@ from ragchat.evaluation.calibration import Point, RefusalCurve, choose
 from ragchat.evaluation.four_ways import MEANING, Answer
 from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.verdict import MEASURES, Verdict, points, spread
-from ragchat.text import clean
+from ragchat.text import clean, counted
 
 _MOST_DISAGREEMENTS = 60
 _WIDTH, _BAR, _LEFT = 860, 24, 215
@@ -33,7 +33,7 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 .lead { font-size: 1.25rem; font-weight: 600 }
 .dim { color: var(--dim) }
 .shown { font-weight: 600 }
-.stale { border: 1px solid var(--bad); padding: .6rem .9rem; border-radius: 6px }
+.outdated { border: 1px solid var(--bad); padding: .6rem .9rem; border-radius: 6px }
 details { margin: .6rem 0; border-bottom: 1px solid var(--line); padding-bottom: .6rem }
 summary { cursor: pointer }
 blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid var(--line); white-space: pre-wrap }
@@ -48,25 +48,28 @@ svg text.dim { fill: var(--dim); font-size: 12px }
 
 
 def html(verdict: Verdict, stale: Sequence[str] = (), refusals: RefusalCurve | None = None) -> str:
-    """The page. `stale`: what has changed since, in words; `refusals`: what the search says of the same questions."""
+    """The page. `stale`: what has changed since the run; `refusals`: when the search declines the same questions."""
     run = verdict.run
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         "<meta name=viewport content='width=device-width'>",
         f"<title>Evaluation: {_e(run.set_name)}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>Which way serves you best: {_e(run.set_name)}</h1>",
-        f"<p class=dim>{_e(run.started_at[:16].replace('T', ' '))} · {_e(run.id)} · {len(verdict.questions)} questions</p>",
+        f"<h1>Recommended configuration: {_e(run.set_name)}</h1>",
+        f"<p class=dim>{_e(run.started_at[:16].replace('T', ' '))}"
+        f" · {_e(run.id)} · {counted(len(verdict.questions), 'question')}</p>",
     ]
     if stale:
-        parts.append(f"<p class=stale>This verdict is stale. Changed since: {_e('; '.join(stale))}.</p>")
+        parts.append(
+            f"<p class=outdated>This verdict is out of date. Changed since: {_e('; '.join(stale))}.</p>"
+        )
     lead, *more = verdict.says
     parts += [f"<p class=lead>{_e(lead)}</p>", *(f"<p>{_e(sentence)}</p>" for sentence in more)]
     if verdict.next_steps:
         steps = "".join(f"<li>{_commands(step)}</li>" for step in verdict.next_steps)
-        parts.append(f"<h2>What to do next</h2><ul>{steps}</ul>")
+        parts.append(f"<h2>Next steps</h2><ul>{steps}</ul>")
     parts += [
-        "<h2>Figures</h2>",
+        "<h2>Scores</h2>",
         _chart(verdict),
         _table(verdict),
         "<h2>Differences</h2>",
@@ -76,16 +79,16 @@ def html(verdict: Verdict, stale: Sequence[str] = (), refusals: RefusalCurve | N
     if verdict.by_tag:
         parts += ["<h2>By tag</h2>", _tags(verdict)]
     if refusals is not None:
-        parts += ["<h2>When to say “not in your documents”</h2>", _refusals(refusals)]
-    parts += ["<h2>Where the ways disagree</h2>", *_questions(verdict, verdict.disagreements())]
-    parts += ["<h2>What no way gets right</h2>", *_questions(verdict, verdict.unanswered())]
+        parts += ["<h2>When to decline</h2>", _refusals(refusals)]
+    parts += ["<h2>Where configurations disagree</h2>", *_questions(verdict, verdict.disagreements())]
+    parts += ["<h2>What no configuration gets right</h2>", *_questions(verdict, verdict.unanswered())]
     settings = json.dumps(run.inputs, indent=1, ensure_ascii=False, sort_keys=True, default=str)
-    parts.append(f"<h2>What it was measured with</h2><pre>{_e(settings)}</pre></body></html>")
+    parts.append(f"<h2>Settings of the run</h2><pre>{_e(settings)}</pre></body></html>")
     return "\n".join(parts)
 
 
 def _chart(verdict: Verdict) -> str:
-    """A bar for each way with its interval."""
+    """A bar for each configuration with its interval."""
     scale, height = _WIDTH - _LEFT - 60, len(verdict.run.arms) * (_BAR + 14) + 12
     rows = [
         f'<line x1="{x:.0f}" x2="{x:.0f}" y1="0" y2="{height}" stroke="var(--line)"/>'
@@ -109,7 +112,7 @@ def _chart(verdict: Verdict) -> str:
     label = _e(MEASURES[verdict.primary][0])
     return (
         f"<figure><svg viewBox='0 0 {_WIDTH} {height + 20}' role=img aria-label='{label}'>{''.join(rows)}</svg>"
-        f"<figcaption class=dim>{label}; the line spans 95 %</figcaption></figure>"
+        f"<figcaption class=dim>{label}; each line shows the 95 % interval</figcaption></figure>"
     )
 
 
@@ -135,12 +138,12 @@ def _forest(verdict: Verdict) -> str:
         rows.append(f'<text class="dim" x="{x:.0f}" y="{height + 14}" text-anchor="middle">{said}</text>')
     return (
         f"<figure><svg viewBox='0 0 {_WIDTH} {height + 20}' role=img aria-label='differences in points'>{''.join(rows)}</svg>"
-        "<figcaption class=dim>points of difference; a line that crosses the middle shows none</figcaption></figure>"
+        "<figcaption class=dim>points; a line that crosses zero shows no measurable difference</figcaption></figure>"
     )
 
 
 def _refusals(found: RefusalCurve) -> str:
-    """Both errors along all degrees of strictness, and the point where they are least."""
+    """Both errors at every strictness, and the point with the fewest."""
     scale, height = _WIDTH - _LEFT - 60, 200
     best = choose(found.points)
 
@@ -163,15 +166,15 @@ def _refusals(found: RefusalCurve) -> str:
     x = _LEFT + best.strictness * scale
     lines += [
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="8" y2="{height + 8}" stroke="var(--ink)" stroke-dasharray="4 4"/>',
-        f'<text x="{_LEFT}" y="{height + 28}" class="dim">answers whatever is found</text>',
-        f'<text x="{_LEFT + scale}" y="{height + 28}" class="dim" text-anchor="end">answers next to nothing</text>',
+        f'<text x="{_LEFT}" y="{height + 28}" class="dim">answers everything</text>',
+        f'<text x="{_LEFT + scale}" y="{height + 28}" class="dim" text-anchor="end">answers almost nothing</text>',
         '<text x="0" y="24" style="fill:var(--bad)">false answers</text>',
         '<text x="0" y="44" style="fill:var(--bar)">wrong refusals</text>',
     ]
     return (
-        f"<p>As it is set now: {_errors(found.now)}. Both are least at the broken line: {_errors(best)}. From {found.answerable}"
-        f" questions with an answer in the documents and {found.unanswerable} without; <code>ragchat eval calibrate</code> picks"
-        " the point.</p>"
+        f"<p>With your settings: {_errors(found.now)}. At the dashed line, where errors are fewest: {_errors(best)}. Measured on"
+        f" {counted(found.answerable, 'question')} with an answer in your documents and {found.unanswerable} without."
+        " <code>ragchat eval calibrate</code> sets the point.</p>"
         f"<figure><svg viewBox='0 0 {_WIDTH} {height + 34}' role=img aria-label='refusal curve'>{''.join(lines)}</svg></figure>"
     )
 
@@ -196,9 +199,9 @@ def _table(verdict: Verdict) -> str:
                 f"<tr><td>{_e(meaning)} <span class=dim>{verdict.counts.get(measure, 0)}</span></td>{cells}</tr>"
             )
     for meaning, of, form, unit in (
-        ("first word", "ttft_s", ".2f", "s"),
-        ("whole answer", "seconds", ".2f", "s"),
-        ("prompt", "prompt_tokens", ".0f", "tokens"),
+        ("time to the first word", "ttft_s", ".2f", "s"),
+        ("time to the whole answer", "seconds", ".2f", "s"),
+        ("prompt length", "prompt_tokens", ".0f", "tokens"),
         ("speed", "decode_tok_s", ".0f", "tokens/s"),
     ):
         cells = "".join(f"<td class=n>{getattr(verdict.prices[arm], of):{form}} {unit}</td>" for arm in arms)
@@ -209,7 +212,7 @@ def _table(verdict: Verdict) -> str:
 def _differences(verdict: Verdict) -> str:
     rows = "".join(
         f"<tr{' class=shown' if d.shown else ''}><td>{_e(d.one)} − {_e(d.other)}</td><td class=n>{points(d.interval)}</td>"
-        f"<td class=n>{_p(d.p)}</td><td class=n>{_p(d.adjusted)}</td><td>{'shown' if d.shown else 'not shown'}</td></tr>"
+        f"<td class=n>{_p(d.p)}</td><td class=n>{_p(d.adjusted)}</td><td>{'measurable' if d.shown else 'may be chance'}</td></tr>"
         for d in verdict.differences
     )
     head = "<th></th><th class=n>difference</th><th class=n>p</th><th class=n>adjusted</th><th></th>"
@@ -232,9 +235,9 @@ def _tags(verdict: Verdict) -> str:
 
 def _questions(verdict: Verdict, found: Sequence[Asked]) -> Iterator[str]:
     if not found:
-        yield "<p>No question.</p>"
+        yield "<p>None.</p>"
     for question in found[:_MOST_DISAGREEMENTS]:
-        expected = " or ".join(question.answers) if question.answerable else "no answer in the documents"
+        expected = " or ".join(question.answers) if question.answerable else "the documents contain no answer"
         yield f"<details><summary>{_e(question.question)} <span class=dim>{_e(expected)}</span></summary>"
         yield from _answers(verdict, question)
         yield "</details>"
@@ -248,7 +251,7 @@ def _answers(verdict: Verdict, question: Asked) -> Iterable[str]:
         answer: Answer = verdict.answers[arm][question.id]
         right = (score(question, answer) or 0.0) >= 0.5
         mark = f"<b class=right>✓ {_e(arm)}</b>" if right else f"<b class=wrong>✗ {_e(arm)}</b>"
-        yield f"<p>{mark}</p><blockquote>{_e(answer.said)}</blockquote>"
+        yield f"<p>{mark}</p><blockquote>{_e(answer.shown)}</blockquote>"
         for passage in answer.cited:
             yield f"<p class=dim>[{passage.n}] {_e(passage.path)}</p><blockquote class=dim>{_e(passage.text)}</blockquote>"
 

@@ -2,7 +2,7 @@
 
 Definitions: Manning, Raghavan and Schütze, Introduction to Information Retrieval (2008), chapter 8; nDCG as in Järvelin and
 Kekäläinen (2002) with binary gains and the discount 1 / log2(rank + 1). What stands twice in a ranking counts where it
-stands first.
+is first.
 """
 
 from __future__ import annotations

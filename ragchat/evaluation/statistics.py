@@ -27,6 +27,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
+        """Whether the whole interval lies on one side of zero."""
         return self.low > 0 or self.high < 0
 
 
@@ -115,5 +116,5 @@ def questions_needed(
 
 def _pairs(one: Sequence[float], other: Sequence[float]) -> NDArray[np.float64]:
     if len(one) != len(other):
-        raise ValueError(f"{len(one)} and {len(other)} answers are not of the same questions")
+        raise ValueError(f"{len(one)} and {len(other)} answers do not belong to the same questions")
     return np.asarray(one, np.float64) - np.asarray(other, np.float64)

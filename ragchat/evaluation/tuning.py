@@ -1,15 +1,15 @@
-"""Which settings serve the person's own questions: a bounded search on one half of them, told of the other half.
+"""Which settings serve your own questions: a bounded search on one half of them, told of the other half.
 
-How the search ranks needs no chat model: what is measured is whether an expected answer stands in the first tokens of what is
+How the search ranks needs no chat model: what is measured is whether an expected answer is in the first tokens of what is
 found, in rooms of three sizes. How many passages a model is given, in how many tokens, from chunks of which size, only its own
 answers can tell, since more context can mean fewer right answers. One setting is changed at a time, and kept when it helps on
-the development half; what the other half says of the result is what a person may believe.
+the development half; what the other half says of the result is what a user may believe.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +25,7 @@ from ragchat.evaluation.statistics import Interval
 from ragchat.ingest.chunk import estimate_tokens
 from ragchat.retrieval.search import Ranking, Searcher
 from ragchat.session.packing import Packing
-from ragchat.types import CancelToken, ChatModel
+from ragchat.types import CancelToken, LoadedModel
 
 PASSAGES = (1, 2, 3, 5, 8)
 BUDGETS = (0, 300, 600, 1200)
@@ -71,6 +71,7 @@ class Tuned:
 
     @property
     def shown(self) -> bool:
+        """Whether the gain is more than chance explains (p < 0.05)."""
         return self.p < 0.05 and self.gain.mean > 0
 
 
@@ -93,6 +94,7 @@ class TunedPacking:
 
     @property
     def shown(self) -> bool:
+        """Whether the gain is more than chance explains (p < 0.05)."""
         return self.p < 0.05 and self.gain.mean > 0
 
 
@@ -169,7 +171,7 @@ def scores(searcher: Searcher, questions: Sequence[Asked], ranking: Ranking, roo
 
 
 def _is_read(texts: Sequence[str], answers: Sequence[str], tokens: int) -> bool:
-    """Whether an answer stands in the first `tokens` of these texts, read in their order; the last is cut where they end."""
+    """Whether an answer is in the first `tokens` of these texts, read in their order; the last is cut where they end."""
     for text in texts:
         size = estimate_tokens(text)
         if contains(text if size <= tokens else text[: int(len(text) * tokens / size)], answers):
@@ -180,8 +182,8 @@ def _is_read(texts: Sequence[str], answers: Sequence[str], tokens: int) -> bool:
     return False
 
 
-def choose_packing(
-    model: ChatModel,
+def choose_packing(  # noqa: PLR0913
+    model: LoadedModel,
     searchers: Mapping[int, Searcher],
     name: str,
     questions: Sequence[Asked],
@@ -202,63 +204,42 @@ def choose_packing(
         [Question(q.id, q.question, q.answers, q.sources) for q in half] for half in _halves(questions)
     )
     size = next(iter(searchers))
-    present = _Choice(size, now)
-    tried: dict[_Choice, None] = {}
+    also = {"documents": documents, "ranking": repr(ranking)}
 
     def ask(asked: Sequence[Question], choices: Sequence[_Choice]) -> Iterator[TrialProgress]:
         for tokens, group in groupby(choices, key=lambda choice: choice.chunk_tokens):
+            ways = [choice.way for choice in group]
             yield from packing_trial.run(
                 model,
                 searchers[tokens],
                 name,
                 asked,
-                [choice.way for choice in group],
+                ways,
                 file,
                 cancel=cancel,
                 ranking=ranking,
-                also={"documents": documents, "ranking": repr(ranking)},
+                also=also,
             )
 
-    def best() -> _Choice:
-        found = {one.way.name: one for one in told()}
-        ranked = packing_trial.best([found[choice.way.name] for choice in tried])
-        assert ranked
-        if ranked.contains <= found[present.way.name].contains:
-            return present
-        return next(choice for choice in tried if choice.way == ranked.way)
-
-    def told() -> list[packing_trial.Result]:
-        ids = {question.id for question in development}
-        rows = [row for row in packing_trial.answers(file) if row.question in ids]
-        return packing_trial.results(rows, [choice.way for choice in tried])
-
-    def attempt(choices: Iterable[_Choice]) -> Iterator[TrialProgress]:
-        tried.update(dict.fromkeys(choices))
-        yield from ask(development, list(tried))
-
-    yield from attempt((present, *(_Choice(size, replace(now, passages=passages)) for passages in PASSAGES)))
-    chosen = best()
+    tries = _Tries(_Choice(size, now), development, file, ask)
+    yield from tries.attempt(_Choice(size, replace(now, passages=passages)) for passages in PASSAGES)
+    chosen = tries.best()
     if chosen.packing.passages > 1:
-        yield from attempt(_Choice(size, replace(chosen.packing, budget=budget)) for budget in BUDGETS)
-        chosen = best()
+        yield from tries.attempt(_Choice(size, replace(chosen.packing, budget=budget)) for budget in BUDGETS)
+        chosen = tries.best()
     for other in list(searchers)[1:]:
         passages = chosen.packing.passages
         in_the_same_room = max(1, round(passages * chosen.chunk_tokens / other))
-        yield from attempt(
+        yield from tries.attempt(
             _Choice(other, replace(chosen.packing, passages=count)) for count in (passages, in_the_same_room)
         )
-    chosen = best()
-    yield from ask(rest, list(dict.fromkeys((present, chosen))))
-    ids = {question.id for question in rest}
-    right: dict[str, list[float]] = {present.way.name: [], chosen.way.name: []}
-    for row in sorted(packing_trial.answers(file), key=lambda row: row.question):
-        if row.question in ids and row.way in right:
-            right[row.way].append(float(row.contains))
-    before, after = right[present.way.name], right[chosen.way.name]
+    chosen = tries.best()
+    yield from ask(rest, list(dict.fromkeys((tries.present, chosen))))
+    before, after = (_right(file, rest, choice.way) for choice in (tries.present, chosen))
     yield TunedPacking(
         chosen.packing,
         chosen.chunk_tokens,
-        tuple(told()),
+        tuple(tries.told()),
         fmean(before),
         fmean(after),
         statistics.difference(after, before),
@@ -282,9 +263,47 @@ class _Choice:
         return Way(f"{count} of {self.chunk_tokens}{budget}", packing)
 
 
+_Ask = Callable[[Sequence[Question], Sequence[_Choice]], Iterator[TrialProgress]]
+
+
+class _Tries:
+    """What was tried on the development half, the present choice first."""
+
+    def __init__(self, present: _Choice, questions: Sequence[Question], file: Path, ask: _Ask) -> None:
+        self.present, self._questions, self._file, self._ask = present, questions, file, ask
+        self._tried = {present: None}
+
+    def attempt(self, choices: Iterable[_Choice]) -> Iterator[TrialProgress]:
+        """Answer with these, too."""
+        self._tried.update(dict.fromkeys(choices))
+        yield from self._ask(self._questions, list(self._tried))
+
+    def told(self) -> list[packing_trial.Result]:
+        """How each did."""
+        ids = {question.id for question in self._questions}
+        rows = [row for row in packing_trial.answers(self._file) if row.question in ids]
+        return packing_trial.results(rows, [choice.way for choice in self._tried])
+
+    def best(self) -> _Choice:
+        """The best so far; the present one unless another is better."""
+        found = {one.way.name: one for one in self.told()}
+        ranked = packing_trial.best([found[choice.way.name] for choice in self._tried])
+        assert ranked
+        if ranked.contains <= found[self.present.way.name].contains:
+            return self.present
+        return next(choice for choice in self._tried if choice.way == ranked.way)
+
+
+def _right(file: Path, asked: Sequence[Question], way: Way) -> list[float]:
+    """1.0 for each answer that is right, else 0.0, by the order of the questions' ids."""
+    ids = {question.id for question in asked}
+    rows = sorted(packing_trial.answers(file), key=lambda row: row.question)
+    return [float(row.contains) for row in rows if row.question in ids and row.way == way.name]
+
+
 def _halves(questions: Sequence[Asked]) -> tuple[list[Asked], list[Asked]]:
     """(development half, the rest). Raises ValueError when there are too few."""
     asked = [q for q in questions if q.answerable and q.answers]
     if len(asked) < FEWEST:
-        raise ValueError(f"{len(asked)} questions with answers are too few; {FEWEST} are the least")
+        raise ValueError(f"{len(asked)} questions with answers are too few; at least {FEWEST} are needed")
     return asked[::2], asked[1::2]

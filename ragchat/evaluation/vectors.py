@@ -44,14 +44,17 @@ class Remembering:
 
     @property
     def model(self) -> EmbeddingModel:
+        """The model behind it."""
         return self._embedder.model
 
     def embed_query(self, text: str) -> Vectors:
+        """The vector of a question, computed once."""
         if text not in self._known:
             self._known[text] = self._embedder.embed_query(text)
         return self._known[text]
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
+        """One vector of unit length for each text."""
         return self._embedder.embed_passages(texts)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""What a run says: the table, which way serves the person best and how sure that is, what it costs, what to do next.
+"""The verdict on a run: the table, the recommended configuration and how sure that is, what it costs, what to do next.
 
-A difference counts as shown when its p-value, adjusted for the number of comparisons (Holm), is below 5 %: McNemar's exact test
-for what is right or wrong, a paired permutation test for the rest. Where nothing is shown, the verdict says so.
+A difference is measurable when its p-value, adjusted for the number of comparisons (Holm), is below 5 %: McNemar's exact test
+for right or wrong, a paired permutation test for the rest. Without a measurable difference, the verdict says so.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from ragchat.evaluation.four_ways import ARMS, MEANING, Answer, Arm, Run
 from ragchat.evaluation.inputs import grown
 from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import Interval
-from ragchat.text import human_seconds
+from ragchat.session.events import AnswerKind
+from ragchat.text import counted, human_seconds
 
 SHOWN = 0.05
-"""Adjusted p-value below which a difference counts as shown."""
+"""Adjusted p-value below which a difference is measurable."""
 PRIMARY = ("contains", "f1", "exact", "rouge_l")
 """Measures that may decide."""
 _SHORT_ANSWER = 6
 """Words. Answers that are longer are compared by their words, not looked for whole."""
 BINARY = ("contains", "exact", "refuses_rightly", "refuses_wrongly")
 FEWEST = 10
-"""With fewer questions nothing is said but that there are too few."""
+"""With fewer questions, the verdict says only that there are too few."""
 K = 10
 
 Score = Callable[[Asked, Answer], float | None]
@@ -86,29 +87,31 @@ def _named(path: str, sources: Sequence[str]) -> str:
 
 
 MEASURES: Mapping[str, tuple[str, Score]] = {
-    "contains": ("answer is in what was said", _answered(contains)),
-    "f1": ("words in common, F1", _answered(f1)),
-    "exact": ("exactly the answer", _answered(exact_match)),
+    "contains": ("contains the expected answer", _answered(contains)),
+    "f1": ("words in common (F1)", _answered(f1)),
+    "exact": ("equals the expected answer", _answered(exact_match)),
     "rouge_l": ("ROUGE-L", _answered(rouge_l)),
-    "citation_precision": ("cited passages that hold it", _cites_rightly),
-    "citation_recall": ("a cited passage holds it", _cites),
-    "groundedness": ("words that stand in what is cited", _grounded),
+    "citation_precision": ("cited passages with the answer", _cites_rightly),
+    "citation_recall": ("cites a passage with the answer", _cites),
+    "groundedness": ("words found in cited passages", _grounded),
     "refuses_rightly": (
-        "declines, there is no answer",
+        "declines when no answer exists",
         lambda q, a: None if q.answerable else float(a.refused),
     ),
     "refuses_wrongly": (
-        "declines, there is one",
-        lambda q, a: float(grounding.gives_no_answer(a.said)) if q.answerable else None,
+        "declines when an answer exists",
+        lambda q, a: (
+            float(grounding.gives_no_answer(a.said, a.kind or AnswerKind.ANSWER)) if q.answerable else None
+        ),
     ),
-    "recall@10": ("its document is found", _ranking(lambda r, s: retrieval_metrics.recall_at(K, r, s))),
+    "recall@10": ("finds the right document", _ranking(lambda r, s: retrieval_metrics.recall_at(K, r, s))),
     "mrr@10": (
-        "rank of its document, MRR",
+        "rank of the right document (MRR)",
         _ranking(lambda r, s: retrieval_metrics.reciprocal_rank_at(K, r, s)),
     ),
-    "ndcg@10": ("nDCG of the documents", _ranking(lambda r, s: retrieval_metrics.ndcg_at(K, r, s))),
+    "ndcg@10": ("ranking of documents (nDCG)", _ranking(lambda r, s: retrieval_metrics.ndcg_at(K, r, s))),
 }
-"""What each measure says in words, and its value for one answer; None where it does not apply."""
+"""The label of each measure, and its value for one answer; None where it does not apply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,13 @@ class Difference:
 
     @property
     def shown(self) -> bool:
+        """Whether the difference is more than chance explains, after adjustment for several comparisons."""
         return self.adjusted < SHOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Of one way: medians over its answers; 0 where it is not known."""
+    """Of one configuration: medians over its answers; 0 means unknown."""
 
     ttft_s: float
     seconds: float
@@ -141,8 +145,8 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`questions` that every way has answered, in the run's order. `best`: those that no other is shown to be better than, of
-    those the cheapest first. `winner` is empty where no difference is shown. `says` and `next_steps` are sentences.
+    """`questions` that every configuration has answered, in the run's order. `best`: none is measurably better than these; the
+    cheapest comes first. `winner` is empty without a measurable difference. `says` and `next_steps` are sentences.
     """
 
     run: Run
@@ -160,7 +164,7 @@ class Verdict:
     next_steps: tuple[str, ...]
 
     def difference(self, one: Arm, other: Arm) -> Difference | None:
-        """That of two ways, whichever way round it was computed."""
+        """The difference of two configurations, in the order asked for."""
         for found in self.differences:
             if (found.one, found.other) == (one, other):
                 return found
@@ -170,11 +174,11 @@ class Verdict:
         return None
 
     def unanswered(self) -> list[Asked]:
-        """Questions that no way gets right."""
+        """Questions that no configuration gets right."""
         return [q for q in self.questions if max(self._values(q)) < 0.5]
 
     def disagreements(self) -> list[Asked]:
-        """Questions that some ways get right and others do not, by the deciding measure."""
+        """Questions that some configurations get right and others do not, by the deciding measure."""
         return [q for q in self.questions if max(self._values(q)) - min(self._values(q)) >= 0.5]
 
     def _values(self, question: Asked) -> list[float]:
@@ -189,12 +193,12 @@ def choose_primary(questions: Sequence[Asked]) -> str:
 
 
 def judge(run: Run, answers: Iterable[Answer], *, primary: str = "", size: float = 0.1) -> Verdict:
-    """The verdict on what has been answered so far. `size` is a difference that the person would care about."""
+    """The verdict on what has been answered so far. `size` is the smallest difference of interest."""
     by_arm: dict[Arm, dict[str, Answer]] = {arm: {} for arm in run.arms}
     for answer in answers:
         if answer.arm in by_arm and not answer.error:
             by_arm[answer.arm][answer.question] = msgspec.structs.replace(
-                answer, refused=grounding.refuses(answer.said)
+                answer, refused=grounding.refuses(answer.said, answer.kind or AnswerKind.ANSWER)
             )
     shared = tuple(q for q in run.questions if all(q.id in own for own in by_arm.values()))
     primary = primary or choose_primary(shared)
@@ -241,7 +245,7 @@ def _differences(values: Mapping[Arm, Sequence[float]], primary: str, size: floa
     test = statistics.mcnemar if primary in BINARY else statistics.permutation_test
     pairs = [
         (later, earlier) for earlier, later in combinations(values, 2)
-    ]  # what is added, less what was there
+    ]  # the larger configuration minus the smaller
     p_values = {f"{one}|{other}": test(values[one], values[other]) for one, other in pairs}
     adjusted = statistics.holm(p_values)
     return tuple(
@@ -258,7 +262,7 @@ def _differences(values: Mapping[Arm, Sequence[float]], primary: str, size: floa
 
 
 def _best(values: Mapping[Arm, Sequence[float]], differences: Sequence[Difference]) -> tuple[Arm, ...]:
-    """Those that no way is shown to be better than; the simplest first."""
+    """The configurations that no other is measurably better than; the simplest first."""
     beaten: set[Arm] = set()
     for found in differences:
         if found.shown:
@@ -267,9 +271,7 @@ def _best(values: Mapping[Arm, Sequence[float]], differences: Sequence[Differenc
 
 
 def _winner(arms: Sequence[Arm], best: Sequence[Arm], differences: Sequence[Difference]) -> str:
-    """Of those that nothing is shown to be better than, the simplest that is itself shown to be better than all the rest; empty
-    where there is none.
-    """
+    """The simplest of `best` that is measurably better than all the rest; empty if there is none."""
     rest = [arm for arm in arms if arm not in best]
     shown = {
         (found.one, found.other) if found.interval.mean > 0 else (found.other, found.one)
@@ -308,6 +310,7 @@ def _price(answers: Sequence[Answer]) -> Price:
 
 
 def percent(value: float) -> str:
+    """A share from 0 to 1 as whole percent."""
     return f"{value * 100:.0f} %"
 
 
@@ -324,7 +327,7 @@ def points(interval: Interval) -> str:
 def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
     count = len(verdict.questions)
     if count < FEWEST:
-        yield f"{count} questions are too few to say anything; {FEWEST} are the least, 100 a good number."
+        yield f"{counted(count, 'question')}: too few for a verdict. You need at least {FEWEST}; 100 is a good number."
         return
     arms, table = verdict.run.arms, verdict.table
     shown = [found for found in verdict.differences if found.shown]
@@ -332,22 +335,22 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
         yield _winning(verdict)
     elif shown:
         said = "; ".join(
-            f"{MEANING[better]} than {MEANING[worse]}"
+            f"{MEANING[better]} did better than {MEANING[worse]}"
             for better, worse in (
                 (d.one, d.other) if d.interval.mean > 0 else (d.other, d.one) for d in shown
             )
         )
-        yield f"No single way is shown to be best. Shown to be better: {said}."
+        yield f"No configuration is clearly the best. {_capital(said)}."
     else:
         needed = max((found.needed for found in verdict.differences), default=0)
         more = (
-            f" A difference of {percent(size)} would show with about {needed} questions, {max(0, needed - count)} more."
+            f" To measure a difference of {percent(size)}, you need about {needed} questions, {max(0, needed - count)} more."
             if needed > count
             else ""
         )
-        yield f"No difference between the ways is shown.{more}"
+        yield f"The configurations show no measurable difference.{more}"
     means = ", ".join(f"{MEANING[arm]} {spread(table[arm][verdict.primary])}" for arm in arms)
-    yield f"{count} questions, judged by “{MEASURES[verdict.primary][0]}”: {means}."
+    yield f"Measured by “{MEASURES[verdict.primary][0]}” on {count} questions: {means}."
     yield from _effects(verdict)
     yield from _other_measures(verdict)
     yield from _grounds(verdict)
@@ -364,59 +367,83 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
         }
         if missing:
             said = ", ".join(f"{MEANING[arm]} {number}" for arm, number in missing.items())
-            yield f"Questions that not every way has answered are not counted; missing: {said}."
+            yield f"Questions that a configuration has not answered are not counted. Missing: {said}."
     if before := verdict.run.facts.get("vectors_before"):
         said = grown(before, verdict.run.inputs.get("vectors", {}))
-        yield f"More was embedded while it ran: {said}. The first answers come from fewer vectors."
+        yield f"More chunks were embedded during the run ({said}), so the first answers used fewer vectors."
     if unknown := verdict.run.facts.get("learned_unknown"):
-        yield f"What {', '.join(unknown)} has learned from is not known: questions may be among it."
+        yield f"The training data of {', '.join(unknown)} is unknown and may contain these questions."
     if verdict.run.left_out:
         yield (
-            f"{len(verdict.run.left_out)} questions are left out: the adapter has learned from them, or from near-duplicates."
+            "Left out because the adapter learned from them or from near-duplicates:"
+            f" {counted(len(verdict.run.left_out), 'question')}."
         )
 
 
 def _winning(verdict: Verdict) -> str:
-    best = verdict.best
-    winner = next(arm for arm in best if arm == verdict.winner)
-    if len(best) == 1:
-        return f"You are best served {_by(winner)}: that is shown to be better than every other way."
-    rest = ", ".join(MEANING[arm] for arm in verdict.run.arms if arm not in best)
+    winner = next(arm for arm in verdict.best if arm == verdict.winner)
+    lead = f"Recommended: {_recommended(winner, verdict.run.arms)}."
+    equal = [arm for arm in verdict.best if arm != winner]
+    if not equal:
+        return f"{lead} It did measurably better than every other configuration."
+    same = " ".join(_no_difference(verdict, winner, arm) for arm in equal)
+    worse = ", ".join(MEANING[arm] for arm in verdict.run.arms if arm not in verdict.best)
+    return f"{lead} {same} Measurably worse: {worse}."
+
+
+def _recommended(arm: Arm, measured: Sequence[Arm]) -> str:
+    """The configuration, and what it leaves out of those that were measured."""
+    without = {"rag": ("the adapter", "tuned"), "tuned": ("your documents", "rag")}.get(arm)
+    left_out = f", without {without[0]}" if without and any(without[1] in one for one in measured) else ""
+    return f"{MEANING[arm]}{left_out}"
+
+
+def _no_difference(verdict: Verdict, winner: Arm, other: Arm) -> str:
+    mine, other_parts = _parts(winner), _parts(other)
+    if mine < other_parts:
+        change = f"Adding {' and '.join(what for part, what in _ADDED if part in other_parts - mine)}"
+    else:
+        change = f"Using {MEANING[other]} instead"
+    before, after = (verdict.table[arm][verdict.primary].mean for arm in (winner, other))
     return (
-        f"You are best served {_by(winner)}. {' and '.join(_capital(MEANING[arm]) for arm in best if arm != winner)}"
-        f" is not shown to be"
-        f" better or worse; shown to be worse: {rest}."
+        f"{change} made no measurable difference ({percent(after)} vs {percent(before)},"
+        f" {counted(len(verdict.questions), 'question')})."
     )
+
+
+_ADDED = (("rag", "your documents"), ("tuned", "the adapter"))
+
+
+def _parts(arm: Arm) -> set[str]:
+    return {part for part in arm.split("+") if part != "base"}
 
 
 def _effects(verdict: Verdict) -> Iterable[str]:
     """What documents and adapter add, each on its own and on top of the other."""
-    for what, one, other in (
-        ("Documents", "rag", "base"),
-        ("The adapter alone", "tuned", "base"),
-        ("The adapter, on top of documents,", "rag+tuned", "rag"),
-        ("Documents, on top of the adapter,", "rag+tuned", "tuned"),
+    for what, ending, one, other in (
+        ("Documents", "", "rag", "base"),
+        ("The adapter alone", "s", "tuned", "base"),
+        ("On top of documents, the adapter", "s", "rag+tuned", "rag"),
+        ("On top of the adapter, documents", "", "rag+tuned", "tuned"),
     ):
         found = verdict.difference(one, other)  # type: ignore[arg-type]
         if found is None:
             continue
-        verb = "add" if what == "Documents" or what.startswith("Documents,") else "adds"
         if not found.shown and found.interval.low * found.interval.high > 0:
             yield (
-                f"{what} {verb} {points(found.interval)}, but so few questions do not show it beyond chance:"
-                f" p = {found.adjusted:.3f}, counted over all comparisons."
+                f"{what} add{ending} {points(found.interval)}, but with so few questions this may be chance"
+                f" (p = {found.adjusted:.3f} after correction for all comparisons)."
             )
         elif not found.shown:
-            yield f"{what} {verb} nothing that is shown: {points(found.interval)}."
+            yield f"{what} make{ending} no measurable difference: {points(found.interval)}."
         elif found.interval.mean > 0:
-            yield f"{what} {verb} {points(found.interval)}."
+            yield f"{what} add{ending} {points(found.interval)}."
         else:
-            harm = "do harm" if verb == "add" else "does harm"
-            yield f"{what} {harm}: {points(found.interval)}."
+            yield f"{what} make{ending} answers worse: {points(found.interval)}."
 
 
 def _other_measures(verdict: Verdict) -> Iterable[str]:
-    """Where another deciding measure names another way."""
+    """Another configuration that wins by another deciding measure."""
     for measure in PRIMARY:
         if measure == verdict.primary:
             continue
@@ -434,11 +461,11 @@ def _other_measures(verdict: Verdict) -> Iterable[str]:
         if winner and winner != verdict.winner:
             name = MEASURES[measure][0]
             said = spread(verdict.table[winner][measure])  # type: ignore[index]
-            yield f"By “{name}” {MEANING[winner]} is best: {said}."  # type: ignore[index]
+            yield f"By “{name}”, the best configuration is {MEANING[winner]}: {said}."  # type: ignore[index]
 
 
 def _grounds(verdict: Verdict) -> Iterable[str]:
-    """What the adapter does to citing, where documents are asked either way; over the questions that both have a figure for."""
+    """What the adapter changes about citations, with documents; over the questions that both configurations have a figure for."""
     if not {"rag", "rag+tuned"} <= set(verdict.run.arms):
         return
     rag, both = verdict.answers["rag"], verdict.answers["rag+tuned"]
@@ -452,8 +479,8 @@ def _grounds(verdict: Verdict) -> Iterable[str]:
         change = statistics.difference(after, before)
         if change.excludes_zero and abs(change.mean) >= 0.02:
             yield (
-                f"With documents, the adapter moves “{meaning}” from {percent(fmean(before))} to {percent(fmean(after))}:"
-                f" {points(change)} over {len(there)} questions."
+                f"With documents, the adapter changes “{meaning}” from {percent(fmean(before))} to {percent(fmean(after))}:"
+                f" {points(change)} over {counted(len(there), 'question')}."
             )
 
 
@@ -464,7 +491,7 @@ def _refusals(verdict: Verdict) -> Iterable[str]:
             for arm, own in verdict.table.items()
             if "refuses_rightly" in own
         )
-        yield f"Of {verdict.counts['refuses_rightly']} questions without an answer it declines: {said}."
+        yield f"Declined of the {verdict.counts['refuses_rightly']} questions without an answer: {said}."
     wrong = {
         arm: own["refuses_wrongly"].mean
         for arm, own in verdict.table.items()
@@ -472,7 +499,7 @@ def _refusals(verdict: Verdict) -> Iterable[str]:
     }
     if wrong:
         said = ", ".join(f"{MEANING[arm]} {percent(mean)}" for arm, mean in wrong.items())
-        yield f"It declines what it could answer: {said}."
+        yield f"Declined of the questions with an answer: {said}."
 
 
 def _tags(verdict: Verdict) -> Iterable[str]:
@@ -495,7 +522,7 @@ def _tags(verdict: Verdict) -> Iterable[str]:
         )
         if p < SHOWN:
             yield (
-                f"On “{tag}” {MEANING[best]} reaches {percent(own[best].mean)}, {MEANING[simplest]}"
+                f"Questions tagged “{tag}”: {MEANING[best]} {percent(own[best].mean)}, {MEANING[simplest]}"
                 f" {percent(own[simplest].mean)}."
             )
 
@@ -507,21 +534,21 @@ def _prices(verdict: Verdict) -> str:
         if price.ttft_s
     )
     trained = verdict.run.facts.get("training_seconds")
-    training = f" The adapter took {human_seconds(float(trained))} to train." if trained else ""
+    training = f" Training the adapter took {human_seconds(float(trained))}." if trained else ""
     memory = max((price.memory_mib for price in verdict.prices.values()), default=0)
-    used = f" At most {memory:,} MiB of memory." if memory else ""
+    used = f" Peak memory: {memory:,} MiB." if memory else ""
     joules = ", ".join(
         f"{MEANING[arm]} {price.joules:.0f} J" for arm, price in verdict.prices.items() if price.joules
     )
     energy = f" Energy per answer: {joules}." if joules else ""
-    return f"Time to the first word: {said or 'not known'}.{training}{used}{energy}"
+    return f"Time to the first word: {said or 'unknown'}.{training}{used}{energy}"
 
 
 def _freshness(verdict: Verdict) -> Iterable[str]:
     if any("rag" in arm for arm in verdict.run.arms):
-        yield "When a document changes, answers from documents follow with the next question."
+        yield "When a document changes and is synced, the next answer from your documents uses the new text."
     if any("tuned" in arm for arm in verdict.run.arms):
-        yield "What the adapter has learned stays as it was until it is trained again."
+        yield "The adapter keeps what it learned until you train it again."
 
 
 def _forgetting(verdict: Verdict) -> Iterable[str]:
@@ -541,7 +568,7 @@ def _forgetting(verdict: Verdict) -> Iterable[str]:
         ):
             continue
         yield (
-            f"On what it was not trained for, {name}: perplexity of plain prose {lost['perplexity_before']:.2f} →"
+            f"General abilities with the adapter {name}: perplexity of plain prose {lost['perplexity_before']:.2f} →"
             f" {lost['perplexity_after']:.2f},"
             f" general questions {percent(lost['general_questions_before'])} → {percent(lost['general_questions_after'])}."
         )
@@ -550,53 +577,50 @@ def _forgetting(verdict: Verdict) -> Iterable[str]:
 def _next_steps(verdict: Verdict) -> Iterable[str]:
     count, table, arms = len(verdict.questions), verdict.table, verdict.run.arms
     if count < 50:
-        yield f"Ask more questions: {count} show only large differences. In a chat, E keeps one."
+        yield f"Add more questions: {count} can only show large differences. In a chat, press E to keep a question."
     rag = table.get("rag", {})
     found = rag.get("recall@10")
     if found and found.mean < 0.8:
         yield (
-            f"The search finds the right document for {percent(found.mean)} of the questions: `ragchat eval tune` looks for"
-            " better settings, and documents may be missing."
+            f"The search finds the right document for {percent(found.mean)} of the questions. `ragchat eval tune` tries other"
+            " settings. Some documents may also be missing."
         )
     own = verdict.answers.get("rag", {})
     asked = [q for q in verdict.questions if q.answerable and q.id in own]
     given = [q for q in asked if own[q.id].from_documents]
     if len(asked) - len(given) >= max(2, 0.05 * len(asked)):
         yield (
-            f"For {percent(1 - len(given) / len(asked))} of the questions that have an answer nothing was taken to be relevant,"
-            f" so no passage was given: `ragchat eval calibrate {verdict.run.set_name}` sets when that is."
+            f"For {percent(1 - len(given) / len(asked))} of the questions with an answer, the search found no relevant passages."
+            f" `ragchat eval calibrate {verdict.run.set_name}` sets how strict it is."
         )
     held = [own[q.id].offered_right for q in given]
     right = [contains(own[q.id].said, q.answers) for q in given]
     if held and fmean(right) < 0.7 * fmean(held):
         yield (
-            f"The right passage stands in {percent(fmean(held))} of the prompts with passages, and the model uses it less"
-            f" often: a larger model{'' if 'rag+tuned' in arms else ', or an adapter of the mode rag,'} helps more than passages."
+            f"The right passage is in {percent(fmean(held))} of the prompts with passages, but the model uses it less often."
+            f" A larger model{'' if 'rag+tuned' in arms else ', or an adapter trained in the mode rag,'} helps more than"
+            " more passages."
         )
     elif held and 0.05 < fmean(held) < 0.7:
         yield (
-            f"The right passage stands in only {percent(fmean(held))} of the prompts with passages: raise retrieval.passages,"
+            f"The right passage is in only {percent(fmean(held))} of the prompts with passages. Raise retrieval.passages"
             " or add documents."
         )
     if "tuned" not in arms:
         yield (
-            "No adapter was measured. `ragchat finetune` trains one: mode style for form, task for a task, rag for answers from"
-            " passages."
+            "No adapter was measured. `ragchat finetune` trains one. Its modes: style for the form of answers, task for one"
+            " task, rag for answers from passages."
         )
     if (
         verdict.counts.get("refuses_rightly")
         and rag.get("refuses_rightly")
         and rag["refuses_rightly"].mean < 0.5
     ):
-        yield "It answers what your documents do not hold: `ragchat eval calibrate` sets when it says so."
+        yield "The model answers questions that your documents do not cover. `ragchat eval calibrate` sets when it declines."
     elif not verdict.counts.get("refuses_rightly"):
-        yield "No question without an answer is in the set: add some (--unanswerable), to see whether it declines."
+        yield "The set has no question without an answer. Add some (--unanswerable) to measure whether the model declines."
     if "base" in verdict.best and verdict.winner == "base":
-        yield "The model alone does as well: leave the documents out for such questions, or ask about what only they hold."
-
-
-def _by(arm: Arm) -> str:
-    return f"by {MEANING[arm]}" if arm == "base" else MEANING[arm]
+        yield "The model alone does as well. Turn documents off for such questions, or ask what only your documents contain."
 
 
 def _capital(text: str) -> str:

@@ -11,6 +11,7 @@ from ragchat.evaluation.four_ways import MEANING, Answer, Arm, Run
 from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import Interval
 from ragchat.evaluation.verdict import MEASURES, choose_primary, percent, points
+from ragchat.text import counted
 
 SURE = 0.05
 
@@ -29,15 +30,18 @@ class Watched:
 
     @property
     def regression(self) -> bool:
+        """Whether answers became worse by more than chance explains."""
         return self.change.mean < 0 and self.p < SURE
 
     @property
     def sentence(self) -> str:
+        """What changed, for the screen and the report."""
         name = MEANING[self.arm]
-        moved = f"{percent(self.before)} before, {percent(self.now)} now, {points(self.change)} over {self.questions} questions"
+        over = f"over {counted(self.questions, 'question')}"
+        moved = f"{percent(self.before)} before, {percent(self.now)} now, {points(self.change)} {over}"
         if self.regression:
             return f"{name[:1].upper()}{name[1:]}: worse. {moved} (p = {self.p:.3f})."
-        return f"{name[:1].upper()}{name[1:]}: no regression is shown. {moved}."
+        return f"{name[:1].upper()}{name[1:]}: no measurable regression. {moved}."
 
 
 def sample_of(run: Run, answers: Iterable[Answer], size: int) -> tuple[Asked, ...]:

@@ -21,7 +21,7 @@ def require_gguf() -> Any:
         import gguf
     except ImportError as error:
         raise FinetuneError(
-            "Training needs the finetune extra: gguf is not installed.", "`make finetune` installs it."
+            "Training needs the finetune extra: gguf is not installed.", "Install it with `make finetune`."
         ) from error
     return gguf
 
@@ -32,7 +32,7 @@ def open_gguf(path: Path) -> Any:
     try:
         return gguf.GGUFReader(path)
     except (ValueError, KeyError, IndexError, OverflowError, UnicodeError) as error:
-        raise ModelFileError(f"{path.name} is damaged, or of a kind that cannot be read.") from error
+        raise ModelFileError(f"{path.name} is damaged or of an unknown kind.") from error
 
 
 def field_value(reader: Any, key: str, default: Any = None) -> Any:
@@ -54,7 +54,7 @@ def dequantized(tensor: Any, rows: slice = slice(None)) -> Any:
     except NotImplementedError as error:
         raise FinetuneError(
             f"{tensor.name} is of the type {tensor.tensor_type.name}, which cannot be unpacked.",
-            "Choose the same model in another quantisation.",
+            "Use the same model in another quantisation.",
         ) from error
 
 
@@ -119,10 +119,10 @@ def check_architecture(base: BaseGguf) -> None:
     if base.architecture not in ARCHITECTURES:
         raise FinetuneError(
             f"Models of the architecture {base.architecture!r} cannot be fine-tuned.",
-            f"Those that can are {known}.",
+            f"Supported architectures: {known}.",
         )
     if int(base.value("expert_count", 0)):
         raise FinetuneError(
             f"{base.path.name} is a mixture of experts, which cannot be fine-tuned.",
-            f"Dense models of {known} can.",
+            f"Use a dense model of {known}.",
         )

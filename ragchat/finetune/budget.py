@@ -42,6 +42,7 @@ class Budget:
 
     @property
     def fits(self) -> bool:
+        """Whether memory and disk are enough."""
         return self.memory_bytes <= self.memory_free and self.disk_bytes <= self.disk_free
 
 
@@ -76,7 +77,7 @@ def estimate(
 
 
 def check(budget: Budget, metadata: GgufMetadata, recipe: Recipe) -> None:
-    """Raise FinetuneError, saying what would fit, when memory or disk do not suffice."""
+    """Raise FinetuneError, saying what would fit, when memory or disk do not are enough."""
     if budget.memory_bytes > budget.memory_free:
         raise FinetuneError(
             f"Training {metadata.path.stem} needs about {human_bytes(budget.memory_bytes)} of memory;"
@@ -102,7 +103,7 @@ def _what_would_fit(budget: Budget, metadata: GgufMetadata, recipe: Recipe) -> s
     batch = int((budget.memory_free - fixed) / per_example)
     if batch >= 1:
         return f"--batch-size {batch} would fit."
-    return f"--batch-size 1 --max-tokens {max(64, budget.longest // 2)} takes the least; or choose a smaller model."
+    return f"--batch-size 1 --max-tokens {max(64, budget.longest // 2)} needs the least memory. Or choose a smaller model."
 
 
 def _existing(path: Path) -> Path:

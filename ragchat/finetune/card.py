@@ -1,4 +1,4 @@
-"""The card of an adapter, `README.md`: what a person wants to know of it, all of it from the manifest. Writes no files.
+"""The card of an adapter, `README.md`: what a user wants to know of it, all of it from the manifest. Writes no files.
 
 The header is the YAML that model hubs read (https://huggingface.co/docs/hub/model-cards).
 """
@@ -22,7 +22,7 @@ def card(manifest: AdapterManifest) -> str:
     sections = [
         _header(manifest),
         f"# {manifest.name}\n\n{_introduction(manifest)}",
-        _section("What it belongs to", _table(_binding(manifest))),
+        _section("Base model", _table(_binding(manifest))),
         _section("Data", _table(_flat(manifest.data))),
         _section("Recipe", _table(_flat(manifest.recipe))) if trained else "",
         _section("Loss", _curves(manifest)),

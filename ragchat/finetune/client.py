@@ -1,6 +1,6 @@
-"""The application's end of the training process: starts it, yields what it says, passes on what the person wants.
+"""The application's end of the training process: starts it, yields what it says, passes on what the user wants.
 
-Nothing here imports torch. When the process dies, what it has saved stays, and the same run goes on from there.
+Nothing here imports torch. When the process dies, what it has saved stays, and the same run continues from there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ class TrainingRun:
     def __init__(self, command: wire.Train, log: Path) -> None:
         """Start it. Raises FinetuneError."""
         self._log = log
-        self._asked_to_cancel = False
         try:
             self._child = Child("ragchat.finetune.training.process", log)
             self._child.send(wire.encode(command))
@@ -35,6 +34,7 @@ class TrainingRun:
 
     @property
     def pid(self) -> int:
+        """The id of the training process."""
         return self._child.pid
 
     def pause(self) -> None:
@@ -42,12 +42,11 @@ class TrainingRun:
         self._tell(wire.Pause())
 
     def resume(self) -> None:
-        """Go on after a pause."""
+        """Continue after a pause."""
         self._tell(wire.Resume())
 
     def cancel(self) -> None:
         """End after this step; the best weights so far are kept."""
-        self._asked_to_cancel = True
         self._tell(wire.Cancel())
 
     def events(self) -> Iterator[wire.Events]:
@@ -61,10 +60,10 @@ class TrainingRun:
                     heard_nothing += _POLL_S
                     if heard_nothing > SILENCE_S:
                         self._child.kill()
-                        raise self._died("stopped responding and was ended") from None
+                        raise self._died("stopped responding, so ragchat ended it") from None
                     continue
                 except (ChildGoneError, msgspec.DecodeError) as error:
-                    raise self._died(getattr(error, "reason", "spoke in riddles")) from error
+                    raise self._died(getattr(error, "reason", "sent an invalid message")) from error
                 heard_nothing = 0.0
                 if isinstance(event, wire.Failed):
                     raise _error(event, self._log)
@@ -88,7 +87,7 @@ class TrainingRun:
     def _died(self, how: str) -> FinetuneError:
         return FinetuneError(
             f"The training process {clean_line(how)}.",
-            f"The same command goes on from the last checkpoint; the log is {self._log}.",
+            f"Run the same command to continue from the last checkpoint. The log is {self._log}.",
         )
 
 
@@ -96,7 +95,7 @@ def _error(failed: wire.Failed, log: Path) -> RagchatError:
     sentence, remedy = clean(failed.sentence), clean(failed.remedy)
     match failed.kind:
         case "disk":
-            return StorageError(sentence, remedy or "Free some space; the same command goes on from there.")
+            return StorageError(sentence, remedy or "Free some space, then run the same command to continue.")
         case "weights":
             return ModelFileError(sentence, remedy)
         case "internal":

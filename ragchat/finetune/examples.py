@@ -14,7 +14,7 @@ class Example:
     `source` is where it comes from, for the counts of the card: "chats", "file:NAME", "kb:NAME". `group` is what must not be
     parted between training and held-out data: a document's path, a conversation, a file's row when there is nothing else.
     `question` is what was asked, without the passages a prompt brings; `kind` says what it teaches: "answer", "cited",
-    "refusal". `expected` are texts any of which a right answer contains; empty: nobody said.
+    "refusal". `expected` are texts any of which a right answer contains; empty: no one said.
     """
 
     messages: tuple[Message, ...]
@@ -26,6 +26,7 @@ class Example:
 
     @property
     def answer(self) -> str:
+        """The last message, which is learned."""
         return self.messages[-1].content
 
 

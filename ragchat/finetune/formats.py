@@ -16,6 +16,7 @@ from pathlib import Path
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.finetune.examples import Example, Rejected
 from ragchat.ingest.encoding import decode
+from ragchat.paths import is_file
 from ragchat.text import clean, clean_line, human_bytes
 from ragchat.types import Message, Role
 
@@ -52,16 +53,15 @@ class _RowError(ValueError):
 
 def read(path: Path) -> DataFile:
     """The examples of a file. Raises NotFoundError, UsageError when it is no such file or nothing in it can be used."""
-    path = path.expanduser()
     shown = clean_line(str(path))
-    if not path.is_file():
+    if not is_file(path):
         raise NotFoundError(f"There is no file {shown}.")
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise UsageError(
-                f"{shown} has {human_bytes(size)}; more than {human_bytes(LARGEST_FILE)} are not read.",
-                "Part it into several files.",
+                f"{shown} has {human_bytes(size)}; the limit is {human_bytes(LARGEST_FILE)}.",
+                "Split it into several files.",
             )
         text = decode(path.read_bytes()).removeprefix("\ufeff")
     except OSError as error:
@@ -80,11 +80,11 @@ def read(path: Path) -> DataFile:
             examples.append(example)
             formats[name] = formats.get(name, 0) + 1
     if not examples:
-        reason = f" The first reason: line {rejected[0].line}, {rejected[0].reason}." if rejected else ""
+        reason = f" First problem: line {rejected[0].line}, {rejected[0].reason}." if rejected else ""
         raise UsageError(
-            f"Nothing in {shown} can be learned from.{reason}",
+            f"{shown} contains no training examples.{reason}",
             "A row is a JSON object with messages, conversations, instruction and output, prompt and completion, or question"
-            " and answer; a CSV file has such columns.",
+            " and answer. A CSV file needs such columns.",
         )
     return DataFile(path, tuple(examples), tuple(rejected), formats)
 
@@ -95,7 +95,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, object]]:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            yield 1, _RowError(f"the list is no JSON: {error}")
+            yield 1, _RowError(f"the list is not valid JSON: {error}")
             return
         yield from enumerate(values, 1)
         return
@@ -104,7 +104,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, object]]:
             try:
                 yield number, json.loads(line)
             except (ValueError, RecursionError):
-                yield number, _RowError("it is no JSON")
+                yield number, _RowError("it is not valid JSON")
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, object]]:
@@ -132,15 +132,15 @@ def _example(row: object, source: str, line: int) -> tuple[str, Example]:
     if isinstance(row, _RowError):
         raise row
     if not isinstance(row, dict):
-        raise _RowError("it is no JSON object")
+        raise _RowError("it is not a JSON object")
     name, messages = _messages(row)
     last = max((n for n, message in enumerate(messages) if message.role == "assistant"), default=-1)
     if last < 0:
-        raise _RowError("no answer of an assistant is in it")
+        raise _RowError("it contains no assistant message")
     messages = messages[: last + 1]
     question = next((m.content for m in reversed(messages[:-1]) if m.role == "user"), "")
     if not question.strip():
-        raise _RowError("no question stands before the answer")
+        raise _RowError("there is no question before the answer")
     if not messages[-1].content.strip():
         raise _RowError("the answer is empty")
     group = next((str(row[key]) for key in _GROUPS if isinstance(row.get(key), str | int)), "")
@@ -175,7 +175,7 @@ def _messages(row: dict[str, object]) -> tuple[str, list[Message]]:
             return "prompt and completion", _turns([*prompt, *answer], "role", "content")
         return _pair(row, asked, _plain(prompt, asked), _plain(answer, answered))
     known = ", ".join(sorted(clean_line(str(key), limit=30) for key in row)[:6]) or "none"
-    raise _RowError(f"its format is not known (fields: {known})")
+    raise _RowError(f"its format is unknown (fields: {known})")
 
 
 def _plain(value: object, field: str) -> str:
@@ -203,13 +203,13 @@ def _turns(said: list[object], role_key: str, text_key: str) -> list[Message]:
     messages: list[Message] = []
     for turn in said:
         if not isinstance(turn, dict):
-            raise _RowError("a message is no JSON object")
+            raise _RowError("a message is not a JSON object")
         other_role, other_text = ("from", "value") if role_key == "role" else ("role", "content")
         role = _ROLES.get(str(turn.get(role_key, turn.get(other_role, ""))).casefold())
         text = turn.get(text_key, turn.get(other_text))
         if role is None:
             raise _RowError(
-                f"the role {clean_line(str(turn.get(role_key)), limit=30)!r} cannot be learned from"
+                f"the role {clean_line(str(turn.get(role_key)), limit=30)!r} cannot be used for training"
             )
         if isinstance(text, list):
             text = _parts(text)
@@ -217,9 +217,9 @@ def _turns(said: list[object], role_key: str, text_key: str) -> list[Message]:
             raise _RowError("a message has no text")
         text = _plain(text, text_key)
         if role == "system" and messages:
-            raise _RowError("a system message stands in the midst of it")
+            raise _RowError("a system message comes after other messages")
         if messages and messages[-1].role == role:
-            raise _RowError("two turns of the same role stand in a row")
+            raise _RowError("two messages in a row have the same role")
         messages.append(Message(role, text))
     return messages
 
@@ -229,6 +229,6 @@ def _parts(parts: list[object]) -> str:
     texts = []
     for part in parts:
         if not isinstance(part, dict) or not isinstance(part.get("text"), str):
-            raise _RowError("a part of a message is no text")
+            raise _RowError("a part of a message is not text")
         texts.append(part["text"])
     return "\n".join(texts)

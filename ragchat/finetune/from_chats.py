@@ -1,4 +1,4 @@
-"""Training data from the person's own chats: answers that were rated good, and answers that were corrected."""
+"""Training data from your own chats: answers that were rated good, and answers that were corrected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _learnable(message: PortableMessage) -> str:
         return ""
     if message.correction.strip():
         return message.correction.strip()
-    whole = message.state == "complete" and message.finish_reason != "length"
+    whole = message.state == "complete" and message.finish_reason not in ("length", "repeats")
     return message.content.strip() if message.rating > 0 and whole else ""
 
 
@@ -53,7 +53,7 @@ def _turns_to(asked: PortableMessage, by_id: Mapping[int, PortableMessage]) -> t
     turns: list[Message] = []
     at: PortableMessage | None = asked
     while at is not None and len(turns) < len(by_id):
-        if at.content.strip() and at.role in ("user", "assistant"):
-            turns.append(Message(at.role, at.correction or at.content))
+        if at.text.strip() and at.role in ("user", "assistant"):
+            turns.append(Message(at.role, at.correction or (at.content if at is asked else at.text)))
         at = by_id.get(at.parent_id)
     return tuple(reversed(turns))

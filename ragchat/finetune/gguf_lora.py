@@ -59,6 +59,7 @@ class LoraPair:
 
     @property
     def rank(self) -> int:
+        """Rows of A, which are the columns of B."""
         return int(self.a.shape[0])
 
 
@@ -74,6 +75,7 @@ class Lora:
     base_sha256: str = ""
 
     def scale(self, pair: LoraPair) -> float:
+        """By what the product B·A is multiplied: alpha / rank."""
         return self.alpha / pair.rank if self.alpha else 1.0
 
     @property
@@ -117,7 +119,9 @@ def read_gguf_lora(path: Path, base: BaseGguf) -> Lora:
     """The GGUF LoRA at `path` for `base`. Raises AdapterError as `read_peft` does, ModelFileError for a damaged file."""
     summary = read_metadata(path)
     if summary.general_type != "adapter":
-        raise AdapterError(f"{path.name} is no adapter: its type is {clean_line(summary.general_type)!r}.")
+        raise AdapterError(
+            f"{path.name} is not an adapter: its type is {clean_line(summary.general_type)!r}."
+        )
     reader = open_gguf(path)
 
     if (kind := field_value(reader, "adapter.type", "")) != "lora":
@@ -126,15 +130,17 @@ def read_gguf_lora(path: Path, base: BaseGguf) -> Lora:
         raise AdapterError(
             f"{path.name} is for models of the architecture {clean_line(summary.architecture)!r}, "
             f"and {base.path.name} is {base.architecture!r}.",
-            "Name the model that it was made for with --model.",
+            "Choose the model it was made for with --model.",
         )
     if "adapter.alora.invocation_tokens" in reader.fields:
-        raise AdapterError(f"{path.name} works only after certain words (aLoRA), which the chat cannot do.")
+        raise AdapterError(
+            f"{path.name} is an aLoRA (it works only after certain words), which the chat does not support."
+        )
     halves: dict[str, dict[str, Any]] = {}
     for tensor in reader.tensors:
         name, half = tensor.name[: -len(_HALVES[0])], tensor.name[-len(_HALVES[0]) :]
         if half not in _HALVES:
-            raise AdapterError(f"{path.name} holds {clean_line(tensor.name)}, which is no part of a LoRA.")
+            raise AdapterError(f"{path.name} holds {clean_line(tensor.name)}, which is not part of a LoRA.")
         halves.setdefault(name, {})[half] = dequantized(tensor)
     if lame := [name for name, both in halves.items() if len(both) != 2]:
         raise AdapterError(f"{path.name} has only one half of the change to {clean_line(lame[0])}.")
@@ -197,20 +203,20 @@ def _read_config(path: Path) -> dict[str, Any]:
         with open(path, "rb") as file:
             config = json.loads(file.read(_LARGEST_CONFIG))
     except FileNotFoundError as error:
-        raise AdapterError(f"{path.parent.name} holds no {PEFT_CONFIG}; it is no PEFT adapter.") from error
+        raise AdapterError(
+            f"{path.parent.name} contains no {PEFT_CONFIG}, so it is not a PEFT adapter."
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise AdapterError(f"{path.name} of the adapter cannot be read.") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise AdapterError(
-            "The PEFT adapter is not a LoRA.", "Only LoRA adapters can be used with GGUF models."
-        )
+        raise AdapterError("The PEFT adapter is not a LoRA.", "GGUF models support only LoRA adapters.")
     for key, what in _REFUSED.items():
         if config.get(key):
-            raise AdapterError(f"The adapter {what}; a GGUF cannot hold that.", "Train a plain LoRA.")
+            raise AdapterError(f"The adapter {what}; a GGUF cannot hold that.", "Train a plain LoRA instead.")
     start = str(config.get("init_lora_weights", "")).lower()
     if start.startswith(_CHANGED_BASE):
         raise AdapterError(
-            f"The adapter began from {start.partition('_')[0]!r}, which changes the base, too.",
+            f"The adapter began from {start.partition('_')[0]!r}, which also changes the base model.",
             "Convert it to a plain LoRA with PEFT first.",
         )
     return config
@@ -224,12 +230,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         from safetensors import SafetensorError, deserialize
     except ImportError as error:
         raise FinetuneError(
-            "Training needs the finetune extra: safetensors is not installed.", "`make finetune` installs it."
+            "Training needs the finetune extra: safetensors is not installed.",
+            "Install it with `make finetune`.",
         ) from error
     try:
         entries = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except FileNotFoundError as error:
-        raise AdapterError(f"{path.parent.name} holds no {PEFT_WEIGHTS}.") from error
+        raise AdapterError(f"{path.parent.name} contains no {PEFT_WEIGHTS}.") from error
     except (OSError, SafetensorError) as error:
         raise AdapterError(f"{path.name} of the adapter cannot be read: it is damaged.") from error
     arrays = {}
@@ -240,7 +247,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         elif kind in ("F32", "F16"):
             flat = np.frombuffer(data, "<f4" if kind == "F32" else "<f2").astype("<f4")
         else:
-            raise AdapterError(f"The adapter holds numbers of the kind {kind}, which cannot be read.")
+            raise AdapterError(f"The adapter contains numbers of the unknown kind {kind}.")
         arrays[name] = flat.reshape(entry["shape"])
     return arrays
 
@@ -248,7 +255,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _parse_key(key: str) -> tuple[str, str]:
     if match := _KEY.fullmatch(key):
         return match[1], match[2]
-    what = "embeddings" if "lora_embedding" in key else "more than a LoRA can"
+    what = "embeddings" if "lora_embedding" in key else "more than a LoRA can change"
     raise AdapterError(f"The adapter changes {what} ({clean_line(key)}); a GGUF cannot hold that.")
 
 
@@ -268,7 +275,7 @@ def _number(value: object) -> float:
     if isinstance(value, int | float) and 0 < value < _LARGEST_ALPHA:
         return float(value)
     raise AdapterError(
-        f"The adapter's lora_alpha is no number that makes sense: {clean_line(repr(value), limit=40)}."
+        f"The adapter's lora_alpha is not a valid number: {clean_line(repr(value), limit=40)}."
     )
 
 
@@ -290,28 +297,28 @@ def _checked(lora: Lora, base: BaseGguf) -> Lora:
     import numpy as np
 
     if not lora.pairs:
-        raise AdapterError("The adapter changes nothing: it holds no tensors.")
+        raise AdapterError("The adapter changes nothing: it contains no tensors.")
     if not 0 <= lora.alpha < _LARGEST_ALPHA:
-        raise AdapterError(f"The adapter's alpha is no number that makes sense: {lora.alpha}.")
+        raise AdapterError(f"The adapter's alpha is not a valid number: {lora.alpha}.")
     for pair in lora.pairs:
         if pair.tensor not in base.tensors or "embd" in pair.tensor:
             raise AdapterError(
-                f"The adapter changes {clean_line(pair.tensor)}, which {base.path.name} does not have as a layer of its own.",
-                "Name the model that it was made for with --model.",
+                f"The adapter changes {clean_line(pair.tensor)}, which {base.path.name} does not have as a separate layer.",
+                "Choose the model it was made for with --model.",
             )
         rows_columns = pair.b.shape[0], pair.a.shape[-1]
         if pair.a.ndim != 2 or pair.b.ndim != 2 or pair.b.shape[1] != pair.rank or not pair.rank:
-            raise AdapterError(f"The two halves of the change to {pair.tensor} do not fit each other.")
+            raise AdapterError(f"The two halves of the change to {pair.tensor} do not match.")
         if rows_columns != base.shape(pair.tensor):
             raise AdapterError(
-                f"The adapter is for another shape: {pair.tensor} is {_times(rows_columns)} there "
+                f"The adapter has a different shape: {pair.tensor} is {_times(rows_columns)} there "
                 f"and {_times(base.shape(pair.tensor))} in {base.path.name}.",
-                "Name the model that it was made for with --model.",
+                "Choose the model it was made for with --model.",
             )
         if not (np.isfinite(pair.a).all() and np.isfinite(pair.b).all()):
             raise AdapterError(
-                f"The change to {pair.tensor} holds numbers that are none (NaN or infinite).",
-                "The training went astray: a lower learning rate may help.",
+                f"The change to {pair.tensor} contains invalid numbers (NaN or infinite).",
+                "The training failed. Try a lower learning rate.",
             )
     return lora
 

@@ -112,8 +112,8 @@ def import_adapter(
     named = known.base.sha256 if known else lora.base_sha256
     if named and named != base_sha256 and not force:
         raise AdapterError(
-            f"The adapter was trained on another file than {base.path.name} (SHA-256 {clean_line(named)[:12]}…).",
-            "Choose that model with --model, or use --force: the shapes do fit.",
+            f"The adapter was trained on a different file than {base.path.name} (SHA-256 {clean_line(named)[:12]}…).",
+            "Choose that model with --model, or use --force because the shapes match.",
         )
     story = _story_of(known) if known else Story()
     with _new_folder(adapters_dir, name, replace=replace, needed=2 * _size(path)) as folder:
@@ -143,7 +143,7 @@ def export_adapter(folder: Path, format: str, target: Path, *, replace: bool = F
     Raises UsageError (exists already, unknown format), AdapterError (has no such form), StorageError.
     """
     if os.path.lexists(target) and not replace:
-        raise UsageError(f"{clean_line(str(target))} exists already.", "Choose another name, or use --force.")
+        raise UsageError(f"{clean_line(str(target))} already exists.", "Choose another name, or use --force.")
     if format == "gguf":
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with _as_storage_error(target.parent):
@@ -155,11 +155,9 @@ def export_adapter(folder: Path, format: str, target: Path, *, replace: bool = F
                 temporary.unlink(missing_ok=True)
         return target
     if format != "peft":
-        raise UsageError(
-            f"There is no adapter format {clean_line(format)!r}.", "Those there are: gguf, peft."
-        )
+        raise UsageError(f"There is no adapter format {clean_line(format)!r}.", "Available: gguf, peft.")
     if not (folder / PEFT_WEIGHTS).is_file():
-        raise AdapterError(f"{folder.name} was imported as GGUF; it has no PEFT form.", "Export it as gguf.")
+        raise AdapterError(f"{folder.name} was imported as GGUF and has no PEFT form.", "Export it as gguf.")
     with _new_folder(target.parent, target.name, replace=replace, needed=_size(folder)) as new:
         _copy_peft(folder, new)
         for extra in (CARD, MANIFEST):
@@ -179,7 +177,7 @@ def _new_folder(parent: Path, name: str, *, replace: bool, needed: int) -> Itera
         clear_leftovers(parent)
         if os.path.lexists(final) and not replace:
             raise UsageError(
-                f"There is an adapter {clean_line(name)} already.", "Choose another name, or use --force."
+                f"An adapter named {clean_line(name)} already exists.", "Choose another name, or use --force."
             )
         check_room(parent, needed)
         new, old = parent / f"{hidden}.new", parent / f"{hidden}.old"

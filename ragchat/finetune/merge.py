@@ -95,8 +95,8 @@ def check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed + DISK_RESERVE > free:
         raise StorageError(
-            f"The disk of {folder} has too little room: {human_bytes(needed)} are needed, {human_bytes(free)} are free.",
-            "Free some space, or name another place.",
+            f"The disk of {folder} does not have enough space: {human_bytes(needed)} are needed, {human_bytes(free)} are free.",
+            "Free some space or choose another folder.",
         )
 
 
@@ -140,11 +140,11 @@ def _write_tensors(
         dtype = np.dtype("<f4" if _stays_float32(base, name) else "<f2")
         for rows in _changed_rows(base, name, changes):
             if cancel is not None and cancel.cancelled:
-                raise CancelledError("Merging was cancelled.")
+                raise CancelledError("Merging was stopped.")
             with np.errstate(over="ignore"):
                 written = rows.astype(dtype)
             if not np.isfinite(written).all():
-                raise FinetuneError(f"Numbers of {name} are too large for float16; it cannot be merged.")
+                raise FinetuneError(f"Numbers of {name} are too large for float16, so it cannot be merged.")
             file.write(written.tobytes())
             done += written.nbytes
             if on_progress is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ragchat.types import Sampling
 
 _HEAD = """\
-# Made by ragchat. `ollama create NAME -f {file}` takes it in.
+# Made by ragchat. `ollama create NAME -f {file}` imports it.
 # There is no TEMPLATE here: Ollama recognises the chat template that is inside the GGUF file.
 # `ollama show --template NAME` shows what it took; if it is not the model's own, the answers suffer.
 """

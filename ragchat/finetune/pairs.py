@@ -2,7 +2,7 @@
 chosen first and stands word for word in its chunk; the model only words the question.
 
 A pair is kept when its question finds its chunk again among the best three and is no near-duplicate of one before it. What was
-looked at is appended to a file at once, so that a run that was stopped goes on from there; what a person says of a pair is
+looked at is appended to a file at once, so that a run that was stopped continues from there; what a user says of a pair is
 appended, too, and the last word on a pair counts.
 """
 
@@ -25,7 +25,7 @@ from ragchat.retrieval.search import Ranking, Searcher
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
 from ragchat.text import clean_line
-from ragchat.types import CancelToken, ChatModel, Hit, Message, Sampling, TextDelta
+from ragchat.types import CancelToken, Hit, LoadedModel, Message, Sampling, TextDelta
 
 _CHUNKS = Ranking(longest_passage=0)
 ROUND_TRIP = 3
@@ -55,9 +55,9 @@ Verdict = Literal["kept", "rejected"]
 
 
 class Pair(msgspec.Struct, frozen=True, tag="pair"):
-    """A question, its `answer` word for word from `sentence`, which stands in a chunk of the document at `path`.
+    """A question, its `answer` word for word from `sentence`, which is in a chunk of the document at `path`.
 
-    `verdict` says whether it is learned from, `reason` why not; `reviewed`: a person has looked at it,
+    `verdict` says whether it is learned from, `reason` why not; `reviewed`: a user has looked at it,
     `taken`: it went into a question set, once and for all.
     """
 
@@ -113,9 +113,11 @@ class PairFile:
 
     @property
     def kept(self) -> tuple[Pair, ...]:
+        """The pairs to train with."""
         return tuple(pair for pair in self.pairs if pair.verdict == "kept")
 
     def has_looked_at(self, chunk: str) -> bool:
+        """Whether pairs were drafted from this chunk."""
         return chunk in self._looked
 
     def put(self, pair: Pair) -> None:
@@ -144,7 +146,7 @@ class PairFile:
 
 
 def draft(
-    model: ChatModel,
+    model: LoadedModel,
     searcher: Searcher,
     chunks: Sequence[Hit],
     file: PairFile,
@@ -207,24 +209,24 @@ def candidates(text: str) -> list[tuple[str, str]]:
 def objection(question: str, answer: str, searcher: Searcher, chunk: Hit, asked: Sequence[str]) -> str:
     """Why a question is not worth learning from; empty: it is."""
     if not question.endswith("?"):
-        return "it is no question"
+        return "it is not a question"
     if not _FEWEST_WORDS <= len(question.split()) <= _MOST_WORDS:
         return "it is too short or too long"
     if answer.casefold() in question.casefold():
-        return "the answer stands in the question"
+        return "the question contains the answer"
     if answer not in chunk.text:
-        return "the answer does not stand in the document"
+        return "the document does not contain the answer"
     if any(near_duplicates([question], asked)):
-        return "it asks what another one asks"
+        return "it repeats another question"
     # Chunks as they are: one that grew would hold the passage that is looked for, which then is not listed.
     hits = searcher.search(question, ROUND_TRIP, with_evidence=False, ranking=_CHUNKS).hits
     if not any(hit.chunk_id == chunk.chunk_id and hit.path == chunk.path for hit in hits):
-        return "the search does not find its passage again"
+        return "the search does not find its passage"
     return ""
 
 
 def examples(pairs: Sequence[Pair], knowledge_base: str) -> list[Example]:
-    """Each kept pair as a question to be answered without documents; the sentence it stands in is the answer."""
+    """Each kept pair as a question to be answered without documents; the sentence it is in is the answer."""
     return [
         Example(
             (
@@ -242,7 +244,7 @@ def examples(pairs: Sequence[Pair], knowledge_base: str) -> list[Example]:
     ]
 
 
-def _question(model: ChatModel, sentence: str, answer: str, cancel: CancelToken) -> str | None:
+def _question(model: LoadedModel, sentence: str, answer: str, cancel: CancelToken) -> str | None:
     """What the model asks; None after a cancel."""
     asked = Message("user", f"Text: {sentence}\nAnswer: {answer}\nQuestion:")
     said = "".join(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ragchat.finetune import wire
-from ragchat.types import ChatModel, TokenSample
+from ragchat.types import LoadedModel, TokenSample
 
 LARGEST_DIFFERENCE = 0.05
 """Of the loss per token, in nats: llama.cpp multiplies a quantised base in fewer bits than the trainer."""
@@ -31,41 +31,36 @@ class Parity(msgspec.Struct, frozen=True):
         """Sentences about what is not as it should be."""
         said = []
         if abs(self.loss - self.loss_off) < 1e-4:
-            said.append("The adapter changes nothing in llama.cpp: it was not exported rightly.")
+            said.append("The adapter changes nothing in llama.cpp: the export failed.")
         if self.loss_trained >= 0 and self.loss - self.loss_trained > LARGEST_DIFFERENCE:
             said.append(
-                f"The exported adapter is worse than what was trained: loss {self.loss:.3f} instead of {self.loss_trained:.3f}."
+                f"The exported adapter is worse than the trained one: loss {self.loss:.3f} instead of {self.loss_trained:.3f}."
             )
         if self.answers and self.answers_equal < FEWEST_EQUAL * self.answers:
-            said.append(
-                f"Only {self.answers_equal} of {self.answers} answers are those of the trained weights."
-            )
+            said.append(f"Only {self.answers_equal} of {self.answers} answers match the trained weights.")
         return tuple(said)
 
 
-def measure(model: ChatModel, samples: Sequence[wire.Sample], done: wire.Done, *, adapter: str) -> Parity:
-    """Compare; afterwards the adapter is on. `samples` are those that the trainer measured with. Raises ModelError."""
-    scored = [TokenSample(tuple(s.tokens), s.answer_start) for s in samples]
-    some = scored[:_SCORED]
-    model.set_adapters("")
-    off = _loss(model, some)
-    model.set_adapters(adapter)
+def measure(base: LoadedModel, tuned: LoadedModel, samples: Sequence[TokenSample], done: wire.Done) -> Parity:
+    """Compare a model with and without the adapter. `samples` are those that the trainer measured with. Raises ModelError."""
+    some = samples[:_SCORED]
+    off = _loss(base, some)
     # Asked greedily, the model would write these tokens and no others when each is its first choice.
     said = [
         TokenSample(sample.tokens[: sample.answer_start] + tuple(tokens), sample.answer_start)
-        for sample, tokens in zip(scored, done.answers, strict=False)
+        for sample, tokens in zip(samples, done.answers, strict=False)
         if tokens
     ]
-    equal = sum(score.greedy == score.tokens for score in model.score(said))
+    equal = sum(score.greedy == score.tokens for score in tuned.score(said))
     return Parity(
         loss_trained=round(done.best_loss, 4),
-        loss=round(_loss(model, scored if done.best_loss >= 0 else some), 4),
+        loss=round(_loss(tuned, samples if done.best_loss >= 0 else some), 4),
         loss_off=round(off, 4),
         answers=len(said),
         answers_equal=equal,
     )
 
 
-def _loss(model: ChatModel, samples: Sequence[TokenSample]) -> float:
+def _loss(model: LoadedModel, samples: Sequence[TokenSample]) -> float:
     scores = model.score(samples)
     return sum(score.nll for score in scores) / max(1, sum(score.tokens for score in scores))

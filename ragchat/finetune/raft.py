@@ -17,7 +17,8 @@ from ragchat.retrieval.search import Searcher
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session import prompt
 from ragchat.session.packing import Packing
-from ragchat.types import CancelToken, ChatModel, Hit, Message
+from ragchat.session.sources import Sources
+from ragchat.types import CancelToken, Hit, LoadedModel, Message
 
 WITHOUT_THE_RIGHT_ONE = 0.04
 """Share of the examples whose passages do not hold the answer; it is refused there. A small model hardly learns when to refuse
@@ -30,7 +31,7 @@ _LONGEST_SENTENCE = 60
 """Words. What is longer is no sentence to read out; the answer alone is learned then."""
 
 Form = Literal["sentence", "short"]
-"""What is said: the sentence of the passage that holds the answer, as it stands there, or the answer alone. To copy the right
+"""What is said: the sentence of the passage that holds the answer, as it is there, or the answer alone. To copy the right
 sentence is within reach of small models, and it can be checked at a glance; to cut the right words out of it mostly is not."""
 
 
@@ -45,8 +46,8 @@ class Asked:
     path: str = ""
 
 
-def build(
-    model: ChatModel,
+def build(  # noqa: PLR0913
+    model: LoadedModel,
     searcher: Searcher,
     asked: Sequence[Asked],
     packing: Packing,
@@ -76,15 +77,11 @@ def build(
         refuse = draw.random() < refusals
         hits = _context(searcher, question, way.passages, refuse=refuse, draw=draw)
         if hits is None:
-            rejected.append(
-                Rejected(question.source, number, "the search does not find a passage with the answer")
-            )
+            rejected.append(Rejected(question.source, number, "the search finds no passage with the answer"))
         elif example := _example(model, question, hits, way, share, form, refuse=refuse):
             examples.append(example)
         else:
-            rejected.append(
-                Rejected(question.source, number, "the right passage does not fit into the prompt")
-            )
+            rejected.append(Rejected(question.source, number, "the right passage does not fit in the prompt"))
         on_progress(number / len(asked))
     return examples, rejected
 
@@ -111,7 +108,7 @@ def _context(
 
 
 def _example(
-    model: ChatModel,
+    model: LoadedModel,
     asked: Asked,
     hits: Sequence[Hit],
     way: Packing,
@@ -121,15 +118,11 @@ def _example(
     refuse: bool,
 ) -> Example | None:
     info = model.info
-    assert info
     packed = prompt.pack(
         model,
         asked.question,
-        n_ctx=info.n_ctx,
-        hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, 1)),
-        passage_share=share,
-        answer_tokens=_ANSWER_TOKENS,
-        packing=way,
+        Sources(tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits, 1))),
+        prompt.Layout(info.n_ctx, way, passage_share=share, answer_tokens=_ANSWER_TOKENS),
     )
     if refuse:
         answer = REFUSAL

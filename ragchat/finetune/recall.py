@@ -8,13 +8,13 @@ import msgspec
 
 from ragchat.evaluation.answer_metrics import contains, f1
 from ragchat.finetune.examples import Example
-from ragchat.types import CancelToken, ChatModel, Sampling, TextDelta
+from ragchat.types import CancelToken, LoadedModel, Sampling, TextDelta
 
 GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, seed=0, max_tokens=96)
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One answer. `right`: it contains an expected text; where nobody said what is expected, it has the words of the answer
+    """One answer. `right`: it contains an expected text; where no one said what is expected, it has the words of the answer
     that was to be learned (f1 of at least `SAME`).
     """
 
@@ -40,17 +40,18 @@ class Recall(msgspec.Struct, frozen=True):
 
     @property
     def mean_f1(self) -> float:
+        """Mean F1 of the answers, 0 to 1."""
         return sum(answer.f1 for answer in self.answers) / len(self.answers) if self.answers else 0.0
 
 
 def measure(
-    model: ChatModel,
+    model: LoadedModel,
     examples: Sequence[Example],
     *,
     cancel: CancelToken,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Recall:
-    """Ask the loaded model, with the adapters that are on, the question of each example. Raises ModelError.
+    """Ask a model the question of each example. Raises ModelError.
 
     After a cancel it holds what was answered until then.
     """
@@ -64,7 +65,7 @@ def measure(
     return Recall(tuple(found))
 
 
-def answer(model: ChatModel, example: Example, cancel: CancelToken) -> str:
+def answer(model: LoadedModel, example: Example, cancel: CancelToken) -> str:
     """What the model says to the prompt of an example."""
     events = model.generate(example.messages[:-1], GREEDY, cancel=cancel)
     return "".join(event.text for event in events if isinstance(event, TextDelta)).strip()

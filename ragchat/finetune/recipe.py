@@ -95,14 +95,14 @@ def changed(recipe: Recipe, **changes: Any) -> Recipe:
             raise UsageError(f"{name} must be above 0.")
     if not math.isfinite(new.learning_rate) or new.learning_rate > 0.01:
         raise UsageError(
-            f"A learning rate of {new.learning_rate:g} destroys the model; 1e-5 to 1e-3 is usual."
+            f"A learning rate of {new.learning_rate:g} destroys the model. Usual values are 1e-5 to 1e-3."
         )
     if not 0 <= new.warmup < 1 or not 0 <= new.lora_dropout < 1:
-        raise UsageError("Warm-up and dropout are shares, from 0 to below 1.")
+        raise UsageError("Warm-up and dropout must be at least 0 and below 1.")
     unknown = set(new.target_modules) - set(EVERY_LINEAR)
     if unknown or not new.target_modules:
         raise UsageError(
             f"There is no module {', '.join(sorted(unknown)) or '(none given)'}.",
-            f"Those that can be trained: {', '.join(EVERY_LINEAR)}.",
+            f"Modules that can be trained: {', '.join(EVERY_LINEAR)}.",
         )
     return new

@@ -14,7 +14,7 @@ import msgspec
 
 from ragchat.paths import write_atomically
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
-from ragchat.types import CancelToken, ChatModel, Message, Sampling, TextDelta
+from ragchat.types import CancelToken, LoadedModel, Message, Sampling, TextDelta
 
 REVISION = "1"
 """Changes with the questions and the sampling."""
@@ -24,7 +24,7 @@ _SAMPLING = Sampling(
 
 
 def chats(
-    model: ChatModel,
+    model: LoadedModel,
     sha256: str,
     cache: Path,
     *,
@@ -32,7 +32,7 @@ def chats(
     most: int = 0,
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> list[tuple[Message, ...]]:
-    """General questions with the loaded model's answers; about two seconds each for a small model, the first time.
+    """General questions with the answers of a model without adapters; about two seconds each for a small model, the first time.
 
     At most `most` of them (0: all). Answers are kept, after a cancel too, which gives none. Raises ModelError.
     """
@@ -45,7 +45,6 @@ def chats(
         answers = []
     asked = asked[:most] if most else asked
     known = len(answers)
-    model.set_adapters("")
     for done, question in enumerate(asked[len(answers) :], len(answers) + 1):
         answer = _answer(model, question, cancel)
         if cancel.cancelled:
@@ -68,6 +67,6 @@ def _prompt(question: str) -> tuple[Message, ...]:
     return Message("system", PLAIN_INSTRUCTIONS), Message("user", question)
 
 
-def _answer(model: ChatModel, question: str, cancel: CancelToken) -> str:
+def _answer(model: LoadedModel, question: str, cancel: CancelToken) -> str:
     events = model.generate(_prompt(question), _SAMPLING, cancel=cancel)
     return "".join(event.text for event in events if isinstance(event, TextDelta)).strip()

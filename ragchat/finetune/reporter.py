@@ -16,6 +16,7 @@ from ragchat.finetune.client import TrainingRun
 from ragchat.finetune.run import Learned, Planned, RunEvent, Stage
 from ragchat.finetune.status import Status
 from ragchat.paths import write_atomically
+from ragchat.text import counted
 from ragchat.types import CancelToken
 
 _RENEWED_S = 3.0
@@ -58,7 +59,7 @@ class Reporter:
                 )
             elif error is not None:
                 self._status = msgspec.structs.replace(
-                    self._status, state="stopped", sentence="Stopped; the same command goes on from there."
+                    self._status, state="stopped", sentence="Stopped. Run the same command to continue."
                 )
             elif not self._status.ended:
                 self._status = msgspec.structs.replace(self._status, state="done")
@@ -78,10 +79,10 @@ class Reporter:
         self._run = run
 
     def left(self) -> None:
-        """The person goes on another time."""
+        """The user continues another time."""
         with self._lock:
             self._status = msgspec.structs.replace(
-                self._status, state="stopped", sentence="Left for later; the same command goes on from there."
+                self._status, state="stopped", sentence="Paused. Run the same command to continue."
             )
 
     def _look(self) -> None:
@@ -117,7 +118,7 @@ class Reporter:
             write_atomically(self._file, msgspec.json.encode(now))
 
 
-def _after(status: Status, event: RunEvent) -> Status:
+def _after(status: Status, event: RunEvent) -> Status:  # noqa: C901
     change = msgspec.structs.replace
     match event:
         case Stage(doing=doing, fraction=fraction):
@@ -149,7 +150,9 @@ def _after(status: Status, event: RunEvent) -> Status:
         case wire.Done():
             return change(status, eta_s=None, rss_mib=max(status.rss_mib, event.peak_rss_mib))
         case wire.Timed():
-            return change(status, sentence=f"{event.step_s:.2f} s per step, {event.total_steps} steps.")
+            return change(
+                status, sentence=f"{event.step_s:.2f} s per step, {counted(event.total_steps, 'step')}."
+            )
         case Learned():
             return change(status, state="done", sentence=_learned(event))
     return status

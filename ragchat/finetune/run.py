@@ -1,6 +1,6 @@
 """A whole run, from examples to a checked adapter, as typed events. The long procedure, top to bottom; who shows it is elsewhere.
 
-Everything of a run lies in a folder of its own. The same job in the same folder goes on where it stopped.
+Everything of a run is in a folder of its own. The same job in the same folder continues where it stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,9 +27,10 @@ from ragchat.finetune.recipe import Recipe
 from ragchat.finetune.split import Split
 from ragchat.llm.adapters import AdapterLibrary, AdapterManifest, check_adapter_name, keep_learned
 from ragchat.llm.gguf import read_metadata
+from ragchat.llm.loading import loaded
 from ragchat.paths import write_atomically
 from ragchat.session.prompt import PLAIN_INSTRUCTIONS
-from ragchat.types import CancelToken, ChatModel, Message, TokenSample
+from ragchat.types import AdapterScale, CancelToken, ChatModel, LoadedModel, Message, TokenSample
 
 MEASURED = 40
 """So many held-out questions are asked before and after."""
@@ -112,7 +113,7 @@ OpenModel = Callable[[], AbstractContextManager[ChatModel]]
 """Opens the base in an inference process; it is loaded by whoever enters it, and ended at the end."""
 
 
-def run(
+def run(  # noqa: PLR0913
     job: Job,
     parts: Split,
     rejected: Sequence[Rejected],
@@ -129,176 +130,281 @@ def run(
     With `dry_steps` nothing is trained: data and budget are shown and so many steps are timed. A cancel before the training
     ends everything; in it, the best weights so far become the adapter. Raises RagchatError.
     """
-    # 1. May it be done at all? All of this takes no second.
-    check_adapter_name(job.name)
-    _check_free(job, library)
-    if not parts.training:
-        raise UsageError("There is nothing to learn from.", "Add data with --chats, --file or --kb.")
-    metadata = read_metadata(job.base)
-    yield Stage("fingerprint of the model")
-    sha256 = library.sha256(job.base)
+    steps = _Steps(job, parts, rejected, open_model, library, places, cancel, dry_steps)
+    steps.check_wishes()
+    prepared = yield from steps.prepare()
+    trained = yield from steps.train(prepared, started)
+    if trained is None:
+        return
+    yield Stage("exporting the adapter")
+    folder = steps.install(prepared, trained)
+    checked = _Checked()
+    if job.check:
+        checked = yield from steps.check_adapter(prepared, trained, folder)
+    shutil.rmtree(steps.folder, ignore_errors=True)
+    manifest = library.find(job.name).manifest
+    if manifest is None:
+        raise FinetuneError(f"The adapter {job.name} was not installed completely.")
+    yield Learned(folder, manifest, prepared.before, checked.after, checked.warnings, trained.done.seconds)
 
-    # 2. Examples to tokens, as the chat would ask.
-    run_dir = places.runs / job.name
-    training, held_out = list(map(as_asked, parts.training)), list(map(as_asked, parts.held_out))
-    with open_model() as model:
-        yield Stage("loading the model")
-        for _ in model.load(cancel):
-            pass
-        yield Stage("tokens of the examples")
-        samples, too_long = _encoded(model, training, held_out, job.recipe.max_tokens)
-        data = _counts(parts, rejected, too_long)
-        yield DataReady(parts, tuple(rejected), too_long, data)
-        if not samples.training:
-            raise UsageError(
-                f"Every example is longer than {job.recipe.max_tokens} tokens.", "Raise --max-tokens."
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """All that a training begins with. `before` and `abilities` are those of the base, empty where nothing is checked."""
+
+    sha256: str
+    samples: wire.Samples
+    data: dict[str, Any]
+    resumed: bool
+    before: recall.Recall
+    abilities: forgetting.Abilities | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What the training process said. `curve` is (step, loss)."""
+
+    done: wire.Done
+    engine: str
+    versions: dict[str, str]
+    curve: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What the installed adapter does. `warnings` are sentences."""
+
+    after: recall.Recall = field(default_factory=lambda: recall.Recall(()))
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The steps of one run, in their order."""
+
+    job: Job
+    parts: Split
+    rejected: Sequence[Rejected]
+    open_model: OpenModel
+    library: AdapterLibrary
+    places: Places
+    cancel: CancelToken
+    dry_steps: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this run."""
+        return self.places.runs / self.job.name
+
+    @property
+    def asked(self) -> list[Example]:
+        """The held-out questions that are asked before and after."""
+        return list(map(as_asked, self.parts.held_out[:MEASURED]))
+
+    def check_wishes(self) -> None:
+        """Whether the run may be done at all. Takes no second."""
+        check_adapter_name(self.job.name)
+        _check_free(self.job, self.library)
+        if not self.parts.training:
+            raise UsageError("There are no training examples.", "Add data with --chats, --file or --kb.")
+
+    def prepare(self) -> Generator[RunEvent, None, _Prepared]:
+        """Examples to tokens, what the run takes, and what the model says and can before."""
+        metadata = read_metadata(self.job.base)
+        yield Stage("fingerprint of the model")
+        sha256 = self.library.sha256(self.job.base)
+        with self.open_model() as model:
+            yield Stage("loading the model")
+            base = loaded(model, self.cancel)
+            samples, data = yield from self._tokens(base, sha256)
+            plan = budget.estimate(
+                metadata,
+                self.job.recipe,
+                samples,
+                disk=self.places.weights,
+                weights_there=(self.places.weights / sha256[:16]).is_dir(),
             )
-        if job.recipe.rehearsal:
+            resumed = _prepare_folder(self.folder, self.job, sha256, samples, keep=not self.dry_steps)
+            yield Planned(plan, self.job.recipe, resumed)
+            budget.check(plan, metadata, self.job.recipe)
+            before, abilities = yield from self._measure_base(base, sha256)
+        self._stop_if_cancelled()
+        return _Prepared(sha256, samples, data, resumed, before, abilities)
+
+    def _tokens(
+        self, base: LoadedModel, sha256: str
+    ) -> Generator[RunEvent, None, tuple[wire.Samples, dict[str, Any]]]:
+        """The samples as the chat would ask, with general ones, and the counts for the card."""
+        yield Stage("tokens of the examples")
+        longest = self.job.recipe.max_tokens
+        training, held_out = (
+            base.encode([as_asked(example).messages for example in half])
+            for half in (self.parts.training, self.parts.held_out)
+        )
+        samples = wire.Samples(_fitting(training, longest), _fitting(held_out, longest), [])
+        too_long = len(training) - len(samples.training)
+        data = _counts(self.parts, self.rejected, too_long)
+        yield DataReady(self.parts, tuple(self.rejected), too_long, data)
+        if not samples.training:
+            raise UsageError(f"Every example is longer than {longest} tokens.", "Raise --max-tokens.")
+        if self.job.recipe.rehearsal:
             general = yield from _staged(
-                "what the model says to general questions",
+                "answers to general questions",
                 lambda told: rehearsal.chats(
-                    model,
+                    base,
                     sha256,
-                    places.rehearsal,
-                    cancel=cancel,
-                    most=_REHEARSED_DRY if dry_steps else 0,
+                    self.places.rehearsal,
+                    cancel=self.cancel,
+                    most=_REHEARSED_DRY if self.dry_steps else 0,
                     on_progress=told,
                 ),
             )
-            if cancel.cancelled:
-                raise CancelledError("Stopped before the training began; nothing was made.")
-            samples.rehearsal.extend(_fitting(model.encode(general), job.recipe.max_tokens))
-        plan = budget.estimate(
-            metadata,
-            job.recipe,
-            samples,
-            disk=places.weights,
-            weights_there=(places.weights / sha256[:16]).is_dir(),
+            self._stop_if_cancelled()
+            samples.rehearsal.extend(_fitting(base.encode(general), longest))
+        return samples, data
+
+    def _measure_base(
+        self, base: LoadedModel, sha256: str
+    ) -> Generator[RunEvent, None, tuple[recall.Recall, forgetting.Abilities | None]]:
+        if not self.job.check or self.dry_steps:
+            return recall.Recall(()), None
+        before = yield from _staged(
+            "answers before",
+            lambda told: recall.measure(base, self.asked, cancel=self.cancel, on_progress=told),
         )
-        resumed = _prepare_folder(run_dir, job, sha256, samples, keep=not dry_steps)
-        yield Planned(plan, job.recipe, resumed)
-        budget.check(plan, metadata, job.recipe)
+        abilities = yield from _staged(
+            "general abilities before", lambda told: _abilities(base, sha256, self.places.abilities, told)
+        )
+        return before, abilities
 
-        # 3. What the model says and can before.
-        before, asked = recall.Recall(()), held_out[:MEASURED]
-        base_abilities: forgetting.Abilities | None = None
-        if job.check and not dry_steps:
-            before = yield from _staged(
-                "answers before", lambda told: recall.measure(model, asked, cancel=cancel, on_progress=told)
-            )
-            base_abilities = yield from _staged(
-                "general abilities before", lambda told: _abilities(model, sha256, places.abilities, told)
-            )
-    if cancel.cancelled:
-        raise CancelledError("Stopped before the training began; nothing was made.")
+    def train(
+        self, prepared: _Prepared, started: Callable[[TrainingRun], None]
+    ) -> Generator[RunEvent, None, _Trained | None]:
+        """The training, in its own process; None after a dry run."""
+        training = TrainingRun(self._command(prepared.sha256), self.places.log)
+        started(training)
+        engine, versions, curve = "", {}, []
+        done: wire.Done | None = None
+        for event in training.events():
+            match event:
+                case wire.Started():
+                    engine, versions = event.engine, event.versions
+                case wire.Stepped():
+                    curve.append((event.step, round(event.loss, 4)))
+                case wire.Done():
+                    done = event
+            yield event
+        if self.dry_steps:
+            if not prepared.resumed:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            return None
+        if done is None or not done.adapter_dir:
+            raise CancelledError("Stopped before the first training step. No adapter was made.")
+        return _Trained(done, engine, versions, curve)
 
-    # 4. The training, in its own process.
-    command = wire.Train(
-        base_path=str(job.base.absolute()),
-        base_sha256=sha256,
-        weights_dir=str(places.weights.absolute()),
-        run_dir=str(run_dir.absolute()),
-        samples_file=str((run_dir / "samples").absolute()),
-        recipe=job.recipe,
-        engine=job.engine,
-        threads=job.threads,
-        nice=job.nice,
-        dry_steps=dry_steps,
-    )
-    training_run = TrainingRun(command, places.log)
-    started(training_run)
-    story: dict[str, Any] = {"curve": []}
-    done: wire.Done | None = None
-    for event in training_run.events():
-        match event:
-            case wire.Started():
-                story |= {"engine": event.engine, "versions": event.versions}
-            case wire.Stepped():
-                story["curve"].append((event.step, round(event.loss, 4)))
-            case wire.Done():
-                done = event
-        yield event
-    if dry_steps:
-        if not resumed:
-            shutil.rmtree(run_dir, ignore_errors=True)
-        return
-    if done is None or not done.adapter_dir:
-        raise CancelledError("Stopped before anything was learned; nothing was made.")
+    def _command(self, sha256: str) -> wire.Train:
+        return wire.Train(
+            base_path=str(self.job.base.absolute()),
+            base_sha256=sha256,
+            weights_dir=str(self.places.weights.absolute()),
+            run_dir=str(self.folder.absolute()),
+            samples_file=str((self.folder / "samples").absolute()),
+            recipe=self.job.recipe,
+            engine=self.job.engine,
+            threads=self.job.threads,
+            nice=self.job.nice,
+            dry_steps=self.dry_steps,
+        )
 
-    # 5. The adapter: exported, installed, checked.
-    from ragchat.finetune.base_gguf import BaseGguf
-    from ragchat.finetune.install import Story, clear_leftovers, install, record_results
+    def install(self, prepared: _Prepared, trained: _Trained) -> Path:
+        """Export the adapter and put it where adapters lie; its folder."""
+        from ragchat.finetune.base_gguf import BaseGguf
+        from ragchat.finetune.install import Story, clear_leftovers, install
 
-    yield Stage("exporting the adapter")
-    clear_leftovers(places.adapters)
-    folder = install(
-        Path(done.adapter_dir),
-        BaseGguf(job.base),
-        sha256,
-        adapters_dir=places.adapters,
-        name=job.name,
-        story=Story(
-            data={**data, "samples_sha256": _hash(run_dir / "samples")},
-            recipe=msgspec.to_builtins(job.recipe),
-            engine=str(story.get("engine", "")),
-            versions=dict(story.get("versions", {})),
-            curve=_thinned(story["curve"]),
-            held_out=tuple((step, round(loss, 4)) for step, loss in done.held_out),
-            checks={
-                "training": {
-                    "ended": done.reason,
-                    "steps": done.step,
-                    "best_step": done.best_step,
-                    "seconds": round(done.seconds),
-                    "peak_memory_mib": done.peak_rss_mib,
-                }
-            },
-        ),
-        replace=job.replace,
-    )
-    keep_learned(folder, (leakage.fingerprint(example.question) for example in parts.training))
-    warnings: list[str] = []
-    after = recall.Recall(())
-    if job.check:
-        with open_model() as model:
-            for _ in model.load(CancelToken()):
-                pass
-            yield Stage("does it do in llama.cpp what was trained")
-            same = parity.measure(model, samples.held_out or samples.training, done, adapter=job.name)
-            warnings += same.warnings
+        done = trained.done
+        clear_leftovers(self.places.adapters)
+        folder = install(
+            Path(done.adapter_dir),
+            BaseGguf(self.job.base),
+            prepared.sha256,
+            adapters_dir=self.places.adapters,
+            name=self.job.name,
+            story=Story(
+                data={**prepared.data, "samples_sha256": _hash(self.folder / "samples")},
+                recipe=msgspec.to_builtins(self.job.recipe),
+                engine=trained.engine,
+                versions=trained.versions,
+                curve=_thinned(trained.curve),
+                held_out=tuple((step, round(loss, 4)) for step, loss in done.held_out),
+                checks={
+                    "training": {
+                        "ended": done.reason,
+                        "steps": done.step,
+                        "best_step": done.best_step,
+                        "seconds": round(done.seconds),
+                        "peak_memory_mib": done.peak_rss_mib,
+                    }
+                },
+            ),
+            replace=self.job.replace,
+        )
+        keep_learned(folder, (leakage.fingerprint(example.question) for example in self.parts.training))
+        return folder
+
+    def check_adapter(
+        self, prepared: _Prepared, trained: _Trained, folder: Path
+    ) -> Generator[RunEvent, None, _Checked]:
+        """Ask the installed adapter what the base was asked, and record both."""
+        samples = prepared.samples
+        with self.open_model() as model:
+            off, on = loaded(model), loaded(model, adapters=(AdapterScale(self.job.name),))
+            yield Stage("comparing the adapter in llama.cpp with the training")
+            same = parity.measure(off, on, samples.held_out or samples.training, trained.done)
             after = yield from _staged(
                 "answers after",
-                lambda told: recall.measure(model, asked, cancel=CancelToken(), on_progress=told),
+                lambda told: recall.measure(on, self.asked, cancel=CancelToken(), on_progress=told),
             )
             abilities = yield from _staged(
-                "general abilities after", lambda told: forgetting.measure(model, on_progress=told)
+                "general abilities after", lambda told: forgetting.measure(on, on_progress=told)
             )
-            lost = forgetting.Forgetting(base_abilities, abilities) if base_abilities else None
-            if lost and lost.warning:
-                warnings.append(lost.warning)
-        record_results(
-            folder,
-            checks={
-                "parity": msgspec.to_builtins(same),
-                "recall": {
-                    "questions": len(after.answers),
-                    "before": round(before.share, 3),
-                    "after": round(after.share, 3),
-                    "f1_before": round(before.mean_f1, 3),
-                    "f1_after": round(after.mean_f1, 3),
-                },
-                **({"forgetting": _rounded(lost)} if lost else {}),
+        lost = forgetting.Forgetting(prepared.abilities, abilities) if prepared.abilities else None
+        _record(folder, same, prepared.before, after, lost)
+        lost_too = (lost.warning,) if lost and lost.warning else ()
+        return _Checked(after, (*same.warnings, *lost_too))
+
+    def _stop_if_cancelled(self) -> None:
+        if self.cancel.cancelled:
+            raise CancelledError("Stopped before the training began. No adapter was made.")
+
+
+def _record(
+    folder: Path,
+    same: parity.Parity,
+    before: recall.Recall,
+    after: recall.Recall,
+    lost: forgetting.Forgetting | None,
+) -> None:
+    """Into the adapter's manifest and card."""
+    from ragchat.finetune.install import record_results
+
+    record_results(
+        folder,
+        checks={
+            "parity": msgspec.to_builtins(same),
+            "recall": {
+                "questions": len(after.answers),
+                "before": round(before.share, 3),
+                "after": round(after.share, 3),
+                "f1_before": round(before.mean_f1, 3),
+                "f1_after": round(after.mean_f1, 3),
             },
-            answers=tuple(
-                {"question": b.question, "expected": b.expected, "before": b.said, "after": a.said}
-                for b, a in list(zip(before.answers, after.answers, strict=False))[:SHOWN]
-            ),
-        )
-    shutil.rmtree(run_dir, ignore_errors=True)
-    manifest = library.find(job.name).manifest
-    if manifest is None:
-        raise FinetuneError(f"The adapter {job.name} was not installed whole.")
-    yield Learned(folder, manifest, before, after, tuple(warnings), done.seconds)
+            **({"forgetting": _rounded(lost)} if lost else {}),
+        },
+        answers=tuple(
+            {"question": b.question, "expected": b.expected, "before": b.said, "after": a.said}
+            for b, a in list(zip(before.answers, after.answers, strict=False))[:SHOWN]
+        ),
+    )
 
 
 def _staged(
@@ -330,25 +436,13 @@ def as_asked(example: Example) -> Example:
 
 def _check_free(job: Job, library: AdapterLibrary) -> None:
     if not job.replace and any(adapter.name == job.name for adapter in library.installed()):
-        raise UsageError(f"There is an adapter {job.name} already.", "Choose another name, or use --replace.")
+        raise UsageError(
+            f"An adapter named {job.name} already exists.", "Choose another name, or use --replace."
+        )
 
 
-def _encoded(
-    model: ChatModel,
-    training: Sequence[Example],
-    held_out: Sequence[Example],
-    longest: int,
-) -> tuple[wire.Samples, int]:
-    def tokens(examples: Sequence[Example]) -> list[TokenSample]:
-        return model.encode([example.messages for example in examples])
-
-    learned, kept_back = tokens(training), tokens(held_out)
-    samples = wire.Samples(_fitting(learned, longest), _fitting(kept_back, longest), [])
-    return samples, len(learned) - len(samples.training)
-
-
-def _fitting(samples: Sequence[TokenSample], longest: int) -> list[wire.Sample]:
-    return [wire.Sample(list(s.tokens), s.answer_start) for s in samples if len(s.tokens) <= longest]
+def _fitting(samples: Sequence[TokenSample], longest: int) -> list[TokenSample]:
+    return [sample for sample in samples if len(sample.tokens) <= longest]
 
 
 def _counts(parts: Split, rejected: Sequence[Rejected], too_long: int) -> dict[str, Any]:
@@ -383,7 +477,7 @@ def _prepare_folder(run_dir: Path, job: Job, sha256: str, samples: wire.Samples,
 
 
 def _abilities(
-    model: ChatModel, sha256: str, cache: Path, told: Callable[[float], None]
+    model: LoadedModel, sha256: str, cache: Path, told: Callable[[float], None]
 ) -> forgetting.Abilities:
     """Those of the base, measured once per file."""
     try:

@@ -22,7 +22,7 @@ MOST_HELD_OUT = 200
 class Split:
     """`left_out` are near-duplicates of evaluation questions; `repeated` how many examples were there twice.
 
-    Invariant: no group is on both sides, unless somebody said himself what is held out.
+    Invariant: no group is on both sides, unless someone said himself what is held out.
     """
 
     training: tuple[Example, ...]

@@ -1,7 +1,7 @@
 """Where a run is, for whoever looks from another process, and what they want of it: two small files for each run.
 
 `NAME.json` is what the run says of itself, renewed every few seconds while it lives (`finetune.reporter`); `NAME.wish` is what
-somebody asks of it. So a training that was begun in a shell shows in the screen and can be paused there, and the other way round.
+someone asks of it. So a training that was begun in a shell shows in the screen and can be paused there, and the other way round.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ended(self) -> bool:
+        """Whether it neither runs nor waits."""
         return self.state not in ("running", "paused")
 
     @property

@@ -5,21 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from ragchat.finetune.recipe import Recipe
-
-
-class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """As `types.TokenSample`."""
-
-    tokens: list[int]
-    answer_start: int
+from ragchat.types import TokenSample
 
 
 class Command(msgspec.Struct, frozen=True, tag=True):
-    pass
+    """What the parent sends to the training process."""
 
 
 class Train(Command, frozen=True):
-    """Begin, or go on from the newest whole checkpoint in `run_dir`.
+    """Begin, or continue from the newest whole checkpoint in `run_dir`.
 
     Paths are absolute. `weights_dir` is a cache below which the weights of this base are kept; `samples_file` holds
     MessagePack `Samples`; `engine` is "auto", "unsloth" or "peft"; `threads` 0: all but one core; `nice` 0 to 19.
@@ -41,17 +35,17 @@ class Train(Command, frozen=True):
 class Samples(msgspec.Struct, frozen=True):
     """`rehearsal` is what the base says to general questions; the training holds on to how it says it."""
 
-    training: list[Sample]
-    held_out: list[Sample]
-    rehearsal: list[Sample] = []
+    training: list[TokenSample]
+    held_out: list[TokenSample]
+    rehearsal: list[TokenSample] = []
 
 
 class Pause(Command, frozen=True):
-    pass
+    """Stop after this step and wait."""
 
 
 class Resume(Command, frozen=True):
-    pass
+    """Continue after a pause."""
 
 
 class Cancel(Command, frozen=True):
@@ -62,7 +56,7 @@ Commands = Train | Pause | Resume | Cancel
 
 
 class Event(msgspec.Struct, frozen=True, tag=True):
-    pass
+    """What the training process sends to its parent."""
 
 
 class Beat(Event, frozen=True):
@@ -77,7 +71,7 @@ class Converting(Event, frozen=True):
 
 
 class Started(Event, frozen=True):
-    """`resumed_at` is the step of the checkpoint that it goes on from, 0 for none. `versions` by package."""
+    """`resumed_at` is the step of the checkpoint that it continues from, 0 for none. `versions` by package."""
 
     engine: str
     engine_reason: str
@@ -110,10 +104,14 @@ class Measured(Event, frozen=True):
 
 
 class Paused(Event, frozen=True):
+    """The training waits after `step`."""
+
     step: int
 
 
 class Resumed(Event, frozen=True):
+    """The training continues after `step`."""
+
     step: int
 
 

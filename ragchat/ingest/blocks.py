@@ -270,12 +270,12 @@ class _Markdown:
         self.end, self.height = last, self.height + 1
 
 
-def _scan_markdown(
+def _scan_markdown(  # noqa: C901, PLR0915
     text: str, sections: Sequence[Section] = (), *, has_bare_rows: bool = False
 ) -> Iterator[Block]:
     """Markdown; with `sections` its headings are these and no marks make others.
 
-    `has_bare_rows`: lines whose cells are parted by bars are a table without a rule, too.
+    `has_bare_rows`: lines whose cells are separated by bars are a table without a rule, too.
     """
     state = _Markdown(text)
     state.has_bare_rows = has_bare_rows
@@ -344,7 +344,7 @@ def _scan_markdown(
 
 
 _TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:[|+][ \t]*:?-*:?[ \t]*)+$")
-"""What stands under the names of the columns of a table in Markdown or org."""
+"""What is under the names of the columns of a table in Markdown or org."""
 
 
 def _begin_table(state: _Markdown, last: int) -> Iterator[Block]:
@@ -378,7 +378,7 @@ _ASCIIDOC = re.compile(r"(={1,5}) +(\S.*?)(?: +=+)?$")
 _MAN_SECTION = re.compile(r"[A-Z][A-Z0-9 /,&-]{2,50}$")
 
 
-def _scan_underlined(
+def _scan_underlined(  # noqa: C901
     text: str, numbered: Mapping[int, tuple[int | str, str]] = MappingProxyType({})
 ) -> Iterator[Block]:
     """reStructuredText and plain text: underlined titles, AsciiDoc's `== Title`, sections of man pages.

@@ -20,6 +20,7 @@ from ragchat.ingest.blocks import Block, BlockKind, Path, lines_of, scan_blocks
 from ragchat.ingest.formats import structure_of
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.types import ChunkDraft, ExtractedText, Recognised, Span
+from ragchat.types.defaults import CHUNK_TOKENS, OVERLAP_TOKENS
 
 _LIMIT = 1.25
 """Largest chunk as a multiple of the target."""
@@ -30,7 +31,7 @@ _TINY = 0.15
 class _Piece(NamedTuple):
     """What packing moves: a block or a part of one. `whole` is False when it was cut inside a sentence.
 
-    `columns` are those of the table that it goes on, '' when it says them itself. `recognised`: OCR read it.
+    `columns` are those of the table that it continues, '' when it says them itself. `recognised`: OCR read it.
     """
 
     first: int
@@ -46,11 +47,13 @@ class _Piece(NamedTuple):
     recognised: bool = False
 
 
-def split(document: ExtractedText, *, chunk_tokens: int = 220, overlap_tokens: int = 30) -> list[ChunkDraft]:
+def split(
+    document: ExtractedText, *, chunk_tokens: int = CHUNK_TOKENS, overlap_tokens: int = OVERLAP_TOKENS
+) -> list[ChunkDraft]:
     """The chunks of a document, in order; none when it holds nothing but white space.
 
     Sizes are in estimated tokens: chunks come near `chunk_tokens` and stay below 1.25 times it. A chunk that
-    goes on in the middle of a section begins with up to `overlap_tokens` of whole sentences from the end of
+    continues in the middle of a section begins with up to `overlap_tokens` of whole sentences from the end of
     the one before.
     """
     text = document.text
@@ -209,7 +212,7 @@ def _sentences(text: str, block: Block) -> Iterator[tuple[int, int]]:
 
 
 def _table_rows(text: str, block: Block) -> Iterator[tuple[int, int]]:
-    """The rows of a table of which one may take several lines; what stands above the first goes with it."""
+    """The rows of a table of which one may take several lines; what is above the first goes with it."""
     bounds = [block.first, *(row for row in block.rows[1:] if block.first < row < block.last), block.last]
     for first, last in pairwise(bounds):
         if row := text[first:last].strip():

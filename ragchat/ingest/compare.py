@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ragchat.ingest.scan import UNREAD_PICTURES, FoundFile, Scanner, ScanRules, Skip
 from ragchat.ingest.source import stored_path
-from ragchat.ingest.wire import READERS, Reason
+from ragchat.ingest.wire import READERS, UNREAD_SCANS, Reason
 from ragchat.store.files import KnownFile, content_hashes, known_files, known_files_below
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean_line
@@ -31,6 +31,7 @@ class Comparison:
 
     @property
     def found(self) -> int:
+        """Files that are still there, changed or not."""
         return self.unchanged.total() + len(self.changed)
 
     def look(
@@ -109,11 +110,11 @@ def may_gain(known: KnownFile | None, ocr: str) -> bool:
     """Whether OCR in these languages may find text in a file that was not read in them, nor changed since."""
     if known is None or not ocr or known.ocr == ocr:
         return False
-    return bool(known.ocr) or known.holds_more or known.reason.startswith(_PICTURES)
+    return bool(known.ocr) or known.holds_more or known.reason in _PICTURES
 
 
-_PICTURES = ("no text layer", Reason.NO_OCR_TEXT, Reason.OCR_FAILED)
-"""How reasons begin that OCR may do away with."""
+_PICTURES = frozenset((*UNREAD_SCANS, Reason.NO_OCR_TEXT, Reason.OCR_FAILED))
+"""Reasons that OCR may do away with."""
 
 
 def _is_same(file: FoundFile, known: KnownFile) -> bool:
@@ -130,7 +131,7 @@ def _is_same(file: FoundFile, known: KnownFile) -> bool:
 
 
 def _is_empty_folder(path: str) -> bool:
-    """Whether nothing lies in a folder, as in one where a disk was mounted."""
+    """Whether nothing is in a folder, as in one where a disk was mounted."""
     try:
         with os.scandir(path) as listing:
             return next(listing, None) is None
@@ -145,7 +146,7 @@ def _below(files: Iterable[KnownFile], folder: str) -> Iterator[KnownFile]:
 
 def _kept(name: str, root: str, count: int, *, is_there: bool) -> str:
     documents = "its document was" if count == 1 else f"its {count:,} documents were"
-    state = "is empty now" if is_there else "is not there now"
+    state = "is empty now" if is_there else "does not exist now"
     return f"{clean_line(root)} {state}; {documents} kept. `ragchat kb sync {name} --prune` removes them."
 
 

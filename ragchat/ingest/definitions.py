@@ -21,6 +21,7 @@ class Definition(NamedTuple):
 
 
 def python_definitions(text: str) -> list[Definition]:
+    """The definitions of a Python file; a file too large or not valid Python is searched by its lines instead."""
     if len(text) > _LARGEST_PARSED:
         return definitions(text)
     try:
@@ -35,7 +36,7 @@ def python_definitions(text: str) -> list[Definition]:
 
 
 def _walk(body: list[ast.stmt], path: Path, found: list[Definition]) -> None:
-    """Collect classes, functions and methods (no closures), and where code of the parent goes on."""
+    """Collect classes, functions and methods (no closures), and where code of the parent continues."""
     after_definition = False
     for node in body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

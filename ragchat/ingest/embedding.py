@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ragchat.retrieval.vectors import Floats, Quantised
     from ragchat.types.embedding import Embedder
 
-ON_BATTERY = "waits: this computer runs on battery"
-INDEXING = "waits until documents are indexed"
+ON_BATTERY = "paused while this computer runs on battery"
+INDEXING = "waiting until documents are indexed"
 """Why nothing is embedded at the moment, for the user."""
 _BATCH_S = 0.4
 """A batch takes about that long, so that a wish to stop is heard within a second."""
@@ -36,7 +36,7 @@ _WRITE_WAIT_S = 0.05
 _MOST_UNWRITTEN = 512
 _LAST_WRITE_WAIT_S = 1.0
 _QUIET_S = 2.5
-"""After somebody else changed the documents: the batches of a sync come more often than that."""
+"""After someone else changed the documents: the batches of a sync come more often than that."""
 _WAIT_S = 0.2
 _POWER_EVERY_S = 10.0
 _SPEED_OVER_S = 30.0
@@ -125,6 +125,7 @@ class PowerWatch:
         self._on_battery = False
 
     def __call__(self) -> str:
+        """Why to wait; empty when work may continue."""
         if time.monotonic() - self._looked_at >= _POWER_EVERY_S:
             self._looked_at, self._on_battery = time.monotonic(), self._look()
         return ON_BATTERY if self._on_battery else ""
@@ -252,7 +253,7 @@ class _Run:
         return list(chosen)
 
     def write(self, wait_s: float) -> None:
-        """Store what was made, unless somebody else writes for longer than `wait_s`: then it is kept for the next time."""
+        """Store what was made, unless someone else writes for longer than `wait_s`: then it is kept for the next time."""
         if not self._ids:
             return
         try:

@@ -120,7 +120,7 @@ def _decode_escaped(data: bytes) -> str:
 
 
 def codec_of(label: str) -> str:
-    """Python's name of the encoding that a file's label means on the web; '' for one that nobody knows."""
+    """Python's name of the encoding that a file's label means on the web; '' for one that no one knows."""
     label = label.strip().lower()
     bare = label.removeprefix("x-").removeprefix("cs")
     if numbered := _ISO_8859.match(bare):

@@ -13,7 +13,7 @@ from ragchat.ingest.wire import Extracted, ExtractRequest, Failed, Reason
 from ragchat.types import ExtractedText
 
 _OCR = (
-    "A knowledge base with OCR reads it: `ragchat kb add NAME FILE`, then `ragchat kb settings NAME --ocr eng`"
+    "A knowledge base with OCR can read it: `ragchat kb add NAME FILE`, then `ragchat kb settings NAME --ocr eng`"
     " and `ragchat kb sync NAME`."
 )
 
@@ -49,7 +49,7 @@ class Extractor:
             case Failed(reason=Reason.TIMEOUT):
                 raise IngestError(Reason.TIMEOUT, f"The limit is {self._timeout_s:g} s.")
             case Failed(reason=Reason.CRASHED):
-                raise IngestError(Reason.CRASHED, f"{self._log} may say more.")
+                raise IngestError(Reason.CRASHED, f"{self._log} may contain details.")
             case Failed(reason=Reason.PICTURE | Reason.NO_TEXT_LAYER):
                 raise IngestError(reply.reason, _OCR)
             case Failed():

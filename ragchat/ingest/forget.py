@@ -1,7 +1,7 @@
 """Forgetting: a file, a folder, a row or a table leaves the knowledge base for good, its text the file on the disk.
 
 Removing a document, as a sync does, only takes it out of the answers; its bytes lie in the file until they are written over. Here
-the index loses the terms as well, the file is written anew, and what was forgotten stays out until it is added again.
+the index loses the terms as well, the file is written again, and what was forgotten stays out until it is added again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Forgotten:
 def forget(store: KnowledgeStore, target: str) -> Forgotten:
     """Take out the file or folder `target`, or the row or table of that document path, and every trace of its text.
 
-    A folder takes the tables along whose file lies in it. The documents go in one transaction, in which a sync beside this one
-    (`ingest.writer`, `ingest.rows`) sees what it may no longer write; a second one builds what held their terms anew, and then
-    the file is written anew. Stopped in between, the same command goes on. Raises NotFoundError when nothing of that name was
+    A folder takes the tables along whose file is in it. The documents go in one transaction, in which a sync beside this one
+    (`ingest.writer`, `ingest.rows`) sees what it may no longer write; a second one builds what held their terms again, and then
+    the file is written again. Stopped in between, the same command continues. Raises NotFoundError when nothing of that name was
     ever known, UsageError when the name is no text, StorageError.
     """
     if stored_path(target) != target:
@@ -47,7 +47,7 @@ def forget(store: KnowledgeStore, target: str) -> Forgotten:
         if not documents and not sources and not _is_noted(store, path):
             raise NotFoundError(
                 f"{clean_line(target)} is not in {store.name}.",
-                f"`ragchat kb status {store.name} --all` lists what is.",
+                f"`ragchat kb status {store.name} --all` lists its documents.",
             )
         copies = _copies(store, documents)
         removed = sum(remove_source(store, source) for source in sources)
@@ -77,7 +77,7 @@ def purge(store: KnowledgeStore) -> None:
 
 
 def remember(store: KnowledgeStore, paths: Collection[str]) -> None:
-    """These, forgotten before, may come in again. Raises UsageError for one that lies in a folder that was forgotten."""
+    """These, forgotten before, may come in again. Raises UsageError for one that is in a folder that was forgotten."""
     options = store.options()
     forgotten = [gone for gone in options.forgotten if gone not in set(paths)]
     left = replace(options, forgotten=tuple(forgotten))
@@ -85,8 +85,8 @@ def remember(store: KnowledgeStore, paths: Collection[str]) -> None:
         if left.is_forgotten(path):
             folder = next(gone for gone in forgotten if _holds(gone, path))
             raise UsageError(
-                f"{clean_line(path)} lies in {clean_line(folder)}, which was forgotten.",
-                f"`ragchat kb settings {store.name} --remember {clean_line(folder)}` lets it in again.",
+                f"{clean_line(path)} is in {clean_line(folder)}, which you removed with `kb forget`.",
+                f"`ragchat kb settings {store.name} --remember {clean_line(folder)}` adds it again.",
             )
     if left != options:
         store.set_options(left)
@@ -108,7 +108,7 @@ def _documents(store: KnowledgeStore, path: str) -> list[Document]:
 
 
 def _holds(folder: str, path: str) -> bool:
-    """Whether `path` is `folder` or lies in it."""
+    """Whether `path` is `folder` or is in it."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
@@ -127,14 +127,14 @@ def _is_noted(store: KnowledgeStore, path: str) -> bool:
 
 
 def _note(store: KnowledgeStore, path: str) -> None:
-    """So that no sync brings it back, and that the same command goes on if this one is stopped."""
+    """So that no sync brings it back, and that the same command continues if this one is stopped."""
     options = store.options()
     if path not in options.forgotten:
         store.set_options(replace(options, forgotten=(*options.forgotten, path)))
 
 
 def _stays_noted(store: KnowledgeStore, path: str) -> bool:
-    """Whether a sync would find it again: what lies in a root or may be linked to, and rows, but no table that was removed."""
+    """Whether a sync would find it again: what is in a root or may be linked to, and rows, but no table that was removed."""
     if is_row(path):
         return any(path.startswith(source.prefix) for source in store.sources())
     return store.options().follow_links or any(_holds(os.path.realpath(root), path) for root in store.roots())

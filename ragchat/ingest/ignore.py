@@ -65,7 +65,7 @@ def compile_patterns(lines: Sequence[str], *, strict: bool) -> tuple[Group, ...]
             re.compile(exact)
         except (ValueError, re.error) as error:
             if strict:
-                raise UsageError(f"{line!r} is not a pattern as in .gitignore.") from error
+                raise UsageError(f"{line!r} is not a valid .gitignore pattern.") from error
             continue
         if sorts and sorts[-1][:2] == (ignores, folders_only):
             sorts[-1][2].append(exact)

@@ -70,6 +70,7 @@ class OcrData:
 
     @property
     def languages(self) -> tuple[str, ...]:
+        """All languages there is data for, sorted."""
         return tuple(sorted(frozenset().union(*self.folders.values())))
 
     def folder_with(self, languages: Sequence[str]) -> Path | None:
@@ -116,7 +117,7 @@ def parse_languages(typed: str) -> tuple[str, ...]:
         code = _CODES.get(word, word.replace("-", "_"))
         if not is_code(code):
             raise UsageError(
-                f"{part.strip()!r} is no language that OCR knows.",
+                f"{part.strip()!r} is not an OCR language.",
                 "Write languages as in `eng+deu`, or `off`.",
             )
         codes.append(code)
@@ -139,9 +140,9 @@ def check_data(languages: Sequence[str], own: Path | None, environ: Mapping[str,
             f"There is no OCR data for {' and '.join(map(named, missing))}.", how_to_install(missing, own)
         )
     raise UsageError(
-        f"The OCR data for {' and '.join(map(named, languages))} lies in different folders:"
+        f"The OCR data for {' and '.join(map(named, languages))} is in different folders:"
         f" {', '.join(map(str, data.folders))}.",
-        f"Copy what is missing into {next(iter(data.folders))}.",
+        f"Copy the missing files into {next(iter(data.folders))}.",
     )
 
 
@@ -152,5 +153,5 @@ def how_to_install(languages: Sequence[str], own: Path | None) -> str:
     files = " and ".join(f"{code}{_SUFFIX}" for code in languages)
     return (
         f"Install it: apt install {debian} (Fedora: dnf install {fedora}; macOS: brew install tesseract-lang),"
-        f" or put {files} where TESSDATA_PREFIX says{f', or into {own}' if own else ''}."
+        f" or copy {files} to the folder that TESSDATA_PREFIX names{f', or into {own}' if own else ''}."
     )

@@ -117,7 +117,7 @@ class ReaderPool(Generic[T]):
         return not (self._again or self._failed or any(reader.jobs for reader in self._readers))
 
     def _reader_for(self, size: int) -> _Reader[T] | int | None:
-        """The child that can take a file, or a number when one is to be started, or None: nobody can now."""
+        """The child that can take a file, or a number when one is to be started, or None: no one can now."""
         under_way = sum(reader.bytes_given for reader in self._readers)
         if under_way and under_way + size > _BYTES_UNDER_WAY:
             return None
@@ -230,7 +230,7 @@ class ReaderPool(Generic[T]):
     def _blame(self, reader: _Reader[T], reason: Reason) -> tuple[T, Result] | None:
         """The failure of the file that an ended child was reading; those behind it are read again."""
         if not reader.ready:
-            raise RagchatError("The process that reads documents does not start.", f"See {self._log}.")
+            raise RagchatError("The process that reads documents did not start.", f"See {self._log}.")
         if not reader.jobs:
             return None
         job = reader.jobs.popleft()

@@ -1,7 +1,7 @@
 """Rows as documents: the rows of a query of a SQLite file, or of a CSV or TSV file with a header.
 
 A row's document is `column: value` lines under a path that ends with its key, so the next sync knows it again; only rows whose
-text changed are indexed anew. All rows are read at once and compared by hash, those that changed wait in a temporary file: the
+text changed are indexed again. All rows are read at once and compared by hash, those that changed wait in a temporary file: the
 database is free again before the first of them is indexed. The sources themselves are only ever read.
 """
 
@@ -19,22 +19,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from ragchat.errors import IngestError, NotFoundError, UsageError
 from ragchat.ingest.chunk import split
+from ragchat.ingest.options import IngestOptions, SyncProgress
 from ragchat.ingest.source import read_source, stored_path
 from ragchat.retrieval import index
 from ragchat.store.database import now
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.store.sources import Value, best_key, column_names, read_query
-from ragchat.text import clean, clean_line
+from ragchat.text import clean, clean_line, counted
 from ragchat.types import CancelToken, ChunkDraft, Document, ExtractedText, RowSource
-
-if TYPE_CHECKING:
-    from ragchat.ingest.sync import IngestOptions, SyncProgress
 
 MEDIA_TYPE = "application/json"
 """Of a row's text: lines that belong together, which is how JSON is cut, too."""
@@ -55,7 +53,7 @@ Rows = Iterator[tuple[Value, ...]]
 class RowsFinished:
     """One source was looked at. Invariant: rows found = indexed + unchanged + empty.
 
-    `source.note` says what went wrong or what a person should know; after a failure all counts are 0 and the rows stay. `columns`
+    `source.note` says what went wrong or what a user should know; after a failure all counts are 0 and the rows stay. `columns`
     are the names of the columns.
     """
 
@@ -105,7 +103,7 @@ def new_source(
     except OSError as error:
         raise NotFoundError(f"{clean_line(str(path))} {_unreachable(error)}.", "Check the path.") from error
     if not is_file:
-        raise NotFoundError(f"{clean_line(str(path))} is no file.", "Check the path.")
+        raise NotFoundError(f"{clean_line(str(path))} is not a file.", "Check the path.")
     if kind == "sqlite" and not query.strip():
         raise UsageError("A database needs a query.", 'Add --query "SELECT …".')
     known = [source for source in store.sources() if (source.kind, source.path) == (kind, str(real))]
@@ -199,9 +197,9 @@ def _read_csv(path: Path, max_bytes: int) -> tuple[list[str], Rows]:
     try:
         header = next((line for line in lines if any(cell.strip() for cell in line)), [])
     except csv.Error as error:
-        raise IngestError(f"{path} is no table: {error}.") from error
+        raise IngestError(f"{path} is not a table: {error}.") from error
     if not header:
-        raise IngestError(f"{path} has no header.", "Its first line must name the columns.")
+        raise IngestError(f"{path} has no header.", "The first line must contain the column names.")
     return column_names(header), _csv_rows(path, lines, len(header))
 
 
@@ -213,7 +211,7 @@ def _csv_rows(path: Path, lines: Iterator[list[str]], width: int) -> Rows:
                 cells = line if len(line) <= width else [*line[: width - 1], " ".join(line[width - 1 :])]
                 yield tuple(cells)
     except csv.Error as error:
-        raise IngestError(f"{path} is no table: {error}.") from error
+        raise IngestError(f"{path} is not a table: {error}.") from error
 
 
 # --- a row as a document --------------------------------------------------------------------------------
@@ -240,7 +238,7 @@ def row_text(columns: Sequence[str], row: Sequence[Value]) -> tuple[str, str]:
 
 
 def _key_text(value: Value, content_hash: str) -> str:
-    """A key as it stands in a path; what would be cut or cleaned gets a hash, so that it stays unique."""
+    """A key as it is in a path; what would be cut or cleaned gets a hash, so that it stays unique."""
     shown = _shown(value)
     if not shown:
         return content_hash[:16]
@@ -277,7 +275,7 @@ class _Reading:
     columns: tuple[str, ...] = ()
 
     def take(self, columns: Sequence[str], rows: Rows) -> None:
-        """Read all rows; may be called again, and then begins anew."""
+        """Read all rows; may be called again, and then begins again."""
         self.gone, self.sample, self.columns = dict(self.known), "", tuple(columns)
         self.found = self.unchanged = self.empty = self.repeated = 0
         self.changed.seek(0)
@@ -287,7 +285,7 @@ class _Reading:
         for row in rows:
             if self.found == MOST_ROWS:
                 raise IngestError(
-                    f"{self.source.path} holds more than {MOST_ROWS:,} rows.", "Narrow the query."
+                    f"{self.source.path} contains more than {MOST_ROWS:,} rows.", "Narrow the query."
                 )
             self.found += 1
             title, text = row_text(columns, row)
@@ -324,8 +322,8 @@ class _Reading:
     @property
     def note(self) -> str:
         if not self.source.key and self.found:
-            return "no column names its rows, so a changed row counts as a new one; --key COLUMN names one"
-        return f"{self.repeated:,} rows repeat the key of another" if self.repeated else ""
+            return "no column identifies its rows, so a changed row counts as a new one; choose one with --key COLUMN"
+        return f"{counted(self.repeated, 'row')} with the key of another row" if self.repeated else ""
 
 
 # --- sync -----------------------------------------------------------------------------------------------
@@ -380,13 +378,13 @@ def sync_rows(
 
 def _sentence(source: RowSource, error: Exception) -> str:
     if isinstance(error, OSError):
-        return f"{clean_line(source.path)} {_unreachable(error)}; its rows stay as they were"
+        return f"{clean_line(source.path)} {_unreachable(error)}; its rows stay as they are"
     return clean_line(str(error))
 
 
 def _unreachable(error: OSError) -> str:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return "is not there"
+        return "does not exist"
     return f"cannot be reached ({clean_line(error.strerror or str(error))})"
 
 
@@ -468,8 +466,6 @@ def remove_source(store: KnowledgeStore, source: RowSource) -> int:
 
 
 def _progress(source: RowSource, reading: _Reading, indexed: int, passed_s: float) -> SyncProgress:
-    from ragchat.ingest.sync import SyncProgress
-
     total = reading.found - reading.empty
     rate = indexed / passed_s if passed_s > 0 else 0.0
     left = total - reading.unchanged - indexed

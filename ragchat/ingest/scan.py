@@ -1,6 +1,6 @@
 """Which files lie under the given folders, and why some of them are not to be indexed. It parses no file.
 
-Every file is yielded exactly once, so that found = indexed + skipped + failed always holds. What lies in a folder that is
+Every file is yielded exactly once, so that found = indexed + skipped + failed always holds. What is in a folder that is
 skipped (hidden, ignored, excluded, forgotten, `node_modules`, `__pycache__`) is not looked at and does not count. Only files
 whose name says nothing are opened, for their first bytes; pipes and devices never.
 
@@ -351,7 +351,7 @@ class Scanner:
 
 
 def _entries(path: str) -> Iterator[os.DirEntry[str] | FoundFile]:
-    """What lies in a folder, by name; why it cannot be reached if so."""
+    """What is in a folder, by name; why it cannot be reached if so."""
     try:
         with os.scandir(path) as listing:
             return iter(sorted(listing, key=_name))
@@ -392,7 +392,7 @@ def _reason_of(error: OSError) -> str:
 
 
 def _inside(folder: str) -> str:
-    """How the paths of what lies in a folder begin."""
+    """How the paths of what is in a folder begin."""
     return folder.rstrip(os.sep) + os.sep
 
 

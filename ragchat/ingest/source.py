@@ -1,4 +1,4 @@
-"""Reading the files of a person safely: never blocking, never through a link, never more than a limit. It changes nothing."""
+"""Reading the files of a user safely: never blocking, never through a link, never more than a limit. It changes nothing."""
 
 from __future__ import annotations
 

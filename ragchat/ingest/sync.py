@@ -2,7 +2,7 @@
 
 A file is looked at by size and time, read only when they changed, and read by a parser only when its content changed. Several
 processes read (`ingest.readers`), one writes (`ingest.writer`): a sync that is stopped at any moment keeps what it has
-committed, and the next one goes on. What lay on a disk that is not mounted stays.
+committed, and the next one continues. What lay on a disk that is not mounted stays.
 """
 
 from __future__ import annotations
@@ -20,17 +20,29 @@ from ragchat.ingest.compare import Comparison, Moves, is_outdated, may_gain
 from ragchat.ingest.formats import kind_of
 from ragchat.ingest.neighbours import Neighbours
 from ragchat.ingest.ocr_languages import check_data
+from ragchat.ingest.options import IngestOptions as IngestOptions
+from ragchat.ingest.options import SyncProgress as SyncProgress
 from ragchat.ingest.readers import ReaderPool, default_readers
 from ragchat.ingest.rows import RowsFinished, sync_rows
 from ragchat.ingest.scan import UNREAD_PICTURES, FoundFile, ScanRules, Skip
 from ragchat.ingest.source import hash_file, stored_path
-from ragchat.ingest.wire import READERS, Extracted, Failed, FileState, PageRead, Read, ReadRequest, Reason
+from ragchat.ingest.wire import (
+    READERS,
+    UNREAD_SCANS,
+    Extracted,
+    Failed,
+    FileState,
+    PageRead,
+    Read,
+    ReadRequest,
+    Reason,
+)
 from ragchat.ingest.writer import BatchWriter, record_of
 from ragchat.retrieval import index
 from ragchat.store.files import KnownFile, scan_count
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.store.ocr_pages import OcrPage, any_pages, drop_all_pages, drop_pages, pages_of, put_page
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.types import (
     CancelToken,
     Document,
@@ -45,57 +57,11 @@ _SAY_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class IngestOptions:
-    """Limits and sizes; see the settings in section [knowledge]. `readers` is how many processes read; 0: one per core.
-
-    `ocr_data` is the folder where the user may put data for OCR.
-    """
-
-    log: Path
-    max_file_bytes: int = 50 * 1024 * 1024
-    exclude: tuple[str, ...] = ()
-    chunk_tokens: int = 220
-    overlap_tokens: int = 30
-    timeout_s: float = 60.0
-    memory_mib: int = 2048
-    query_timeout_s: float = 30.0
-    readers: int = 0
-    ocr_data: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SyncProgress:
-    """`done` of `total` files; `total` 0 while they are still being looked for. `eta_s` None while unknown.
-
-    While OCR reads a file of several pages, `page` of `pages` is the one that it has just read, and `eta_s` at least what the
-    rest of them takes.
-    """
-
-    done: int
-    total: int
-    path: str
-    indexed: int
-    skipped: int
-    failed: int
-    files_per_s: float
-    eta_s: float | None
-    page: int = 0
-    pages: int = 0
-
-    @property
-    def what(self) -> str:
-        """The path, or which page of which file."""
-        if not self.pages:
-            return self.path
-        return f"page {self.page:,} of {self.pages:,} of {os.path.basename(self.path)}"  # noqa: PTH119
-
-
-@dataclass(frozen=True, slots=True)
 class SyncFinished:
     """What is in the knowledge base now. `removed` documents of files left it, `unchanged` files were not read.
 
     `read` files were new or
-    changed. `notes` are sentences for the person, such as on documents that were kept although their files are not there.
+    changed. `notes` are sentences for the user, such as on documents that were kept although their files are not there.
     """
 
     status: KnowledgeBaseStatus
@@ -155,7 +121,7 @@ def sync(
             drop_all_pages(store)
             if (cut := store.chunk_sizes()) not in ("", sizes):
                 comparison.notes.append(_cut_otherwise(store.name, cut, sizes))
-            if not store.options().ocr and (scans := scan_count(store)):
+            if not store.options().ocr and (scans := scan_count(store, UNREAD_SCANS)):
                 comparison.notes.append(_unread_scans(store.name, scans))
         store.checkpoint()
     yield SyncFinished(
@@ -196,21 +162,20 @@ def _held_against_disk(document: Document) -> Document:
 
 def _cut_otherwise(name: str, cut: str, wanted: str) -> str:
     return (
-        f"Its chunks are of {cut}, your settings say {wanted}:"
-        f" `ragchat kb sync {name} --again` reads and cuts everything again."
+        f"Its chunks have {cut}, but your settings say {wanted}."
+        f" `ragchat kb sync {name} --again` splits all documents again."
     )
 
 
 def _read_before(count: int) -> str:
-    documents = "1 document was" if count == 1 else f"{count:,} documents were"
-    return f"{documents} read again: this ragchat reads more of them."
+    documents = f"{counted(count, 'document')} {'was' if count == 1 else 'were'}"
+    return f"{documents} read again because this version of ragchat reads more of them."
 
 
 def _unread_scans(name: str, count: int) -> str:
-    documents = "1 document has" if count == 1 else f"{count:,} documents have"
     return (
-        f"{documents} pages that are pictures, and ragchat does not read them."
-        f" `ragchat kb settings {name} --ocr eng` switches on OCR (in English)."
+        f"{counted(count, 'document')} {'has' if count == 1 else 'have'} pages that are pictures, which ragchat does not read."
+        f" `ragchat kb settings {name} --ocr eng` turns on OCR (in English)."
     )
 
 
@@ -309,7 +274,7 @@ class _Ocr:
             self.folder = str(check_data(self.languages, own_data)) if self.languages else ""
         except UsageError as error:
             self.languages, self.lacks_data = (), True
-            notes.append(f"{error} ragchat reads no pictures until it is there. {error.remedy}")
+            notes.append(f"{error} Until you install it, ragchat reads no pictures. {error.remedy}")
         self.name = "+".join(self.languages)
         self._has_pages = bool(self.languages) and any_pages(store)
         self._finished: list[str] = []
@@ -348,6 +313,17 @@ _NO_PICTURES = frozenset(("markdown", "text", "rst", "code", "csv", "json", "jso
 
 
 @dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a file; `unchanged`: it is as it was, and nothing was read."""
+
+    state: DocumentState
+    unchanged: bool = False
+
+
+_UNCHANGED = _Outcome("indexed", unchanged=True)
+
+
+@dataclass(frozen=True, slots=True)
 class _Task:
     """A file that is being read."""
 
@@ -366,7 +342,7 @@ def _read_changed(
     *,
     again: bool,
 ) -> Iterator[_Seen]:
-    """Bring every changed file in; yields whenever somebody may want to look: when a file or page is done, or time has passed."""
+    """Bring every changed file in; yields whenever someone may want to look: when a file or page is done, or time has passed."""
     waiting = iter(changed)
     upcoming = next(waiting, None)
     neighbours = Neighbours()
@@ -415,17 +391,17 @@ def _request(file: FoundFile, options: IngestOptions, ocr: _Ocr, neighbours: Nei
 
 def _without_reading(
     file: FoundFile, known: KnownFile | None, moves: Moves, writer: BatchWriter, *, again: bool
-) -> str | None:
-    """What became of a file that no parser has to see, as `_Tally.count` wants it; None for others."""
+) -> _Outcome | None:
+    """What became of a file that no parser has to see; None for others."""
     record = _record(file)
     if file.reason in UNREAD_PICTURES and known is not None and known.ocr and known.state == "indexed":
         same = moves.find(known, record.path, file.size, _hashed(file.path).content_hash)
         if same is not None:  # what OCR read once stays as long as the picture is the same
             writer.touch(same, record)
-            return "unchanged indexed"
+            return _UNCHANGED
     if file.reason:
         writer.note(record, "skipped", file.reason)
-        return "skipped"
+        return _Outcome("skipped")
     if known is None:
         may_be_old = moves.is_possible(record.path, file.size)
     else:
@@ -440,15 +416,15 @@ def _without_reading(
     if same is None:
         return None
     writer.touch(same, replace(record, size=size, mtime_ns=mtime_ns))
-    return "unchanged indexed"
+    return _UNCHANGED
 
 
-def _take(task: _Task, result: Extracted | Read | Failed, writer: BatchWriter, ocr: _Ocr) -> str:
+def _take(task: _Task, result: Extracted | Read | Failed, writer: BatchWriter, ocr: _Ocr) -> _Outcome:
     """Hand the result of a file to the writer; what became of the file."""
     record = _record(task.file)
     if isinstance(result, Read):
         writer.put(replace(record_of(record, result), ocr=ocr.of(result, result.left_out)), result)
-        return "indexed"
+        return _Outcome("indexed")
     assert isinstance(result, Failed)
     record = replace(record, ocr=ocr.of(result))
     state = result.file
@@ -472,10 +448,10 @@ def _hashed(path: str) -> FileState:
     return FileState(size, mtime_ns, content_hash)
 
 
-def _give_up(record: FileRecord, reason: str, writer: BatchWriter) -> DocumentState:
+def _give_up(record: FileRecord, reason: str, writer: BatchWriter) -> _Outcome:
     state: DocumentState = "skipped" if reason in _NOTHING_TO_READ else "failed"
     writer.note(record, state, reason)
-    return state
+    return _Outcome(state)
 
 
 _NOTHING_TO_READ = frozenset(
@@ -535,11 +511,9 @@ class _Tally:
         self.unchanged += states.total()
         self._reading_since = time.monotonic()
 
-    def count(self, outcome: str) -> None:
-        """`outcome` is "indexed", "skipped", "failed", or "unchanged" in front of one of them."""
-        unchanged, _, state = outcome.rpartition(" ")
-        self._states[state] += 1
-        if unchanged:
+    def count(self, outcome: _Outcome) -> None:
+        self._states[outcome.state] += 1
+        if outcome.unchanged:
             self.unchanged += 1
         else:
             self._read += 1

@@ -39,7 +39,7 @@ def offsets_of(lines: Lines) -> list[int]:
 
 
 def drawn_table(lines: Lines) -> Table | None:
-    """A table whose columns are parted by rules, such as grids, simple tables of reStructuredText and what psql prints."""
+    """A table whose columns are separated by rules, such as grids, simple tables of reStructuredText and what psql prints."""
     rules = [number for number, line in enumerate(lines) if TEXT_RULE.match(line)]
     if len(lines) < 3 or not rules or rules[0] > 3:
         return None

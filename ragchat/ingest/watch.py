@@ -67,7 +67,7 @@ class ChangesSeen:
 
 @dataclass(frozen=True, slots=True)
 class WatchProblem:
-    """A sync failed; it is tried again. The sentence is for a person."""
+    """A sync failed; it is tried again. The sentence is for a user."""
 
     sentence: str
     remedy: str
@@ -109,7 +109,7 @@ def watch(
 
 
 _LIMIT_REACHED = (
-    "The system watches no more folders (its inotify limit); they are looked at every second instead."
+    "The system cannot watch more folders (inotify limit), so ragchat checks them every second instead."
 )
 
 _LINKS_LATER = f"What links lead to outside the folders is looked at every {_WHOLE_AGAIN_S / 60:.0f} minutes."
@@ -195,7 +195,7 @@ def _changes(
 ) -> Iterator[set[str]]:
     """Paths that changed below `folders`, at least every `_LOOK_MS`, be it an empty set; until `cancel`.
 
-    While the caller works, the Rust side goes on collecting. `lenient` passes over folders that may not be read, but also over
+    While the caller works, the Rust side continues collecting. `lenient` passes over folders that may not be read, but also over
     those that the system has no room to watch. Raises _BlindError when the system cannot watch.
     """
     if not folders:
@@ -339,7 +339,7 @@ def _identities(roots: Sequence[Path]) -> tuple[int, ...]:
 
 
 def _must_poll(folders: Sequence[Path]) -> tuple[bool, str]:
-    """Whether changes have to be looked for: on a network drive others' changes are told to nobody here. And a sentence."""
+    """Whether changes have to be looked for: on a network drive others' changes are told to no one here. And a sentence."""
     import psutil
 
     mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}

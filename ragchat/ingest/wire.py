@@ -49,6 +49,10 @@ class Reason(StrEnum):
     CRASHED = "ended the process that read it"
 
 
+UNREAD_SCANS = (Reason.NO_TEXT_LAYER, "no text layer: its pages are pictures")
+"""Reasons of documents whose pages are pictures, today's and that of a former version: knowledge bases keep them."""
+
+
 class ExtractRequest(msgspec.Struct, frozen=True, tag=True):
     """The text of this file. `path` is the file system's own bytes; sizes in bytes."""
 

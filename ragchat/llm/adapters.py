@@ -26,7 +26,7 @@ from ragchat.text import clean_line
 ADAPTER_GGUF = "adapter.gguf"
 MANIFEST = "manifest.json"
 LEARNED = "learned.json"
-"""Hashes of the questions that an adapter has learned from, so that nobody measures with them."""
+"""Hashes of the questions that an adapter has learned from, so that no one measures with them."""
 FORMAT = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -53,6 +53,8 @@ class AdapterShape(msgspec.Struct, frozen=True):
 
 
 class AdapterFile(msgspec.Struct, frozen=True):
+    """Size and checksum of a file of an adapter."""
+
     sha256: str
     size_bytes: int
 
@@ -92,6 +94,7 @@ class InstalledAdapter:
 
     @property
     def gguf(self) -> Path:
+        """The file that llama.cpp loads."""
         return self.folder / ADAPTER_GGUF
 
 
@@ -99,7 +102,7 @@ def check_adapter_name(name: str) -> None:
     """Raise UsageError unless an adapter may be called so."""
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise UsageError(
-            f"{clean_line(name, limit=80)!r} cannot be the name of an adapter.",
+            f"{clean_line(name, limit=80)!r} is not a valid name for an adapter.",
             "Use letters, digits, '.', '_' and '-', beginning with a letter or digit.",
         )
 
@@ -117,7 +120,7 @@ def read_manifest(folder: Path) -> AdapterManifest:
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=AdapterManifest)
     except FileNotFoundError:
-        raise AdapterError(f"{folder.name} has no manifest: it is no whole adapter.") from None
+        raise AdapterError(f"{folder.name} has no manifest, so the adapter is incomplete.") from None
     except (OSError, msgspec.DecodeError) as error:
         raise AdapterError(f"The manifest of {folder.name} cannot be read: {error}.") from error
     if manifest.format != FORMAT:
@@ -149,10 +152,10 @@ class AdapterLibrary:
         if name in adapters:
             return adapters[name]
         near = difflib.get_close_matches(name, adapters, n=3, cutoff=0.4)
-        hint = f"Near it: {', '.join(map(clean_line, near))}. " if near else ""
+        hint = f"Similar names: {', '.join(map(clean_line, near))}. " if near else ""
         raise NotFoundError(
             f"There is no adapter {clean_line(name, limit=80)!r}.",
-            f"{hint}`ragchat adapter list` shows all; in a chat, /adapter off does without.",
+            f"{hint}`ragchat adapter list` lists all. In a chat, /adapter off turns adapters off.",
         )
 
     def fitting(self, base: Path) -> tuple[InstalledAdapter, ...]:
@@ -183,19 +186,19 @@ class AdapterLibrary:
         if adapter.problem or adapter.manifest is None:
             raise AdapterError(
                 f"The adapter {adapter.name} cannot be used: {adapter.problem}.",
-                f"`ragchat adapter check {adapter.name}` looks closer; make or import it again.",
+                f"`ragchat adapter check {adapter.name}` shows details. Train or import it again.",
             )
         if sha256_of(adapter.gguf, self._fingerprints) != adapter.manifest.files[ADAPTER_GGUF].sha256:
             raise AdapterError(
-                f"The adapter {adapter.name} is not what it was when it was made: its weights were changed.",
-                "Make or import it again.",
+                f"The adapter {adapter.name} was changed after it was made: its weights differ.",
+                "Train or import it again.",
             )
         trained_on = adapter.manifest.base
         if self.sha256(base) == trained_on.sha256:
             return adapter.gguf
         if not force:
             raise AdapterError(
-                f"The adapter {adapter.name} was trained on another file, {clean_line(trained_on.file)}, not on {base.name}.",
+                f"The adapter {adapter.name} was trained on a different file, {clean_line(trained_on.file)}, not on {base.name}.",
                 f"Choose that model, or train one for {base.stem}: `ragchat finetune`.",
             )
         _check_shape(adapter.manifest, base)
@@ -212,7 +215,7 @@ class AdapterLibrary:
             if not path.is_file():
                 wrong.append(f"{file} is missing.")
             elif sha256_of(path) != known.sha256:
-                wrong.append(f"{file} is not what it was when the adapter was made.")
+                wrong.append(f"{file} was changed after the adapter was made.")
         return wrong
 
     def learned(self, name: str) -> list[frozenset[int]]:
@@ -253,13 +256,13 @@ def _problem(folder: Path, manifest: AdapterManifest) -> str:
     if known is None or not file.is_file():
         return f"{ADAPTER_GGUF} is missing"
     if file.stat().st_size != known.size_bytes:
-        return f"{ADAPTER_GGUF} is cut short, or was changed"
+        return f"{ADAPTER_GGUF} is incomplete or was changed"
     try:
         metadata = read_metadata(file)
     except ModelFileError as error:
         return str(error).rstrip(".")
     if metadata.general_type != "adapter":
-        return f"{ADAPTER_GGUF} is no adapter"
+        return f"{ADAPTER_GGUF} is not an adapter"
     return ""
 
 

@@ -64,10 +64,12 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def weights_bytes(self) -> int:
+        """Size of the weights, that of the file."""
         return self.size_bytes
 
     @property
     def n_ctx_train(self) -> int:
+        """Tokens of context that it was trained with."""
         return self.context
 
     @property

@@ -11,10 +11,12 @@ import itertools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -26,16 +28,14 @@ from ragchat.errors import (
     ModelFileError,
     ModelTooLargeError,
     PromptTooLongError,
-    UsageError,
 )
 from ragchat.llm import profile, wire
 from ragchat.paths import write_atomically
 from ragchat.pipes import Child, ChildGoneError, ChildSilentError
-from ragchat.text import StreamCleaner, clean, clean_line
+from ragchat.text import StreamCleaner, clean
 from ragchat.types import (
     AdapterScale,
     CancelToken,
-    FinishReason,
     GenerationFinished,
     LoadProgress,
     Message,
@@ -47,6 +47,7 @@ from ragchat.types import (
     TextDelta,
     TokenSample,
 )
+from ragchat.types.defaults import N_BATCH, N_CTX
 
 SILENCE_S = 6.0
 """A process at work says so twice a second; after this much silence it hangs."""
@@ -59,18 +60,22 @@ _THREADS = {"GOMP_SPINCOUNT": "2000"}
 """Threads of llama.cpp wait for each other a moment, then sleep: on a busy machine those that spin on take the core that the
 others need (prefill 26 tokens/s against 135 on a busy machine); those that sleep at once lose a tenth on a quiet one."""
 
+_AdapterFiles = tuple[tuple[str, float], ...]
+"""(path, scale) of each adapter."""
+_Reply = TypeVar("_Reply", wire.Counted, wire.Encoded, wire.Scored, wire.LogitsRead)
+_Delta = TypeVar("_Delta", ReasoningDelta, TextDelta)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
     """How models are loaded. 0 threads and flash_attention "auto": measured once per model and machine."""
 
-    n_ctx: int = 4096
-    n_batch: int = 512
+    n_ctx: int = N_CTX
+    n_batch: int = N_BATCH
     n_threads: int = 0
     n_threads_batch: int = 0
     flash_attention: str = "auto"
     plain_format: str = ""
-    thinking: bool = False
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -101,12 +106,10 @@ class InferenceClient:
         """
         self._resolve, self._check, self._options = resolve, check, options
         self._adapter_file = adapter_file
-        self._adapters = ""
-        self._adapters_of: Path | None = None
+        self._on: _AdapterFiles = ()
+        """What is switched on in the process."""
         self._log, self._suspects_file, self._profiles_file = log, suspects_file, profiles_file
         self._name = name
-        self.thinking = options.thinking
-        """Whether a model that can think does so; may be changed between two answers."""
         self._lock = threading.RLock()
         self._ids = itertools.count(1)
         self._child: Child | None = None
@@ -153,203 +156,113 @@ class InferenceClient:
 
     # --- ChatModel ----------------------------------------------------------------------------------
 
-    def load(self, cancel: CancelToken | None = None) -> Iterator[LoadProgress]:
-        """Load the selected model unless it is loaded. Raises NotFoundError, ModelError, CancelledError."""
+    def load(
+        self,
+        cancel: CancelToken | None = None,
+        *,
+        thinking: bool = False,
+        adapters: tuple[AdapterScale, ...] = (),
+    ) -> Generator[LoadProgress, None, Loaded]:
+        """Load the selected model unless it is loaded, and return it. Raises NotFoundError, ModelError, CancelledError."""
         with self._lock:
-            path = self._resolve(self._name)
-            if self.info and Path(self.info.path) == path:
-                return
-            n_ctx = self._check(path, self._options.n_ctx)
-            self._end()
-            yield LoadProgress(0.0)
-            known = profile.read(self._profiles_file, path)
-            options = self._options
-            flash = {"auto": ("on" if known.flash_attention else "off") if known else ""}.get(
-                options.flash_attention, options.flash_attention
-            )
-            command = wire.Load(
-                id=next(self._ids),
-                path=str(path),
-                n_ctx=n_ctx,
-                n_batch=options.n_batch,
-                n_threads=options.n_threads or (known.n_threads if known else 0),
-                n_threads_batch=options.n_threads_batch or (known.n_threads_batch if known else 0),
-                flash_attention=flash,
-                plain_format=options.plain_format,
-            )
-            self._suspect(path, "it did not finish loading the last time", loading=True)
-            try:
-                self._child = Child("ragchat.llm.inference.process", self._log, _THREADS)
-            except OSError as error:
-                self._clear(path)
-                raise ModelError(
-                    f"The inference process cannot be started: {error}.", "`ragchat doctor` looks closer."
-                ) from error
-            for reply in self._converse(command, path, cancel or CancelToken()):
-                match reply:
-                    case wire.Loading(fraction=fraction, stage=stage):
-                        yield LoadProgress(fraction, stage)
-                    case wire.Loaded():
-                        self._loaded(
-                            reply, path, all_measured=not (options.n_threads or options.n_threads_batch)
-                        )
-            chosen, chosen_for = self._adapters, self._adapters_of
-            self._adapters, self._adapters_of = "", None  # so it is if they cannot be switched on
-            if chosen and chosen_for == path:
-                self._use(chosen, path)
-                self._adapters, self._adapters_of = chosen, path
+            path, cancel = self._resolve(self._name), cancel or CancelToken()
+            info = self.info
+            if info is None or Path(info.path) != path:
+                info = yield from self._start(path, cancel)
+            files = self._adapter_files(adapters, path)
+            if files:  # one that is broken is refused now
+                self._switch(files, path)
+            return Loaded(self, info, thinking, files)
 
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text; control tokens in it count as text. Raises ModelError."""
-        counts: list[int] = []
-        for reply in self._ask(wire.Count(next(self._ids), tuple(texts))):
-            if isinstance(reply, wire.Counted):
-                counts = list(reply.counts)
-        return counts
+    def loaded(self, *, thinking: bool = False) -> Loaded | None:
+        """The model as it is in memory, without adapters; None: no model is loaded."""
+        return Loaded(self, info, thinking, ()) if (info := self.info) else None
 
-    def count_prompt(self, messages: Sequence[Message]) -> int:
-        """Tokens of the whole prompt as the template renders it. Raises ModelError."""
-        return self._counted(messages).counts[0]
-
-    def render_prompt(self, messages: Sequence[Message]) -> str:
-        """The prompt as the template writes it. Raises ModelError."""
-        return self._counted(messages).rendered
-
-    @property
-    def adapters(self) -> str:
-        """What is switched on, as `AdapterScale` writes it."""
-        return self._adapters
-
-    def set_adapters(self, adapters: str) -> None:
-        """Switch adapters on, and all others off; for a model that is not loaded yet, at its load. A few ms.
-
-        Raises NotFoundError, UsageError, AdapterError; what was on stays on then.
-        """
-        with self._lock:
-            path = Path(self.info.path) if self.info else self._resolve(self._name)
-            if adapters == self._adapters and (not adapters or self._adapters_of == path):
-                return
-            if self.info:
-                self._use(adapters, path)
-            else:
-                self._adapter_files(adapters, path)
-            self._adapters, self._adapters_of = adapters, path
-
-    def _use(self, adapters: str, path: Path) -> None:
-        wanted = self._adapter_files(adapters, path)
-        for _ in self._ask(wire.UseAdapters(next(self._ids), wanted)):
-            pass
-
-    def _adapter_files(self, adapters: str, path: Path) -> tuple[tuple[str, float], ...]:
+    def _start(self, path: Path, cancel: CancelToken) -> Generator[LoadProgress, None, ModelInfo]:
+        n_ctx = self._check(path, self._options.n_ctx)
+        self._end()
+        yield LoadProgress(0.0)
+        self._suspect(path, "loading it failed the last time", loading=True)
         try:
-            wanted = AdapterScale.parse(adapters)
-        except ValueError:
-            raise UsageError(
-                f"{clean_line(adapters)!r} says no scale.", "Write facts, facts:0.5 or facts+style:0.5."
-            ) from None
-        if wanted and self._adapter_file is None:
-            raise AdapterError("Adapters cannot be used here.")
-        return tuple(
-            (str(self._adapter_file(each.name, path)), each.scale) for each in wanted if self._adapter_file
-        )
-
-    def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
-        """Tokens of chats that end with the answer to learn. Raises ModelError."""
-        found: list[TokenSample] = []
-        for first in range(0, len(chats), _ENCODED_AT_ONCE):
-            turns = tuple(_turns(chat) for chat in chats[first : first + _ENCODED_AT_ONCE])
-            for reply in self._ask(wire.Encode(next(self._ids), turns)):
-                if isinstance(reply, wire.Encoded):
-                    found += [TokenSample(tokens, start) for tokens, start in reply.samples]
-        return found
-
-    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
-        """How likely each answer is after its prompt, with the adapters that are on. Raises ModelError."""
-        found: list[Score] = []
-        for first in range(0, len(samples), _SCORED_AT_ONCE):
-            some = tuple((s.tokens, s.answer_start) for s in samples[first : first + _SCORED_AT_ONCE])
-            command = wire.ScoreAnswers(next(self._ids), some)
-            for reply in self._ask(command):
-                if isinstance(reply, wire.Scored):
-                    found += [Score(*score) for score in reply.scores]
-        return found
-
-    def logits(self, tokens: Sequence[int]) -> bytes:
-        """float32, little-endian, for each token of the vocabulary, after the last of `tokens`. Raises ModelError."""
-        for reply in self._ask(wire.ReadLogits(next(self._ids), tuple(tokens))):
-            if isinstance(reply, wire.LogitsRead):
-                return reply.logits
-        raise InferenceDiedError("The model's process gave no answer.")
-
-    def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
-    ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
-        """Stream one answer. A seed of None is drawn here and reported. Raises ModelError.
-
-        sampling.max_tokens and sampling.stop are for the answer: thoughts before it may fill what the context has beside it.
-        An answer that goes on does so without new thoughts; one that was cut inside its thoughts begins anew.
-        """
-        seed = secrets.randbelow(2**31) if sampling.seed is None else sampling.seed
-        command = wire.Generate(
-            id=next(self._ids),
-            turns=_turns(messages),
-            thinking=self.thinking,
-            temperature=sampling.temperature,
-            top_k=sampling.top_k,
-            top_p=sampling.top_p,
-            min_p=sampling.min_p,
-            repeat_penalty=sampling.repeat_penalty,
-            seed=seed,
-            max_tokens=sampling.max_tokens,
-            stop=sampling.stop,
-        )
-        cleaner, thoughts = StreamCleaner(), StreamCleaner()
-        for reply in self._ask(command, cancel):
+            self._child = Child("ragchat.llm.inference.process", self._log, _THREADS)
+        except OSError as error:
+            self._clear(path)
+            raise ModelError(
+                f"The inference process cannot be started: {error}.",
+                "Run `ragchat doctor` to find the cause.",
+            ) from error
+        for reply in self._converse(self._command(path, n_ctx), path, cancel):
             match reply:
-                case wire.Prefilled(done=done, total=total, eta_s=eta_s):
-                    yield PrefillProgress(done, total, eta_s)
-                case wire.Delta(text=text, reasoning=True):
-                    if ready := thoughts.feed(text):
-                        yield ReasoningDelta(ready)
-                case wire.Delta(text=text):
-                    if rest := thoughts.finish():
-                        yield ReasoningDelta(rest)
-                    if ready := cleaner.feed(text):
-                        yield TextDelta(ready)
-                case wire.Finished():
-                    if rest := thoughts.finish():
-                        yield ReasoningDelta(rest)
-                    if rest := cleaner.finish():
-                        yield TextDelta(rest)
-                    if self._info:
-                        self._clear(Path(self._info.path))
-                    yield GenerationFinished(
-                        finish_reason=_reason(reply.finish_reason),
-                        prompt_tokens=reply.prompt_tokens,
-                        cached_tokens=reply.cached_tokens,
-                        completion_tokens=reply.completion_tokens,
-                        ttft_s=reply.ttft_s,
-                        prefill_tok_s=reply.prefill_tok_s,
-                        decode_tok_s=reply.decode_tok_s,
-                        seed=seed,
-                        reasoning_tokens=reply.reasoning_tokens,
-                        reasoning_s=reply.reasoning_s,
-                    )
+                case wire.Loading(progress=progress):
+                    yield progress
+                case wire.Loaded():
+                    return self._started(reply, path)
+        raise InferenceDiedError("The model process did not answer.")
+
+    def _command(self, path: Path, n_ctx: int) -> wire.Load:
+        known, options = profile.read(self._profiles_file, path), self._options
+        flash = options.flash_attention
+        if flash == "auto":
+            flash = ("on" if known.flash_attention else "off") if known else ""
+        return wire.Load(
+            id=next(self._ids),
+            path=str(path),
+            n_ctx=n_ctx,
+            n_batch=options.n_batch,
+            n_threads=options.n_threads or (known.n_threads if known else 0),
+            n_threads_batch=options.n_threads_batch or (known.n_threads_batch if known else 0),
+            flash_attention=flash,
+            plain_format=options.plain_format,
+        )
+
+    def _adapter_files(self, adapters: Sequence[AdapterScale], path: Path) -> _AdapterFiles:
+        if not adapters:
+            return ()
+        if self._adapter_file is None:
+            raise AdapterError("You cannot use adapters here.")
+        return tuple((str(self._adapter_file(each.name, path)), each.scale) for each in adapters)
+
+    def _switch(self, files: _AdapterFiles, path: Path) -> None:
+        """What is refused leaves on what is on. The lock is held."""
+        if files == self._on:
+            return
+        for _ in self._converse(wire.UseAdapters(next(self._ids), files), path, CancelToken()):
+            pass
+        self._on = files
 
     def close(self) -> None:
         """End the process. A request that runs in another thread ends with an InferenceDiedError."""
-        child, self._child, self._info = self._child, None, None
+        child, self._child, self._info, self._on = self._child, None, None, ()
         if child:
             child.close()
 
     # --- the conversation with the process ----------------------------------------------------------
 
-    def _ask(self, command: wire.Commands, cancel: CancelToken | None = None) -> Iterator[wire.Replies]:
+    def request(
+        self,
+        info: ModelInfo,
+        make: Callable[[int], wire.Commands],
+        cancel: CancelToken | None = None,
+        adapters: _AdapterFiles | None = None,
+    ) -> Iterator[wire.Replies]:
+        """The replies to what `make` makes of the number of this request, with these adapters on (None: whatever is on).
+
+        Raises ModelError, also when the model that `info` tells of is not loaded any more.
+        """
         with self._lock:
-            info = self.info
-            if info is None:
+            there = self.info
+            if there is None:
                 raise InferenceDiedError("No model is loaded.", "Ask again to load it.")
+            if there.path != info.path:
+                raise ModelError(f"{info.name} is no longer loaded.", "Ask again to load it.")
+            if adapters is not None:
+                self._switch(adapters, Path(info.path))
+            command = make(next(self._ids))
             yield from self._converse(command, Path(info.path), cancel or CancelToken())
+
+    def answered(self, info: ModelInfo) -> None:
+        """The model wrote an answer, so it may be loaded unasked again."""
+        self._clear(Path(info.path))
 
     def _converse(self, command: wire.Commands, path: Path, cancel: CancelToken) -> Iterator[wire.Replies]:
         """Send a command and yield its replies up to the last. The lock is held."""
@@ -366,12 +279,8 @@ class InferenceClient:
                     child.send(wire.encode(wire.Cancel(command.id)))
                 if now - heard > SILENCE_S or (cancelled_at and now - cancelled_at > CANCEL_S):
                     raise ChildSilentError
-                try:
-                    reply = wire.reply_decoder.decode(child.receive(_POLL_S))
-                except ChildSilentError:
+                if (reply := _received(child)) is None:
                     continue
-                except msgspec.DecodeError as error:
-                    raise ChildGoneError("spoke in riddles") from error
                 heard = time.monotonic()
                 if reply.id != command.id or isinstance(reply, wire.Beat):
                     continue
@@ -381,29 +290,26 @@ class InferenceClient:
                 yield reply
         except ChildGoneError as error:
             done = True
-            raise self._died(path, f"The model's process {error.reason}.") from error
+            raise self._died(path, f"The model process {error.reason}.") from error
         except ChildSilentError as error:
             done = True
             child.kill()
-            raise self._died(path, "The model's process stopped responding and was ended.") from error
+            raise self._died(path, "The model process stopped responding, so ragchat ended it.") from error
         finally:
             if not done:  # the caller went away in the middle
                 self._abandon(child, command.id)
 
     def _abandon(self, child: Child, request: int) -> None:
-        """Stop a request that nobody listens to any more, so that the next one finds the process free."""
+        """Stop a request that no one listens to any more, so that the next one finds the process free."""
         try:
             child.send(wire.encode(wire.Cancel(request)))
             deadline = time.monotonic() + CANCEL_S
             while time.monotonic() < deadline:
-                try:
-                    reply = wire.reply_decoder.decode(child.receive(_POLL_S))
-                except ChildSilentError:
-                    continue
-                if reply.id == request and isinstance(reply, wire.Ends):
+                reply = _received(child)
+                if reply and reply.id == request and isinstance(reply, wire.Ends):
                     return
             child.kill()
-        except (ChildGoneError, msgspec.DecodeError):
+        except ChildGoneError:
             child.kill()
 
     def _failure(self, failed: wire.Failed, path: Path, cancel: CancelToken) -> ModelError | CancelledError:
@@ -412,7 +318,7 @@ class InferenceClient:
             self._clear(path)
             self._end()
         if cancel.cancelled and failed.kind == "model":
-            return CancelledError("Loading was cancelled.")
+            return CancelledError("Loading was stopped.")
         match failed.kind:
             case "model":
                 return ModelFileError(f"{name} cannot be loaded: {sentence}.", f"The log is {self._log}.")
@@ -422,7 +328,7 @@ class InferenceClient:
                 )
             case "format":
                 return ModelError(
-                    f"{name} brings no chat template, so nothing says how to put questions to it.",
+                    f"{name} has no chat template, so ragchat does not know its prompt format.",
                     "Choose one: `ragchat config set model.plain_format chatml` (or alpaca, vicuna, plain).",
                 )
             case "adapter":
@@ -433,56 +339,41 @@ class InferenceClient:
                 return PromptTooLongError(sentence, "Shorten the question or raise model.n_ctx.")
             case "template":
                 return ModelFileError(f"{name}: {sentence}", "Choose another model.")
-        return ModelError(f"The model's process reports: {sentence}", f"The log is {self._log}.")
+        return ModelError(f"The model process failed: {sentence}", f"The log is {self._log}.")
 
     def _died(self, path: Path, sentence: str) -> InferenceDiedError:
         self._suspect(path, sentence.rstrip("."))
         self._end()
         return InferenceDiedError(
-            sentence, f"Your chat is safe. Ask again to load the model anew; the log is {self._log}."
+            sentence, f"Your chat is safe. Ask again to reload the model. The log is {self._log}."
         )
 
     def _end(self) -> None:
-        child, self._child, self._info = self._child, None, None
+        child, self._child, self._info, self._on = self._child, None, None, ()
         if child:
             child.close(timeout_s=0.5)
 
-    def _loaded(self, reply: wire.Loaded, path: Path, *, all_measured: bool) -> None:
-        if reply.measured and all_measured and self._options.flash_attention == "auto":
+    def _started(self, reply: wire.Loaded, path: Path) -> ModelInfo:
+        options = self._options
+        chooses = not (options.n_threads or options.n_threads_batch) and options.flash_attention == "auto"
+        if reply.measured and chooses:
             chosen = profile.Profile(
-                n_threads=reply.n_threads,
-                n_threads_batch=reply.n_threads_batch,
-                flash_attention=reply.flash_attention,
-                prefill_tok_s=round(reply.measured_prefill_tok_s, 1),
-                decode_tok_s=round(reply.measured_decode_tok_s, 1),
+                n_threads=reply.model.n_threads,
+                n_threads_batch=reply.model.n_threads_batch,
+                flash_attention=reply.model.flash_attention,
+                prefill_tok_s=round(reply.prefill_tok_s, 1),
+                decode_tok_s=round(reply.decode_tok_s, 1),
                 measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             profile.write(self._profiles_file, path, chosen)
         suspect = self._suspects().get(str(path))
         if suspect and suspect.loading:
             self._clear(path)
-        self._info = ModelInfo(
-            name=path.stem,
-            path=str(path),
-            architecture=clean(reply.architecture),
-            description=clean(reply.description),
-            n_ctx=reply.n_ctx,
-            n_ctx_train=reply.n_ctx_train,
-            n_params=reply.n_params,
-            size_bytes=reply.size_bytes,
-            has_chat_template=reply.has_chat_template,
-            prompt_format=reply.prompt_format,
-            n_threads=reply.n_threads,
-            n_threads_batch=reply.n_threads_batch,
-            flash_attention=reply.flash_attention,
-            thinks=reply.thinks,
+        model = reply.model
+        self._info = replace(
+            model, architecture=clean(model.architecture), description=clean(model.description)
         )
-
-    def _counted(self, messages: Sequence[Message]) -> wire.Counted:
-        for reply in self._ask(wire.CountPrompt(next(self._ids), _turns(messages), self.thinking)):
-            if isinstance(reply, wire.Counted):
-                return reply
-        raise InferenceDiedError("The model's process gave no answer.")
+        return self._info
 
     # --- models that ended the process ----------------------------------------------------------------
 
@@ -511,10 +402,127 @@ class InferenceClient:
             return  # a full disk must not cost the answer
 
 
-def _turns(messages: Sequence[Message]) -> tuple[wire.Turn, ...]:
+class Loaded:
+    """The `LoadedModel` of an `InferenceClient`."""
+
+    def __init__(
+        self, client: InferenceClient, info: ModelInfo, thinking: bool, adapters: _AdapterFiles
+    ) -> None:
+        self._client, self._info, self._thinking, self._adapters = client, info, thinking, adapters
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of it."""
+        return self._info
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text; control tokens in it count as text. Raises ModelError."""
+        return list(self._one(wire.Counted, lambda number: wire.Count(number, tuple(texts))).counts)
+
+    def count_prompt(self, messages: Sequence[Message]) -> int:
+        """Tokens of the whole prompt as the template renders it. Raises ModelError."""
+        return self._counted(messages).counts[0]
+
+    def render_prompt(self, messages: Sequence[Message]) -> str:
+        """The prompt as the template writes it. Raises ModelError."""
+        return self._counted(messages).rendered
+
+    def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
+        """Tokens of chats that end with the answer to learn. Raises ModelError."""
+        found: list[TokenSample] = []
+        for first in range(0, len(chats), _ENCODED_AT_ONCE):
+            some = tuple(_sound(chat) for chat in chats[first : first + _ENCODED_AT_ONCE])
+            found += self._one(wire.Encoded, partial(wire.Encode, chats=some)).samples
+        return found
+
+    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
+        """How likely each answer is after its prompt. Raises ModelError."""
+        found: list[Score] = []
+        for first in range(0, len(samples), _SCORED_AT_ONCE):
+            some = tuple(samples[first : first + _SCORED_AT_ONCE])
+            found += self._one(wire.Scored, partial(wire.ScoreAnswers, samples=some), self._adapters).scores
+        return found
+
+    def logits(self, tokens: Sequence[int]) -> bytes:
+        """float32, little-endian, for each token of the vocabulary, after the last of `tokens`. Raises ModelError."""
+        return self._one(
+            wire.LogitsRead, lambda number: wire.ReadLogits(number, tuple(tokens)), self._adapters
+        ).logits
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+    ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
+        """Stream one answer. A seed of None is drawn here and reported. Raises ModelError.
+
+        sampling.max_tokens and sampling.stop are for the answer: reasoning before it may fill what the context has beside it.
+        An answer that continues does so without new reasoning; one that was cut inside its reasoning begins again.
+        """
+        if sampling.seed is None:
+            sampling = replace(sampling, seed=secrets.randbelow(2**31))
+        sound = _sound(messages)
+        replies = self._client.request(
+            self._info,
+            lambda number: wire.Generate(number, sound, self._thinking, sampling),
+            cancel,
+            self._adapters,
+        )
+        for event in _cleaned(replies):
+            if isinstance(event, GenerationFinished):
+                self._client.answered(self._info)
+            yield event
+
+    def _counted(self, messages: Sequence[Message]) -> wire.Counted:
+        sound = _sound(messages)
+        return self._one(wire.Counted, lambda number: wire.CountPrompt(number, sound, self._thinking))
+
+    def _one(
+        self,
+        kind: type[_Reply],
+        make: Callable[[int], wire.Commands],
+        adapters: _AdapterFiles | None = None,
+    ) -> _Reply:
+        """The reply of this kind."""
+        for reply in self._client.request(self._info, make, adapters=adapters):
+            if isinstance(reply, kind):
+                return reply
+        raise InferenceDiedError("The model process did not answer.")
+
+
+def _cleaned(
+    replies: Iterator[wire.Replies],
+) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
+    """The events of an answer, with what the model wrote sanitised."""
+    answer, thoughts = StreamCleaner(), StreamCleaner()
+    for reply in replies:
+        match reply:
+            case wire.Prefilled(progress=progress):
+                yield progress
+            case wire.Delta(text=text, reasoning=True):
+                yield from _written(ReasoningDelta, thoughts.feed(text))
+            case wire.Delta(text=text):
+                yield from _written(ReasoningDelta, thoughts.finish())
+                yield from _written(TextDelta, answer.feed(text))
+            case wire.Finished(result=result):
+                yield from _written(ReasoningDelta, thoughts.finish())
+                yield from _written(TextDelta, answer.finish())
+                yield replace(result, repeated=clean(result.repeated))
+
+
+def _written(kind: type[_Delta], text: str) -> Iterator[_Delta]:
+    if text:
+        yield kind(text)
+
+
+def _received(child: Child) -> wire.Replies | None:
+    """The next reply, None while there is none. Raises ChildGoneError."""
+    try:
+        return wire.reply_decoder.decode(child.receive(_POLL_S))
+    except ChildSilentError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ChildGoneError("sent an invalid message") from error
+
+
+def _sound(messages: Sequence[Message]) -> tuple[Message, ...]:
     # Lone surrogates cannot cross the pipe.
-    return tuple(wire.Turn(m.role, m.content.encode("utf-8", "replace").decode()) for m in messages)
-
-
-def _reason(text: str) -> FinishReason:
-    return text if text in ("stop", "length", "cancelled") else "error"  # type: ignore[return-value]
+    return tuple(Message(m.role, m.content.encode("utf-8", "replace").decode()) for m in messages)

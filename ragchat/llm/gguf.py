@@ -186,6 +186,7 @@ class GgufMetadata:
 
     @property
     def has_chat_template(self) -> bool:
+        """Whether the file says how to write a chat."""
         return bool(self.chat_template)
 
     @property
@@ -238,11 +239,11 @@ def check_embedding_model(metadata: GgufMetadata) -> None:
     name = metadata.path.name
     if not metadata.embeds:
         raise ModelFileError(
-            f"{name} is no embedding model: it makes no vectors of texts.",
-            "`ragchat model list` shows which models are.",
+            f"{name} is not an embedding model.",
+            "`ragchat model list` lists the embedding models.",
         )
     if not metadata.n_tensors or not metadata.n_embd:
-        raise ModelFileError(f"{name} holds no weights.")
+        raise ModelFileError(f"{name} contains no weights.")
 
 
 def check_chat_model(metadata: GgufMetadata) -> None:
@@ -251,7 +252,7 @@ def check_chat_model(metadata: GgufMetadata) -> None:
     if kind == "adapter":
         raise ModelFileError(
             f"{name} is an adapter (LoRA), not a model.",
-            f"It changes a model of the architecture {architecture!r} and is loaded together with that one.",
+            f"It changes a model of the architecture {architecture!r} and needs that model.",
         )
     if metadata.embeds:
         raise ModelFileError(
@@ -267,7 +268,7 @@ def check_chat_model(metadata: GgufMetadata) -> None:
             "Join them with `llama-gguf-split --merge FIRST_PART JOINED.gguf`.",
         )
     if not metadata.n_tensors:
-        raise ModelFileError(f"{name} holds a vocabulary but no weights.")
+        raise ModelFileError(f"{name} contains a vocabulary but no weights.")
     needed = {
         "general.architecture": architecture,
         "block_count": metadata.n_layers,
@@ -275,7 +276,7 @@ def check_chat_model(metadata: GgufMetadata) -> None:
         "context_length": metadata.n_ctx_train,
     }
     if missing := [key for key, value in needed.items() if not value]:
-        raise ModelFileError(f"{name} lacks {', '.join(missing)}: it is no language model, or damaged.")
+        raise ModelFileError(f"{name} lacks {', '.join(missing)}: it is damaged or not a language model.")
 
 
 # --- reading --------------------------------------------------------------------------------------------
@@ -308,7 +309,7 @@ class _Header:
         return ModelFileError(f"{self.name} is damaged: {what}.", _AGAIN)
 
     def cut_short(self, missing: int, least: str = "") -> ModelFileError:
-        return ModelFileError(f"{self.name} is cut short: {least}{missing:,} bytes are missing.", _AGAIN)
+        return ModelFileError(f"{self.name} is incomplete: {least}{missing:,} bytes are missing.", _AGAIN)
 
     def scalar(self, kind: struct.Struct) -> int | float | bool:
         self._need(kind.size)
@@ -364,7 +365,7 @@ class _Header:
 def _read_counts(header: _Header) -> tuple[int, int]:
     """(number of tensors, number of metadata entries)."""
     if header.size < 4:
-        raise ModelFileError(f"{header.name} is not a GGUF file: it holds {header.size} bytes.")
+        raise ModelFileError(f"{header.name} is not a GGUF file: it contains {header.size} bytes.")
     magic = header.count(_U32).to_bytes(4, "little")
     if magic == b"FUGG":
         raise ModelFileError(f"{header.name} is a big-endian GGUF, which this machine cannot load.")
@@ -378,7 +379,7 @@ def _read_counts(header: _Header) -> tuple[int, int]:
     if version & 0xFFFF == 0:
         raise ModelFileError(f"{header.name} is a big-endian GGUF, which this machine cannot load.")
     if version not in (2, 3):
-        raise ModelFileError(f"{header.name} is GGUF version {version}; versions 2 and 3 are known.")
+        raise ModelFileError(f"{header.name} is GGUF version {version}; ragchat supports versions 2 and 3.")
     tensor_count, value_count = header.count(), header.count()
     if tensor_count > _MOST_ENTRIES or value_count > _MOST_ENTRIES:
         raise header.damaged(f"it announces {tensor_count:,} tensors and {value_count:,} entries")
@@ -472,7 +473,7 @@ def _read_tensors(header: _Header, count: int, *, alignment: Value) -> _Tensors:
 def _looks_like(magic: bytes) -> str:
     known = {b"PK\x03\x04": "a zip archive's mark", b"ggml": "the mark of GGML, its predecessor"}
     if magic[:1] == b"<":
-        return "HTML or XML, perhaps an error page that was saved"
+        return "HTML or XML, perhaps a saved error page"
     return known.get(magic, repr(magic)[1:])
 
 
@@ -491,7 +492,7 @@ def _describe(
         listed = value if isinstance(value, tuple) else (value,)
         whole = tuple(n for n in listed if type(n) is int and 0 <= n <= _LARGEST_COUNT)
         if len(whole) < len(listed):
-            raise ModelFileError(f"{path.name} is damaged: {key!r} is no sensible number.", _AGAIN)
+            raise ModelFileError(f"{path.name} is damaged: {key!r} is not a valid number.", _AGAIN)
         return whole
 
     def number(key: str, default: int = 0) -> int:

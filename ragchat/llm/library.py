@@ -45,6 +45,7 @@ from ragchat.llm.gguf import (
     is_embedding_file,
     read_metadata,
 )
+from ragchat.paths import exists, expanded, is_file
 from ragchat.text import clean_line, human_bytes
 from ragchat.types import CancelToken
 
@@ -109,7 +110,7 @@ class ModelLibrary:
         return tuple(found[key] for key in sorted(found))
 
     def unfinished(self) -> tuple[UnfinishedModel, ...]:
-        """What interrupted pulls left; the same pull goes on from there."""
+        """What interrupted pulls left; the same pull continues from there."""
         return tuple(
             UnfinishedModel(path.stem, path, path.stat().st_size)
             for path in self._files(f"{_SUFFIX}.part")
@@ -128,7 +129,7 @@ class ModelLibrary:
             default = [model for model in usable if model.path.name == entries[0].file]
             if not usable:
                 raise NotFoundError(
-                    "No model is installed.", f"`ragchat model pull {entries[0].name}` fetches one."
+                    "No model is installed.", f"`ragchat model pull {entries[0].name}` downloads one."
                 )
             return (default or usable)[0].path
         return self._meant(name_or_path, self._all(), (*entries, *load_embeddings()))
@@ -145,8 +146,8 @@ class ModelLibrary:
         self, name_or_path: str, models: tuple[InstalledModel, ...], entries: tuple[Entry, ...]
     ) -> Path:
         if _is_path(name_or_path):
-            path = Path(name_or_path).expanduser().absolute()
-            if not path.is_file():
+            path = expanded(name_or_path).absolute()
+            if not is_file(path):
                 raise NotFoundError(f"There is no model file {clean_line(str(path))}.")
             return path
         model = self._named(name_or_path, models, entries)
@@ -160,16 +161,16 @@ class ModelLibrary:
         Where links are not possible a hard link and then a copy are tried. Raises NotFoundError, ModelFileError, UsageError,
         StorageError.
         """
-        source = path.expanduser().absolute()
-        if not source.exists():
-            raise NotFoundError(f"{source} does not exist.", "Check the path.")
+        source = path.absolute()
+        if not exists(source):
+            raise NotFoundError(f"{clean_line(str(source), limit=200)} does not exist.", "Check the path.")
         _check_usable(read_metadata(source))
         target = self._dirs[0] / f"{_checked_name(name or source.stem)}{_SUFFIX}"
         if target.exists() and target.samefile(source):
             return _inspect(target)
         if os.path.lexists(target):
             raise UsageError(
-                f"There is a model {target.stem} already.",
+                f"A model named {target.stem} already exists.",
                 "Choose another name with --name, or remove it first.",
             )
         try:
@@ -177,7 +178,7 @@ class ModelLibrary:
             if copy or not _link(source.resolve(), target):
                 _copy(source, target)
         except OSError as error:
-            raise StorageError(f"{target} cannot be made: {error.strerror or error}.") from error
+            raise StorageError(f"{target} cannot be created: {error.strerror or error}.") from error
         return _inspect(target)
 
     def find(self, name: str) -> InstalledModel:
@@ -266,7 +267,7 @@ class ModelLibrary:
             return model
         if entry:
             raise NotFoundError(
-                f"{entry.title} is not installed.", f"`ragchat model pull {entry.name}` fetches it."
+                f"{entry.title} is not installed.", f"`ragchat model pull {entry.name}` downloads it."
             )
         beginning = [model for stem, model in by_stem.items() if stem.startswith(wanted)]
         if len(beginning) == 1:
@@ -274,7 +275,7 @@ class ModelLibrary:
         said = clean_line(name, limit=80)
         if beginning:
             names = ", ".join(clean_line(model.name) for model in beginning)
-            raise NotFoundError(f"{said!r} may mean several models: {names}.", "Type more of the name.")
+            raise NotFoundError(f"{said!r} matches several models: {names}.", "Type more of the name.")
         raise self._unknown(name, models, entries)
 
     def _unknown(
@@ -285,11 +286,13 @@ class ModelLibrary:
             [entry.name for entry in entries],
         )
         near = difflib.get_close_matches(name.casefold(), [*names, *catalogue], n=3, cutoff=0.4)
-        hint = f"Near it: {', '.join(clean_line(names.get(key, key)) for key in near)}. " if near else ""
+        hint = (
+            f"Similar names: {', '.join(clean_line(names.get(key, key)) for key in near)}. " if near else ""
+        )
         to_pull = next((key for key in near if key in catalogue), catalogue[0])
         return NotFoundError(
             f"There is no model {clean_line(name, limit=80)!r}.",
-            f"{hint}`ragchat model list` shows all; `ragchat model pull {to_pull}` fetches one.",
+            f"{hint}`ragchat model list` lists all. `ragchat model pull {to_pull}` downloads one.",
         )
 
 
@@ -368,8 +371,8 @@ def _fetch_and_convert(
         found = sha256_of(made, cancel)
         if found != entry.sha256:
             raise DownloadError(
-                f"{target.name} came out of its conversion with a wrong checksum ({found[:12]}…, not {entry.sha256[:12]}…).",
-                "Please report it; `ragchat model add FILE.gguf` takes the same model converted elsewhere.",
+                f"{target.name} has a wrong checksum after conversion ({found[:12]}…, not {entry.sha256[:12]}…).",
+                "Please report it; `ragchat model add FILE.gguf` adds the same model converted elsewhere.",
             )
         made.replace(target)
     return Fetched(target, found, verified=True)
@@ -407,14 +410,14 @@ def _inspect(path: Path) -> InstalledModel:
 def _is_path(text: str) -> bool:
     if "/" in text or os.sep in text or text.startswith("~"):
         return True
-    return text.casefold().endswith(_SUFFIX) and Path(text).is_file()
+    return text.casefold().endswith(_SUFFIX) and is_file(Path(text))
 
 
 def _checked_name(name: str) -> str:
     forbidden = any(sign in name for sign in '/\\:*?"<>|') or name.startswith(".") or not name.isprintable()
     if forbidden or not name or len(name) > 120:
         raise UsageError(
-            f"{clean_line(name, limit=80)!r} cannot be the name of a model.",
+            f"{clean_line(name, limit=80)!r} is not a valid name for a model.",
             "Choose one with --name: letters, digits, '-', '_' and '.', not beginning with a dot.",
         )
     return name.removesuffix(_SUFFIX)
@@ -433,7 +436,7 @@ def _copy(source: Path, target: Path) -> None:
     size, free = source.stat().st_size, shutil.disk_usage(target.parent).free
     if size + DISK_RESERVE > free:
         raise StorageError(
-            f"{target.parent} has too little room for a copy: "
+            f"{target.parent} does not have enough space for a copy: "
             f"{human_bytes(size)} are needed, {human_bytes(free)} are free.",
             "Free some space, or link the file instead of copying it.",
         )

@@ -22,6 +22,7 @@ from typing import Protocol
 
 from ragchat.errors import ModelTooLargeError
 from ragchat.text import human_bytes
+from ragchat.types.defaults import N_BATCH
 
 N_CTX_STEP = 256
 """llama.cpp rounds a context up to a multiple of this."""
@@ -39,21 +40,32 @@ class ModelShape(Protocol):
     """What the estimate needs to know: a GGUF's metadata or an entry of the catalogue."""
 
     @property
-    def weights_bytes(self) -> int: ...
+    def weights_bytes(self) -> int:
+        """Bytes of all weights."""
+
     @property
-    def n_ctx_train(self) -> int: ...
+    def n_ctx_train(self) -> int:
+        """Tokens of context that it was trained with."""
+
     @property
     def kv_width(self) -> int:
         """Numbers that one token leaves in the KV cache, all layers together."""
 
     @property
-    def n_heads(self) -> int: ...
+    def n_heads(self) -> int:
+        """Heads of attention in a layer."""
+
     @property
-    def n_embd(self) -> int: ...
+    def n_embd(self) -> int:
+        """Width of a layer."""
+
     @property
-    def n_feed_forward(self) -> int: ...
+    def n_feed_forward(self) -> int:
+        """Width of the feed-forward part."""
+
     @property
-    def n_vocab(self) -> int: ...
+    def n_vocab(self) -> int:
+        """Tokens in the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +79,12 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
+        """Bytes of all parts together."""
         return self.weights + self.kv + self.compute + self.process
 
 
 def estimate(
-    shape: ModelShape, n_ctx: int, n_batch: int = 512, *, flash_attention: bool = False
+    shape: ModelShape, n_ctx: int, n_batch: int = N_BATCH, *, flash_attention: bool = False
 ) -> MemoryEstimate:
     """Memory at `n_ctx` tokens of context, the prompt read in steps of `n_batch` tokens."""
     cells = -(-n_ctx // N_CTX_STEP) * N_CTX_STEP
@@ -86,7 +99,7 @@ def estimate(
 
 
 def largest_n_ctx(
-    shape: ModelShape, available: int, *, n_batch: int = 512, flash_attention: bool = False
+    shape: ModelShape, available: int, *, n_batch: int = N_BATCH, flash_attention: bool = False
 ) -> int:
     """The longest context that fits into `available` bytes: a multiple of 256 up to n_ctx_train; 0 if none.
 
@@ -112,12 +125,19 @@ def available_bytes() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def total_bytes() -> int:
+    """Memory of this machine, in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
 def check_fits(
     shape: ModelShape,
     n_ctx: int,
     available: int | None = None,
     *,
-    n_batch: int = 512,
+    n_batch: int = N_BATCH,
     flash_attention: bool = False,
 ) -> MemoryEstimate:
     """The estimate, when it fits into `available` bytes (None: what is free now).
@@ -135,7 +155,7 @@ def check_fits(
         f"{human_bytes(free)} are free."
     )
     if longest:
-        remedy = f"{longest} tokens of context fit: set model.n_ctx to {longest}, or close other programs."
+        remedy = f"{longest} tokens of context fit. Set model.n_ctx to {longest}, or close other programs."
     else:
-        remedy = "No context fits: close other programs, or choose a smaller model (`ragchat model list`)."
+        remedy = "No context fits. Close other programs or choose a smaller model (`ragchat model list`)."
     raise ModelTooLargeError(sentence, remedy, largest_n_ctx=longest)

@@ -1,6 +1,6 @@
 """What the micro-benchmark chose per model and machine: threads and flash attention. Kept in the cache folder.
 
-The measuring itself is done by the inference process (`llm.llama`), once; a changed file, processor or llama.cpp measures anew.
+The measuring itself is done by the inference process (`llm.llama`), once; a changed file, processor or llama.cpp measures again.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ TYPES = {
 def check_type(name: str) -> str:
     """The name in lower case. Raises UsageError."""
     if name.casefold() not in TYPES:
-        raise UsageError(f"There is no type {name!r}.", f"Those there are: {', '.join(TYPES)}.")
+        raise UsageError(f"There is no quantisation called {name!r}.", f"Available: {', '.join(TYPES)}.")
     return name.casefold()
 
 
@@ -70,7 +70,7 @@ def quantize(
             try:
                 while process.poll() is None:
                     if cancel is not None and cancel.cancelled:
-                        raise CancelledError("Stopped; nothing was written.")
+                        raise CancelledError("Stopped. No file was written.")
                     time.sleep(0.05)
             finally:  # Ctrl-C, too
                 process.kill()

@@ -1,20 +1,27 @@
 """What is said between the application and the inference process, as MessagePack frames over `ragchat.pipes`.
 
-One request runs at a time. `Cancel` names the request that it means, so that a late one cannot hit the next.
+A message is a tagged struct; what it carries are the frozen dataclasses of `ragchat.types` themselves. One request runs at a
+time. `Cancel` names the request that it means, so that a late one cannot hit the next.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-
-class Turn(msgspec.Struct, frozen=True, array_like=True):
-    role: str
-    content: str
+from ragchat.types import (
+    GenerationFinished,
+    LoadProgress,
+    Message,
+    ModelInfo,
+    PrefillProgress,
+    Sampling,
+    Score,
+    TokenSample,
+)
 
 
 class Command(msgspec.Struct, frozen=True, tag=True):
-    pass
+    """What the parent sends to the inference process."""
 
 
 class Load(Command, frozen=True):
@@ -31,28 +38,27 @@ class Load(Command, frozen=True):
 
 
 class Count(Command, frozen=True):
+    """Count the tokens of each text."""
+
     id: int
     texts: tuple[str, ...]
 
 
 class CountPrompt(Command, frozen=True):
+    """Render messages with the chat template and count their tokens."""
+
     id: int
-    turns: tuple[Turn, ...]
+    messages: tuple[Message, ...]
     thinking: bool
 
 
 class Generate(Command, frozen=True):
+    """`sampling` has a seed."""
+
     id: int
-    turns: tuple[Turn, ...]
+    messages: tuple[Message, ...]
     thinking: bool
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-    repeat_penalty: float
-    seed: int
-    max_tokens: int
-    stop: tuple[str, ...]
+    sampling: Sampling
 
 
 class UseAdapters(Command, frozen=True):
@@ -66,14 +72,14 @@ class Encode(Command, frozen=True):
     """Tokens of chats that end with an answer."""
 
     id: int
-    chats: tuple[tuple[Turn, ...], ...]
+    chats: tuple[tuple[Message, ...], ...]
 
 
 class ScoreAnswers(Command, frozen=True):
-    """How likely each answer is: `samples` are (tokens, where the answer starts)."""
+    """How likely each answer is."""
 
     id: int
-    samples: tuple[tuple[tuple[int, ...], int], ...]
+    samples: tuple[TokenSample, ...]
 
 
 class ReadLogits(Command, frozen=True):
@@ -84,6 +90,8 @@ class ReadLogits(Command, frozen=True):
 
 
 class Cancel(Command, frozen=True):
+    """Stop the request `id`."""
+
     id: int
 
 
@@ -91,6 +99,8 @@ Commands = Load | Count | CountPrompt | Generate | UseAdapters | Encode | ScoreA
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
+    """What the inference process answers to the request `id`."""
+
     id: int
 
 
@@ -99,47 +109,41 @@ class Beat(Reply, frozen=True):
 
 
 class Loading(Reply, frozen=True):
-    fraction: float
-    stage: str
+    """How far the model is loaded."""
+
+    progress: LoadProgress
 
 
 class Loaded(Reply, frozen=True):
-    architecture: str
-    description: str
-    n_ctx: int
-    n_ctx_train: int
-    n_params: int
-    size_bytes: int
-    has_chat_template: bool
-    prompt_format: str
-    thinks: bool
-    n_threads: int
-    n_threads_batch: int
-    flash_attention: bool
+    """The texts of `model` are the file's own words. The rates are 0 unless threads and flash attention were `measured`."""
+
+    model: ModelInfo
     measured: bool
-    measured_prefill_tok_s: float
-    measured_decode_tok_s: float
+    prefill_tok_s: float
+    decode_tok_s: float
 
 
 class Counted(Reply, frozen=True):
+    """Tokens of each text; `rendered` is the prompt that was counted."""
+
     counts: tuple[int, ...]
     rendered: str = ""
 
 
 class AdaptersUsed(Reply, frozen=True):
-    pass
+    """The adapters are in use."""
 
 
 class Encoded(Reply, frozen=True):
-    """(tokens, where the answer starts) of each chat."""
+    """The tokens of chats."""
 
-    samples: tuple[tuple[tuple[int, ...], int], ...]
+    samples: tuple[TokenSample, ...]
 
 
 class Scored(Reply, frozen=True):
-    """(sum of -ln p, tokens, of these the model's first choice) of each sample."""
+    """The scores of answers."""
 
-    scores: tuple[tuple[float, int, int], ...]
+    scores: tuple[Score, ...]
 
 
 class LogitsRead(Reply, frozen=True):
@@ -149,26 +153,22 @@ class LogitsRead(Reply, frozen=True):
 
 
 class Prefilled(Reply, frozen=True):
-    done: int
-    total: int
-    eta_s: float | None
+    """How much of the prompt is read."""
+
+    progress: PrefillProgress
 
 
 class Delta(Reply, frozen=True):
+    """What the model wrote, not sanitised."""
+
     text: str
     reasoning: bool
 
 
 class Finished(Reply, frozen=True):
-    finish_reason: str
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    ttft_s: float
-    prefill_tok_s: float
-    decode_tok_s: float
-    reasoning_tokens: int
-    reasoning_s: float
+    """The answer is complete."""
+
+    result: GenerationFinished
 
 
 class Failed(Reply, frozen=True):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ragchat.app.context import cancel_on_interrupt
 from ragchat.errors import CancelledError, UsageError
-from ragchat.types import TextDelta
+from ragchat.text import counted
+from ragchat.types import AdapterScale, TextDelta
 
 if TYPE_CHECKING:
     from ragchat.app.commands import Typed
@@ -40,7 +41,11 @@ class PlainAnswers:
 
         record, model = recorded(self._chats, answer.id), self._services.model
         wanted = record.generation.model
-        if wanted and wanted != model.selected and wanted in [c.name for c in self._services.models()]:
+        if (
+            wanted
+            and wanted != model.selected
+            and wanted in [c.name for c in self._services.models.choices()]
+        ):
             model.select(wanted)
         telling = self._chat.telling()
         with cancel_on_interrupt() as cancel:
@@ -57,8 +62,8 @@ class PlainAnswers:
             return
         said = {
             "identical": "The same answer, word for word.",
-            "beginning": "The same as far as the shorter one goes.",
-            "different": "Another answer. What went begins with -, what came with +:",
+            "beginning": "The same up to the end of the shorter one.",
+            "different": "A different answer. Removed words begin with -, new words with +:",
         }
         self._console.note(said[done.verdict])
         if done.verdict == "different":
@@ -72,10 +77,10 @@ class PlainAnswers:
     def compare(self, typed: Typed) -> None:
         """A question under this chat's settings, and without its adapters, else without documents (with the usual ones)."""
         if not typed.argument.strip():
-            raise UsageError("Say what to ask: /compare QUESTION.")
-        options, usual = self._chat.options, self._services.default_knowledge_bases()
-        if options.adapter:
-            other = replace(options, adapter="", preset="")
+            raise UsageError("Type a question: /compare QUESTION.")
+        options, usual = self._chat.options, self._services.documents.asked_by_default()
+        if options.adapters:
+            other = replace(options, adapters=(), preset="")
         else:
             other = replace(options, knowledge_bases=() if self._chat.knowledge_bases else usual, preset="")
         sides = {"A": options, "B": other}
@@ -83,7 +88,7 @@ class PlainAnswers:
         for name, side in sides.items():
             same = side.knowledge_bases == options.knowledge_bases
             asked = self._chat.knowledge_bases if same else side.knowledge_bases or ()
-            adapter = f", adapters {side.adapter or 'none'}" if options.adapter else ""
+            adapter = f", adapters {AdapterScale.join(side.adapters) or 'none'}" if options.adapters else ""
             self._console.note(f"{name}: documents {', '.join(asked) or 'none'}{adapter}.")
             trial = self._try(typed.argument, side)
             if trial is None:
@@ -98,7 +103,7 @@ class PlainAnswers:
             number = self._chat.conversation_id
             stored = keep(self._chats, number, trials[kept], options=options)
             self._chat.conversation_id = stored.conversation_id
-            self._console.note(f"{kept} is kept.")
+            self._console.note(f"Kept {kept}.")
 
     def _try(self, question: str, options: ChatOptions) -> Trial | None:
         from ragchat.session.compare import Trial, try_out
@@ -106,7 +111,7 @@ class PlainAnswers:
         def session(store: ChatStore) -> AbstractContextManager[ChatSession]:
             return self._services.open_session(store, options)
 
-        folder, trial = self._services.scratch_dir, None
+        folder, trial = self._services.paths.scratch_dir, None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         telling = self._chat.telling()
         with cancel_on_interrupt() as cancel:
@@ -126,7 +131,7 @@ class PlainAnswers:
             finally:
                 telling.end()
         if cancel.cancelled:
-            self._console.note("Stopped; nothing is kept.")
+            self._console.note("Stopped. Neither answer is kept.")
             return None
         return trial
 
@@ -137,7 +142,7 @@ class PlainAnswers:
         from ragchat.session.summarise import summarise
 
         if not typed.argument.strip():
-            raise UsageError("Say which document: /summarise NAME, or the path of a file.")
+            raise UsageError("Type the name of a document or the path of a file: /summarise NAME.")
         document = self._document(typed.argument.strip())
         self._console.note(f"Summarising {document.name}.")
 
@@ -149,15 +154,14 @@ class PlainAnswers:
         self._chat.answer_new(f"Summarise {document.name}", begin)
 
     def _document(self, name: str) -> WholeDocument:
-        from ragchat.app.typed_paths import typed_path
+        from ragchat.app.typed_paths import existing_file, is_file
         from ragchat.session.summarise import find_document, from_file, from_knowledge_base
 
-        path = typed_path(name)
-        if path.is_file():
-            return from_file(self._services.read_attachment(path))
+        if is_file(name):
+            return from_file(self._services.documents.read_attachment(existing_file(name)))
         with contextlib.ExitStack() as stack:
             stores = [
-                stack.enter_context(contextlib.closing(self._services.open_knowledge_base(kb)))
+                stack.enter_context(contextlib.closing(self._services.documents.open(kb)))
                 for kb in self._chat.knowledge_bases
             ]
             store, document = find_document(stores, name)
@@ -173,9 +177,9 @@ class PlainAnswers:
         if typed.argument == "undo":
             compaction = self._chats.compaction(number)
             if compaction is None:
-                raise UsageError("No summary stands for the beginning of this chat.")
+                raise UsageError("This chat is not compacted.")
             self._chats.remove_compaction(compaction.id)
-            self._console.note("The beginning of this chat speaks for itself again.")
+            self._console.note("The summary is removed. The whole chat is in the prompt again.")
             return
         telling = self._chat.telling()
         try:
@@ -185,8 +189,9 @@ class PlainAnswers:
                         case Compacted():
                             telling.end()
                             self._console.note(
-                                f"This stands for {event.turns} questions and their answers now: {event.tokens_after} tokens"
-                                f" instead of {event.tokens_before}. /compact undo takes it back."
+                                f"This summary replaces {counted(event.turns, 'question')} with answers in the prompt:"
+                                f" {counted(event.tokens_after, 'token')}"
+                                f" instead of {event.tokens_before}. /compact undo removes it."
                             )
                         case _:
                             telling.tell(event)

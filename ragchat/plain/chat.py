@@ -5,16 +5,13 @@ Answers and what a command shows go to standard output, everything else to stand
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragchat.app import commands
 from ragchat.app.context import cancel_on_interrupt
-from ragchat.errors import CancelledError, RagchatError, UsageError
-from ragchat.plain.commands import PlainCommands
+from ragchat.errors import CancelledError
 from ragchat.plain.console import Console, source_lines
 from ragchat.session.events import (
     AnswerFinished,
@@ -55,60 +52,12 @@ class PlainChat:
         self.files: list[Attachment] = []
         """What goes with the next question."""
         self._usual_model = services.model.selected
-        self._exit_code = 0
-
-    def run(self) -> int:
-        """Talk until the input ends. The exit code: of piped lines, that of the first that failed, which is the last one read."""
-        plain = PlainCommands(self)
-        self._greet()
-        self.console.use_readline(plain.candidates, self.chats.prompt_history())
-        while not self._exit_code and not plain.ended:
-            try:
-                text = self.console.read_text()
-                if text is None:
-                    break
-                self._take(plain, text)
-            except KeyboardInterrupt:
-                if not self.console.interactive:
-                    raise
-                self.console.note("Ctrl-D or /quit ends.")
-            except RagchatError as error:
-                self.console.note(f"{error} {error.remedy}")
-                if not self.console.interactive:
-                    self._exit_code = error.exit_code
-        return self._exit_code
-
-    def _take(self, plain: PlainCommands, text: str) -> None:
-        if typed := commands.parse(text):
-            plain.run(typed)
-        elif unknown := commands.unknown_command(text):
-            meant = f"Did you mean /{unknown.nearest}?" if unknown.nearest else "/help lists them."
-            raise UsageError(
-                f"There is no command /{unknown.name}. {meant}", "Two slashes send it as it stands."
-            )
-        elif text.strip():
-            self.ask(commands.literal(text))
-
-    def _greet(self) -> None:
-        model = self.services.model.selected
-        names = ", ".join(self.knowledge_bases) or "none"
-        self.console.note(
-            f"Model: {model}. Documents: {names}."
-            if model
-            else "No model is installed: `ragchat setup` fetches one."
-        )
-        if suspicion := self.services.model.suspicion():
-            self.console.note(suspicion)
-        if self.console.interactive:
-            self.console.note(
-                "Type a question. /help lists the commands, Ctrl-C stops an answer, Ctrl-D ends."
-            )
 
     @property
     def knowledge_bases(self) -> Sequence[str]:
         """What this chat asks."""
         chosen = self.options.knowledge_bases
-        return self.services.default_knowledge_bases() if chosen is None else chosen
+        return self.services.documents.asked_by_default() if chosen is None else chosen
 
     # --- asking -------------------------------------------------------------------------------------
 
@@ -166,8 +115,8 @@ class PlainChat:
                 telling.end()
         if cancel.cancelled:
             if not self.console.interactive:
-                raise CancelledError("Stopped; the answer so far is kept.")
-            self.console.note("Stopped; the answer so far is kept. /continue goes on with it.")
+                raise CancelledError("Stopped. The answer so far is kept.")
+            self.console.note("Stopped. The answer so far is kept. Type /continue to continue it.")
 
     def telling(self) -> Telling:
         """Says the events of one answer."""
@@ -178,6 +127,7 @@ class PlainChat:
         self.set_options(replace(self.options, **changes, preset=""))  # type: ignore[arg-type]
 
     def set_options(self, options: ChatOptions) -> None:
+        """Store the options of the chat and use them from now on."""
         self.options = options
         if self.conversation_id:
             self.chats.set_options(self.conversation_id, options)
@@ -194,6 +144,7 @@ class Telling:
         self._doing = ""
 
     def tell(self, event: SessionEvent | SummaryProgress) -> None:
+        """Write what an event of the session says."""
         match event:
             case LoadProgress(fraction=fraction, stage=stage):
                 doing = "timing the model on this machine" if stage == "measure" else "loading the model"
@@ -209,8 +160,8 @@ class Telling:
             case TextDelta(text=text):
                 self._stream(text)
             case PromptReady(left_out=left_out):
-                for sentence in left_out:
-                    self._console.note(sentence)
+                for omission in left_out:
+                    self._console.note(omission.sentence)
             case AnswerFinished():
                 self._finish(event)
 
@@ -242,13 +193,10 @@ class Telling:
     def _finish(self, event: AnswerFinished) -> None:
         self.end()
         if event.finish_reason == "length":
-            self._console.note("The answer was cut at its longest; /continue goes on with it.")
+            self._console.note("The answer reached the maximum length. Type /continue to continue it.")
+        elif event.finish_reason == "repeats":
+            self._console.note(
+                "The model repeated itself, so ragchat stopped it. The repetition is not saved. Type /retry for another answer."
+            )
         for line in source_lines(event.citations):
             self._console.say(line)
-
-
-def run(services: Services, *, interactive: bool) -> int:
-    """Open the plain chat; its exit code."""
-    with contextlib.closing(services.open_chats()) as chats:
-        chats.recover()
-        return PlainChat(services, chats, Console(interactive=interactive)).run()

@@ -1,6 +1,6 @@
 """Lines in, lines out: how the plain chat reads and writes. No escape sequence, no cursor that moves, nothing drawn over.
 
-What the person types on a terminal is edited by readline, where Python has it; piped lines are read as they come.
+What the user types on a terminal is edited by readline, where Python has it; piped lines are read as they come.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BLOCK = '"""'
 
 
 class Console:
-    """`interactive`: a person sits there, so there is a prompt, and progress is said."""
+    """`interactive`: a user sits there, so there is a prompt, and progress is said."""
 
     def __init__(self, *, interactive: bool) -> None:
         self.interactive = interactive
@@ -33,7 +33,7 @@ class Console:
 
     @property
     def watched(self) -> bool:
-        """Whether somebody may be waiting before a terminal, even if the lines come through a pipe."""
+        """Whether someone may be waiting before a terminal, even if the lines come through a pipe."""
         return self.interactive or (sys.stderr is not None and sys.stderr.isatty())
 
     # --- out ----------------------------------------------------------------------------------------
@@ -66,9 +66,9 @@ class Console:
         return line.rstrip("\r\n") if line else None
 
     def read_text(self) -> str | None:
-        """What the person wants to say, or None at the end of input.
+        """What the user wants to say, or None at the end of input.
 
-        A line that ends in a backslash goes on in the next one; a block begins and ends with three quotation marks.
+        A line that ends in a backslash continues in the next one; a block begins and ends with three quotation marks.
         """
         line = self.read_line("> ")
         if line is None:

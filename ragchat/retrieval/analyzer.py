@@ -28,12 +28,11 @@ VERSION = "multi-3"
 """Stored with an index: a new version means that the index must be built again."""
 
 LONGEST_TERM = 64
-"""Longer words are cut; they are hashes and encoded data, which nobody types."""
+"""Longer words are cut; they are hashes and encoded data, which no one types."""
 _LONGEST_CACHED = 256
 _MOST_PIECES = 8
 """Of a word in camel case; what has more is encoded data."""
 
-STOP_WORDS = stop_words("en")
 """English words that carry a question and not its topic."""
 
 _STEMMERS = {
@@ -55,7 +54,7 @@ _WITH_BEGINNING = COMPOUNDING | _UNSTEMMED | {"tr"}
 """Languages whose long words also stand with their first characters, as "paket*"."""
 
 _BESIDE = "*"
-"""The last character of a term that stands beside the word itself."""
+"""The last character of a term that is beside the word itself."""
 _BARE = "~*"
 """Behind the stem of a word without its accents, where accents make another word of it: "viet~*" of "việt"."""
 _BACKWARD = "^"
@@ -145,7 +144,7 @@ def part_terms(part: str, language: str) -> list[str]:
 
 
 def _units(token: str, language: str) -> list[tuple[str, str]]:
-    """(What stands there, its term) for each part of a token, for the pieces of a part, and for the whole."""
+    """(What is there, its term) for each part of a token, for the pieces of a part, and for the whole."""
     parts, wholes = _split(token, language)
     units: list[tuple[str, str]] = []
     for part in parts:
@@ -271,7 +270,7 @@ def backward(stem: str) -> str:
 
 
 def is_beside(term: str) -> bool:
-    """Whether a term stands beside the word itself: its beginning, its stem read backwards, its stem without accents."""
+    """Whether a term is beside the word itself: its beginning, its stem read backwards, its stem without accents."""
     return term[-1] == _BESIDE and len(term) > 1 and term[0] not in SIGNS
 
 
@@ -335,7 +334,7 @@ def terms(text: str, language: str = "en") -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class QueryWord:
-    """A word of a query, or a part of an identifier, that stands there `count` times.
+    """A word of a query, or a part of an identifier, that is there `count` times.
 
     `terms` are its written variants, each with the languages whose documents hold it: one word, and so one document frequency.
     """
@@ -376,7 +375,7 @@ def query_terms(query: str, languages: Sequence[str] = ("en",)) -> Counter[str]:
 def shared_dfs(words: Sequence[QueryWord], dfs: Mapping[str, int], most: int) -> dict[str, int]:
     """Term -> the document frequency of its word, `most` at most, given those of the terms.
 
-    The variants of a word are added up: each stands in documents of another language, or where the other does not.
+    The variants of a word are added up: each is in documents of another language, or where the other does not.
     """
     found: dict[str, int] = {}
     for word in words:

@@ -11,13 +11,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-K1 = 1.5
-B = 0.6
+from ragchat.types.defaults import BM25_B, BM25_K1
+
+K1 = BM25_K1
+B = BM25_B
 """Chunks are cut to about one length, so length says less than it does of whole documents (where 0.75 is usual)."""
 
 
 def idf(df: int, n: int) -> float:
-    """Inverse document frequency of a term that stands in `df` of `n` chunks: ln(1 + (n - df + 0.5) / (df + 0.5)) > 0."""
+    """Inverse document frequency of a term that is in `df` of `n` chunks: ln(1 + (n - df + 0.5) / (df + 0.5)) > 0."""
     return math.log(1 + (n - df + 0.5) / (df + 0.5))
 
 

@@ -1,7 +1,7 @@
 """Whether an index says what its texts say: every chunk is analysed again and held against the stored posting lists.
 
 A segment is compared by one number, the sum (mod 2^64) over a mix of each (term, chunk, frequency) and (chunk, length): the order
-does not matter, so neither side is ever in memory as a whole. The bounds of long lists must hold for what stands in them: where
+does not matter, so neither side is ever in memory as a whole. The bounds of long lists must hold for what is in them: where
 one is too low, a search passes over chunks that it should find.
 """
 
@@ -33,7 +33,7 @@ def wrong_segments(
 
     `progress` gets chunks done.
 
-    Reads everything; raises StorageError. An index of another version of the analysis is not compared: a sync builds it anew.
+    Reads everything; raises StorageError. An index of another version of the analysis is not compared: a sync builds it again.
     """
     if not index.is_current(store):
         return []
@@ -49,7 +49,7 @@ def wrong_segments(
             if total != expected[segment.id]:
                 found.append(f"The index of {chunks} does not match their text.")
             elif not bounded:
-                found.append(f"The index of {chunks} has bounds that do not hold: a search may miss some.")
+                found.append(f"The index of {chunks} has wrong score bounds, so a search may miss some.")
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from ragchat.retrieval.analyzer import COMPOUNDING, QueryWord, backward, is_beside, part_terms
 
 Dfs = Callable[[Sequence[str]], Mapping[str, int]]
-"""In how many chunks each of some terms stands; those that stand in none may be left out."""
+"""In how many chunks each of some terms stands; those that are in none may be left out."""
 Beginning = Callable[[str, int], Mapping[str, int]]
 """Terms longer than a string that begin with it, so many at most, and their dfs."""
 

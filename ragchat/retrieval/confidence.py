@@ -13,7 +13,7 @@ from collections.abc import Mapping
 REACHED, SCORE, BIAS = 18.14, 1.16, -9.45
 """Weights of the share reached, of the logarithm of the score, and the constant: a logistic regression on questions half of which
 had their documents taken out (benchmarks/confidence.py, which fits them and shows how well they do elsewhere). For BM25 as
-`retrieval.bm25` has it; who adds to its scores fits anew."""
+`retrieval.bm25` has it; who adds to its scores fits again."""
 
 
 def confidence(top_score: float, reachable: float) -> float:

@@ -22,7 +22,7 @@ def thin(
 
     With `texts` (terms of each candidate in order), near-duplicates of a better candidate are left out, until `enough` (0: all)
     were kept; what follows stays. With
-    `most_per_document` above 0, what a document has beyond that stands behind everything else: nothing is lost where one
+    `most_per_document` above 0, what a document has beyond that is behind everything else: nothing is lost where one
     document is all there is. Otherwise the order stays.
     """
     kept: Sequence[int] = range(len(documents))

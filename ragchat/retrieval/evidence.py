@@ -1,7 +1,7 @@
-"""Which sentences of the hits speak to the question: rank-bm25 over the sentences of all of them.
+"""Which sentences of the hits are relevant to the question: rank-bm25 over the sentences of all of them.
 
 `BM25Plus`, because its idf stays above 0 in collections as small as this one. `mark` picks one sentence for each hit, `weigh`
-gives every piece of every hit its share of the hope that the answer stands there; what is made of that is up to the caller.
+gives every piece of every hit its share of the hope that the answer is there; what is made of that is up to the caller.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_EVIDENCE = 400
 _SAMPLE = 400
 """Characters by which a hit's language is known."""
 _NEIGHBOUR = 0.25
-"""Share of a sentence's weight that spreads to each of its neighbours: the answer often stands beside the words asked for."""
+"""Share of a sentence's weight that spreads to each of its neighbours: the answer often is beside the words asked for."""
 _EVERYWHERE = 0.3
 """Share of a hit's weight that is spread evenly over its text: the answer may share no word with the question."""
 
@@ -39,7 +39,7 @@ class Piece:
 
 
 def mark(query: str, hits: Sequence[Hit]) -> list[Hit]:
-    """The hits with `evidence` set, word for word from their text; the first sentence where none speaks to the query."""
+    """The hits with `evidence` set, word for word from their text; the first sentence where none is relevant to the query."""
     languages = _languages(hits)
     asked = set(query_terms(query, tuple(dict.fromkeys(languages))))
     spans = [(number, *span) for number, hit in enumerate(hits) for span in sentence_spans(hit.text)]

@@ -147,13 +147,13 @@ def _begins_others(part: str, vocabulary: Vocabulary) -> bool:
 
 
 def _is_unknown(part: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]) -> bool:
-    """Whether a word was asked for and stands in no text, neither with accents; its beginning ("paket*") may stand in one."""
+    """Whether a word was asked for and is in no text, neither with accents; its beginning ("paket*") may stand in one."""
     own = {term for term in query_terms(part, languages) if not is_beside(term) or is_second(term)}
     return not own.isdisjoint(asked) and own.isdisjoint(known)
 
 
 def _is_compound(part: str, languages: Sequence[str], vocabulary: Vocabulary) -> bool:
-    """Whether a word is the last part of compounds in the texts, or a compound of words that stand there."""
+    """Whether a word is the last part of compounds in the texts, or a compound of words that are there."""
     own = query_words(part, languages)
     return bool(
         compounds.compounds(own, languages, vocabulary.beginning_with)

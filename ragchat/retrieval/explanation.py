@@ -1,11 +1,12 @@
-"""Why a passage stands where it stands, in numbers and in lines that a person reads. It ranks nothing."""
+"""Why a passage stands where it stands, in numbers and in lines that a user reads. It ranks nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from ragchat.retrieval import bm25
 from ragchat.retrieval.analyzer import query_terms, token_terms, tokens
@@ -29,19 +30,21 @@ class PartName(StrEnum):
     MEANING = "meaning"
     LANGUAGE = "language"
     KIND = "form of text"
+    CROSS_ENCODER = "cross-encoder"
 
 
 _MEANINGS = {
     PartName.WORDS: "words of the question, by BM25",
-    PartName.PAIRS: "words that stand together as in the question",
+    PartName.PAIRS: "words that are close together, as in the question",
     PartName.FORMS: "words written exactly as you typed them",
-    PartName.SIMILAR: "words that begin alike",
-    PartName.AGREEMENT: "agrees with other good passages",
-    PartName.PLACE: "title, heading or path name the topic",
-    PartName.NEIGHBOURS: "the passages around it fit as well",
-    PartName.MEANING: "how near its meaning is to that of the question",
+    PartName.SIMILAR: "words with the same beginning",
+    PartName.AGREEMENT: "similar to other good passages",
+    PartName.PLACE: "words in the title, heading or path",
+    PartName.NEIGHBOURS: "the passages around it match too",
+    PartName.MEANING: "how similar its meaning is to the question",
     PartName.LANGUAGE: "is in the language of the question",
     PartName.KIND: "prose, not a list or an index",
+    PartName.CROSS_ENCODER: "read together with the question",
 }
 
 
@@ -65,11 +68,20 @@ class Part:
     value: float
 
 
+class Move(NamedTuple):
+    """Where a cross-encoder put a hit: its places before and after, from 1, and what its score gained."""
+
+    before: int
+    after: int
+    gained: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Of one passage: `words` it holds, the heaviest first; `missing` words of the question; `parts` add up to `total`.
 
-    `cosine` tells how near it is to the question by meaning, -1 to 1; None where no vectors were compared.
+    `cosine` tells how near it is to the question by meaning, -1 to 1; None where no vectors were compared. `moved`: where a
+    cross-encoder put it; None where none has read it.
     """
 
     words: tuple[WordWeight, ...] = ()
@@ -77,6 +89,14 @@ class Explanation:
     parts: tuple[Part, ...] = ()
     total: float = 0.0
     cosine: float | None = None
+    moved: Move | None = None
+
+    def moved_by(self, move: Move | None) -> Explanation:
+        """The same after a cross-encoder has moved the passage."""
+        if move is None:
+            return self
+        part = (Part(PartName.CROSS_ENCODER, move.gained),) if move.gained else ()
+        return replace(self, parts=(*self.parts, *part), total=self.total + move.gained, moved=move)
 
     def as_json(self) -> dict[str, object]:
         """The shape that scripts rely on."""
@@ -88,6 +108,7 @@ class Explanation:
             "missing": list(self.missing),
             "parts": {part.name.value: round(part.value, 4) for part in self.parts},
             "cosine": None if self.cosine is None else round(self.cosine, 4),
+            **({"cross_encoder": [self.moved.before, self.moved.after]} if self.moved else {}),
         }
 
 
@@ -146,8 +167,10 @@ def summary(explanation: Explanation, *, most: int = 4) -> str:
     said += [
         f"{part.name} {part.value:+.1f}"
         for part in explanation.parts
-        if part.name is not PartName.WORDS and abs(part.value) >= _SHOWN_SHORT
+        if part.name not in (PartName.WORDS, PartName.CROSS_ENCODER) and abs(part.value) >= _SHOWN_SHORT
     ]
+    if explanation.moved:
+        said.append(f"{PartName.CROSS_ENCODER} {_move(explanation.moved)}")
     return " · ".join(said)
 
 
@@ -155,10 +178,10 @@ _SHOWN_SHORT = 0.05
 
 
 def lines(explanation: Explanation) -> list[str]:
-    """Plain lines for a person: the score and its parts, the words with their weights, the words that are missing."""
+    """Plain lines for a user: the score and its parts, the words with their weights, the words that are missing."""
     found = [f"score {explanation.total:.2f}"]
     for part in explanation.parts:
-        if abs(part.value) < _SMALLEST:
+        if abs(part.value) < _SMALLEST or (part.name is PartName.CROSS_ENCODER and explanation.moved):
             continue
         cosine = ""
         if part.name is PartName.MEANING and explanation.cosine is not None:
@@ -170,9 +193,23 @@ def lines(explanation: Explanation) -> list[str]:
         part.name is not PartName.MEANING for part in explanation.parts
     ):
         found.append(f"         cosine to the question {explanation.cosine:.2f}")
+    if move := explanation.moved:
+        meaning = _MEANINGS[PartName.CROSS_ENCODER]
+        found.append(f"{move.gained:+7.2f}  {PartName.CROSS_ENCODER} {_move(move)}: {meaning}")
     if explanation.missing:
         found.append("not in it: " + ", ".join(_shown(word) for word in explanation.missing))
     return found
+
+
+def _move(move: Move) -> str:
+    if move.before == move.after:
+        return f"{_ordinal(move.after)} as before"
+    return f"{_ordinal(move.before)} → {_ordinal(move.after)}"
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def _worded(one: WordWeight) -> str:

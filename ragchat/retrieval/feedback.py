@@ -21,7 +21,7 @@ ORIGINAL_WEIGHT = 0.8
 FLAT = 0.6
 """The gate of RM3: the 10th score as a share of the first. Below, a few texts stand out, and others would lead away from them."""
 RAREST_SHARE = 0.1
-"""Terms that stand in a larger share of the texts are no topic."""
+"""Terms that are in a larger share of the texts are no topic."""
 
 
 def agreement(scores: Sequence[float], texts: Sequence[Sequence[str]]) -> list[float]:

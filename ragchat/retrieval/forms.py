@@ -1,6 +1,6 @@
 """How the words of a query are written in a text, beside what stemming makes equal.
 
-Two bonuses: a word that stands there exactly as it was typed (stemming also finds other words), and for a word that does not
+Two bonuses: a word that is there exactly as it was typed (stemming also finds other words), and for a word that does not
 stand there at all the most similar one (stemming does not find compounds and irregular forms). Similar is: shares trigrams,
 by Dice's coefficient, as in Adamson and Boreham (Information Storage and Retrieval 10, 1974). No dictionary.
 """
@@ -58,7 +58,7 @@ def similarity(first: str, second: str) -> float:
 def _trigrams(term: str) -> tuple[int, int]:
     """(trigrams of a term as a set of bits, how many bits), the beginning marked; (0, 0) where they say nothing.
 
-    Terms with an asterisk are beginnings of words, which stand beside the word itself.
+    Terms with an asterisk are beginnings of words, which are beside the word itself.
     """
     if (
         len(term) < SHORTEST

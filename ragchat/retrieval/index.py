@@ -1,6 +1,6 @@
 """Writing the index: documents in, documents out. How segments are merged: `retrieval.merge`.
 
-Every step is one transaction. An index that another version of the analysis made is built anew before anything is written to it.
+Every step is one transaction. An index that another version of the analysis made is built again before anything is written to it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 VERSION = f"{analyzer.VERSION}/{FIELD_WEIGHTS.heading}.{FIELD_WEIGHTS.title}.{FIELD_WEIGHTS.name}/2"
-"""Of everything that decides what stands in the lists; stored with an index."""
+"""Of everything that decides what is in the lists; stored with an index."""
 _DETECTED_FROM = 8
 """Chunks at the beginning of a document that tell its language."""
 _BATCH_CHUNKS = 1 << 12
@@ -120,7 +120,7 @@ def _counted(store: KnowledgeStore, document_id: int) -> tuple[dict[str, int], i
 
 
 def ensure_current(store: KnowledgeStore) -> bool:
-    """Build the index anew when another version of the analysis made it; whether that was so."""
+    """Build the index again when another version of the analysis made it; whether that was so."""
     if store.analyzer_version() == VERSION:
         return False
     with store.writing():
@@ -139,7 +139,7 @@ def is_current(store: KnowledgeStore) -> bool:
 
 
 def rebuild(store: KnowledgeStore, progress: Callable[[int], None] = lambda chunks: None) -> None:
-    """Analyse every stored chunk anew, in one transaction: until its end the old index is searched.
+    """Analyse every stored chunk again, in one transaction: until its end the old index is searched.
 
     `progress` gets the number of chunks done.
     """

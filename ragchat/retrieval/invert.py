@@ -53,6 +53,7 @@ class Inversion:
 
     @property
     def total_length(self) -> int:
+        """Terms of all chunks together."""
         return int(self.lengths.sum(dtype=np.int64))
 
 
@@ -167,7 +168,7 @@ def _sorted_lists(
 ) -> Inversion:
     """`found` are term numbers, those of chunk i between ends[i] and ends[i + 1].
 
-    What its length counts stands before counted[i].
+    What its length counts is before counted[i].
     """
     is_stop = np.frombuffer(numbering.is_stop or _NONE, np.bool_)
     counts = np.frombuffer(numbering.counts or _NONE, np.bool_)

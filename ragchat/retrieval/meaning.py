@@ -41,6 +41,7 @@ class Meaning:
 
     @property
     def index(self) -> MeaningIndex:
+        """The vectors of all stores, opened at first use."""
         if self._index is None:
             self._index = MeaningIndex(self._stores, self._embedder.model)
         return self._index

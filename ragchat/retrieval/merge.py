@@ -116,7 +116,7 @@ def merge(
     stop: Callable[[], bool] = lambda: False,
     processes: Processes | None = None,
 ) -> bool:
-    """Merge neighbouring segments; whether it came to its end. What is small is merged in one transaction."""
+    """Merge neighbouring segments; whether it is complete. What is small is merged in one transaction."""
     if sum(segment.size for segment in old) > _SMALL:
         return _merge(store, old, stop, processes)
     with store.writing():
@@ -128,7 +128,7 @@ def merge(
 
 
 def _sweep(store: KnowledgeStore, stop: Callable[[], bool]) -> None:
-    """Delete the lists of segments that are gone, some at a time; not while somebody merges, who may still read them."""
+    """Delete the lists of segments that are gone, some at a time; not while someone merges, who may still read them."""
     if store.index.is_merging():
         return
     for segment_id in store.index.garbage():
@@ -189,7 +189,7 @@ class _Plan:
 def _merge(
     store: KnowledgeStore, old: Sequence[Segment], stop: Callable[[], bool], processes: Processes | None
 ) -> bool:
-    """Whether the merge came to its end."""
+    """Whether the merge is complete."""
     plan = _begin(store, old)
     if plan is None:
         return False
@@ -202,7 +202,7 @@ def _merge(
 
 
 def _begin(store: KnowledgeStore, old: Sequence[Segment]) -> _Plan | None:
-    """What is to be merged, as of one moment; None when somebody else merges or was faster."""
+    """What is to be merged, as of one moment; None when someone else merges or was faster."""
     owner = uuid.uuid4().hex
     with store.writing():
         if store.index.is_merging() or not set(old) <= set(store.index.segments()):
@@ -215,7 +215,7 @@ def _begin(store: KnowledgeStore, old: Sequence[Segment]) -> _Plan | None:
 
 
 def _write(store: KnowledgeStore, plan: _Plan, stop: Callable[[], bool], processes: Processes | None) -> bool:
-    """List by list, a transaction for some of them; whether it came to its end."""
+    """List by list, a transaction for some of them; whether it is complete."""
     blocks = 0
     encoded = _by_processes(store, plan, processes) if processes else _encoded(store, plan)
     with contextlib.closing(encoded):

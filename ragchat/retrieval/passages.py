@@ -10,8 +10,9 @@ from dataclasses import replace
 from itertools import groupby
 
 from ragchat.types import Hit
+from ragchat.types.defaults import LONGEST_PASSAGE
 
-LONGEST = 2000
+LONGEST = LONGEST_PASSAGE
 """Characters of a passage that grew. A chunk has about 900; longer passages push the next ones too far down."""
 REACH = 4
 """Chunks before and after one that it may grow by."""

@@ -12,7 +12,7 @@ which long lists hold upper bounds. Three forms:
     long list    byte 0: 128, plus 16 when counts are uint16
                  uint32: number of its first block in the segment, float32: highest saturation in the list
                  for each range: postings in it (uint8 or uint16)
-                 for each cell: an upper bound of their saturation (four bits, 15 stands for the highest, 0: no postings)
+                 for each cell: an upper bound of their saturation (four bits, 15 represents the highest, 0: no postings)
       its blocks each hold the ranges that begin in a stretch of `BLOCK` postings: the low byte of each slot; two bits for each
                  frequency as above; for those above three the place in the block (uint16 each), then the frequencies (uint8 each)
 
@@ -87,6 +87,7 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound:
+        """The bound that `str` wrote."""
         return cls(*map(float, text.split()))
 
     def stretch(self, k1: float, b: float, avgdl: float) -> float | None:
@@ -144,6 +145,7 @@ def ranges_in(size: int) -> int:
 
 
 def is_long(entries: bytes) -> bool:
+    """Whether the entries of a term lie in blocks of their own."""
     return entries[0] >= LONG_FLAG
 
 
@@ -164,7 +166,7 @@ def spread_blocks(entries: bytes) -> range | None:
 
 
 def gathered(entries: bytes, contents: Sequence[bytes]) -> bytes:
-    """A spread list as a short list, given what stands in its blocks."""
+    """A spread list as a short list, given what is in its blocks."""
     return b"".join((_FLAG[entries[0] & ~SPREAD], *contents))
 
 
@@ -438,7 +440,7 @@ class LongList:
         return blocks
 
     def fill(self, blocks: NDArray[np.int64], contents: Sequence[bytes]) -> None:
-        """Take in what stands in some blocks."""
+        """Take in what is in some blocks."""
         numbers = blocks - self.first_block
         firsts, lasts = self._firsts[numbers], self._firsts[numbers + 1]
         places, values, counts = [], [], []

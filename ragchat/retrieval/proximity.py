@@ -1,4 +1,4 @@
-"""Words of the query that stand together in a text as they stand in the query: a bonus beside BM25.
+"""Words of the query that stand together in a text as they are in the query: a bonus beside BM25.
 
 The ordered-bigram part of the sequential dependence model (Metzler and Croft, A Markov Random Field Model for Term Dependencies,
 SIGIR 2005), in the idf-weighted, saturated form that Rasolofo and Savoy gave it for BM25 (ECIR 2003). Neighbours in any order
@@ -39,7 +39,7 @@ def pairs(query: Sequence[str], weights: Mapping[str, float]) -> dict[tuple[str,
 
 
 def bonus(worth: Mapping[tuple[str, str], float], terms: Sequence[str]) -> float:
-    """Sum over the pairs of worth * n / (n + HALF), where n is how often the pair stands in `terms`, in this order, adjacent.
+    """Sum over the pairs of worth * n / (n + HALF), where n is how often the pair is in `terms`, in this order, adjacent.
 
     `worth` comes from `pairs`; `terms` are those of the text in their order. 0 where no pair stands; at most the sum of `worth`.
     """

@@ -4,7 +4,7 @@
 
 Every part is a sum of idf-like weights, so the factors mean the same in any collection; with all parts off the scores stay
 as they are. Factors were chosen on half of the questions of some sets and lie on plateaus (benchmarks/ablation.py). Texts are
-analysed anew, since the index holds no positions: `CANDIDATES` of them, not the collection.
+analysed again, since the index holds no positions: `CANDIDATES` of them, not the collection.
 """
 
 from __future__ import annotations

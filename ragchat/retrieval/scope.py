@@ -207,7 +207,7 @@ def _day(name: str, value: str) -> date:
     except ValueError:
         pass
     raise UsageError(
-        f"“{name}:{clean_line(value, limit=40)}” names no date.",
+        f"“{name}:{clean_line(value, limit=40)}” is not a date.",
         f"Write a year, a month or a day: {name}:2025, {name}:2025-03 or {name}:2025-03-14.",
     )
 
@@ -236,7 +236,7 @@ def _stands(phrase: str, plain: str, held: Sequence[str]) -> bool:
 
 
 def _is_apart(text: str, first: int, last: int) -> bool:
-    """Whether no word goes on at either end; scripts without spaces have no such ends."""
+    """Whether no word continues at either end; scripts without spaces have no such ends."""
     return not any(
         one.isalnum() and other.isalnum() and (one.isascii() or other.isascii() or one.lower() != one.upper())
         for one, other in ((text[first - 1 : first], text[first]), (text[last - 1], text[last : last + 1]))

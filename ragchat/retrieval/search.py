@@ -30,8 +30,9 @@ from ragchat.retrieval import (
 from ragchat.retrieval.aliases import aliases
 from ragchat.retrieval.analyzer import QueryWord, query_terms, query_words, shared_dfs, terms
 from ragchat.retrieval.confidence import confidence, reachable
+from ragchat.retrieval.cross_encoder import MOST, Reread, reread
 from ragchat.retrieval.expansion import expand_unknown
-from ragchat.retrieval.explanation import Explanation, Part, PartName
+from ragchat.retrieval.explanation import Explanation, Move, Part, PartName
 from ragchat.retrieval.preference import factor, preferred, question_language
 from ragchat.retrieval.rerank import Analysed, Candidate
 from ragchat.retrieval.scope import Scoped, holds_excluded
@@ -42,10 +43,12 @@ from ragchat.retrieval.vocabulary import Vocabulary
 from ragchat.store.inverted import PostingsRow
 from ragchat.store.knowledge import IndexStatistics, KnowledgeStore, file_stem, indexed_text
 from ragchat.types import Hit
+from ragchat.types.defaults import MEANING
 
 if TYPE_CHECKING:
     from ragchat.retrieval.meaning import Meaning
     from ragchat.types.embedding import Embedder
+    from ragchat.types.reranking import Reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Ranking:
     feedback: bool = True
     aliases: bool = True
     language: bool = True
-    meaning: float = 0.8
+    meaning: float = MEANING
     most_per_document: int = 0
     drop_near_duplicates: bool = True
     longest_passage: int = passages.LONGEST
@@ -73,6 +76,7 @@ class Ranking:
 
     @property
     def reranks(self) -> bool:
+        """Whether candidates are scored again."""
         return self.proximity or self.forms or self.agreement
 
     @property
@@ -131,7 +135,7 @@ class SearchResult:
     unknown: tuple[str, ...] = ()
     hidden: int = 0
     outdated: tuple[str, ...] = ()
-    """Knowledge bases that another version of the analysis indexed: a sync builds them anew."""
+    """Knowledge bases that another version of the analysis indexed: a sync builds them again."""
     corrections: tuple[Correction, ...] = ()
     """Words of the query that no document holds, and those that were searched for in their place."""
     by_meaning: bool = False
@@ -144,6 +148,8 @@ class SearchResult:
     """Why each hit is where it is, by its knowledge base and chunk, when that was asked for."""
     related: bool = False
     """Whether one of the first hits is about what was asked by its meaning; words may share nothing with it."""
+    not_reread: str = ""
+    """Why a cross-encoder has not read all of the first hits although there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +213,19 @@ class _Meant:
 class Searcher:
     """Searches some knowledge bases. Belongs to the thread that opened them; keeps chunk lengths between searches.
 
-    With an `embedder` it looks at the meaning of the candidates as well. The embedder belongs to whoever opened it.
+    With an `embedder` it looks at the meaning of the candidates as well, with a `reranker` it has the first hits read again.
+    Both belong to whoever opened them; neither is used where `Ranking.meaning` is 0.
     """
 
-    def __init__(self, stores: Sequence[KnowledgeStore], embedder: Embedder | None = None) -> None:
+    def __init__(
+        self,
+        stores: Sequence[KnowledgeStore],
+        embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
         self._stores = tuple(stores)
         self._vocabulary = Vocabulary(self._stores)
-        self._embedder = embedder
+        self._embedder, self._reranker = embedder, reranker
         self._meaning: Meaning | None = None
         self._version: tuple[tuple[int, int], ...] = ()
         self._space: SlotSpace | None = None
@@ -223,7 +235,7 @@ class Searcher:
         self._closed: within.Closed | None = None
         """What the scope of the search leaves out."""
 
-    def search(
+    def search(  # noqa: PLR0913
         self,
         query: str,
         k: int,
@@ -241,7 +253,7 @@ class Searcher:
 
         `fill` puts near-duplicates behind all others where there is room for them, instead of leaving them out.
 
-        A word that no chunk holds stands for the words one edit away (unless `correct` is off) and the longer words that begin
+        A word that no chunk holds represents the words one edit away (unless `correct` is off) and the longer words that begin
         with it, at a lower weight. For a follow-up the further terms count in `match` as well. `scope` leaves out what it does
         not allow; its text is not looked at.
         Raises StorageError; NotFoundError when `scope` names a folder, a file or a knowledge base that is not there.
@@ -261,12 +273,12 @@ class Searcher:
         meant = self._by_meaning(asked, found.hits, ranking)
         chunks = meant.hits
         order, hidden = _thinned(chunks, found.texts, k, ranking, fill=fill)
-        hits = self._passages([chunks[i] for i in order], k, ranking)
+        again = self._reread(asked, [chunks[i] for i in order], k, ranking)
+        hits = again.hits
         match = 0.0
         if with_evidence and hits:
-            match = self._matched(
-                asked, found.scored, [chunks[i] for i in order[:_FIRST]], follow_up=follow_up
-            )
+            first = _own(hits, chunks) if again.moves else [chunks[i] for i in order]
+            match = self._matched(asked, found.scored, first[:_FIRST], follow_up=follow_up)
             hits = evidence.mark(asked.query, hits)
         return SearchResult(
             tuple(_numbered(hits)),
@@ -280,8 +292,9 @@ class Searcher:
             bool(meant.cosines),
             meant.silent,
             self._closed.unheld if self._closed else (),
-            self._explained(asked, found, meant, hits, ranking) if explain else {},
+            self._explained(asked, found, meant, hits, ranking, again.moves) if explain else {},
             self._related(meant.cosines, hits),
+            again.note,
         )
 
     @contextlib.contextmanager
@@ -432,15 +445,13 @@ class Searcher:
         ]
         return _Candidates(preferred(hits, ""), texts, scored, best, by_words)
 
+    def _means(self, reader: Embedder | Reranker, asked: _Asked, ranking: Ranking) -> bool:
+        """Whether a model has a say in this search."""
+        return bool(ranking.meaning and reader.model.reads(asked.language or self._languages[0]))
+
     def _by_meaning(self, asked: _Asked, hits: Sequence[Hit], ranking: Ranking) -> _Meant:
         """Hits in the order of words and vectors."""
-        spoken = asked.language or self._languages[0]
-        if (
-            self._embedder is None
-            or not ranking.meaning
-            or not hits
-            or not self._embedder.model.reads(spoken)
-        ):
+        if self._embedder is None or not hits or not self._means(self._embedder, asked, ranking):
             return _Meant(hits)
         from ragchat.retrieval.meaning import Meaning, blend, share_of_meaning
 
@@ -492,7 +503,13 @@ class Searcher:
         return [hit for hit in hits if not asked.language or hit.language == asked.language]
 
     def _explained(
-        self, asked: _Asked, found: _Candidates, meant: _Meant, hits: Sequence[Hit], ranking: Ranking
+        self,
+        asked: _Asked,
+        found: _Candidates,
+        meant: _Meant,
+        hits: Sequence[Hit],
+        ranking: Ranking,
+        moves: Mapping[tuple[str, int], Move],
     ) -> dict[tuple[str, int], Explanation]:
         """Of each hit, what each part of the ranking added, in the order in which they came."""
         worth = {term: weight * found.scored.idf.get(term, 0.0) for term, weight in asked.wanted.items()}
@@ -516,7 +533,15 @@ class Searcher:
             told[key] = Explanation(
                 words, missing, tuple(p for p in parts if p.value), final[key], meant.cosines.get(key)
             )
-        return told
+        return {key: one.moved_by(moves.get(key)) for key, one in told.items()}
+
+    def _reread(self, asked: _Asked, chunks: Sequence[Hit], k: int, ranking: Ranking) -> Reread:
+        """The first `k` passages, in the order of the cross-encoder where there is one."""
+        if self._reranker is None or not self._means(self._reranker, asked, ranking):
+            return Reread(self._passages(chunks, k, ranking))
+        hits = self._passages(chunks, max(k, MOST), ranking)
+        again = reread(self._reranker, asked.query, hits, _own(hits, chunks))
+        return replace(again, hits=again.hits[:k])
 
     def _passages(self, chunks: Sequence[Hit], k: int, ranking: Ranking) -> list[Hit]:
         """The first `k` chunks, each grown within its section."""
@@ -655,6 +680,12 @@ def _gains(
 
 def _chunk(hit: Hit) -> tuple[str, int]:
     return hit.knowledge_base, hit.chunk_id
+
+
+def _own(hits: Sequence[Hit], chunks: Sequence[Hit]) -> list[Hit]:
+    """The chunks from which passages have grown."""
+    found = {_chunk(chunk): chunk for chunk in chunks}
+    return [found[_chunk(hit)] for hit in hits]
 
 
 def _document(hit: Hit) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Where sentences begin and end: used to cut long paragraphs, to overlap chunks and to point at evidence.
 
 Rules and a list of abbreviations, no model; linear in the length of the text. It does not look into code:
-there a "sentence" is whatever stands between blank lines.
+there a "sentence" is whatever is between blank lines.
 """
 
 from __future__ import annotations

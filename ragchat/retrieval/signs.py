@@ -1,6 +1,6 @@
 """The signs of vectors, one bit a dimension: a first look over very many of them, so that few need an exact cosine.
 
-Each dimension counts by how much of the question lies in it, in four steps, which finds as much as the question's own numbers
+Each dimension counts by how much of the question is in it, in four steps, which finds as much as the question's own numbers
 would and costs two counts of bits. Nothing of it is stored: signs are made from the vectors in memory.
 """
 
@@ -15,8 +15,6 @@ Quantised = NDArray[np.int8]
 Words = NDArray[np.uint64]
 Distances = NDArray[np.uint16]
 
-AVAILABLE = hasattr(np, "bitwise_count")
-"""NumPy counts bits from 2.0 on."""
 _WORD = 64
 _BLOCK = 1 << 15
 """Words at a time, which stay in the cache of a core. Threads gained nothing: each step is too short."""
@@ -48,6 +46,7 @@ class Signs:
 
     @property
     def size_bytes(self) -> int:
+        """Memory that the signs take."""
         return self._words.nbytes
 
     def of(self, vectors: Quantised) -> Words:

@@ -71,7 +71,7 @@ _SCRIPT_RUN = lazy(f"([{_PAIRED}]+)|([{_TRIPLED}]+)|([{_HANGUL}]+)|[^{_PAIRED}{_
 def tokens(text: str) -> list[str]:
     """The words and identifiers of a text in their order, as they are written; n-grams where no spaces part the words.
 
-    What a person reads as one word although it is written in pieces (`joined`) follows behind. Does not depend on the language.
+    What a user reads as one word although it is written in pieces (`joined`) follows behind. Does not depend on the language.
     """
     found = words(text)
     found.extend(token for _, _, token in joined(text))
@@ -167,7 +167,7 @@ def _is_inside_a_word(mark: re.Pattern[str], text: str) -> bool:
 
 
 def _parted(text: str) -> Iterator[tuple[int, int, str]]:
-    """Words that a hyphen parts at a line end; what goes on in upper case is no such word."""
+    """Words that a hyphen parts at a line end; what continues in upper case is no such word."""
     for hyphen in _LINE_HYPHEN.finditer(text):
         head = _LAST_LETTERS.search(text, max(0, hyphen.start() - 41), hyphen.start())
         tail = _LETTERS.match(text, hyphen.end())

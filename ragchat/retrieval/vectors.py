@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragchat.errors import StorageError
-from ragchat.retrieval.signs import AVAILABLE, Signs, Words, likely
+from ragchat.retrieval.signs import Signs, Words, likely
 from ragchat.store.knowledge import KnowledgeStore
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class _Loaded:
     @property
     def bits(self) -> Words | None:
         """The signs of the vectors; None where so few vectors are compared as fast without."""
-        return self._signs.of(self.vectors) if AVAILABLE and self._size > EXACT_UP_TO else None
+        return self._signs.of(self.vectors) if self._size > EXACT_UP_TO else None
 
     def refresh(self, store: KnowledgeStore, model: EmbeddingModel) -> None:
         """Read what was written since the last call."""

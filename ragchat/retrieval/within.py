@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragchat.errors import NotFoundError
+from ragchat.paths import expanded
 from ragchat.retrieval.analyzer import query_terms, token_terms
 from ragchat.retrieval.postings import CELL_BITS
 from ragchat.retrieval.scope import Scoped, phrase_holds
@@ -45,11 +45,6 @@ class _Held:
 
 
 _Test = Callable[[_Held], bool]
-
-
-def allowed_documents(store: KnowledgeStore, scoped: Scoped) -> set[int] | None:
-    """Numbers of the documents of one knowledge base that a scope allows; None: all. Raises StorageError."""
-    return _allowed(store, _documents(store), scoped) if scoped.by_document else None
 
 
 def _allowed(store: KnowledgeStore, every: Sequence[_Held], scoped: Scoped) -> set[int] | None:
@@ -98,7 +93,8 @@ def _check(stores: Sequence[KnowledgeStore], held: Sequence[Sequence[_Held]], sc
         if name.casefold() not in names:
             there = ", ".join(clean_line(store.name, limit=60) for store in stores) or "none"
             raise NotFoundError(
-                f"No knowledge base “{clean_line(name, limit=60)}” is searched here.", f"There are: {there}."
+                f"The knowledge base “{clean_line(name, limit=60)}” is not searched here.",
+                f"Available: {there}.",
             )
     wanted = [name.casefold() for name in scoped.knowledge_bases]
     searched = [i for i, name in enumerate(names) if not wanted or name in wanted]
@@ -152,9 +148,9 @@ def _is_pattern(name: str) -> bool:
 
 
 def _folder_test(every: Sequence[_Held], folder: str) -> _Test:
-    """Whether a document lies in a folder of this name or path; where there is none, in one whose name begins so."""
+    """Whether a document is in a folder of this name or path; where there is none, in one whose name begins so."""
     if folder.startswith("~"):
-        folder = str(Path(folder).expanduser())
+        folder = str(expanded(folder))
     wanted = [part for part in re.split(r"[/\\]", folder.casefold()) if part]
 
     def exactly(document: _Held) -> bool:

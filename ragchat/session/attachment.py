@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,12 @@ from ragchat.ingest.chunk import split
 from ragchat.ingest.extract import Extractor
 from ragchat.ingest.source import hash_file
 from ragchat.ingest.wire import Reason
+from ragchat.paths import exists
 from ragchat.retrieval import analyzer, evidence
 from ragchat.session.packing import GAP, Passage, render
+from ragchat.session.sources import Sources
 from ragchat.text import clean_line
-from ragchat.types import ChunkDraft, Citation, ExtractedText, Hit
+from ragchat.types import ChunkDraft, Citation, ExtractedText, Hit, Omission, OmissionKind
 
 if TYPE_CHECKING:
     from ragchat.ingest.sync import IngestOptions
@@ -47,29 +49,30 @@ class Attachment:
 
     @property
     def name(self) -> str:
+        """The name of the file, fit for a line."""
         return clean_line(PurePath(self.path).name) or "(no name)"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`text` goes into the prompt as it stands; `citations` are the numbered passages in it; `left_out` are sentences."""
+    """`text` goes into the prompt as it stands; `citations` are the numbered passages in it."""
 
     text: str
     citations: tuple[Citation, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Omission, ...] = ()
 
 
 def read(path: Path, options: IngestOptions) -> Attachment:
     """Read a file of any supported kind, in a process of its own. Raises NotFoundError, IngestError, RagchatError."""
     shown = clean_line(str(path))
-    real = Path(os.path.realpath(path.expanduser()))
-    if not real.exists():
+    real = Path(os.path.realpath(path))
+    if not exists(real):
         raise NotFoundError(f"There is no file {shown}.", "Check the path.")
     if real.is_dir():
         raise IngestError(f"{shown} is a folder.", "Attach a file, or index the folder as a knowledge base.")
     try:
         if real.stat().st_size > options.max_file_bytes:
-            raise IngestError(Reason.TOO_LARGE, "The setting knowledge.max_file_mib allows more.")
+            raise IngestError(Reason.TOO_LARGE, "Raise knowledge.max_file_mib to allow larger files.")
         content_hash, _, _ = hash_file(real)
         with Extractor(
             options.log,
@@ -84,46 +87,25 @@ def read(path: Path, options: IngestOptions) -> Attachment:
         raise IngestError(f"{shown} cannot be attached: {error.strerror}.") from error
     if len(content.text) > LARGEST_TEXT:
         raise IngestError(
-            f"{shown} holds more than {LARGEST_TEXT // 1024 // 1024} million characters.",
-            "Index it as a knowledge base and ask then.",
+            f"{shown} contains more than {LARGEST_TEXT // 1024 // 1024} million characters.",
+            "Add it to a knowledge base and ask that.",
         )
     if not content.text.strip():
-        raise IngestError(f"{shown} holds no text.", "There is nothing to attach.")
+        raise IngestError(f"{shown} contains no text.", "There is nothing to attach.")
     return Attachment(str(real), content_hash, content)
 
 
-def stored_question(question: str, text: str, names: Sequence[str]) -> str:
-    """How a question and what went with it are kept: piped text in full, files and passages by name."""
-    parts = [question, text, *(f"(attached: {name})" for name in names)]
-    return "\n\n".join(part for part in parts if part)
-
-
-def names_of(files: Sequence[Attachment], pinned: Sequence[Hit]) -> list[str]:
-    """Passages by their file and place, then files by their name."""
-    return [*(pinned_name(hit) for hit in pinned), *(file.name for file in files)]
-
-
-def pinned_name(hit: Hit) -> str:
-    """A pinned passage by its file and place."""
-    return f"{clean_line(PurePath(hit.path).name)}, {hit.place}"
-
-
 def prepare(
-    question: str,
-    *,
-    text: str,
-    files: Sequence[Attachment],
-    pinned: Sequence[Hit],
-    first_number: int,
-    n_ctx: int,
-    share: float,
-    count: CountTokens,
+    question: str, sources: Sources, *, first_number: int, n_ctx: int, share: float, count: CountTokens
 ) -> Prepared:
     """Everything attached as one text, of at most `share` of the context where it has to be chosen from.
 
     Pinned passages come first and whole, then the piped text, then the files, each with its part of what is left. Piped text
     that fits beside the question goes in as it is. It has no name, so it has no number either. `count` counts tokens.
     """
+    if not sources.brings_text:
+        return Prepared("")
+    text, files, pinned = sources.text, sources.files, sources.pinned
     free = n_ctx - count([question])[0] - _FEWEST_TOKENS
     sheet = _Sheet(question, first_number, max(0, min(int(n_ctx * share), free)), count)
     if pinned:
@@ -143,13 +125,13 @@ class _Sheet:
         self.room = room
         self.parts: list[str] = []
         self.citations: list[Citation] = []
-        self.left_out: list[str] = []
+        self.left_out: list[Omission] = []
 
     def pin(self, hits: Sequence[Hit]) -> None:
         kept = _leading(self._count([hit.text for hit in hits]), self.room)
         self._write(self._numbered(hits[:kept]))
         if kept < len(hits):
-            self.left_out.append(f"{len(hits) - kept} of {len(hits)} pinned passages did not fit.")
+            self.left_out.append(Omission(OmissionKind.PINNED, len(hits) - kept, len(hits)))
 
     def add_text(self, text: str, *, whole: int, parts: int) -> None:
         """Piped text: as it is when it has at most `whole` tokens, else one of `parts` of the room for what matters of it."""
@@ -157,15 +139,15 @@ class _Sheet:
             self._write(text)
             return
         content = ExtractedText(text, "text/plain")
-        chosen, of = rank(self._question, content, room=self.room // parts, count=self._count)
+        chosen, omission = rank(self._question, content, room=self.room // parts, count=self._count)
         self._write(GAP.join(draft.text for draft in chosen))
-        self._say("the attached text", of)
+        self._leave_out(omission, "")
 
     def add_file(self, file: Attachment, *, parts: int) -> None:
-        chosen, of = rank(self._question, file.content, room=self.room // parts, count=self._count)
+        chosen, omission = rank(self._question, file.content, room=self.room // parts, count=self._count)
         if chosen:
             self._write(f"{file.name}:\n{self._numbered(_hits(file, chosen))}")
-        self._say(file.name, of)
+        self._leave_out(omission, file.name)
 
     def _numbered(self, hits: Sequence[Hit]) -> str:
         marked = evidence.mark(self._question, hits)
@@ -183,22 +165,22 @@ class _Sheet:
             self.parts.append(part)
             self.room = max(0, self.room - self._count([part])[0])
 
-    def _say(self, name: str, of: str) -> None:
-        if of:
-            self.left_out.append(f"Of {name}, {of}.")
+    def _leave_out(self, omission: Omission | None, name: str) -> None:
+        if omission:
+            self.left_out.append(replace(omission, name=name))
 
 
 def rank(
     question: str, content: ExtractedText, *, room: int, count: CountTokens
-) -> tuple[list[ChunkDraft], str]:
-    """The passages of a text that matter, in its order, within `room` tokens; and what was left out (empty: nothing).
+) -> tuple[list[ChunkDraft], Omission | None]:
+    """The passages of a text that matter, in its order, within `room` tokens; and what was left out (None: nothing).
 
     A text that fits is taken whole. Otherwise passages that share a word with the question are taken, best first; where none
     does, those at the beginning.
     """
     chunks = split(content, chunk_tokens=CHUNK_TOKENS, overlap_tokens=0)
     if _fits(content.text, room, count):
-        return _joined(content.text, chunks), ""
+        return _joined(content.text, chunks), None
     scores = _scores(question, content.text, [f"{chunk.heading}\n{chunk.text}" for chunk in chunks])
     speaking = [i for i, score in enumerate(scores) if score > 0]
     order = sorted(speaking, key=lambda i: (-scores[i], i)) or list(range(len(chunks)))
@@ -209,11 +191,9 @@ def rank(
         if size <= room:
             taken.append(i)
             room -= size
-    why = "the rest did not fit, or says less about the question"
-    if not speaking:
-        why = "no word of the question stands in it, so those at its beginning"
-    said = f"{len(taken)} of {len(chunks)} passages went in: {why}"
-    return _joined(content.text, [chunks[i] for i in sorted(taken)]), said
+    kind = OmissionKind.ATTACHED if speaking else OmissionKind.UNRELATED
+    omission = Omission(kind, len(chunks) - len(taken), len(chunks))
+    return _joined(content.text, [chunks[i] for i in sorted(taken)]), omission
 
 
 def _as_rendered(chunk: ChunkDraft) -> str:

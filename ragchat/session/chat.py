@@ -6,19 +6,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
+from ragchat.llm.loading import loaded
 from ragchat.retrieval import scope
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.retrieval.vocabulary import Vocabulary
-from ragchat.session import attachment as attached
 from ragchat.session import packing, prompt, query
 from ragchat.session.attachment import Attachment
 from ragchat.session.events import (
+    AnswerKind,
     HitsFound,
     MessageStored,
     PromptReady,
@@ -26,10 +27,12 @@ from ragchat.session.events import (
     SessionEvent,
 )
 from ragchat.session.record import Record, turns_of
+from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.text import clean, clean_line
+from ragchat.text import clean, clean_line, counted
 from ragchat.types import (
+    AdapterScale,
     CancelToken,
     ChatModel,
     Citation,
@@ -37,15 +40,19 @@ from ragchat.types import (
     Generation,
     GenerationFinished,
     Hit,
+    LoadedModel,
     LoadProgress,
     Message,
+    ModelInfo,
     PrefillProgress,
+    PromptPartKind,
     ReasoningDelta,
     Sampling,
     StoredMessage,
     TextDelta,
     Timings,
 )
+from ragchat.types.defaults import HITS, MIN_CONFIDENCE, MIN_MATCH, PASSAGE_SHARE
 
 if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
@@ -54,10 +61,9 @@ NOT_FROM_DOCUMENTS = "Nothing in your documents matches this question, so this a
 NO_ROOM = (
     "What your documents say about this did not fit beside the question, so this answer is not from them."
 )
+NOTICES = {AnswerKind.UNMATCHED: NOT_FROM_DOCUMENTS, AnswerKind.NO_ROOM: NO_ROOM}
+"""What is above an answer of this kind."""
 DECLINED = "Your documents hold nothing that answers this question."
-MATCH = 0.4
-SURE = 0.3
-"""Match, and confidence, from which the documents are taken to speak of what was asked for (`ragchat eval calibrate`)."""
 LONGEST_TITLE = 60
 
 
@@ -66,22 +72,32 @@ class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
     A passage counts as relevant when it holds a share of `min_match` of the question's weight, or the search is sure of it by
-    `min_confidence`. `ranking` is how the search ranks. `adapter` is what is
-    switched on, as `AdapterScale` writes it.
+    `min_confidence`. `ranking` is how the search ranks. `adapters` are those that are switched on.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
-    k: int = 8
+    k: int = HITS
     passages: int = 0
-    passage_share: float = 0.5
-    min_match: float = MATCH
-    min_confidence: float = SURE
+    passage_share: float = PASSAGE_SHARE
+    min_match: float = MIN_MATCH
+    min_confidence: float = MIN_CONFIDENCE
     strict: bool = False
     thinking: bool = False
     instructions: str = ""
-    adapter: str = ""
+    adapters: tuple[AdapterScale, ...] = ()
     packings: Mapping[str, packing.Packing] = field(default_factory=dict)
     ranking: Ranking = DEFAULT
+
+    def layout(self, info: ModelInfo) -> prompt.Layout:
+        """How prompts for this model are made."""
+        return prompt.Layout(
+            n_ctx=info.n_ctx,
+            packing=packing.for_model(info, self.packings, passages=self.passages),
+            passage_share=self.passage_share,
+            answer_tokens=self.sampling.max_tokens,
+            instructions=self.instructions,
+            thinks=info.thinks and self.thinking,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,34 +108,6 @@ class Preview:
     found: HitsFound
     prompt: prompt.PackedPrompt
     rendered: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A question and what goes with it."""
-
-    question: str
-    text: str
-    files: tuple[Attachment, ...]
-    pinned: tuple[Hit, ...]
-
-    @classmethod
-    def of(
-        cls,
-        question: str,
-        text: str = "",
-        files: Sequence[Attachment] = (),
-        pinned: Sequence[Hit] = (),
-    ) -> _Asked:
-        """Raises UsageError for an empty question."""
-        asked = cls(clean(question).strip(), clean(text), tuple(files), tuple(pinned))
-        if not asked.question:
-            raise UsageError("There is no question.", "Type one.")
-        return asked
-
-    @property
-    def brings_text(self) -> bool:
-        return bool(self.text or self.files or self.pinned)
 
 
 class ChatSession:
@@ -135,7 +123,6 @@ class ChatSession:
     ) -> None:
         """Without `chats` nothing is stored (a question from a script); without `embedder` words alone find passages."""
         self._chats, self._model, self._options = chats, model, options
-        model.thinking = options.thinking
         self._stores = tuple(knowledge_bases)
         self._names = tuple(store.name for store in knowledge_bases)
         self._searcher = Searcher(knowledge_bases, embedder) if knowledge_bases else None
@@ -167,17 +154,17 @@ class ChatSession:
         It comes after `parent_id`: None for the branch that is shown, 0 for the beginning of another one. `attachment` is text
         without a name, `files` are cited by theirs; with `pinned` passages no others are looked for.
         """
-        asked = _Asked.of(question, attachment, files, pinned)
+        question, sources = _asked(question), Sources.attached(attachment, files, pinned)
         record = Record(self._chats, conversation_id, cites=bool(self._searcher or files or pinned))
         earlier = self._earlier(conversation_id, parent_id)
-        names = attached.names_of(asked.files, asked.pinned)
-        stored = record.begin(attached.stored_question(asked.question, asked.text, names), parent_id)
-        yield from self._recorded(record, stored, self._answer(record, asked, earlier, cancel))
+        content = "\n\n".join(filter(None, (question, sources.text)))
+        stored = record.begin(content, parent_id, attachments=sources.names)
+        yield from self._recorded(record, stored, self._answer(record, question, sources, earlier, cancel))
 
     def regenerate(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
         """Another answer to the question of a stored one, beside it. Events as those of `ask`. Raises RagchatError.
 
-        Documents are searched anew. What was attached to the question is not there any more, so a question that had something
+        Documents are searched again. What was attached to the question is not there any more, so a question that had something
         attached is answered from the prompt that is recorded.
         """
         assert self._chats
@@ -185,22 +172,26 @@ class ChatSession:
         question = self._chats.message(old.parent_id)
         record = Record(self._chats, old.conversation_id, cites=bool(old.citation_count or self._searcher))
         recorded = self._chats.generation(answer_id)
-        if recorded and recorded.prompt and _has_attachment(question.content, recorded):
+        if recorded and recorded.prompt and _had_attachment(question, recorded):
             answer = self._answer_recorded(record, answer_id, recorded, cancel)
         else:
             earlier = self._chats.branch_to(question.parent_id)
-            answer = self._answer(record, _Asked.of(question.content), earlier, cancel)
+            answer = self._answer(record, _asked(question.content), Sources(), earlier, cancel)
         yield from self._recorded(record, record.begin_again(question.id), answer)
 
     def continue_answer(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
-        """Go on with an answer that was cut or stopped; events as those of `ask`, with the new text. Raises RagchatError."""
+        """Continue with an answer that was cut or stopped; events as those of `ask`, with the new text. Raises RagchatError."""
         assert self._chats
         old = self._chats.message(answer_id)
         recorded = self._chats.generation(answer_id)
         if recorded is None or not recorded.prompt or not old.content:
-            raise UsageError("There is nothing here to go on from.", "r answers the question anew.")
+            raise UsageError("This answer cannot be continued.", "Press r to regenerate it.")
+        if old.finish_reason == "repeats":
+            raise UsageError(
+                "The model repeats itself at the end of this answer.", "Regenerate it: r, or /retry."
+            )
         record = Record(self._chats, old.conversation_id, cites=bool(old.citation_count))
-        so_far = Message("assistant", _without_notice(old.content))
+        so_far = Message("assistant", old.content)
         again = replace(recorded, prompt=(*recorded.prompt, so_far))
         stored = record.resume(old)
         yield from self._recorded(record, stored, self._answer_recorded(record, answer_id, again, cancel))
@@ -217,21 +208,19 @@ class ChatSession:
         cancel: CancelToken,
     ) -> Preview:
         """The prompt that `ask` would send (0: in a new chat); nothing is stored or generated. Raises RagchatError."""
-        asked = _Asked.of(question, attachment, files, pinned)
+        question, sources = _asked(question), Sources.attached(attachment, files, pinned)
         earlier = self._earlier(conversation_id, parent_id) if conversation_id else []
-        asked, demands = self._scoped(asked)
-        used, found = self._retrieve(asked, demands, [m.content for m in earlier if m.role == "user"])
-        for _ in self._load(cancel):
-            pass
-        packed = self._pack(asked, earlier, found)
-        return Preview(used, found, packed, self._model.render_prompt(packed.messages))
+        question, demands = self._scoped(question, sources)
+        used, found = self._retrieve(question, sources, demands, earlier)
+        options = self._options
+        model = loaded(self._model, cancel, thinking=options.thinking, adapters=options.adapters)
+        packed = self._pack(model, question, _with_hits(sources, found), earlier)
+        return Preview(used, found, packed, model.render_prompt(packed.messages))
 
-    def _load(self, cancel: CancelToken, adapter: str | None = None) -> Iterator[LoadProgress]:
-        """The model, with the adapters of the options or these."""
-        yield from self._model.load(cancel)
-        wanted = self._options.adapter if adapter is None else adapter
-        if self._model.adapters != wanted:
-            self._model.set_adapters(wanted)
+    def _load(
+        self, cancel: CancelToken, adapters: tuple[AdapterScale, ...]
+    ) -> Generator[LoadProgress, None, LoadedModel]:
+        return self._model.load(cancel, thinking=self._options.thinking, adapters=adapters)
 
     def _earlier(self, conversation_id: int, parent_id: int | None) -> list[StoredMessage]:
         if not self._chats:
@@ -259,39 +248,41 @@ class ChatSession:
     def _answer(
         self,
         record: Record,
-        asked: _Asked,
+        question: str,
+        sources: Sources,
         earlier: Sequence[StoredMessage],
         cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
         started = time.perf_counter()
-        asked, demands = self._scoped(asked)
-        used, found = self._retrieve(asked, demands, [m.content for m in earlier if m.role == "user"])
+        question, demands = self._scoped(question, sources)
+        used, found = self._retrieve(question, sources, demands, earlier)
         yield used
         yield found
         has_documents = bool(self._searcher)
-        if has_documents and self._options.strict and not found.relevant and not asked.brings_text:
+        if has_documents and self._options.strict and not found.relevant and not sources.brings_text:
+            record.decide(AnswerKind.DECLINED)
             record.say(DECLINED)
             yield TextDelta(DECLINED)
             yield record.finish("stop", (), Timings(retrieval_s=found.retrieval_s), 0, from_documents=False)
             return
         loading = time.perf_counter()
-        yield from self._load(cancel)
-        loaded = time.perf_counter() - loading
-        packed = self._pack(asked, earlier, found)
-        generation = self._generation(used, packed, found)
+        model = yield from self._load(cancel, self._options.adapters)
+        loading_s = time.perf_counter() - loading
+        packed = self._pack(model, question, _with_hits(sources, found), earlier)
+        generation = self._generation(model.info, used, packed, found)
         record.plan(generation, packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
-        if has_documents and not packed.citations and not asked.brings_text:
+        if has_documents and not packed.citations and not sources.brings_text:
             if found.relevant and self._options.strict:
                 raise PromptTooLongError(
-                    "Your documents speak to this question, but no passage fits beside it into the context of"
+                    "The search found relevant passages, but none fits next to the question in the context of"
                     f" {packed.n_ctx} tokens.",
-                    "Shorten the question, raise model.n_ctx or retrieval.passage_share.",
+                    "Shorten the question, or raise model.n_ctx or retrieval.passage_share.",
                 )
-            notice = f"{NO_ROOM if found.relevant else NOT_FROM_DOCUMENTS}\n\n"
-            record.say(notice)
-            yield TextDelta(notice)
-        yield from self._generate(record, generation, packed.citations, cancel, started + loaded)
+            kind = AnswerKind.NO_ROOM if found.relevant else AnswerKind.UNMATCHED
+            record.decide(kind, NOTICES[kind])
+            yield TextDelta(f"{NOTICES[kind]}\n\n")
+        yield from self._generate(model, record, generation, packed.citations, cancel, started + loading_s)
 
     def _answer_recorded(
         self, record: Record, answer_id: int, generation: Generation, cancel: CancelToken
@@ -302,24 +293,23 @@ class ChatSession:
         goes_on = generation.prompt[-1].role == "assistant"
         yield QueryUsed(generation.query, (), generation.knowledge_bases)
         # An answer that goes on does so as it was begun.
-        yield from self._load(cancel, generation.adapter if goes_on else None)
+        model = yield from self._load(cancel, generation.adapters if goes_on else self._options.adapters)
         started = time.perf_counter()
         if not goes_on:
-            generation = replace(generation, sampling=self._seeded(), adapter=self._options.adapter)
+            generation = replace(generation, sampling=self._seeded(), adapters=self._options.adapters)
             record.plan(generation, offered)
-        tokens = self._model.count_prompt(generation.prompt)
-        info = self._model.info
-        assert info
+        tokens, info = model.count_prompt(generation.prompt), model.info
         if tokens + prompt.SMALLEST_ANSWER > info.n_ctx:
             raise PromptTooLongError(
-                f"The prompt with the answer so far has {tokens} tokens; the context holds {info.n_ctx}.",
-                "Raise model.n_ctx, or ask for the rest in a new question.",
+                f"The prompt with the answer so far has {counted(tokens, 'token')}. The context has {info.n_ctx}.",
+                "Raise model.n_ctx or ask for the rest in a new question.",
             )
         yield PromptReady(generation.parts, tokens, info.n_ctx, tuple(offered), generation.left_out)
-        yield from self._generate(record, generation, offered, cancel, started)
+        yield from self._generate(model, record, generation, offered, cancel, started)
 
     def _generate(
         self,
+        model: LoadedModel,
         record: Record,
         generation: Generation,
         offered: Sequence[Citation],
@@ -327,7 +317,7 @@ class ChatSession:
         started: float,
     ) -> Iterator[SessionEvent]:
         first_s = 0.0
-        for event in self._model.generate(generation.prompt, generation.sampling, cancel=cancel):
+        for event in model.generate(generation.prompt, generation.sampling, cancel=cancel):
             match event:
                 case TextDelta(text=text):
                     first_s = first_s or time.perf_counter() - started
@@ -339,6 +329,7 @@ class ChatSession:
                 case PrefillProgress():
                     yield event
                 case GenerationFinished():
+                    record.take_back(event.repeated)
                     timings = Timings(
                         retrieval_s=generation.retrieval_s,
                         ttft_s=first_s,
@@ -366,27 +357,27 @@ class ChatSession:
     def _languages(self) -> tuple[str, ...]:
         return self._searcher.languages() if self._searcher else ("en",)
 
-    def _scoped(self, asked: _Asked) -> tuple[_Asked, Scoped]:
+    def _scoped(self, question: str, sources: Sources) -> tuple[str, Scoped]:
         """The question without what says where to search, and that. Raises UsageError when nothing else is asked."""
-        if not self._searcher or asked.pinned:
-            return asked, Scoped(asked.question)
-        demands = scope.parse(asked.question, self._languages())
+        if not self._searcher or sources.pinned:
+            return question, Scoped(question)
+        demands = scope.parse(question, self._languages())
         if not demands.narrows:
-            return asked, demands
+            return question, demands
         if not demands.text:
-            raise UsageError("The question only says where to search.", "Add what you want to know.")
-        return replace(asked, question=demands.text), demands
+            raise UsageError("The question contains only search filters.", "Add what you want to ask.")
+        return demands.text, demands
 
     def _retrieve(
-        self, asked: _Asked, demands: Scoped, earlier: Sequence[str]
+        self, question: str, sources: Sources, demands: Scoped, earlier: Sequence[StoredMessage]
     ) -> tuple[QueryUsed, HitsFound]:
         languages = self._languages()
-        before = [scope.without_operators(text, languages) for text in earlier]
+        before = [scope.without_operators(m.content, languages) for m in earlier if m.role == "user"]
         built = query.build(
-            asked.question, before, languages, Vocabulary(self._stores).idf if self._stores else None
+            question, before, languages, Vocabulary(self._stores).idf if self._stores else None
         )
         result = SearchResult((), 0.0, 0.0)
-        if self._searcher and not asked.pinned:
+        if self._searcher and not sources.pinned:
             k = packing.hits_wanted(self._options.packings.values(), self._options.k)
             result = self._searcher.search(
                 built.text,
@@ -402,59 +393,29 @@ class ChatSession:
             or result.confidence >= self._options.min_confidence
             or result.related
         )
-        hits = asked.pinned or result.hits
+        hits = sources.pinned or result.hits
         used = QueryUsed(built.text, built.topic, self._names, demands.described(), result.corrections)
-        return used, HitsFound(hits, relevant or bool(asked.pinned), result.took_s)
+        return used, HitsFound(hits, relevant or bool(sources.pinned), result.took_s)
 
-    def _pack(self, asked: _Asked, earlier: Sequence[StoredMessage], found: HitsFound) -> prompt.PackedPrompt:
-        info = self._model.info
-        assert info
+    def _pack(
+        self, model: LoadedModel, question: str, sources: Sources, earlier: Sequence[StoredMessage]
+    ) -> prompt.PackedPrompt:
         compaction = self._compaction(earlier)
-        hits = found.hits if found.relevant and not asked.pinned else ()
-        way = packing.for_model(info, self._options.packings, passages=self._options.passages)
-        brought = attached.prepare(
-            asked.question,
-            text=asked.text,
-            files=asked.files,
-            pinned=asked.pinned,
-            first_number=min(len(hits), way.passages) + 1,
-            n_ctx=info.n_ctx,
-            share=self._options.passage_share,
-            count=self._model.count_tokens,
-        )
-        packed = prompt.pack(
-            self._model,
-            asked.question,
-            n_ctx=info.n_ctx,
-            history=turns_of(earlier, compaction),
-            summary=compaction.summary if compaction else "",
-            hits=hits,
-            packing=way,
-            passage_share=self._options.passage_share,
-            answer_tokens=self._options.sampling.max_tokens,
-            thinks=info.thinks and self._options.thinking,
-            instructions=self._options.instructions,
-            attachment=brought.text,
-            attachment_cited=bool(brought.citations),
-        )
-        return replace(
-            packed,
-            citations=(*packed.citations, *brought.citations),
-            left_out=(*packed.left_out, *brought.left_out),
-        )
+        said = prompt.Earlier(tuple(turns_of(earlier, compaction)), compaction.summary if compaction else "")
+        return prompt.pack(model, question, sources, self._options.layout(model.info), said)
 
     def _compaction(self, earlier: Sequence[StoredMessage]) -> Compaction | None:
         if not self._chats or not earlier:
             return None
         return self._chats.compaction_in(earlier[0].conversation_id, [message.id for message in earlier])
 
-    def _generation(self, used: QueryUsed, packed: prompt.PackedPrompt, found: HitsFound) -> Generation:
-        info = self._model.info
-        assert info
+    def _generation(
+        self, info: ModelInfo, used: QueryUsed, packed: prompt.PackedPrompt, found: HitsFound
+    ) -> Generation:
         return Generation(
             model=info.name,
             model_path=info.path,
-            adapter=self._options.adapter,
+            adapters=self._options.adapters,
             knowledge_bases=self._names,
             query=" ".join(
                 [used.query, *(f"[{demand}]" for demand in used.scope), *(f"({term})" for term in used.topic)]
@@ -468,13 +429,18 @@ class ChatSession:
         )
 
 
-def _has_attachment(question: str, recorded: Generation) -> bool:
-    """Whether more was asked than the question says: it names what was attached, or text was piped in."""
-    return "\n\n(attached: " in question or any(part.name == "attached text" for part in recorded.parts)
+def _asked(question: str) -> str:
+    """The question as it is stored. Raises UsageError for an empty one."""
+    if not (question := clean(question).strip()):
+        raise UsageError("The question is empty.", "Type one.")
+    return question
 
 
-def _without_notice(answer: str) -> str:
-    """The model's own words."""
-    for notice in (NOT_FROM_DOCUMENTS, NO_ROOM):
-        answer = answer.removeprefix(f"{notice}\n\n")
-    return answer
+def _with_hits(sources: Sources, found: HitsFound) -> Sources:
+    """The hits go into the prompt when they are relevant."""
+    return sources.found(found.hits) if found.relevant else sources
+
+
+def _had_attachment(question: StoredMessage, recorded: Generation) -> bool:
+    """Whether more was asked than the question says: something was attached, or text was piped in."""
+    return bool(question.attachments) or any(part.kind is PromptPartKind.ATTACHED for part in recorded.parts)

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ragchat.session.exporting import about, heading, remarks, source_lines
-from ragchat.text import clean, clean_line
+from ragchat.session.chat_lines import about, heading, remarks, source_lines
+from ragchat.text import clean, clean_line, counted
 from ragchat.types import PortableChat, PortableMessage
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ ul.sources { color: var(--quiet); font-size: .9rem; list-style: none; padding-le
 
 def as_html(chats: Sequence[PortableChat]) -> str:
     """One page; several chats begin with a table of contents."""
-    title = clean_line(chats[0].title) if len(chats) == 1 else f"{len(chats)} chats"
+    title = clean_line(chats[0].title) if len(chats) == 1 else counted(len(chats), "chat")
     markdown = _markdown()
     body = [
         *_contents(chats),
@@ -78,7 +78,7 @@ def as_html(chats: Sequence[PortableChat]) -> str:
 
 def _contents(chats: Sequence[PortableChat]) -> Iterator[str]:
     if len(chats) > 1:
-        yield f"<nav><h1>{len(chats)} chats</h1><ol>"
+        yield f"<nav><h1>{counted(len(chats), 'chat')}</h1><ol>"
         for n, chat in enumerate(chats, 1):
             yield f'<li><a href="#chat-{n}" dir="auto">{escape(clean_line(chat.title))}</a></li>'
         yield "</ol></nav>"
@@ -100,7 +100,7 @@ def _message(message: PortableMessage, markdown: MarkdownIt) -> Iterator[str]:
     if message.reasoning:
         yield "<details><summary>Reasoning</summary>"
         yield f'<div class="text plain quiet" dir="auto">{escape(clean(message.reasoning))}</div></details>'
-    yield _answer(message.content, markdown) if answer else _plain(message.content)
+    yield _answer(message.text, markdown) if answer else _plain(message.text)
     yield from (f'<p class="quiet">{escape(remark)}</p>' for remark in remarks(message))
     if message.correction:
         yield f'<p class="quiet">Corrected:</p>\n{_answer(message.correction, markdown)}'

@@ -1,7 +1,7 @@
-"""From an answer to its citations: which `[n]` are real, what each stands on, and what to do with an answer that cites nothing.
+"""From an answer to its citations: which `[n]` are real, what each is based on, and what to do with an answer that cites nothing.
 
 A `[n]` in an answer counts only if a passage stood under this number in the prompt; others are taken out. A model that cites
-nothing is helped: each sentence whose words stand in a passage gets that passage's number. What a citation quotes is always
+nothing is helped: each sentence whose words are in a passage gets that passage's number. What a citation quotes is always
 the passage's own text, word for word, never the model's.
 """
 
@@ -88,7 +88,7 @@ def _sound_markers(answer: str, numbers: set[int]) -> tuple[str, dict[int, str]]
 
 
 def _opens_line(text: str, at: int) -> bool:
-    """Whether no word stands between the line's beginning (marks of quotes and lists aside) and `at`."""
+    """Whether no word is between the line's beginning (marks of quotes and lists aside) and `at`."""
     return not any(character.isalpha() for character in text[text.rfind("\n", 0, at) + 1 : at])
 
 
@@ -170,7 +170,7 @@ def moved_to(text: str, quote: str, language: str) -> tuple[int, int] | None:
     """Where a document says now what was quoted from it: the most similar sentence, or None.
 
     Similar by Dice's coefficient over their words, each weighed by how rare it is among the sentences; None below `SIMILAR`, and
-    for texts so long that a person would wait.
+    for texts so long that a user would wait.
     """
     wanted = _content_words(quote, language)
     if not wanted or len(text) > _LONGEST_COMPARED:

@@ -1,21 +1,20 @@
-"""A summary that stands for the beginning of a long chat in the prompts after it.
+"""A summary that represents the beginning of a long chat in the prompts after it.
 
-The turns stay stored and shown, and the summary can be taken back (`ChatStore.remove_compaction`).
+The turns stay stored and shown, and the summary can be undone (`ChatStore.remove_compaction`).
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ragchat.errors import CancelledError, ModelError, PromptTooLongError, UsageError
 from ragchat.session import prompt
 from ragchat.session.chat import AskOptions
 from ragchat.session.digest import Digest, Wording
 from ragchat.session.events import SummaryProgress
-from ragchat.session.packing import for_model
 from ragchat.session.record import turns_of
+from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
     CancelToken,
@@ -25,6 +24,7 @@ from ragchat.types import (
     LoadProgress,
     Message,
     PrefillProgress,
+    PromptPartKind,
     Sampling,
     StoredMessage,
     TextDelta,
@@ -44,7 +44,7 @@ _SPEAKERS = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """The summary is stored under `compaction_id` and stands for `turns` exchanges of before `tokens_before` tokens."""
+    """The summary is stored under `compaction_id` and represents `turns` exchanges of before `tokens_before` tokens."""
 
     compaction_id: int
     summary: str
@@ -79,41 +79,32 @@ def compact(
     earlier = chats.messages(conversation_id)
     compaction = chats.compaction(conversation_id)
     message_id, turns = _old_turns(earlier, compaction, keep_turns)
-    yield from model.load(cancel)
-    info = model.info
-    assert info
-    thinking, model.thinking = model.thinking, False
-    adapters = model.adapters
-    try:
-        if adapters:  # what was learned for answers would speak in the summary, too
-            model.set_adapters("")
-        digest = Digest(model, WORDING, sampling=Sampling(temperature=0.0), longest=LONGEST, cancel=cancel)
-        texts = [compaction.summary] if compaction else []
-        texts += [f"{_SPEAKERS[turn.role]}: {turn.content.strip()}" for turn in turns]
-        cuts = zip(texts, digest.cut(texts), strict=True)
-        texts = [text[first:last] for text, places in cuts for first, last in places]
-        before = sum(digest.sizes(texts))
-        parts = ["\n".join(texts[first:last]) for first, last in digest.plan(texts)]
-        said: list[str] = []
-        for event in digest.run(parts):
-            match event:
-                case TextDelta(text=text):
-                    said.append(text)
-                    yield event
-                case SummaryProgress() | PrefillProgress():
-                    yield event
-                case GenerationFinished(finish_reason="cancelled"):
-                    raise CancelledError("Stopped; the chat is as it was.")
-    finally:
-        model.thinking = thinking
-        if adapters:
-            with contextlib.suppress(ModelError):  # the next answer sets them, or says why not
-                model.set_adapters(adapters)
+    # Without thoughts, and without adapters: what was learned for answers would show in the summary, too.
+    loaded = yield from model.load(cancel)
+    digest = Digest(loaded, WORDING, sampling=Sampling(temperature=0.0), longest=LONGEST, cancel=cancel)
+    texts = [compaction.summary] if compaction else []
+    texts += [f"{_SPEAKERS[turn.role]}: {turn.content.strip()}" for turn in turns]
+    cuts = zip(texts, digest.cut(texts), strict=True)
+    texts = [text[first:last] for text, places in cuts for first, last in places]
+    before = sum(digest.sizes(texts))
+    parts = ["\n".join(texts[first:last]) for first, last in digest.plan(texts)]
+    said: list[str] = []
+    for event in digest.run(parts):
+        match event:
+            case TextDelta(text=text):
+                said.append(text)
+                yield event
+            case SummaryProgress() | PrefillProgress():
+                yield event
+            case GenerationFinished(finish_reason="cancelled"):
+                raise CancelledError("Stopped. The chat is unchanged.")
+            case GenerationFinished(repeated=repeated):
+                said = ["".join(said).removesuffix(repeated)]
     summary = "".join(said).strip()
     if not summary:
-        raise ModelError("The model wrote no summary, so the chat is as it was.", "Try another model.")
-    number = chats.add_compaction(conversation_id, message_id, summary, model=info.name)
-    yield Compacted(number, summary, len(turns) // 2, before, model.count_tokens([summary])[0])
+        raise ModelError("The model wrote no summary. The chat is unchanged.", "Try another model.")
+    number = chats.add_compaction(conversation_id, message_id, summary, model=loaded.info.name)
+    yield Compacted(number, summary, len(turns) // 2, before, loaded.count_tokens([summary])[0])
 
 
 def suggest(
@@ -123,35 +114,26 @@ def suggest(
 
     Passages are taken to need what those of the last answer needed.
     """
-    info, earlier = model.info, chats.messages(conversation_id)
+    loaded, earlier = model.loaded(thinking=options.thinking), chats.messages(conversation_id)
     compaction = chats.compaction(conversation_id)
     history = turns_of(earlier, compaction)
-    if info is None or not history:
+    if loaded is None or not history:
         return None
     try:
         _old_turns(earlier, compaction, KEEP_TURNS)
-        packed = prompt.pack(
-            model,
-            "?",
-            n_ctx=info.n_ctx - _passage_tokens(chats, earlier),
-            history=history,
-            summary=compaction.summary if compaction else "",
-            packing=for_model(info, options.packings, passages=options.passages),
-            passage_share=options.passage_share,
-            answer_tokens=options.sampling.max_tokens,
-            instructions=options.instructions,
-            thinks=info.thinks and options.thinking,
-        )
+        layout = options.layout(loaded.info)
+        layout = replace(layout, n_ctx=layout.n_ctx - _passage_tokens(chats, earlier))
+        said = prompt.Earlier(tuple(history), compaction.summary if compaction else "")
+        kept = prompt.pack(loaded, "?", Sources(), layout, said).kept_turns
     except (UsageError, PromptTooLongError):
         return None
-    kept = len(packed.messages) - 2
     return Suggestion((len(history) - kept) // 2, len(history) // 2) if kept < len(history) else None
 
 
 def _passage_tokens(chats: ChatStore, earlier: list[StoredMessage]) -> int:
     generation = chats.generation(earlier[-1].id)
     parts = generation.parts if generation else ()
-    return sum(part.tokens for part in parts if part.name.startswith("passage "))
+    return sum(part.tokens for part in parts if part.kind is PromptPartKind.PASSAGE)
 
 
 def _old_turns(
@@ -165,8 +147,8 @@ def _old_turns(
     if not turns:
         raise UsageError(
             "There is nothing to compact: "
-            + ("the beginning of this chat is compacted." if compaction else "this chat is short."),
-            f"The last {keep_turns} questions with their answers always stay as they are.",
+            + ("the beginning of this chat is already compacted." if compaction else "this chat is short."),
+            f"The last {keep_turns} questions and answers are never compacted.",
         )
     return old[-1].id, turns
 

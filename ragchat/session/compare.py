@@ -33,6 +33,7 @@ class Trial:
     """An answer that is in no chat yet, with all that is recorded of it. `question` is as it would be stored."""
 
     question: str
+    attachments: tuple[str, ...]
     answer: StoredMessage
     finished: AnswerFinished
     generation: Generation | None
@@ -52,13 +53,13 @@ def try_out(
 ) -> Iterator[TrialEvent]:
     """Ask the question after the branch that is shown (0: in a new chat); events of `ask`, then a Trial. Raises RagchatError.
 
-    The copy lies in a folder of its own below `folder`, and is gone at the end.
+    The copy is in a folder of its own below `folder`, and is gone at the end.
     """
     with contextlib.ExitStack() as stack:
         try:
             own = Path(stack.enter_context(TemporaryDirectory(prefix="trial-", dir=folder)))
         except OSError as error:
-            raise StorageError(f"No copy of the chat can be made: {error.strerror}.") from error
+            raise StorageError(f"The chat cannot be copied: {error.strerror}.") from error
         copy = stack.enter_context(contextlib.closing(ChatStore(own / "trial.db")))
         number = _copied(chats, conversation_id, copy)
         session = stack.enter_context(open_session(copy))
@@ -66,8 +67,8 @@ def try_out(
             yield event
             if isinstance(event, AnswerFinished):
                 answer = copy.message(event.answer_id)
-                asked = copy.message(answer.parent_id).content
-                yield Trial(asked, answer, event, copy.generation(answer.id))
+                asked = copy.message(answer.parent_id)
+                yield Trial(asked.content, asked.attachments, answer, event, copy.generation(answer.id))
 
 
 def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatOptions) -> MessageStored:
@@ -75,9 +76,11 @@ def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatO
     if not conversation_id:
         title = clean_line(trial.question, limit=LONGEST_TITLE) or "New chat"
         conversation_id = chats.create_conversation(title, options=options).id
-    asked = chats.add_user_message(conversation_id, trial.question)
+    asked = chats.add_user_message(conversation_id, trial.question, attachments=trial.attachments)
     answer = chats.begin_answer(conversation_id, parent_id=asked.id)
     finished, was = trial.finished, trial.answer
+    if was.notice:
+        chats.set_notice(answer.id, was.notice)
     if trial.generation is not None:
         chats.save_generation(answer.id, trial.generation, finished.citations)
         chats.set_model(conversation_id, trial.generation.model)
@@ -98,7 +101,7 @@ def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatO
 
 
 def _copied(chats: ChatStore, conversation_id: int, copy: ChatStore) -> int:
-    """The words of the branch that is shown, in another database, with the summary that stands for its beginning; its number."""
+    """The words of the branch that is shown, in another database, with the summary that represents its beginning; its number."""
     if not conversation_id:
         return copy.create_conversation("Trial").id
     chat, messages = chats.conversation(conversation_id), chats.messages(conversation_id)
@@ -112,6 +115,8 @@ def _copied(chats: ChatStore, conversation_id: int, copy: ChatStore) -> int:
             created_at=message.created_at,
             state=message.state,
             finish_reason=message.finish_reason,
+            notice=message.notice,
+            attachments=message.attachments,
         )
         for message, parent_id in zip(messages, parents, strict=False)
     )

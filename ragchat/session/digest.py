@@ -7,19 +7,20 @@ It knows neither documents nor chats and stores nothing; what is summarised and 
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ragchat.errors import ModelError, PromptTooLongError
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session.events import SummaryProgress
+from ragchat.session.pace import Pace
 from ragchat.session.prompt import SMALLEST_ANSWER
 from ragchat.text import clean_line
 from ragchat.types import (
     CancelToken,
-    ChatModel,
     GenerationFinished,
+    LoadedModel,
     Message,
     PrefillProgress,
     Sampling,
@@ -38,6 +39,8 @@ COOL = 0.2
 """The highest temperature: a summary is to say what is there."""
 _SLACK = 16
 _COUNTED_AT_ONCE = 256
+_TELL_EVERY_S = 0.5
+"""While a summary of a part is being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Digest:
 
     def __init__(
         self,
-        model: ChatModel,
+        model: LoadedModel,
         wording: Wording,
         *,
         sampling: Sampling,
@@ -74,7 +77,6 @@ class Digest:
     ) -> None:
         """The summary has at most `longest` tokens. Raises PromptTooLongError when the context is too small for anything."""
         info = model.info
-        assert info
         self._model, self._wording, self._cancel = model, wording, cancel
         self._n_ctx, self._n_params = info.n_ctx, info.n_params
         self._note_tokens = min(NOTE_TOKENS, max(16, info.n_ctx // 16))
@@ -84,6 +86,7 @@ class Digest:
         )
         """The sampling of the summary; notes are greedy."""
         self._each = replace(self.sampling, temperature=0.0, max_tokens=self._note_tokens)
+        self._pace = Pace()
         self.notes: list[str] = []
         """One for each part; empty for a part that the model wrote nothing about."""
         self._part_room = min(PART_TOKENS, self.room(wording.part))
@@ -146,7 +149,7 @@ class Digest:
             groups = group(self.sizes(_listed(notes)), self.room(self._wording.join))
             if len(groups) >= len(notes):  # never: a note takes at most a quarter of the room
                 raise PromptTooLongError(
-                    "The summaries of the parts do not fit together.", "Raise model.n_ctx."
+                    "The summaries of the parts do not fit in the context.", "Raise model.n_ctx."
                 )
             joined = ["\n".join(_listed(notes[a:b])) for a, b in groups]
             notes = []
@@ -154,7 +157,7 @@ class Digest:
         if stopped:
             yield stopped
         elif not any(notes):
-            raise ModelError("The model wrote nothing about any part of it.", "Choose another model.")
+            raise ModelError("The model wrote no summary of any part.", "Choose another model.")
         else:
             yield from self._write_final(self._wording.join, "\n".join(_listed(notes)))
 
@@ -168,31 +171,48 @@ class Digest:
         self, stage: Literal["map", "reduce"], instructions: str, texts: Sequence[str], notes: list[str]
     ) -> Generator[DigestEvent, None, GenerationFinished | None]:
         """Summarise each text into `notes`; gives the end of the generation that was cancelled, or None."""
-        sizes, started, read = self.sizes(texts), time.perf_counter(), 0
-        total, eta_s = sum(sizes), None
+        sizes, read = self.sizes(texts), 0
+        total = sum(sizes)
         for number, (text, size) in enumerate(zip(texts, sizes, strict=True), 1):
-            yield SummaryProgress(stage, number, len(texts), read, total, eta_s)
+            self._pace.begin(size)
+
+            def told(
+                done: float, note: str = "", *, number: int = number, read: int = read
+            ) -> SummaryProgress:
+                at = read + round(sizes[number - 1] * done)
+                left = self._pace.left(sum(sizes[number:]), len(sizes) - number, done)
+                return SummaryProgress(stage, number, len(sizes), at, total, left, note)
+
+            yield told(0.0)
             said: list[str] = []
-            finished: GenerationFinished | None = None
-            for event in self._model.generate(_prompt(instructions, text), self._each, cancel=self._cancel):
-                match event:
-                    case TextDelta(text=piece):
-                        said.append(piece)
-                    case PrefillProgress(done=done, total=of):
-                        at = read + size * done // max(1, of)
-                        yield SummaryProgress(stage, number, len(texts), at, total, eta_s)
-                    case GenerationFinished():
-                        finished = event
-            assert finished
+            finished = yield from self._summarise(_prompt(instructions, text), said, told)
             if finished.finish_reason == "cancelled":
                 return finished
-            note = clean_line(_whole_sentences("".join(said), cut=finished.finish_reason == "length"))
-            notes.append(note)
+            text = "".join(said).removesuffix(finished.repeated)
+            notes.append(clean_line(_whole_sentences(text, cut=finished.finish_reason == "length")))
+            self._pace.end()
+            yield told(1.0, notes[-1])
             read += size
-            passed = time.perf_counter() - started
-            eta_s = passed / number * (len(texts) + 1 - number)  # 1: putting them together
-            yield SummaryProgress(stage, number, len(texts), read, total, eta_s, note)
         return None
+
+    def _summarise(
+        self, messages: tuple[Message, ...], said: list[str], told: Callable[[float], SummaryProgress]
+    ) -> Generator[DigestEvent, None, GenerationFinished]:
+        """Write a note into `said`; `told` says how far all is when this share of the part is read."""
+        told_at = time.monotonic()
+        for event in self._model.generate(messages, self._each, cancel=self._cancel):
+            match event:
+                case TextDelta(text=piece):
+                    said.append(piece)
+                    self._pace.piece()
+                    if time.monotonic() - told_at >= _TELL_EVERY_S:
+                        told_at = time.monotonic()
+                        yield told(1.0)
+                case PrefillProgress(done=done, total=of):
+                    yield told(done / max(1, of))
+                case GenerationFinished():
+                    return event
+        raise AssertionError("a generation ends with its end")
 
     def _write_final(self, instructions: str, text: str) -> Iterator[DigestEvent]:
         messages = _prompt(instructions, text)

@@ -8,6 +8,7 @@ Errors are raised, after everything that is known has been stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from ragchat.retrieval.spelling import Correction
@@ -16,11 +17,13 @@ from ragchat.types import (
     FinishReason,
     Hit,
     LoadProgress,
+    Omission,
     PrefillProgress,
     PromptPart,
     ReasoningDelta,
     TextDelta,
     Timings,
+    text_of,
 )
 
 
@@ -50,7 +53,7 @@ class QueryUsed:
 
 @dataclass(frozen=True, slots=True)
 class HitsFound:
-    """What the search found. `relevant` False: nothing that speaks to the question (the hits are the nearest there was)."""
+    """What the search found. `relevant` False: nothing that is relevant to the question (the hits are the nearest there was)."""
 
     hits: tuple[Hit, ...]
     relevant: bool
@@ -59,18 +62,34 @@ class HitsFound:
 
 @dataclass(frozen=True, slots=True)
 class PromptReady:
-    """The prompt is packed. `left_out` says in sentences what did not fit; prompt_tokens never exceeds n_ctx."""
+    """The prompt is packed. `left_out` did not fit; prompt_tokens never exceeds n_ctx."""
 
     parts: tuple[PromptPart, ...]
     prompt_tokens: int
     n_ctx: int
     citations: tuple[Citation, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[Omission, ...]
+
+
+class AnswerKind(StrEnum):
+    """What an answer is, as far as ragchat itself has decided it."""
+
+    ANSWER = "answer"
+    UNMATCHED = "unmatched"
+    """Nothing in the documents matched, so it is not from them."""
+    NO_ROOM = "no room"
+    """What matched did not fit into the prompt, so it is not from the documents."""
+    DECLINED = "declined"
+    """Nothing matched, and the model was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerFinished:
-    """The answer is whole (or was cut) and stored. `from_documents` False: say that it is not from the documents."""
+    """The answer is whole (or was cut) and stored. `from_documents` False: say that it is not from the documents.
+
+    `text` are the model's own words; `notice` is what ragchat says above them, empty for most answers. `kind` is that of a new
+    answer: one that continues is ANSWER.
+    """
 
     conversation_id: int
     answer_id: int
@@ -83,14 +102,21 @@ class AnswerFinished:
     reasoning: str = ""
     reasoning_s: float = 0.0
     reasoning_tokens: int = 0
+    notice: str = ""
+    kind: AnswerKind = AnswerKind.ANSWER
+
+    @property
+    def shown(self) -> str:
+        """The whole answer as it is shown."""
+        return text_of(self.text, notice=self.notice)
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryProgress:
     """Part `part` of `parts` is being read ("map"), or summaries are being put together ("reduce").
 
-    `done_tokens` of `total_tokens` are read; `eta_s` is None until a part was timed. `summary` is that of the part that has
-    just ended, empty before.
+    `done_tokens` of `total_tokens` are read. `eta_s` is None until it was seen how long a summary of a part takes; then it is
+    told again while parts are read and written. `summary` is that of the part that has just ended, empty before.
     """
 
     stage: Literal["map", "reduce"]

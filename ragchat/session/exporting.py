@@ -16,6 +16,7 @@ from typing import Literal
 
 from ragchat.errors import StorageError, UsageError
 from ragchat.paths import write_atomically
+from ragchat.session.chat_lines import about, heading, remarks, source_lines
 from ragchat.session.own_format import as_json
 from ragchat.text import clean, clean_line
 from ragchat.types import Conversation, PortableChat, PortableMessage
@@ -26,11 +27,6 @@ MANY = "ragchat-chats"
 """Name of a file or folder of several chats."""
 _LONGEST_SLUG = 60
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~])")
-_HOW_IT_ENDED = {
-    "cancelled": "Stopped before its end.",
-    "interrupted": "Interrupted before its end.",
-    "error": "Ended with an error.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,7 @@ def export_text(chats: Sequence[PortableChat], format: Format) -> str:
 
 def as_openai_line(chat: PortableChat) -> str:
     """`{"messages": [{"role", "content"}…]}` of the branch that is shown, the chat's own system prompt first."""
-    messages = [{"role": one.role, "content": clean(one.content)} for one in chat.path if one.content.strip()]
+    messages = [{"role": one.role, "content": clean(one.text)} for one in chat.path if one.text.strip()]
     if chat.options.system_prompt:
         messages.insert(0, {"role": "system", "content": clean(chat.options.system_prompt)})
     return f"{json.dumps({'messages': messages}, ensure_ascii=False)}\n"
@@ -92,7 +88,7 @@ def _markdown_message(message: PortableMessage) -> Iterator[str]:
     if message.reasoning:
         thought = "\n".join(f"> {line}".rstrip() for line in clean(message.reasoning).splitlines())
         yield f"> **Reasoning**\n>\n{thought}"
-    yield clean(message.content).strip()
+    yield clean(message.text).strip()
     yield from (f"*{_escaped_line(remark)}*" for remark in remarks(message))
     if message.correction:
         yield f"**Corrected:**\n\n{clean(message.correction).strip()}"
@@ -108,47 +104,6 @@ def escaped(line: str) -> str:
 
 def _escaped_line(line: str) -> str:
     return escaped(clean_line(line))
-
-
-def about(chat: PortableChat) -> str:
-    """When a chat began and last went on, and its tags, in one line."""
-    times = [
-        f"{verb} {said_time(at)}"
-        for verb, at in (("Begun", chat.created_at), ("last changed", chat.updated_at))
-        if at
-    ]
-    tags = [f"tags: {', '.join(map(clean_line, chat.tags))}"] if chat.tags else []
-    return " · ".join([*times, *tags])
-
-
-def said_time(at: str) -> str:
-    """`2026-11-23T02:01:51.000Z` as `2026-11-23 02:01 UTC`."""
-    return f"{clean_line(at)[:16].replace('T', ' ')} UTC" if at else ""
-
-
-def heading(message: PortableMessage) -> str:
-    """What stands over a message: the side, and the model where it is known."""
-    if message.role != "assistant":
-        return "Question"
-    model = message.generation.model if message.generation else ""
-    return f"Answer ({clean_line(model)})" if model else "Answer"
-
-
-def remarks(message: PortableMessage) -> list[str]:
-    """Sentences on a message: how it ended, how it was rated."""
-    rated = {1: "Rated good.", -1: "Rated bad."}.get(message.rating, "")
-    cut = "Cut at the longest answer." if message.finish_reason == "length" else ""
-    return [remark for remark in (_HOW_IT_ENDED.get(message.state, ""), cut, rated) if remark]
-
-
-def source_lines(message: PortableMessage) -> list[str]:
-    """`[1] /home/anna/guide.md, p. 3: “quote”` for each source that the answer cites."""
-    return [
-        f"[{citation.n}] {clean_line(citation.hit.path)}, {citation.hit.source}"
-        + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
-        for citation in message.citations
-        if citation.used
-    ]
 
 
 # --- into files -----------------------------------------------------------------------------------------
@@ -207,13 +162,13 @@ def write_export(
         if not folder.is_dir():
             if not several:
                 raise UsageError(
-                    f"There is no folder {clean_line(str(folder))}.", "Make it, or choose another."
+                    f"There is no folder {clean_line(str(folder))}.", "Create it or choose another."
                 )
             folder.mkdir(mode=0o700)
         if not overwrite and (there := [path for path, _ in files if path.exists()]):
             more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
             raise TargetExistsError(
-                f"{clean_line(str(there[0]))}{more} exists already.", "Choose another name."
+                f"{clean_line(str(there[0]))}{more} already exists.", "Choose another name."
             )
         for path, text in files:
             write_atomically(path, text.encode())

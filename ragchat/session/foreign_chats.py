@@ -2,7 +2,7 @@
 OpenAI messages.
 
 Nothing is trusted: every field may be missing or of another type, parents may be unknown or run in a circle. What is no text of
-the person or of the model (calls of tools, pictures, hidden context) is left out and counted. Reads no file and stores nothing.
+the user or of the model (calls of tools, pictures, hidden context) is left out and counted. Reads no file and stores nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class NoChatError(ValueError):
 def read_entry(entry: object) -> tuple[str, PortableChat, Counter[str]]:
     """(name of the format, the chat, what was left out of it and how often). Raises NoChatError."""
     if not isinstance(entry, dict):
-        raise NoChatError("it is no JSON object")
+        raise NoChatError("it is not a JSON object")
     inner = _dict(entry.get("chat")) or entry
     left_out: Counter[str] = Counter()
     name, read = _recognised(entry, inner)
@@ -68,7 +68,7 @@ def _recognised(entry: dict[str, Any], inner: dict[str, Any]) -> tuple[str, _Rea
     if isinstance(messages, list):
         is_lm_studio = any("versions" in _dict(message) for message in messages)
         return ("LM Studio", _lm_studio) if is_lm_studio else ("OpenAI messages", _openai)
-    raise NoChatError("its format is not known")
+    raise NoChatError("its format is unknown")
 
 
 # --- the formats ----------------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def _chat(
     """Raises NoChatError when no message came in."""
     messages, leaf_id = tree
     if not messages:
-        raise NoChatError("it holds no text of a person or a model")
+        raise NoChatError("it contains no text from a user or a model")
     asked = next((message.content for message in messages if message.role == "user"), messages[0].content)
     times = sorted(message.created_at for message in messages if message.created_at)
     created = iso_time(created_at) or (times[0] if times else "")

@@ -71,14 +71,14 @@ class _Own:
 
 
 def summary(incoming: Incoming, taken: TakenIn, *, dry_run: bool = False) -> str:
-    """`12 chats came in, 3 were already here, 2 did not. Left out of what was read: messages of tools (4).`"""
+    """`12 chats imported, 3 duplicates skipped, 2 rejected. Left out: messages of tools (4).`"""
     came, here, not_in = taken.came_in, taken.already_here, len(incoming.rejected)
-    verb = "would come in" if dry_run else "came in"
+    verb = "would be imported" if dry_run else "imported"
     parts = [f"{came:,} {'chat' if came == 1 else 'chats'} {verb}"]
-    parts += [f"{here:,} {'was' if here == 1 else 'were'} already here"] if here else []
-    parts += [f"{not_in:,} {'would' if dry_run else 'did'} not"] if not_in else []
+    parts += [f"{here:,} {'duplicate' if here == 1 else 'duplicates'} skipped"] if here else []
+    parts += [f"{not_in:,} rejected"] if not_in else []
     left_out = ", ".join(f"{kind} ({count:,})" for kind, count in incoming.left_out)
-    return ", ".join(parts) + "." + (f" Left out of what was read: {left_out}." if left_out else "")
+    return ", ".join(parts) + "." + (f" Left out: {left_out}." if left_out else "")
 
 
 def read_file(path: Path) -> Incoming:
@@ -92,7 +92,7 @@ def read_file(path: Path) -> Incoming:
             files = sorted(one for one in path.iterdir() if _MEMBER.fullmatch(one.name) and one.is_file())
             if not files:
                 raise NotFoundError(
-                    f"The folder {shown} holds no conversations.json.", "Name the file itself."
+                    f"The folder {shown} contains no conversations.json.", "Choose the file itself."
                 )
             _check_size(shown, files)
             return _together([_read_text(one.read_bytes(), f"{clean_line(one.name)}, ") for one in files])
@@ -111,8 +111,8 @@ def read_file(path: Path) -> Incoming:
 def _check_size(shown: str, files: Sequence[Path]) -> None:
     if (size := sum(file.stat().st_size for file in files)) > LARGEST_BYTES:
         raise IngestError(
-            f"{shown} has {human_bytes(size)}; at most {human_bytes(LARGEST_BYTES)} are read at once.",
-            "Have it exported in parts.",
+            f"{shown} has {human_bytes(size)}; the limit is {human_bytes(LARGEST_BYTES)}.",
+            "Export it in parts.",
         )
 
 
@@ -134,7 +134,7 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
             )
             if not names or len(infos) > _MOST_MEMBERS:
                 raise IngestError(
-                    "The ZIP file holds no conversations.json.", "ChatGPT's data export is such a file."
+                    "The ZIP file contains no conversations.json.", "ChatGPT's data export contains one."
                 )
             for name in names:
                 with archive.open(name) as member:
@@ -143,7 +143,7 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
                 if left < 0:
                     raise IngestError(
                         f"The ZIP file unpacks to more than {human_bytes(LARGEST_BYTES)}.",
-                        "Unpack it, and import its conversations files one by one.",
+                        "Unpack it and import its conversation files one by one.",
                     )
                 yield clean_line(PurePosixPath(name).name), part
     except (
@@ -155,7 +155,7 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
     ) as error:  # also: with a password
         raise IngestError(
             f"The ZIP file cannot be unpacked ({clean_line(str(error), limit=_LONGEST_REASON)}).",
-            "Fetch it again, or unpack it and import what is in it.",
+            "Download it again, or unpack it and import the files.",
         ) from error
 
 
@@ -217,7 +217,9 @@ def _entries(text: str) -> Iterator[tuple[str, object]]:
             value, end = _JSON.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             if "\n" not in text.strip() or not _is_object(text[start:].split("\n", 1)[0]):
-                raise IngestError(f"It is no whole JSON: {_reason(error)}.", "Export it again.") from error
+                raise IngestError(
+                    f"It is not complete JSON: {_reason(error)}.", "Export it again."
+                ) from error
             yield from _lines(text)
         else:
             if _skip_blank(text, end) < len(text):
@@ -228,18 +230,18 @@ def _entries(text: str) -> Iterator[tuple[str, object]]:
                 yield "chat 1", value
     else:
         raise IngestError(
-            "It is no JSON file.",
-            "ragchat, ChatGPT, Open WebUI, LM Studio, ShareGPT and OpenAI messages are read, as JSON or JSON lines.",
+            "It is not a JSON file.",
+            "ragchat reads JSON or JSON lines from ragchat, ChatGPT, Open WebUI, LM Studio, ShareGPT and OpenAI messages.",
         )
 
 
 def _own_entries(value: dict[str, Any]) -> Iterator[tuple[str, object]]:
     version, chats = value.get("version"), value.get("chats")
     if not isinstance(version, int) or not isinstance(chats, list):
-        raise IngestError("It says it is ragchat's, and holds no chats.", "Export it again.")
+        raise IngestError("It is in ragchat's format but contains no chats.", "Export it again.")
     if version > FORMAT_VERSION:
         raise IngestError(
-            f"It was written by a newer ragchat (version {version}; this one knows {FORMAT_VERSION}).",
+            f"It was written by a newer version of ragchat (format {version}; this one supports {FORMAT_VERSION}).",
             "Update ragchat.",
         )
     yield from ((f"chat {n}", _Own(chat)) for n, chat in enumerate(chats, 1))
@@ -252,14 +254,14 @@ def _elements(text: str, at: int) -> Iterator[object]:
         try:
             value, at = _JSON.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            yield NoChatError(f"from here on the file cannot be read: {_reason(error)}")
+            yield NoChatError(f"the rest of the file cannot be read: {_reason(error)}")
             return
         yield value
         at = _skip_blank(text, at)
         if text.startswith(",", at):
             at = _skip_blank(text, at + 1)
         elif not text.startswith("]", at):
-            yield NoChatError("from here on the file cannot be read: it ends, or a comma is missing")
+            yield NoChatError("the rest of the file cannot be read: it ends too early or a comma is missing")
             return
 
 
@@ -267,7 +269,7 @@ def _gathered(values: Iterator[object]) -> Iterator[tuple[str, object]]:
     """Numbered chats; an array whose first value is a message is one chat."""
     first = next(values, None)
     if first is None:
-        raise IngestError("It is an empty list.", "Check what was exported.")
+        raise IngestError("The list is empty.", "Check the export.")
     if isinstance(first, dict) and "role" in first and "content" in first:
         yield "chat 1", {"messages": _sound([first, *values])}
     elif isinstance(first, dict) and "from" in first and "value" in first:
@@ -324,7 +326,7 @@ def take_in(
     """Add the chats that are not here yet, with `tags`; each is safe when the next begins.
 
     Already here is a chat of the same time (of the same title, when its time is not known) that holds all its messages: one that
-    was renamed or went on here is known again, and one that went on elsewhere comes in beside it. Deleted chats are not here.
+    was renamed or continued here is known again, and one that continued elsewhere comes in beside it. Deleted chats are not here.
     """
     here = _Here(store)
     came_in = already_here = 0
@@ -344,7 +346,7 @@ def take_in(
 class _Here:
     """The chats that are here, by their time and by their title; their messages are read when they are asked for.
 
-    Of those that came in just now the title must be the same, too: nobody has renamed them yet.
+    Of those that came in just now the title must be the same, too: no one has renamed them yet.
     """
 
     def __init__(self, store: ChatStore) -> None:
@@ -370,4 +372,4 @@ class _Here:
 
 
 def _said(chat: PortableChat) -> set[tuple[str, str]]:
-    return {(message.role, message.content) for message in chat.messages}
+    return {(message.role, message.text) for message in chat.messages}

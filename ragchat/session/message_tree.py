@@ -36,7 +36,7 @@ def grow(nodes: Mapping[str, Node], leaf: str) -> tuple[tuple[PortableMessage, .
     """The messages of a tree, parents before children and older before newer, and the number of `leaf` (else of the newest).
 
     What hangs on a node that is left out hangs on what was before it. A message that follows one of the same side, without
-    a branch between them, goes on in it: other programs cut an answer where a tool was called.
+    a branch between them, continues in it: other programs cut an answer where a tool was called.
     """
     places = _Places(nodes)
     above = {key: places.kept(key) for key, node in nodes.items() if node.turn}

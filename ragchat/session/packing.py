@@ -1,9 +1,9 @@
 """How hits become the passages of a prompt, within a budget of tokens, and which way of packing a model is given.
 
 Two forms: whole chunks, or evidence: the pieces of more hits that are likeliest to hold the answer, in the order of the
-document, with "…" where something between them was left out. Chunks that stand beside each other in a document are joined, and
-what stands in several of them is packed once. Which way serves a model is measured (`ragchat eval packing`) and kept in a file;
-where nobody measured, its size decides. It writes no prompt: that is `session.prompt`.
+document, with "…" where something between them was left out. Chunks that are beside each other in a document are joined, and
+what is in several of them is packed once. Which way serves a model is measured (`ragchat eval packing`) and kept in a file;
+where no one measured, its size decides. It writes no prompt: that is `session.prompt`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ROUNDING = 1
 class Packing:
     """A way to pack. At most `passages` of them, within `budget` tokens (0: whatever the context leaves).
 
-    `example`: a worked example stands before the conversation. `wording` names instructions of `session.prompt`.
+    `example`: a worked example is before the conversation. `wording` names instructions of `session.prompt`.
     """
 
     passages: int = 1
@@ -56,7 +56,7 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What stands under one number. `hit` covers the joined chunks, `text` is what of it is packed, `quote` its best sentence."""
+    """What is under one number. `hit` covers the joined chunks, `text` is what of it is packed, `quote` its best sentence."""
 
     hit: Hit
     text: str
@@ -67,7 +67,7 @@ class Passage:
 
 
 def for_size(n_params: int) -> Packing:
-    """The packing for a model of this size that nobody measured. 0.1 B is measured, the rest a judgement (decision 7)."""
+    """The packing for a model of this size that no one measured. 0.1 B is measured, the rest a judgement (decision 7)."""
     for limit, passages in ((0.4e9, 1), (1.2e9, 2), (3e9, 3)):
         if n_params < limit:
             return Packing(passages)

@@ -7,12 +7,15 @@ is said. How hits become passages is up to `session.packing`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ragchat.errors import PromptTooLongError
+from ragchat.session import attachment
+from ragchat.session.attachment import Prepared
 from ragchat.session.packing import Packing, Passage, pack_hits, render
-from ragchat.types import ChatModel, Citation, Hit, Message, PromptPart
+from ragchat.session.sources import Sources
+from ragchat.types import Citation, LoadedModel, Message, Omission, OmissionKind, PromptPart, PromptPartKind
 
 REVISION = "5"
 """Changes with every wording below; evaluation keys its runs by it."""
@@ -49,8 +52,39 @@ SMALLEST_ANSWER = 64
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was said before the question: whole exchanges, oldest first, and a summary that represents those before them."""
+
+    turns: tuple[Message, ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a prompt is made. Passages, and what is attached, each have at most `passage_share` of the `n_ctx` tokens.
+
+    `answer_tokens` is the longest answer that is wanted (0: no limit). What a model `thinks` before it answers needs room, too.
+    """
+
+    n_ctx: int
+    packing: Packing
+    passage_share: float
+    answer_tokens: int
+    instructions: str = ""
+    thinks: bool = False
+
+    @property
+    def reserve(self) -> int:
+        """Tokens that are kept free for the answer."""
+        if self.thinks:
+            return self.n_ctx // 2
+        return max(SMALLEST_ANSWER, min(self.answer_tokens or self.n_ctx, self.n_ctx // 4))
+
+
+@dataclass(frozen=True, slots=True)
 class PackedPrompt:
-    """What is sent: `messages` with their exact `prompt_tokens`; `citations` are the passages in it, numbered from 1.
+    """What is sent: `messages` with their exact `prompt_tokens`; `citations` are the passages in it, numbered from 1, then those
+    in what is attached. `kept_turns` of the earlier turns are in it.
 
     Invariant: prompt_tokens + SMALLEST_ANSWER <= n_ctx.
     """
@@ -60,105 +94,136 @@ class PackedPrompt:
     prompt_tokens: int
     n_ctx: int
     citations: tuple[Citation, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[Omission, ...]
+    kept_turns: int = 0
+    passages: tuple[str, ...] = ()
+    """The passages as the prompt has them, under their numbers."""
 
 
 def pack(
-    model: ChatModel,
-    question: str,
-    *,
-    n_ctx: int,
-    history: Sequence[Message] = (),
-    hits: Sequence[Hit] = (),
-    passage_share: float,
-    answer_tokens: int,
-    packing: Packing,
-    instructions: str = "",
-    summary: str = "",
-    thinks: bool = False,
-    attachment: str = "",
-    attachment_cited: bool = False,
+    model: LoadedModel, question: str, sources: Sources, layout: Layout, earlier: Earlier = Earlier()
 ) -> PackedPrompt:
-    """Fit everything into n_ctx. `answer_tokens` is the longest answer wished for (0: no limit). Raises PromptTooLongError.
-
-    `summary` stands for turns before `history`. `attachment_cited`: passages in the attachment have numbers. What a model
-    `thinks` before it answers needs room, too.
-    """
-    system = _system(instructions, packing, summary, with_passages=bool(hits) or attachment_cited)
-    base = model.count_prompt([system, Message("user", _ask(question, [], attachment))])
-    reserve = n_ctx // 2 if thinks else max(SMALLEST_ANSWER, min(answer_tokens or n_ctx, n_ctx // 4))
-    if base + SMALLEST_ANSWER > n_ctx:
-        raise PromptTooLongError(
-            f"The question{' with the attached text' if attachment else ''} has {base} tokens; the context holds {n_ctx}, and"
-            f" {SMALLEST_ANSWER} are needed for an answer.",
-            "Shorten it, or raise model.n_ctx.",
-        )
-    room = max(0, n_ctx - base - reserve)
-    newest = _newest_turns(model, history[-2:], room)
-    spoken = sum(model.count_tokens([turn.content for turn in newest])) if newest else 0
-    example = _EXAMPLE if packing.example and hits else ()
-    shown = (
-        model.count_prompt([system, *example, Message("user", _ask(question, [], attachment))]) - base
-        if example
-        else 0
+    """Fit everything into the context. Raises PromptTooLongError."""
+    attached = attachment.prepare(
+        question,
+        sources,
+        first_number=sources.first_attached(layout.packing.passages),
+        n_ctx=layout.n_ctx,
+        share=layout.passage_share,
+        count=model.count_tokens,
     )
+    frame = _Frame(question, attached, earlier.summary, layout)
+    cites = bool(sources.hits)
+    base = model.count_prompt(frame.messages(_Draft(), cites=cites))
+    if base + SMALLEST_ANSWER > layout.n_ctx:
+        raise _too_long(base, layout.n_ctx, with_attachment=bool(attached.text))
+    room = max(0, layout.n_ctx - base - layout.reserve)
+    newest = _newest_turns(model, earlier.turns[-2:], room)
+    spoken = sum(model.count_tokens([turn.content for turn in newest])) if newest else 0
+    example = _EXAMPLE if layout.packing.example and cites else ()
+    shown = model.count_prompt(frame.messages(_Draft(example), cites=cites)) - base if example else 0
     if shown > (room - spoken) // 2:  # a passage is worth more than an example
         example, shown = (), 0
     room -= shown
-    passage_room = max(0, min(room - spoken, int(n_ctx * passage_share)))
-    found, sizes, missing = pack_hits(model.count_tokens, question, hits, packing, room=passage_room)
-    turns = _newest_turns(model, history, room - sum(sizes))
-    dropped = 0
-    while True:
-        system = _system(instructions, packing, summary, with_passages=bool(found) or attachment_cited)
-        example = example if found else ()
-        numbered = found[::-1] if packing.order == "best_last" else found
-        user = Message("user", _ask(question, numbered, attachment))
-        messages = (system, *example, *turns, user)
-        total = model.count_prompt(messages)
-        if total + reserve <= n_ctx or (not turns and not found):
-            break
-        # Counts of parts do not add up exactly to the count of the whole: what matters least gives way.
-        if len(turns) > 2 or (turns and not found):
-            turns = turns[2:]
-        else:
-            found, sizes, dropped = found[:-1], sizes[:-1], dropped + 1
-    left_out = []
-    if missing + dropped:
-        left_out.append(
-            f"{missing + dropped} of {missing + dropped + len(found)} passages did not fit into the context of {n_ctx} tokens."
-        )
-    if len(turns) < len(history):
-        left_out.append(
-            f"The {len(history) - len(turns)} oldest messages of this chat did not fit into the context of {n_ctx} tokens."
-        )
-    sizes = sizes[::-1] if packing.order == "best_last" else sizes
+    passage_room = max(0, min(room - spoken, int(layout.n_ctx * layout.passage_share)))
+    found, sizes, missing = pack_hits(
+        model.count_tokens, question, sources.hits, layout.packing, room=passage_room
+    )
+    turns = _newest_turns(model, earlier.turns, room - sum(sizes))
+    draft, tokens = _shortened(model, frame, _Draft(example, turns, tuple(found), tuple(sizes)))
+    missing += len(found) - len(draft.passages)
+    numbered = frame.numbered(draft)
     return PackedPrompt(
-        messages=messages,
-        parts=_parts(model, (system, *example), turns, question, attachment, summary, sizes, total),
-        prompt_tokens=total,
-        n_ctx=n_ctx,
-        citations=tuple(Citation(n, passage.hit, passage.quote) for n, passage in enumerate(numbered, 1)),
-        left_out=tuple(left_out),
+        messages=frame.messages(draft),
+        parts=_parts(model, frame, draft, tokens),
+        prompt_tokens=tokens,
+        n_ctx=layout.n_ctx,
+        citations=(*(Citation(n, p.hit, p.quote) for n, p in enumerate(numbered, 1)), *attached.citations),
+        left_out=(*_left_out(layout, draft, missing, len(earlier.turns)), *attached.left_out),
+        kept_turns=len(draft.turns),
+        passages=tuple(_rendered(numbered)),
     )
 
 
-def _system(instructions: str, packing: Packing, summary: str, *, with_passages: bool) -> Message:
-    said = instructions or (WORDINGS[packing.wording] if with_passages else PLAIN_INSTRUCTIONS)
-    return Message("system", f"{said}\n\n{SUMMARY_OPENING}\n{summary}" if summary else said)
+def _too_long(tokens: int, n_ctx: int, *, with_attachment: bool) -> PromptTooLongError:
+    return PromptTooLongError(
+        f"The question{' with the attached text' if with_attachment else ''} has {tokens} tokens. The context has {n_ctx}, and an"
+        f" answer needs {SMALLEST_ANSWER}.",
+        "Shorten it, or raise model.n_ctx.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What gives way when there is no room. `passages` are best first, `sizes` their tokens."""
+
+    example: tuple[Message, ...] = ()
+    turns: tuple[Message, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    sizes: tuple[int, ...] = ()
+
+    def shorter(self) -> _Draft:
+        """Without what matters least: the oldest exchange, unless it is the newest and there are passages."""
+        if len(self.turns) > 2 or (self.turns and not self.passages):
+            return replace(self, turns=self.turns[2:])
+        return replace(self, passages=self.passages[:-1], sizes=self.sizes[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is in the prompt whatever gives way."""
+
+    question: str
+    attached: Prepared
+    summary: str
+    layout: Layout
+
+    def messages(self, draft: _Draft, *, cites: bool = False) -> tuple[Message, ...]:
+        """The prompt; `cites`: with the instructions of one that has passages."""
+        example = draft.example if draft.passages or cites else ()
+        user = Message("user", _ask(self.question, self.numbered(draft), self.attached.text))
+        return (self._system(draft, cites=cites), *example, *draft.turns, user)
+
+    def numbered(self, draft: _Draft) -> tuple[Passage, ...]:
+        """The passages in the order of their numbers."""
+        return draft.passages[::-1] if self.layout.packing.order == "best_last" else draft.passages
+
+    def _system(self, draft: _Draft, *, cites: bool) -> Message:
+        with_passages = bool(draft.passages or self.attached.citations) or cites
+        usual = WORDINGS[self.layout.packing.wording] if with_passages else PLAIN_INSTRUCTIONS
+        said = self.layout.instructions or usual
+        return Message("system", f"{said}\n\n{SUMMARY_OPENING}\n{self.summary}" if self.summary else said)
+
+
+def _shortened(model: LoadedModel, frame: _Frame, draft: _Draft) -> tuple[_Draft, int]:
+    """The draft as far as it fits, and its tokens: counts of parts do not add up exactly to the count of the whole."""
+    most = frame.layout.n_ctx - frame.layout.reserve
+    while (tokens := model.count_prompt(frame.messages(draft))) > most and (draft.turns or draft.passages):
+        draft = draft.shorter()
+    return draft, tokens
+
+
+def _left_out(layout: Layout, draft: _Draft, missing: int, turns: int) -> Iterator[Omission]:
+    if missing:
+        yield Omission(OmissionKind.PASSAGES, missing, missing + len(draft.passages), layout.n_ctx)
+    if len(draft.turns) < turns:
+        yield Omission(OmissionKind.MESSAGES, turns - len(draft.turns), turns, layout.n_ctx)
+
+
+def _rendered(passages: Sequence[Passage]) -> list[str]:
+    return [render(n, passage) for n, passage in enumerate(passages, 1)]
 
 
 def _ask(question: str, passages: Sequence[Passage], attachment: str) -> str:
     parts = []
     if attachment:
         parts.append(f"Attached text:\n{attachment.strip()}")
-    if passages:
-        parts.append("\n\n".join(render(n, passage) for n, passage in enumerate(passages, 1)))
+    parts += _rendered(passages)
     parts.append(f"Question: {question.strip()}" if parts else question.strip())
     return "\n\n".join(parts)
 
 
-def _newest_turns(model: ChatModel, history: Sequence[Message], room: int) -> tuple[Message, ...]:
+def _newest_turns(model: LoadedModel, history: Sequence[Message], room: int) -> tuple[Message, ...]:
     """The newest whole exchanges (question and answer) that fit into `room` tokens."""
     if not history:
         return ()
@@ -175,30 +240,23 @@ def _newest_turns(model: ChatModel, history: Sequence[Message], room: int) -> tu
     return tuple(history[kept:])
 
 
-def _parts(
-    model: ChatModel,
-    opening: Sequence[Message],
-    turns: Sequence[Message],
-    question: str,
-    attachment: str,
-    summary: str,
-    passage_sizes: Sequence[int],
-    total: int,
-) -> tuple[PromptPart, ...]:
-    """What the prompt is made of; `opening` are the instructions and the worked example."""
-    system, *example = opening
-    instructions, asked, attached, short, *rest = model.count_tokens(
-        [system.content, question, attachment, summary, *(message.content for message in (*example, *turns))]
+def _parts(model: LoadedModel, frame: _Frame, draft: _Draft, total: int) -> tuple[PromptPart, ...]:
+    """What the prompt of `total` tokens is made of."""
+    example = draft.example if draft.passages else ()
+    system, attached, summary = frame.messages(draft)[0], frame.attached.text, frame.summary
+    instructions, asked, brought, short, *rest = model.count_tokens(
+        [system.content, frame.question, attached, summary, *(m.content for m in (*example, *draft.turns))]
     )
-    shown, earlier = rest[: len(example)], rest[len(example) :]
+    sizes = draft.sizes[::-1] if frame.layout.packing.order == "best_last" else draft.sizes
     named = [
-        PromptPart("instructions", instructions - (short if summary else 0)),
-        PromptPart("summary of earlier turns", short if summary else 0),
-        PromptPart("worked example", sum(shown)),
-        PromptPart("history", sum(earlier)),
-        PromptPart("attached text", attached if attachment else 0),
-        *(PromptPart(f"passage {n}", size) for n, size in enumerate(passage_sizes, 1)),
-        PromptPart("question", asked),
+        PromptPart(PromptPartKind.INSTRUCTIONS, instructions - (short if summary else 0)),
+        PromptPart(PromptPartKind.SUMMARY, short if summary else 0),
+        PromptPart(PromptPartKind.EXAMPLE, sum(rest[: len(example)])),
+        PromptPart(PromptPartKind.HISTORY, sum(rest[len(example) :])),
+        PromptPart(PromptPartKind.ATTACHED, brought if attached else 0),
+        *(PromptPart(PromptPartKind.PASSAGE, size, n) for n, size in enumerate(sizes, 1)),
+        PromptPart(PromptPartKind.QUESTION, asked),
     ]
     parts = [part for part in named if part.tokens]
-    return (*parts, PromptPart("template", total - sum(part.tokens for part in parts)))
+    template = total - sum(part.tokens for part in parts)
+    return (*parts, PromptPart(PromptPartKind.TEMPLATE, template))

@@ -1,4 +1,4 @@
-"""The exact prompt of an answer, past or next, as a plain value, and as text for a terminal without a screen.
+"""The exact prompt of an answer, past or next, as a plain value.
 
 It is read from what was recorded, or from a preview; nothing is asked or stored.
 """
@@ -11,16 +11,24 @@ from dataclasses import dataclass
 
 from ragchat.session.chat import Preview
 from ragchat.session.replay import Recorded
-from ragchat.text import clean, clean_line
-from ragchat.types import ChatModel, Message, ModelInfo, PromptPart, Sampling
+from ragchat.text import clean, clean_line, counted
+from ragchat.types import (
+    AdapterScale,
+    ChatModel,
+    Message,
+    ModelInfo,
+    Omission,
+    PromptPart,
+    PromptPartKind,
+    Sampling,
+)
 
-FREE = "free for the answer"
-_BAR = 24
+FREE = PromptPartKind.FREE
 
 
 @dataclass(frozen=True, slots=True)
 class PromptView:
-    """A prompt and what is known of it. `seed_drawn` False: the seed is drawn when the question is sent.
+    """A prompt and what is known of it. `seed_drawn` False: the seed is chosen when you send the question.
 
     `rendered` is the prompt as the chat template writes it; where it is empty, `not_rendered` says why. `parts` is empty for
     answers of before they were kept. Foreign text is as it was sent: whoever shows it cleans it.
@@ -29,14 +37,14 @@ class PromptView:
     title: str
     model: str
     model_path: str
-    adapter: str
+    adapters: tuple[AdapterScale, ...]
     knowledge_bases: tuple[str, ...]
     query: str
     messages: tuple[Message, ...]
     parts: tuple[PromptPart, ...]
     prompt_tokens: int
     n_ctx: int
-    left_out: tuple[str, ...]
+    left_out: tuple[Omission, ...]
     sampling: Sampling
     seed_drawn: bool = True
     rendered: str = ""
@@ -62,21 +70,19 @@ def of_answer(record: Recorded, model: ChatModel | None) -> PromptView:
     answer, generation = record.answer, record.generation
     rendered, why = "", ""
     if model is None:
-        why = "An answer is being written; how the template writes this can be seen when it is done."
-    elif model.info is None or model.info.path != generation.model_path:
-        why = f"Only {generation.model} knows how its template writes this, and it is not loaded."
+        why = "The model is busy with an answer. You can see the formatted prompt when it is done."
+    elif (loaded := model.loaded(thinking=bool(answer.reasoning))) is None or (
+        loaded.info.path != generation.model_path
+    ):
+        why = f"To see the formatted prompt, load {generation.model}."
     else:
-        before, model.thinking = model.thinking, bool(answer.reasoning)
-        try:
-            rendered = model.render_prompt(generation.prompt)
-        finally:
-            model.thinking = before
+        rendered = loaded.render_prompt(generation.prompt)
     counted = sum(part.tokens for part in generation.parts)
     return PromptView(
         title="The prompt of this answer",
         model=generation.model,
         model_path=generation.model_path,
-        adapter=generation.adapter,
+        adapters=generation.adapters,
         knowledge_bases=generation.knowledge_bases,
         query=generation.query,
         messages=generation.prompt,
@@ -91,14 +97,16 @@ def of_answer(record: Recorded, model: ChatModel | None) -> PromptView:
     )
 
 
-def of_preview(preview: Preview, sampling: Sampling, info: ModelInfo, adapter: str = "") -> PromptView:
+def of_preview(
+    preview: Preview, sampling: Sampling, info: ModelInfo, adapters: tuple[AdapterScale, ...] = ()
+) -> PromptView:
     """The prompt that the next question would send."""
     used, packed = preview.query, preview.prompt
     return PromptView(
         title="The prompt of the next question",
         model=info.name,
         model_path=info.path,
-        adapter=adapter,
+        adapters=adapters,
         knowledge_bases=used.knowledge_bases,
         query=" ".join([used.query, *(f"({term})" for term in used.topic)]),
         messages=packed.messages,
@@ -115,21 +123,21 @@ def of_preview(preview: Preview, sampling: Sampling, info: ModelInfo, adapter: s
 def size_line(view: PromptView) -> str:
     """How full the context is."""
     if not view.n_ctx:
-        return f"{view.prompt_tokens:,} tokens" if view.prompt_tokens else "sizes were not recorded"
+        return counted(view.prompt_tokens, "token") if view.prompt_tokens else "sizes not recorded"
     return f"{view.prompt_tokens:,} of {view.n_ctx:,} tokens"
 
 
 def facts(view: PromptView) -> Iterator[tuple[str, str]]:
     """(name, value) of what else is known, each clean and on one line."""
-    adapter = f" with the adapter {view.adapter}" if view.adapter else ""
+    adapter = f" with the adapter {AdapterScale.join(view.adapters)}" if view.adapters else ""
     yield "model", clean_line(f"{view.model}{adapter}")
     if view.model_path:
         yield "file", clean_line(view.model_path)
-    yield "documents", clean_line(", ".join(view.knowledge_bases)) or "none were asked"
+    yield "documents", clean_line(", ".join(view.knowledge_bases)) or "none"
     if view.knowledge_bases and view.query:
         yield "searched for", clean_line(view.query)
     yield "sampling", sampling_line(view.sampling)
-    yield "seed", str(view.sampling.seed) if view.seed_drawn else "drawn when the question is sent"
+    yield "seed", str(view.sampling.seed) if view.seed_drawn else "chosen when you send the question"
 
 
 def sampling_line(sampling: Sampling) -> str:
@@ -164,17 +172,3 @@ def bar(tokens: int, n_ctx: int, cells: int) -> str:
     halves = min(2 * cells, round(2 * cells * tokens / n_ctx))
     halves = max(halves, 1) if tokens else 0
     return "━" * (halves // 2) + "╸" * (halves % 2)
-
-
-def as_lines(view: PromptView, *, rendered: bool = False) -> Iterator[str]:
-    """All of it as plain lines: the meter, what was left out, the facts, the messages (or the rendered prompt)."""
-    yield f"{view.title}: {size_line(view)}"
-    for part in view.meter:
-        yield f"  {part.name:<26} {part.tokens:>7}  {bar(part.tokens, view.n_ctx, _BAR)}".rstrip()
-    for sentence in view.left_out:
-        yield f"  left out: {clean_line(sentence)}"
-    for name, value in facts(view):
-        yield f"  {name}: {value}"
-    yield ""
-    text = clean(view.rendered) if rendered and view.rendered else messages_text(view)[0]
-    yield from text.split("\n")

@@ -57,7 +57,7 @@ _GOES_ON = {
     "nl": "en of maar dus dan",
     "ru": "а и или но",
 }
-"""A question that begins so goes on from the one before; inside a question they part its clauses."""
+"""A question that begins so continues from the one before; inside a question they part its clauses."""
 _CLAUSES = {
     "en": "because when while if after before until since that which who where",
     "de": "weil wenn während falls nachdem bevor dass bis",
@@ -87,18 +87,18 @@ _INSIDE = {
 _FEW_WORDS = 2
 _FEW_LETTERS = 6
 LONGEST_SEARCHED = 4000
-"""Characters. What stands behind them in a question (a pasted file) is answered, but not searched for."""
+"""Characters. What is behind them in a question (a pasted file) is answered, but not searched for."""
 _MOST_TOPIC_TERMS = 16
-"""Of each earlier question; it stands before what was attached to it."""
+"""Of each earlier question; it is before what was attached to it."""
 _FEW_CONTENT = 2
 """Words that say what is asked, of a question in which a weak word points back."""
 _MOST_BEFORE = 3
 """Words that say what is asked before a word that points back; it is likelier one of them that is meant beyond."""
 _FOLLOW_UP = (0.5, 0.25)
 _LOOSE = (0.15, 0.08)
-"""Weights of the question before and the one before that: for a follow-up, and for a question that stands on its own."""
+"""Weights of the question before and the one before that: for a follow-up, and for a question that is complete on its own."""
 _LOOSE_SHARE = 0.5, 0.1
-"""What the terms of earlier turns may weigh together beside a question that stands on its own, as a share of its own weight:
+"""What the terms of earlier turns may weigh together beside a question that is complete on its own, as a share of its own weight:
 beside a short one with a definite article, which may leave out its subject ("How long is the warranty?"), and any other."""
 _SHORT = 4
 """Words that say what is asked."""
@@ -120,10 +120,10 @@ class Query:
 def build(
     question: str, earlier: Sequence[str], languages: Sequence[str] = ("en",), worth: Worth | None = None
 ) -> Query:
-    """The query for `question`, given the person's `earlier` questions, oldest first.
+    """The query for `question`, given the user's `earlier` questions, oldest first.
 
-    `languages` are those of the documents, by which terms are made; what the person writes is most likely one of them. With
-    `worth`, earlier turns never outweigh a question that stands on its own.
+    `languages` are those of the documents, by which terms are made; what the user writes is most likely one of them. With
+    `worth`, earlier turns never outweigh a question that is complete on its own.
     """
     question = question[:LONGEST_SEARCHED]
     asked = query_terms(question, languages)
@@ -182,7 +182,7 @@ def _words_of(question: str, languages: Sequence[str]) -> Iterator[_Word]:
 
 
 def _is_follow_up(question: str, asked: Collection[str], languages: Sequence[str]) -> bool:
-    """Whether a question leans on the one before: it points back, goes on from it, or is too short to stand alone."""
+    """Whether a question leans on the one before: it points back, continues from it, or is too short to stand alone."""
     words = list(_words_of(question, languages))
     if any(part in question for language in languages for part in _INSIDE.get(language, ())):
         return True
@@ -201,7 +201,7 @@ def _is_follow_up(question: str, asked: Collection[str], languages: Sequence[str
 
 
 def _points_back(words: Sequence[_Word], languages: Sequence[str]) -> bool:
-    """Whether a word stands for something that the question itself has not named before."""
+    """Whether a word represents something that the question itself has not named before."""
     pointing, belonging = (
         {word for code in languages for word in _words(lists, code)} for lists in (_POINTS_BACK, _BELONGS)
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ragchat.session import citations
-from ragchat.session.events import AnswerFinished, MessageStored
+from ragchat.session.events import AnswerFinished, AnswerKind, MessageStored
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
     Citation,
@@ -31,17 +31,22 @@ class Record:
         """`cites`: documents were asked. In any other answer "[1, 2]" is just what it says."""
         self._chats, self._conversation_id, self._cites = chats, conversation_id, cites
         self._answer_id = 0
+        self._notice, self._kind = "", AnswerKind.ANSWER
         self._query = ""
         self._parts: list[str] = []
         self._thoughts: list[str] = []
         self._saved_at = 0.0
         self._over = False
 
-    def begin(self, question: str, parent_id: int | None = None) -> MessageStored:
-        """Store a question and an empty answer to it."""
+    def begin(
+        self, question: str, parent_id: int | None = None, *, attachments: Sequence[str] = ()
+    ) -> MessageStored:
+        """Store a question, with the names of what is attached, and an empty answer to it."""
         if not self._chats:
             return MessageStored(0, 0, 0)
-        asked = self._chats.add_user_message(self._conversation_id, question, parent_id=parent_id)
+        asked = self._chats.add_user_message(
+            self._conversation_id, question, parent_id=parent_id, attachments=attachments
+        )
         return self.begin_again(asked.id)
 
     def begin_again(self, question_id: int) -> MessageStored:
@@ -51,11 +56,12 @@ class Record:
         return MessageStored(self._conversation_id, question_id, self._answer_id)
 
     def resume(self, answer: StoredMessage) -> MessageStored:
-        """Go on with an answer that is stored."""
+        """Continue with an answer that is stored."""
         assert self._chats
         self._chats.resume_answer(answer.id)
         self._answer_id = answer.id
         self._parts, self._thoughts = [answer.content], [answer.reasoning]
+        self._notice = answer.notice
         return MessageStored(self._conversation_id, answer.parent_id, answer.id)
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
@@ -66,10 +72,20 @@ class Record:
                 self._answer_id, generation, [replace(c, used=False) for c in offered]
             )
 
+    def decide(self, kind: AnswerKind, notice: str = "") -> None:
+        """What the answer will be, and what is above it."""
+        self._kind, self._notice = kind, notice
+        if self._chats and notice:
+            self._chats.set_notice(self._answer_id, notice)
+
     def say(self, text: str) -> None:
         """More of the answer."""
         self._parts.append(text)
         self._save()
+
+    def take_back(self, end: str) -> None:
+        """Drop this end of what was said; nothing happens when it does not end so."""
+        self._parts = ["".join(self._parts).removesuffix(end)]
 
     def think(self, text: str) -> None:
         """More of what comes before the answer."""
@@ -125,6 +141,8 @@ class Record:
             reasoning=thoughts,
             reasoning_s=reasoning_s,
             reasoning_tokens=reasoning_tokens,
+            notice=self._notice,
+            kind=self._kind,
         )
 
     def fail(self, sentence: str, *, state: MessageState = "error") -> None:
@@ -143,7 +161,7 @@ class Record:
 def turns_of(earlier: Sequence[StoredMessage], compaction: Compaction | None = None) -> list[Message]:
     """Whole exchanges, oldest first: a question whose answer failed is left out with it.
 
-    Those that a `compaction` stands for are left out too; its summary has its own place in the prompt.
+    Those that a `compaction` represents are left out too; its summary has its own place in the prompt.
     """
     if compaction is not None:
         places = [n for n, message in enumerate(earlier, 1) if message.id == compaction.message_id]
@@ -153,8 +171,8 @@ def turns_of(earlier: Sequence[StoredMessage], compaction: Compaction | None = N
         if (
             asked.role == "user"
             and answered.role == "assistant"
-            and answered.content
+            and answered.text
             and answered.state != "error"
         ):
-            turns += [Message("user", asked.content), Message("assistant", answered.content)]
+            turns += [Message("user", asked.text), Message("assistant", answered.text)]
     return turns

@@ -5,7 +5,6 @@ Nothing is searched and nothing is stored. Which model is loaded is the caller's
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from ragchat.errors import AdapterError, NotFoundError, RagchatError, UsageError
+from ragchat.errors import AdapterError, NotFoundError, UsageError
 from ragchat.session import citations
-from ragchat.session.chat import NO_ROOM, NOT_FROM_DOCUMENTS
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
+    AdapterScale,
     CancelToken,
     ChatModel,
     Citation,
@@ -37,8 +36,8 @@ Verdict = Literal["identical", "beginning", "different"]
 """Word for word the same; the same as far as the shorter one goes, which was cut; anything else."""
 
 UNRECORDED = (
-    "Model, prompt, sampling and seed are those of the old answer. What is not recorded may differ: whether flash attention is"
-    " used, the version of llama.cpp, the machine."
+    "Model, prompt, sampling and seed are those of the old answer. Flash attention, the version of llama.cpp and the machine are"
+    " not recorded and may differ."
 )
 """Measured with the default model, nine answers: a new process, other threads, n_batch or n_ctx change no word; flash attention
 changes seven of them."""
@@ -58,14 +57,6 @@ class Recorded:
     answer: StoredMessage
     generation: Generation
     citations: tuple[Citation, ...]
-
-    @property
-    def own_words(self) -> str:
-        """The answer without a notice that stands before it."""
-        text = self.answer.content
-        for notice in (NOT_FROM_DOCUMENTS, NO_ROOM):
-            text = text.removeprefix(f"{notice}\n\n")
-        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +84,7 @@ class Replayed:
 
     @property
     def identical(self) -> bool:
+        """Whether the answer came out word for word."""
         return self.verdict == "identical"
 
 
@@ -104,43 +96,42 @@ def recorded(chats: ChatStore, answer_id: int) -> Recorded:
     answer = chats.message(answer_id)
     generation = chats.generation(answer_id)
     if generation is None or not generation.prompt:
-        raise UsageError("It is not recorded what this answer was made from.", "r answers the question anew.")
+        raise UsageError("The inputs of this answer were not recorded.", "Press r to regenerate the answer.")
     return Recorded(answer, generation, tuple(chats.citations(answer_id)))
 
 
 def replay(model: ChatModel, record: Recorded, *, cancel: CancelToken) -> Iterator[ReplayEvent]:
     """Make the answer again with the model that is selected; the last event is a Replayed. Raises RagchatError."""
-    answer, generation = record.answer, record.generation
-    before, model.thinking = model.thinking, bool(answer.reasoning)
-    adapters = model.adapters
+    generation, adapters = record.generation, record.generation.adapters
+    thinking = bool(record.answer.reasoning)
     try:
-        yield from model.load(cancel)
-        with contextlib.suppress(NotFoundError, AdapterError):  # then `what_differs` says so
-            if model.adapters != generation.adapter:
-                model.set_adapters(generation.adapter)
-        info = model.info
-        assert info
-        said: list[str] = []
-        for event in model.generate(generation.prompt, generation.sampling, cancel=cancel):
-            match event:
-                case GenerationFinished():
-                    yield _finished(record, info, "".join(said), event, model.adapters)
-                case TextDelta(text=text):
-                    said.append(text)
-                    yield event
-                case _:
-                    yield event
-    finally:
-        model.thinking = before
-        if model.adapters != adapters:
-            with contextlib.suppress(RagchatError):
-                model.set_adapters(adapters)
+        loaded = yield from model.load(cancel, thinking=thinking, adapters=adapters)
+    except (NotFoundError, AdapterError):
+        if not adapters:
+            raise
+        adapters = ()  # `what_differs` says so
+        loaded = yield from model.load(cancel, thinking=thinking)
+    said: list[str] = []
+    for event in loaded.generate(generation.prompt, generation.sampling, cancel=cancel):
+        match event:
+            case GenerationFinished():
+                text = "".join(said).removesuffix(event.repeated)
+                yield _finished(record, loaded.info, text, event, adapters)
+            case TextDelta(text=text):
+                said.append(text)
+                yield event
+            case _:
+                yield event
 
 
 def _finished(
-    record: Recorded, info: ModelInfo, said: str, event: GenerationFinished, adapters: str
+    record: Recorded,
+    info: ModelInfo,
+    said: str,
+    event: GenerationFinished,
+    adapters: tuple[AdapterScale, ...],
 ) -> Replayed:
-    text, old = said, record.own_words
+    text, old = said, record.answer.content
     if record.citations or record.generation.knowledge_bases:
         text, _ = citations.bind(said, record.citations, record.generation.query)
     verdict = _verdict(record, text, event.finish_reason)
@@ -151,14 +142,14 @@ def _finished(
 
 
 def _verdict(record: Recorded, text: str, reason: FinishReason) -> Verdict:
-    old = record.own_words
+    old = record.answer.content
     if text == old:
         return "identical"
     # Where an answer ends decides which of its sentences are given a marker, so beginnings are compared without.
     new_words, old_words = _MARKER.sub("", text).strip(), _MARKER.sub("", old).strip()
     cut_old = record.answer.state != "complete"
     if (cut_old and new_words.startswith(old_words)) or (
-        reason in ("cancelled", "length") and old_words.startswith(new_words)
+        reason in ("cancelled", "length", "repeats") and old_words.startswith(new_words)
     ):
         return "beginning"
     return "different"
@@ -167,26 +158,28 @@ def _verdict(record: Recorded, text: str, reason: FinishReason) -> Verdict:
 def _cuts(record: Recorded, verdict: Verdict, event: GenerationFinished) -> Iterator[str]:
     answer = record.answer
     if event.finish_reason == "cancelled":
-        yield "The replay was stopped before its end."
+        yield "The replay was stopped early."
     elif answer.state != "complete" and verdict != "identical":
-        yield "The old answer ended before it was whole."
+        yield "The old answer was not complete."
     elif answer.timings and answer.timings.prompt_tokens > event.prompt_tokens and verdict != "identical":
         # The last of its prompts held the answer so far, and only the first is recorded.
-        yield "The old answer was continued after it had been cut; only its first part can be made again."
+        yield "The old answer was continued after it was cut off. Only its first part can be replayed."
 
 
-def what_differs(record: Recorded, info: ModelInfo, adapters: str = "") -> tuple[str, ...]:
+def what_differs(
+    record: Recorded, info: ModelInfo, adapters: tuple[AdapterScale, ...] = ()
+) -> tuple[str, ...]:
     """What is not as it was when the answer was written, as sentences; empty: nothing that is recorded."""
     generation, said = record.generation, []
     if generation.model != info.name:
         said.append(f"The old answer was written by {generation.model}; this one is by {info.name}.")
     elif generation.model_path and generation.model_path != info.path:
-        said.append(f"The model file lies elsewhere now ({info.path}), and may be another one.")
+        said.append(f"The model file has moved to {info.path} and may be a different one.")
     elif _written_since(info.path, record.answer.created_at):
-        said.append("The model file was written after the old answer, so it may be another one.")
-    if generation.adapter != adapters:
+        said.append("The model file is newer than the old answer and may be a different one.")
+    if generation.adapters != adapters:
         said.append(
-            f"The old answer was written with {_adapter(generation.adapter)}, this one with {_adapter(adapters)}."
+            f"The old answer was written with {_adapter(generation.adapters)}, this one with {_adapter(adapters)}."
         )
     endless = (
         generation.sampling.max_tokens == 0 or record.answer.reasoning
@@ -196,8 +189,8 @@ def what_differs(record: Recorded, info: ModelInfo, adapters: str = "") -> tuple
     return tuple(said)
 
 
-def _adapter(adapters: str) -> str:
-    return f"the adapter {adapters}" if adapters else "no adapter"
+def _adapter(adapters: Sequence[AdapterScale]) -> str:
+    return f"the adapter {AdapterScale.join(adapters)}" if adapters else "no adapter"
 
 
 def _written_since(path: str, at: str) -> bool:
@@ -209,7 +202,7 @@ def _written_since(path: str, at: str) -> bool:
 
 
 def difference(old: str, new: str) -> tuple[Piece, ...]:
-    """How to come from `old` to `new`, word by word; blanks do not count. What was removed stands before what was added.
+    """How to come from `old` to `new`, word by word; blanks do not count. What was removed is before what was added.
 
     All but the removed pieces together are `new`.
     """
@@ -231,7 +224,7 @@ def difference(old: str, new: str) -> tuple[Piece, ...]:
 
 
 def _coarse(before: Sequence[str], after: Sequence[str]) -> tuple[Piece, ...]:
-    """Common beginning, common end, and what stands between."""
+    """Common beginning, common end, and what is between."""
     shortest = min(len(before), len(after))
     first = next((i for i in range(shortest) if before[i] != after[i]), shortest)
     last = next((i for i in range(shortest - first) if before[-1 - i] != after[-1 - i]), shortest - first)

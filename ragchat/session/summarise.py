@@ -1,4 +1,4 @@
-"""A whole document in a few sentences, each with the passage it stands on; kept in the chat as a question and its answer.
+"""A whole document in a few sentences, each with its passage; kept in the chat as a question and its answer.
 
 A document that fits is read at once, a longer one in parts (`session.digest`). Small models cite badly, and of a long document
 the last prompt holds no passage at all, so passages are found by the words of each sentence, as `session.citations` does for
@@ -26,7 +26,7 @@ from ragchat.session.events import PromptReady, SessionEvent, SummaryProgress
 from ragchat.session.record import Record
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.types import (
     CancelToken,
     ChatModel,
@@ -36,9 +36,13 @@ from ragchat.types import (
     Generation,
     GenerationFinished,
     Hit,
+    LoadedModel,
     Message,
+    Omission,
+    OmissionKind,
     PrefillProgress,
     PromptPart,
+    PromptPartKind,
     Sampling,
     TextDelta,
     Timings,
@@ -94,10 +98,14 @@ def find_document(stores: Sequence[KnowledgeStore], name: str) -> tuple[Knowledg
         if found:
             names = ", ".join(clean_line(one.path) for _, one in found[:_NAMED])
             raise NotFoundError(
-                f"{clean_line(name)!r} may mean several documents: {names}.", "Type more of it."
+                f"{clean_line(name)!r} matches several documents: {names}.", "Type more of it."
             )
     near = difflib.get_close_matches(name, [_name(one.path) for _, one in documents], n=3, cutoff=0.4)
-    hint = f"Near it: {', '.join(map(clean_line, near))}." if near else "`ragchat kb status NAME` lists them."
+    hint = (
+        f"Similar names: {', '.join(map(clean_line, near))}."
+        if near
+        else "`ragchat kb status NAME` lists them."
+    )
     raise NotFoundError(f"No document of this chat is called {clean_line(name)!r}.", hint)
 
 
@@ -123,9 +131,7 @@ def summarise(
     were read stay as the answer, which says so. Without `chats` nothing is stored.
     """
     if not any(hit.text.strip() for hit in document.passages):
-        raise UsageError(
-            f"{document.name} holds no text to summarise.", "Choose a document that was indexed."
-        )
+        raise UsageError(f"{document.name} contains no text to summarise.", "Choose an indexed document.")
     record = Record(chats, conversation_id, cites=True)
     stored = record.begin(f"Summarise {document.name}", parent_id)
     try:
@@ -159,22 +165,16 @@ class _Summary:
         self._generation: Generation | None = None
 
     def work(self) -> Iterator[SessionEvent | SummaryProgress]:
-        yield from self._model.load(self._cancel)
-        if self._model.adapters != self._options.adapter:
-            self._model.set_adapters(self._options.adapter)
+        loaded = yield from self._model.load(self._cancel, adapters=self._options.adapters)
         self._started = time.perf_counter()
-        thinking, self._model.thinking = self._model.thinking, False
-        try:
-            yield from self._write()
-        finally:
-            self._model.thinking = thinking
+        yield from self._write(loaded)
 
-    def _write(self) -> Iterator[SessionEvent | SummaryProgress]:
+    def _write(self, model: LoadedModel) -> Iterator[SessionEvent | SummaryProgress]:
         sampling = self._options.sampling
         if sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         longest = min(sampling.max_tokens or LONGEST, LONGEST)
-        digest = Digest(self._model, WORDING, sampling=sampling, longest=longest, cancel=self._cancel)
+        digest = Digest(model, WORDING, sampling=sampling, longest=longest, cancel=self._cancel)
         cuts = digest.cut([hit.text for hit in self._hits])
         self._hits = tuple(
             piece for hit, places in zip(self._hits, cuts, strict=True) for piece in _cut(hit, places)
@@ -185,7 +185,7 @@ class _Summary:
         for event in digest.run([_MARKER.sub("", one(hits).text) for hits in parts]):
             match event:
                 case FinalPrompt():
-                    yield self._plan(event.messages, event.sampling)
+                    yield self._plan(model, event.messages, event.sampling)
                 case TextDelta(text=text):
                     self._first_s = self._first_s or time.perf_counter() - self._started
                     self._said.append(text)
@@ -194,27 +194,31 @@ class _Summary:
                 case SummaryProgress() | PrefillProgress():
                     yield event
                 case GenerationFinished() if self._generation is None:
-                    yield from self._stopped(digest, parts, event)
+                    yield from self._stopped(model, digest, parts, event)
                 case GenerationFinished():
-                    yield self._end(event, cited("".join(self._said), self._hits))
+                    self._record.take_back(event.repeated)
+                    said = "".join(self._said).removesuffix(event.repeated)
+                    yield self._end(event, cited(said, self._hits))
 
     def _plan(
-        self, messages: tuple[Message, ...], sampling: Sampling, left_out: tuple[str, ...] = ()
+        self,
+        model: LoadedModel,
+        messages: tuple[Message, ...],
+        sampling: Sampling,
+        left_out: tuple[Omission, ...] = (),
     ) -> PromptReady:
         """Record what the summary is about to be made from."""
-        info = self._model.info
-        assert info
-        tokens = self._model.count_prompt(messages) if messages else 0
-        sizes = self._model.count_tokens([message.content for message in messages])
-        # "attached text": so that another answer to this question is made from this prompt, too.
-        named = zip(
-            ("instructions", "attached text", "template"), (*sizes, tokens - sum(sizes)), strict=False
-        )
-        parts = tuple(PromptPart(name, size) for name, size in named if size)
+        info = model.info
+        tokens = model.count_prompt(messages) if messages else 0
+        sizes = model.count_tokens([message.content for message in messages])
+        # ATTACHED: so that another answer to this question is made from this prompt, too.
+        kinds = (PromptPartKind.INSTRUCTIONS, PromptPartKind.ATTACHED, PromptPartKind.TEMPLATE)
+        counted = zip(kinds, (*sizes, tokens - sum(sizes)), strict=False)
+        parts = tuple(PromptPart(kind, size) for kind, size in counted if size)
         self._generation = Generation(
             model=info.name,
             model_path=info.path,
-            adapter=self._options.adapter,
+            adapters=self._options.adapters,
             knowledge_bases=tuple(dict.fromkeys(h.knowledge_base for h in self._hits if h.knowledge_base)),
             query="",
             prompt=messages,
@@ -228,16 +232,21 @@ class _Summary:
         return PromptReady(parts, tokens, info.n_ctx, (), left_out)
 
     def _stopped(
-        self, digest: Digest, parts: Sequence[Sequence[Hit]], event: GenerationFinished
+        self,
+        model: LoadedModel,
+        digest: Digest,
+        parts: Sequence[Sequence[Hit]],
+        event: GenerationFinished,
     ) -> Iterator[SessionEvent]:
         """Cancelled before the last prompt: the summaries of the parts are the answer, each with its part."""
         if not any(digest.notes):
-            raise CancelledError("Stopped before a part was read.")
-        read = f"{len(digest.notes)} of {len(parts)} parts"
-        left_out = (f"Only {read} were read.",) if len(digest.notes) < len(parts) else ()
-        yield self._plan(digest.final_prompt(), digest.sampling, left_out)
+            raise CancelledError("Stopped before the first part was read.")
+        read = f"{len(digest.notes)} of {counted(len(parts), 'part')}"
+        unread = len(parts) - len(digest.notes)
+        left_out = (Omission(OmissionKind.PARTS, unread, len(parts)),) if unread else ()
+        yield self._plan(model, digest.final_prompt(), digest.sampling, left_out)
         points = [f"- {note.rstrip('.')} [{n}]." for n, note in enumerate(digest.notes, 1) if note]
-        text = "\n".join([f"Stopped after {read}; this is what they say.", "", *points])
+        text = "\n".join([f"Stopped after {read}. This is a summary of them.", "", *points])
         self._record.say(text)
         yield TextDelta(text)
         offered = [Citation(n, one(hits), "") for n, hits in enumerate(parts[: len(digest.notes)], 1)]

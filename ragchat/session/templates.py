@@ -1,6 +1,6 @@
 """Prompts that are kept, with fields to fill in: `{{name}}` or `{{name: what stands there when nothing is filled in}}`.
 
-A template is a file NAME.md; its first line may be `# what it is for`. Those in the person's own folder win over the ones that
+A template is a file NAME.md; its first line may be `# what it is for`. Those in your own folder win over the ones that
 ragchat brings along. Files are only read.
 """
 
@@ -20,7 +20,7 @@ _BRACES = re.compile(r"\{\{[^{}\n]*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A place to fill in. `default` stands there when it is left empty."""
+    """A place to fill in. `default` is there when it is left empty."""
 
     name: str
     default: str = ""
@@ -28,7 +28,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Invariant: `text` is sanitised. `own`: it lies in the person's folder."""
+    """Invariant: `text` is sanitised. `own`: it is in the user's folder."""
 
     name: str
     meaning: str
@@ -91,7 +91,7 @@ def _files(folder: Path, wrong: list[WrongFile]) -> Iterable[Path]:
 
 def _read(path: Path, *, own: bool) -> Template | WrongFile:
     if path.stem != clean_line(path.stem) or not path.stem:
-        return WrongFile(path, "its name holds characters that cannot be typed")
+        return WrongFile(path, "its name contains characters that you cannot type")
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -105,11 +105,12 @@ def _read(path: Path, *, own: bool) -> Template | WrongFile:
     first, _, rest = text.partition("\n")
     meaning, body, line_first = (clean_line(first[2:]), rest, 2) if first.startswith("# ") else ("", text, 1)
     if not body.strip():
-        return WrongFile(path, "it holds no prompt")
+        return WrongFile(path, "it contains no prompt")
     for number, line in enumerate(body.split("\n"), line_first):
         for braces in _BRACES.findall(line):
             if not _FIELD.fullmatch(braces):
                 return WrongFile(
-                    path, f"line {number}: {braces} is no field; write {{{{name}}}} or {{{{name: default}}}}"
+                    path,
+                    f"line {number}: {braces} is not a field; write {{{{name}}}} or {{{{name: default}}}}",
                 )
     return Template(path.stem, meaning, body.strip(), path, own)

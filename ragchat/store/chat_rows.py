@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ragchat.store.chat_former import omission
 from ragchat.store.database import span_of, span_row
 from ragchat.types import (
+    AdapterScale,
     ChatOptions,
     Citation,
     Compaction,
@@ -18,6 +20,8 @@ from ragchat.types import (
     Generation,
     Hit,
     Message,
+    Omission,
+    OmissionKind,
     PromptPart,
     Sampling,
     StoredMessage,
@@ -31,6 +35,7 @@ def names_json(names: Sequence[str] | None) -> str | None:
 
 
 def conversation_of(row: sqlite3.Row) -> Conversation:
+    """A row of `conversations`."""
     names = None if row["knowledge_bases"] is None else tuple(json.loads(row["knowledge_bases"]))
     return Conversation(
         id=row["id"],
@@ -49,21 +54,58 @@ def conversation_of(row: sqlite3.Row) -> Conversation:
 def options_json(options: ChatOptions) -> str:
     """What differs from the defaults, so that a later field has its default in older rows."""
     plain = ChatOptions()
-    chosen = {name: getattr(options, name) for name in ChatOptions.__slots__}
-    return json.dumps(
-        {name: value for name, value in chosen.items() if value != getattr(plain, name)}, ensure_ascii=False
-    )
+    values = {name: getattr(options, name) for name in ChatOptions.__slots__}
+    chosen = {name: value for name, value in values.items() if value != getattr(plain, name)}
+    if "adapters" in chosen:
+        chosen["adapter"] = AdapterScale.join(chosen.pop("adapters"))
+    return json.dumps(chosen, ensure_ascii=False)
 
 
 def options_of(text: str) -> ChatOptions:
     """Fields that this version does not know are left out."""
-    values = {name: value for name, value in json.loads(text).items() if name in ChatOptions.__slots__}
+    stored: dict[str, Any] = json.loads(text)
+    values = {name: value for name, value in stored.items() if name in ChatOptions.__slots__}
+    values["adapters"] = adapters_of(stored.get("adapter", ""))
     if values.get("knowledge_bases") is not None:
         values["knowledge_bases"] = tuple(values["knowledge_bases"])
     return ChatOptions(**values)
 
 
+def adapters_of(text: str) -> tuple[AdapterScale, ...]:
+    """Adapters as they are stored; none where no one can say what was meant."""
+    try:
+        return AdapterScale.parse(text)
+    except ValueError:
+        return ()
+
+
+def attachments_text(names: Sequence[str]) -> str:
+    """Names of attachments as they are stored."""
+    return "\n".join(names)
+
+
+def attachments_of(text: str) -> tuple[str, ...]:
+    """Names of attachments, stored one a line."""
+    return tuple(text.split("\n")) if text else ()
+
+
+def omissions_json(left_out: Sequence[Omission]) -> str:
+    """What a prompt left out, as it is stored."""
+    return json.dumps(
+        [[one.kind, one.count, one.of, one.n_ctx, one.name] for one in left_out], ensure_ascii=False
+    )
+
+
+def omissions_of(text: str) -> tuple[Omission, ...]:
+    """What a prompt left out, from its JSON."""
+    return tuple(
+        omission(one) if isinstance(one, str) else Omission(OmissionKind(one[0]), *one[1:])
+        for one in json.loads(text)
+    )
+
+
 def message_of(row: sqlite3.Row, siblings: Sequence[int] = ()) -> StoredMessage:
+    """A row of `messages` joined with its generation."""
     timings = None
     if row["ttft_s"] is not None:
         timings = Timings(
@@ -93,6 +135,8 @@ def message_of(row: sqlite3.Row, siblings: Sequence[int] = ()) -> StoredMessage:
         reasoning=row["reasoning"],
         reasoning_s=row["reasoning_s"],
         reasoning_tokens=row["reasoning_tokens"],
+        notice=row["notice"],
+        attachments=attachments_of(row["attachments"]),
     )
 
 
@@ -104,11 +148,11 @@ def generation_row(message_id: int, generation: Generation) -> tuple[object, ...
         message_id,
         generation.model,
         generation.model_path,
-        generation.adapter,
+        AdapterScale.join(generation.adapters),
         json.dumps(list(generation.knowledge_bases)),
         generation.query,
         json.dumps(prompt, ensure_ascii=False),
-        json.dumps(list(generation.left_out), ensure_ascii=False),
+        omissions_json(generation.left_out),
         json.dumps(sampling, ensure_ascii=False),
         generation.sampling.seed,
         generation.retrieval_s,
@@ -124,25 +168,27 @@ GENERATION_COLUMNS = (
 
 
 def generation_of(row: sqlite3.Row) -> Generation:
+    """A row of `generations`."""
     sampling: dict[str, Any] = json.loads(row["sampling"])
     sampling["stop"] = tuple(sampling["stop"])
     sampling["seed"] = row["seed"]
     return Generation(
         model=row["model"],
         model_path=row["model_path"],
-        adapter=row["adapter"],
+        adapters=adapters_of(row["adapter"]),
         knowledge_bases=tuple(json.loads(row["knowledge_bases"])),
         query=row["query"],
         prompt=tuple(Message(m["role"], m["content"]) for m in json.loads(row["prompt"])),
-        left_out=tuple(json.loads(row["left_out"])),
+        left_out=omissions_of(row["left_out"]),
         sampling=Sampling(**sampling),
         retrieval_s=row["retrieval_s"] or 0.0,
-        parts=tuple(PromptPart(name, tokens) for name, tokens in json.loads(row["parts"])),
+        parts=tuple(PromptPart.named(name, tokens) for name, tokens in json.loads(row["parts"])),
         n_ctx=row["n_ctx"],
     )
 
 
 def citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
+    """The values of a row of `citations`, in the order of its columns."""
     hit, span = citation.hit, span_row(citation.hit.span)
     return (
         *(message_id, citation.n, hit.rank, hit.score, hit.knowledge_base, hit.chunk_id, hit.document_id),
@@ -152,6 +198,7 @@ def citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
 
 
 def citation_of(row: sqlite3.Row) -> Citation:
+    """A row of `citations`."""
     hit = Hit(
         rank=row["rank"],
         score=row["score"],
@@ -170,12 +217,14 @@ def citation_of(row: sqlite3.Row) -> Citation:
 
 
 def compaction_of(row: sqlite3.Row) -> Compaction:
+    """A row of `compactions`."""
     return Compaction(
         row["id"], row["conversation_id"], row["message_id"], row["summary"], row["model"], row["created_at"]
     )
 
 
 def question_of(row: sqlite3.Row) -> EvaluationQuestion:
+    """A row of `evaluation_questions`."""
     return EvaluationQuestion(
         id=row["id"],
         question=row["question"],

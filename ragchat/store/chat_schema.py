@@ -1,19 +1,23 @@
 """The schema of `ragchat.db`: named changes, oldest first; only ever appended to.
 
 The full-text index over messages has no text of its own: triggers keep it level with the table, except for an answer that is
-still streaming, which enters when it is finished.
+still streaming, which enters when it is finished. It covers what is said and the notices and names of attachments beside it.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ragchat.store.chat_former import omission, split_answer, split_question
+from ragchat.store.chat_rows import attachments_text, omissions_json
 from ragchat.store.database import PLACE_COLUMNS
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 3
+LATEST = 4
 
 
 def migrations() -> Migrations:
@@ -120,7 +124,43 @@ def migrations() -> Migrations:
         for column in PLACE_COLUMNS:
             db.conn.execute(f"ALTER TABLE citations ADD COLUMN {column}")
 
+    @chat_migrations(name="0004_notices_attachments_and_omissions")  # type: ignore[untyped-decorator]
+    def _fourth(db: Database) -> None:
+        for statement in _FOURTH_BEFORE:
+            db.conn.execute(statement)
+        db.conn.executemany("UPDATE messages SET notice = ?, content = ? WHERE id = ?", [*_notices(db)])
+        db.conn.executemany("UPDATE messages SET attachments = ?, content = ? WHERE id = ?", [*_names(db)])
+        db.conn.executemany("UPDATE generations SET left_out = ? WHERE message_id = ?", [*_omissions(db)])
+        for statement in _FOURTH_AFTER:
+            db.conn.execute(statement)
+
     return chat_migrations
+
+
+def _notices(db: Database) -> Iterator[tuple[str, str, int]]:
+    """(notice, own words, message) of answers that begin with a notice."""
+    for number, text in db.conn.execute("SELECT id, content FROM messages WHERE role = 'assistant'"):
+        notice, own_words = split_answer(text)
+        if notice:
+            yield notice, own_words, number
+
+
+def _names(db: Database) -> Iterator[tuple[str, str, int]]:
+    """(attachments, question, message) of questions that had something attached."""
+    for number, text in db.conn.execute(
+        "SELECT id, content FROM messages WHERE role = 'user' AND instr(content, '(attached: ') > 0"
+    ):
+        question, names = split_question(text)
+        if names:
+            yield attachments_text(names), question, number
+
+
+def _omissions(db: Database) -> Iterator[tuple[str, int]]:
+    """(what was left out, message) of answers that had no room for everything."""
+    for number, sentences in db.conn.execute(
+        "SELECT message_id, left_out FROM generations WHERE left_out <> '[]'"
+    ):
+        yield omissions_json([omission(str(sentence)) for sentence in json.loads(sentences)]), number
 
 
 _SECOND = (
@@ -158,4 +198,32 @@ _SECOND = (
     " INSERT INTO messages_found (rowid, content) VALUES (new.id, new.content); END",
     "CREATE TRIGGER messages_found_delete BEFORE DELETE ON messages WHEN old.state <> 'streaming' BEGIN"
     " INSERT INTO messages_found (messages_found, rowid, content) VALUES ('delete', old.id, old.content); END",
+)
+
+_FOUND = "content, notice, attachments"
+_NEW = "new.id, new.content, new.notice, new.attachments"
+_OLD = "'delete', old.id, old.content, old.notice, old.attachments"
+_ENTER = f"INSERT INTO messages_found (rowid, {_FOUND}) VALUES ({_NEW})"
+_LEAVE = f"INSERT INTO messages_found (messages_found, rowid, {_FOUND}) VALUES ({_OLD})"
+
+_FOURTH_BEFORE = (
+    "DROP TRIGGER messages_found_insert",
+    "DROP TRIGGER messages_found_leave",
+    "DROP TRIGGER messages_found_enter",
+    "DROP TRIGGER messages_found_delete",
+    "DROP TABLE messages_found",
+    "ALTER TABLE messages ADD COLUMN notice TEXT NOT NULL DEFAULT ''",  # above an answer, as it was shown
+    "ALTER TABLE messages ADD COLUMN attachments TEXT NOT NULL DEFAULT ''",  # names, one on each line
+)
+_FOURTH_AFTER = (
+    f"CREATE VIRTUAL TABLE messages_found USING fts5"
+    f" ({_FOUND}, content = 'messages', content_rowid = 'id', tokenize = 'trigram')",
+    f"INSERT INTO messages_found (rowid, {_FOUND})"
+    f" SELECT id, {_FOUND} FROM messages WHERE state <> 'streaming'",
+    f"CREATE TRIGGER messages_found_insert AFTER INSERT ON messages WHEN new.state <> 'streaming' BEGIN {_ENTER}; END",
+    f"CREATE TRIGGER messages_found_leave BEFORE UPDATE OF {_FOUND}, state ON messages WHEN old.state <> 'streaming'"
+    f" BEGIN {_LEAVE}; END",
+    f"CREATE TRIGGER messages_found_enter AFTER UPDATE OF {_FOUND}, state ON messages WHEN new.state <> 'streaming'"
+    f" BEGIN {_ENTER}; END",
+    f"CREATE TRIGGER messages_found_delete BEFORE DELETE ON messages WHEN old.state <> 'streaming' BEGIN {_LEAVE}; END",
 )

@@ -10,9 +10,10 @@ import re
 import sqlite3
 from collections.abc import Sequence
 
+from ragchat.store.chat_rows import attachments_of
 from ragchat.store.database import fetch
 from ragchat.text import clean_line
-from ragchat.types import MessageHit
+from ragchat.types import MessageHit, text_of
 
 _INDEXED_FROM = 3
 """Characters: the length of a trigram."""
@@ -38,14 +39,16 @@ def search(
         parameters.append(" ".join('"' + word.replace('"', '""') + '"' for word in long))
     for word in words:
         if len(word) < _INDEXED_FROM:
-            conditions.append("instr(lower(m.content), lower(?)) > 0")
+            conditions.append(
+                "instr(lower(m.content || char(10) || m.notice || char(10) || m.attachments), lower(?)) > 0"
+            )
             parameters.append(word)
     if conversation_id:
         conditions.append("m.conversation_id = ?")
         parameters.append(conversation_id)
     rows = fetch(
         connection,
-        f"SELECT m.id, m.conversation_id, c.title, m.role, m.created_at, m.content FROM {source}"
+        f"SELECT m.id, m.conversation_id, c.title, m.role, m.created_at, m.content, m.notice, m.attachments FROM {source}"
         " JOIN conversations c ON c.id = m.conversation_id"
         f" WHERE {' AND '.join(conditions)} ORDER BY m.id DESC LIMIT ?",
         (*parameters, limit),
@@ -55,7 +58,7 @@ def search(
 
 def _hit(row: sqlite3.Row, words: Sequence[str]) -> MessageHit:
     pattern = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)), re.I)
-    content = row["content"]
+    content = text_of(row["content"], notice=row["notice"], attachments=attachments_of(row["attachments"]))
     found = pattern.search(content)
     first = max(0, found.start() - _AROUND) if found else 0
     if first:  # from the beginning of a word, where there is one near

@@ -7,6 +7,8 @@ import sqlite3
 
 from ragchat.store.chat_rows import (
     GENERATION_COLUMNS,
+    attachments_of,
+    attachments_text,
     citation_of,
     citation_row,
     generation_of,
@@ -53,6 +55,8 @@ def portable(connection: sqlite3.Connection, conversation: Conversation) -> Port
             reasoning=row["reasoning"],
             generation=generations.get(row["id"]),
             citations=tuple(citation_of(one) for one in citations.get(row["id"], [])),
+            notice=row["notice"],
+            attachments=attachments_of(row["attachments"]),
         )
         for row in rows
         if row["id"] not in hidden
@@ -103,11 +107,12 @@ def _add_message(
     state = message.state if message.state in _STATES else "interrupted"
     cursor = db.execute(
         "INSERT INTO messages (conversation_id, parent_id, role, content, state, finish_reason, created_at, finished_at, rating,"
-        " correction, reasoning) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " correction, reasoning, notice, attachments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(conversation_id, parent_id, message.role, message.content, state, message.finish_reason),
             *(message.created_at or now(), message.created_at or now()),
             *(message.rating, message.correction, message.reasoning),
+            *(message.notice, attachments_text(message.attachments)),
         ),
     )
     message_id = int(cursor.lastrowid or 0)

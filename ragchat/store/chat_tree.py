@@ -1,4 +1,4 @@
-"""Branches of a chat: which messages a branch has, which stand beside each other, where one ends.
+"""Branches of a chat: which messages a branch has, which are beside each other, where one ends.
 
 A branch is named by its last message and read upwards over `parent_id`. Hidden messages stay links of the chain.
 """
@@ -23,7 +23,7 @@ SELECT id FROM branch WHERE deleted_at IS NULL ORDER BY height DESC
 """
 _NEWEST_BELOW = """
 WITH RECURSIVE below (id) AS (
-    SELECT id FROM messages WHERE id = :id
+    SELECT id FROM messages WHERE id = ?
     UNION ALL
     SELECT m.id FROM messages m JOIN below b ON m.parent_id = b.id
 )

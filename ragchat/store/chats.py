@@ -18,6 +18,7 @@ from ragchat.errors import NotFoundError
 from ragchat.store import chat_extras, chat_search, chat_transfer, chat_tree
 from ragchat.store.chat_rows import (
     GENERATION_COLUMNS,
+    attachments_text,
     citation_of,
     citation_row,
     conversation_of,
@@ -71,6 +72,7 @@ class ChatStore:
             raise
 
     def close(self) -> None:
+        """Close the database."""
         self._connection.close()
 
     # --- conversations ------------------------------------------------------------------------------
@@ -121,9 +123,11 @@ class ChatStore:
         return [(row["tag"], row["chats"]) for row in rows]
 
     def rename(self, conversation_id: int, title: str) -> None:
+        """Give a chat another title."""
         self._update_conversation(conversation_id, "title", title)
 
     def set_pinned(self, conversation_id: int, pinned: bool) -> None:
+        """Pin a chat to the top of the list, or unpin it."""
         self._update_conversation(conversation_id, "pinned", int(pinned))
 
     def set_tags(self, conversation_id: int, tags: Sequence[str]) -> None:
@@ -132,6 +136,7 @@ class ChatStore:
         self._update_conversation(conversation_id, "tags", names_json(names))
 
     def set_options(self, conversation_id: int, options: ChatOptions) -> None:
+        """Store the options of a chat."""
         with immediate(self._connection) as db:
             db.execute(
                 "UPDATE conversations SET options = ?, knowledge_bases = ? WHERE id = ?",
@@ -139,6 +144,7 @@ class ChatStore:
             )
 
     def set_knowledge_bases(self, conversation_id: int, names: Sequence[str] | None) -> None:
+        """Which knowledge bases a chat asks; None: the usual ones."""
         self._update_conversation(conversation_id, "knowledge_bases", names_json(names))
 
     def set_model(self, conversation_id: int, model: str) -> None:
@@ -150,6 +156,7 @@ class ChatStore:
         self._update_conversation(conversation_id, "deleted_at", now())
 
     def undelete(self, conversation_id: int) -> None:
+        """Show a deleted chat again."""
         self._update_conversation(conversation_id, "deleted_at", None)
 
     def erase(self, conversation_id: int) -> None:
@@ -185,7 +192,7 @@ class ChatStore:
     def page(
         self, conversation_id: int, *, before: int = 0, after: int = 0, around: int = 0, limit: int = 24
     ) -> MessagePage:
-        """At most `limit` messages of the branch that is shown: its end, or what stands before, after or around a message.
+        """At most `limit` messages of the branch that is shown: its end, or what is before, after or around a message.
 
         A message that is not in the branch counts as its end.
         """
@@ -209,7 +216,7 @@ class ChatStore:
     def delete_turn(self, message_id: int) -> int:
         """Hide a question with its answers; the number of the question, for `undelete_turn`. What follows it stays.
 
-        Where the question stands beside others (it was edited), one of these is shown in its place.
+        Where the question is beside others (it was edited), one of these is shown in its place.
         """
         question, turn = chat_tree.turn_of(self._connection, message_id)
         beside = [n for n in chat_tree.siblings(self._connection, [question])[question] if n != question]
@@ -238,7 +245,7 @@ class ChatStore:
         path = whole.path
         places = [n for n, message in enumerate(path, 1) if message.id == message_id]
         if not places:
-            raise NotFoundError(f"Message {message_id} is not in the branch that is shown.")
+            raise NotFoundError(f"Message {message_id} is not in the current branch.")
         kept = path[: places[0]]
         linked = [replace(m, parent_id=kept[n - 1].id if n else 0) for n, m in enumerate(kept)]
         at = now()
@@ -257,15 +264,21 @@ class ChatStore:
     # --- messages -----------------------------------------------------------------------------------
 
     def add_user_message(
-        self, conversation_id: int, content: str, *, parent_id: int | None = None
+        self,
+        conversation_id: int,
+        content: str,
+        *,
+        parent_id: int | None = None,
+        attachments: Sequence[str] = (),
     ) -> StoredMessage:
-        """Store what the person wrote and clear the draft in the same transaction.
+        """Store what the user wrote and clear the draft in the same transaction.
 
         It comes after `parent_id`; None: after the branch that is shown; 0: at the beginning of a branch of its own.
+        `attachments` are names of what goes with it, each on one line.
         """
         with immediate(self._connection) as db:
             message_id = self._insert_message(
-                conversation_id, "user", content, "complete", parent_id=parent_id
+                conversation_id, "user", content, "complete", parent_id=parent_id, attachments=attachments
             )
             db.execute("DELETE FROM drafts WHERE conversation_id = ?", (conversation_id,))
         return self.message(message_id)
@@ -279,7 +292,7 @@ class ChatStore:
         return self.message(message_id)
 
     def resume_answer(self, message_id: int) -> StoredMessage:
-        """A stored answer that this process goes on with; the branch through it is shown."""
+        """A stored answer that this process continues with; the branch through it is shown."""
         with immediate(self._connection) as db:
             db.execute(
                 "UPDATE messages SET state = 'streaming', writer = ?, error = NULL, finished_at = NULL WHERE id = ?",
@@ -295,7 +308,11 @@ class ChatStore:
                 (content, reasoning, message_id),
             )
 
-    def finish_answer(
+    def set_notice(self, message_id: int, notice: str) -> None:
+        """What ragchat says above an answer."""
+        self._update_message(message_id, "notice", notice)
+
+    def finish_answer(  # noqa: PLR0913
         self,
         message_id: int,
         content: str,
@@ -411,7 +428,7 @@ class ChatStore:
         return generation_of(rows[0]) if rows else None
 
     def prompt_history(self, limit: int = 200) -> list[str]:
-        """What the person asked in chats that are not deleted, newest first, each once."""
+        """What the user asked in chats that are not deleted, newest first, each once."""
         rows = self._fetch(
             "SELECT m.content FROM messages m JOIN conversations c ON c.id = m.conversation_id"
             " WHERE m.role = 'user' AND c.deleted_at IS NULL AND m.deleted_at IS NULL"
@@ -464,6 +481,7 @@ class ChatStore:
         return rows[0]["conversation_id"] if rows else 0
 
     def save_draft(self, conversation_id: int, content: str) -> None:
+        """Keep unsent text; empty text deletes the draft."""
         with immediate(self._connection) as db:
             if content:
                 db.execute(
@@ -493,6 +511,7 @@ class ChatStore:
         return chat_extras.presets(self._connection)
 
     def save_preset(self, name: str, options: ChatOptions) -> None:
+        """Store options under a name, in place of what had it."""
         chat_extras.save_preset(self._connection, name, replace(options, preset=name))
 
     def delete_preset(self, name: str) -> bool:
@@ -500,11 +519,11 @@ class ChatStore:
         return chat_extras.delete_preset(self._connection, name)
 
     def compaction(self, conversation_id: int) -> Compaction | None:
-        """The newest one that stands for messages of the branch that is shown."""
+        """The newest one that represents messages of the branch that is shown."""
         return self.compaction_in(conversation_id, self.branch_ids(conversation_id))
 
     def compaction_in(self, conversation_id: int, message_ids: Sequence[int]) -> Compaction | None:
-        """The newest one that stands for some of these messages, which are a branch."""
+        """The newest one that represents some of these messages, which are a branch."""
         inside = set(message_ids)
         of_chat = chat_extras.compactions(self._connection, conversation_id)
         return next((one for one in of_chat if one.message_id in inside), None)
@@ -518,6 +537,7 @@ class ChatStore:
         chat_extras.remove_compaction(self._connection, compaction_id)
 
     def evaluation_questions(self) -> list[EvaluationQuestion]:
+        """All evaluation questions, oldest first."""
         return chat_extras.questions(self._connection)
 
     def add_evaluation_question(
@@ -544,6 +564,7 @@ class ChatStore:
         )
 
     def delete_evaluation_question(self, question_id: int) -> None:
+        """Delete an evaluation question."""
         chat_extras.delete_question(self._connection, question_id)
 
     def note(self, key: str) -> str:
@@ -551,6 +572,7 @@ class ChatStore:
         return chat_extras.note(self._connection, key)
 
     def set_note(self, key: str, text: str) -> None:
+        """Keep small state of the screen under `key`."""
         chat_extras.set_note(self._connection, key, text)
 
     def _insert_message(
@@ -562,15 +584,19 @@ class ChatStore:
         *,
         parent_id: int | None,
         writer: str | None = None,
+        attachments: Sequence[str] = (),
     ) -> int:
         at, db = now(), self._connection
         if parent_id is None:
             leaf = db.execute("SELECT leaf_id FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
             parent_id = leaf["leaf_id"] if leaf else None
         cursor = db.execute(
-            "INSERT INTO messages (conversation_id, parent_id, role, content, state, writer, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (conversation_id, parent_id or None, role, content, state, writer, at),
+            "INSERT INTO messages (conversation_id, parent_id, role, content, state, writer, created_at, attachments)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(conversation_id, parent_id or None, role, content, state, writer, at),
+                attachments_text(attachments),
+            ),
         )
         message_id = int(cursor.lastrowid or 0)
         db.execute(

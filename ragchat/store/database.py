@@ -182,7 +182,7 @@ def migrate(connection: sqlite3.Connection, migrations: Migrations, latest: int)
             return
         if version > latest:
             raise StorageError(
-                f"{path} was written by a newer ragchat (schema {version}, this one knows {latest}).",
+                f"{path} was written by a newer version of ragchat (schema {version}, this one knows {latest}).",
                 "Update ragchat.",
             )
         import sqlite_utils
@@ -248,7 +248,7 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
     if "not a database" in message or "malformed" in message:
         return StorageError(
             f"{path} is damaged: {message}.",
-            "Move the file aside; a knowledge base can be built again with `ragchat kb add`.",
+            "Move the file away. `ragchat kb add` can build a knowledge base again.",
         )
     if "locked" in message:
         return BusyError(f"{path} is being written by another process.", "Try again in a moment.")
@@ -256,7 +256,7 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
         return StorageError(f"{path} cannot be written: it is read-only.", "Check its permissions.")
     if "unable to open" in message:
         return StorageError(f"{path} cannot be opened.", "Check the folder and its permissions.")
-    return StorageError(f"{path}: {message}.", "`ragchat doctor` looks closer.")
+    return StorageError(f"{path}: {message}.", "Run `ragchat doctor` to find the cause.")
 
 
 def sqlite_version() -> tuple[int, ...]:
@@ -299,7 +299,7 @@ SPAN_COLUMNS = (
 )
 
 
-def span_from(
+def span_from(  # noqa: PLR0913
     char_first: int,
     char_last: int,
     line_first: int,

@@ -59,11 +59,17 @@ def known_files_below(store: KnowledgeStore, places: Iterable[str]) -> Iterator[
         )
 
 
-def scan_count(store: KnowledgeStore) -> int:
-    """How many documents have pages that are pictures and were not read. Raises StorageError."""
+def scan_count(store: KnowledgeStore, reasons: Sequence[str]) -> int:
+    """How many documents have pages that are pictures and were not read, for one of the reasons or in part.
+
+    Raises StorageError.
+    """
     page = f'"{LeftOutKind.PAGE}"'
-    sql = "SELECT count(*) FROM documents WHERE reason LIKE 'no text layer%' OR (ocr = '' AND instr(left_out, ?))"
-    return int(next(_rows(store, sql, (page,)))[0])
+    sql = (
+        "SELECT count(*) FROM documents WHERE reason IN (SELECT value FROM json_each(?))"
+        " OR (ocr = '' AND instr(left_out, ?))"
+    )
+    return int(next(_rows(store, sql, (json.dumps(list(reasons)), page)))[0])
 
 
 def content_hashes(store: KnowledgeStore, document_ids: Sequence[int]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 What the blobs mean is the business of `retrieval.postings`. A segment covers a stretch of chunk numbers; the stretches of live
 segments never overlap. A segment is written once and never changed: what is removed is noted beside it (`tombstones`: the
 chunks, `removed`: in how many of them each term stood, so that document frequencies stay exact) until a merge leaves it out.
-A merge writes its segment in many short transactions while nobody sees it, and swaps it in with one.
+A merge writes its segment in many short transactions while no one sees it, and swaps it in with one.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class InvertedTables:
         return [PostingsRow(*row) for row in rows]
 
     def dfs(self, terms: Sequence[str]) -> dict[str, int]:
-        """In how many live chunks each term stands; terms that stand in none are left out."""
+        """In how many live chunks each term stands; terms that are in none are left out."""
         found: dict[str, int] = {}
         listed = (json.dumps(list(terms)),)
         for term, df in self._connection.execute(
@@ -175,7 +175,7 @@ class InvertedTables:
         return {row[0]: row[1] for row in rows}
 
     def blocks(self, wanted: Iterable[tuple[int, int]]) -> list[bytes]:
-        """What stands in some blocks, given by (segment, number), which must ascend."""
+        """What is in some blocks, given by (segment, number), which must ascend."""
         rows = fetch(
             self._connection,
             f"SELECT entries FROM blocks WHERE id IN {_LISTED} ORDER BY id",
@@ -336,11 +336,11 @@ class InvertedTables:
     # --- merging ----------------------------------------------------------------------------------------
 
     def begin_merge(self, old: Sequence[Segment], size: int, bound: str, owner: str) -> int:
-        """Reserve a segment in the place of `old`, seen by nobody yet; its number."""
+        """Reserve a segment in the place of `old`, seen by no one yet; its number."""
         return self._insert("building", old[0].first_chunk, old[-1].last_chunk, size, bound, owner)
 
     def abandoned(self, seconds: float) -> list[int]:
-        """Segments that are being built, but by nobody: not touched for so long."""
+        """Segments that are being built, but by no one: not touched for so long."""
         rows = fetch(
             self._connection,
             "SELECT id FROM segments WHERE state = 'building' AND touched_at NOT BETWEEN ? AND ?",
@@ -353,7 +353,7 @@ class InvertedTables:
         return bool(fetch(self._connection, "SELECT 1 FROM segments WHERE state = 'building'"))
 
     def touch(self, segment_id: int, owner: str) -> bool:
-        """Say that the merge goes on; False when it was taken for abandoned and is no longer wanted."""
+        """Say that the merge continues; False when it was taken for abandoned and is no longer wanted."""
         cursor = self._connection.execute(
             "UPDATE segments SET touched_at = ? WHERE id = ? AND owner = ? AND state = 'building'",
             (time.time(), segment_id, owner),

@@ -71,7 +71,7 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """Not file names on Windows, where a knowledge base may be copied to."""
 
 
-def migrations() -> Migrations:
+def migrations() -> Migrations:  # noqa: C901
     """All schema changes of a knowledge base, oldest first; only ever appended to."""
     from sqlite_utils import Migrations
 
@@ -252,7 +252,7 @@ class KnowledgeStore:
         if not _NAME.fullmatch(name) or not path.is_file():
             raise NotFoundError(
                 f"There is no knowledge base {name!r}.",
-                f"`ragchat kb list` shows all; `ragchat kb add {name} FOLDER` makes it.",
+                f"`ragchat kb list` lists all. `ragchat kb add {name} FOLDER` creates it.",
             )
         return cls._migrated(connect_existing(path, synchronous="NORMAL"), path)
 
@@ -267,6 +267,7 @@ class KnowledgeStore:
         return cls(connection, path)
 
     def close(self) -> None:
+        """Close the database."""
         self._connection.close()
 
     def __enter__(self) -> KnowledgeStore:
@@ -282,6 +283,7 @@ class KnowledgeStore:
         return tuple(Path(row["path"]) for row in self._fetch("SELECT path FROM roots ORDER BY path"))
 
     def add_roots(self, paths: Iterable[Path]) -> None:
+        """Sync these folders and files from now on."""
         with immediate(self._connection) as db:
             db.executemany(
                 "INSERT OR IGNORE INTO roots VALUES (?, ?)", [(str(path), now()) for path in paths]
@@ -353,6 +355,7 @@ class KnowledgeStore:
         return _document(rows[0])
 
     def document_at(self, path: str) -> Document | None:
+        """The document of a path, if there is one."""
         rows = self._fetch("SELECT * FROM documents WHERE path = ?", (path,))
         return _document(rows[0]) if rows else None
 
@@ -489,7 +492,7 @@ class KnowledgeStore:
         self._set_meta("revision", int(self._meta("revision", 0)) + 1)
 
     def note_change(self) -> None:
-        """The index changed, though not what stands in it. Call inside `writing()`."""
+        """The index changed, though not what is in it. Call inside `writing()`."""
         self._count(0, 0)
 
     def writing(self) -> AbstractContextManager[object]:
@@ -547,6 +550,7 @@ class KnowledgeStore:
         return made.hexdigest()[:16]
 
     def statistics(self) -> IndexStatistics:
+        """Counts that BM25 needs."""
         rows = self._fetch(
             "SELECT key, value FROM meta WHERE key IN ('chunk_count', 'total_length', 'revision')"
         )
@@ -644,7 +648,7 @@ class KnowledgeStore:
             self._set_meta("synced_at", now())
 
     def chunk_sizes(self) -> str:
-        """What `mark_synced` was told last; empty when nobody knows."""
+        """What `mark_synced` was told last; empty when no one knows."""
         return str(self._meta("chunk_sizes", ""))
 
     def analyzer_version(self) -> str:
@@ -652,6 +656,7 @@ class KnowledgeStore:
         return str(self._meta("analyzer", ""))
 
     def set_analyzer_version(self, version: str) -> None:
+        """Note which analyzer made the index."""
         if self.analyzer_version() != version:
             with immediate(self._connection):
                 self._set_meta("analyzer", version)
@@ -764,7 +769,7 @@ def check_name(name: str) -> None:
     """Raises UsageError unless `name` can be a file name everywhere."""
     if not _NAME.fullmatch(name) or name.endswith(".") or _DEVICE.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot name a knowledge base.",
+            f"{name!r} is not a valid name for a knowledge base.",
             "Use letters, digits, `-`, `_` and `.`, at most 64, starting with a letter or digit.",
         )
 
@@ -782,7 +787,7 @@ def remove_knowledge_base(folder: Path, name: str) -> None:
     """Delete the index of `name` and its backups; the documents are not touched. Raises NotFoundError, StorageError."""
     path = folder / f"{name}.db"
     if not _NAME.fullmatch(name) or not path.is_file():
-        raise NotFoundError(f"There is no knowledge base {name!r}.", "`ragchat kb list` shows all.")
+        raise NotFoundError(f"There is no knowledge base {name!r}.", "`ragchat kb list` lists all.")
     try:
         for file in (
             *folder.glob(f"{path.name}.schema-*"),

@@ -22,7 +22,7 @@ _OF_DOCUMENTS = (
         "SELECT count(*) FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)",
     ),
     (
-        "documents have another number of chunks than they say",
+        "documents have a different number of chunks than recorded",
         "SELECT count(*) FROM documents d WHERE coalesce(chunk_count, 0)"
         " <> (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)",
     ),
@@ -33,11 +33,11 @@ _OF_DOCUMENTS = (
 )
 _OF_INDEX = (
     (
-        "chunks are not counted, or counted without being there",
+        "chunks are not counted, or are counted but missing",
         "SELECT abs((SELECT count(*) FROM chunks) - coalesce((SELECT value FROM meta WHERE key = 'chunk_count'), 0))",
     ),
     (
-        "chunk numbers may be given twice",
+        "chunk numbers may be used twice",
         "SELECT count(*) FROM chunks WHERE id >= coalesce((SELECT value FROM meta WHERE key = 'next_chunk'), 1)",
     ),
     (
@@ -46,20 +46,20 @@ _OF_INDEX = (
         " AND a.first_chunk <= b.last_chunk AND b.first_chunk <= a.last_chunk",
     ),
     (
-        "chunks are in no segment, or a segment holds chunks that are not there",
+        "chunks are in no segment, or a segment contains missing chunks",
         "SELECT abs((SELECT coalesce(sum(size - dead), 0) FROM segments WHERE state = 'live') - (SELECT count(*) FROM chunks))",
     ),
     (
-        "segments count their removed chunks wrongly",
+        "segments have a wrong count of removed chunks",
         "SELECT count(*) FROM segments s WHERE state = 'live' AND dead"
         " <> (SELECT count(*) FROM tombstones WHERE chunk_id BETWEEN s.first_chunk AND s.last_chunk)",
     ),
     (
-        "removed chunks are still there",
+        "removed chunks still exist",
         "SELECT count(*) FROM tombstones WHERE chunk_id IN (SELECT id FROM chunks)",
     ),
     (
-        "segments have a table of another size than their own",
+        "segments have a table of the wrong size",
         "SELECT count(*) FROM segments s JOIN segment_chunks c ON c.segment_id = s.id WHERE s.state = 'live'"
         " AND (length(c.lengths) <> 2 * s.size OR coalesce(length(c.chunk_ids), 4 * s.size) <> 4 * s.size)",
     ),
@@ -83,7 +83,7 @@ _OF_VECTORS = (
         f"SELECT count(*) FROM embedding_models WHERE dimensions NOT BETWEEN 1 AND {MOST_DIMENSIONS:d}",
     ),
     (
-        "vectors have another length than their model",
+        "vectors have a different length than their model",
         "SELECT count(*) FROM vectors v JOIN embedding_models m ON m.id = v.model_id WHERE length(v.vector) <> m.dimensions",
     ),
 )
@@ -94,7 +94,7 @@ def problems(path: Path, *, thorough: bool = False, indexed: bool = True) -> lis
     """What is wrong with the file of a knowledge base, as sentences; none when it is sound.
 
     SQLite's quick check, or with `thorough` its full one, and the counts that must agree; without `indexed` not those of the
-    index, which is about to be built anew. Raises StorageError when nothing can be read at all.
+    index, which is about to be built again. Raises StorageError when nothing can be read at all.
     """
     with contextlib.closing(connect_existing(path, synchronous="NORMAL")) as connection:
         pragma = "integrity_check" if thorough else "quick_check"
@@ -112,7 +112,7 @@ def disagreements(connection: sqlite3.Connection, *, indexed: bool = True) -> li
 
 
 def wipe_deleted(path: Path) -> None:
-    """Leave nothing of what was deleted in the files of a knowledge base: it is written anew, its log emptied, backups removed.
+    """Leave nothing of what was deleted in the files of a knowledge base: it is written again, its log emptied, backups removed.
 
     Raises StorageError, also when another process still reads an older state, which the log must then keep.
     """
@@ -122,24 +122,24 @@ def wipe_deleted(path: Path) -> None:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise StorageError(
-                f"{path} is being read by another process: what was removed is still in its log.",
-                "End the other ragchat and repeat the command.",
+                f"{path} is being read by another process, so removed text is still in its log.",
+                "Close the other ragchat process and run the command again.",
             )
         for backup in path.parent.glob(f"{path.name}.schema-*"):
             backup.unlink()
 
 
 def rename_knowledge_base(folder: Path, old: str, new: str) -> None:
-    """Give a knowledge base another name. Nobody else may have it open: their changes would go to a file without a name.
+    """Give a knowledge base another name. No one else may have it open: their changes would go to a file without a name.
 
     Raises UsageError for a name that is taken or none, NotFoundError, StorageError.
     """
     check_name(new)
     source, target = folder / f"{old}.db", folder / f"{new}.db"
     if not source.is_file():
-        raise NotFoundError(f"There is no knowledge base {old!r}.", "`ragchat kb list` shows all.")
+        raise NotFoundError(f"There is no knowledge base {old!r}.", "`ragchat kb list` lists all.")
     if target.exists():
-        raise UsageError(f"There is a knowledge base {new!r} already.", "Choose another name.")
+        raise UsageError(f"A knowledge base named {new!r} already exists.", "Choose another name.")
     with watching(source):
         _fold_log(source)
         with explained(target):
@@ -147,7 +147,7 @@ def rename_knowledge_base(folder: Path, old: str, new: str) -> None:
                 os.link(source, target)  # never overwrites, unlike a rename
             except FileExistsError:
                 raise UsageError(
-                    f"There is a knowledge base {new!r} already.", "Choose another name."
+                    f"A knowledge base named {new!r} already exists.", "Choose another name."
                 ) from None
             except OSError:  # a file system without hard links
                 source.rename(target)
@@ -158,7 +158,7 @@ def rename_knowledge_base(folder: Path, old: str, new: str) -> None:
 
 
 def _fold_log(path: Path) -> None:
-    """Make one file of the database and its log, which only works while nobody else has it open. Raises StorageError."""
+    """Make one file of the database and its log, which only works while no one else has it open. Raises StorageError."""
     with contextlib.closing(connect_existing(path, synchronous="NORMAL")) as connection:
         connection.execute("PRAGMA busy_timeout = 2000")
         try:
@@ -167,5 +167,6 @@ def _fold_log(path: Path) -> None:
             mode = "wal"
     if mode != "delete":
         raise StorageError(
-            f"{path.stem} is open in another ragchat.", "Close the chat or end `kb watch`, and try again."
+            f"{path.stem} is open in another ragchat process.",
+            "Close the chat or stop `kb watch`, then try again.",
         )

@@ -45,7 +45,7 @@ _VERBATIM_COLUMNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("roots", ("path",)),
     ("sources", ("path", "query")),
 )
-"""Kept as the system or a person wrote them, and cleaned whenever they are shown; as are the patterns among the settings."""
+"""Kept as the system or a user wrote them, and cleaned whenever they are shown; as are the patterns among the settings."""
 
 
 def export_knowledge_base(store: KnowledgeStore, target: Path) -> int:
@@ -54,7 +54,7 @@ def export_knowledge_base(store: KnowledgeStore, target: Path) -> int:
     Raises UsageError when `target` exists, StorageError.
     """
     if target.exists():
-        raise UsageError(f"{target} exists already.", "Choose another name.")
+        raise UsageError(f"{target} already exists.", "Choose another name.")
     if os.fsencode(target) != str(target).encode("utf-8", "replace"):
         raise UsageError(f"The name {clean_line(str(target))} is not readable text.", "Choose another name.")
     with explained(target):
@@ -83,9 +83,13 @@ def import_knowledge_base(
     check_name(name)
     target = folder / f"{name}.db"
     if target.exists():
-        raise UsageError(f"There is a knowledge base {name!r} already.", "Choose another with --name.")
+        raise UsageError(
+            f"A knowledge base named {name!r} already exists.", "Choose another name with --name."
+        )
     _check_header(
-        file, oldest=_FIRST_PORTABLE, remedy="Open it with this ragchat where it was made, and export it."
+        file,
+        oldest=_FIRST_PORTABLE,
+        remedy="Open it with this version of ragchat on the machine where it was made, then export it.",
     )
     make_private_dir(folder)
     _check_space(file, folder)
@@ -109,19 +113,19 @@ def import_knowledge_base(
 
 
 def open_foreign(file: Path) -> KnowledgeStore:
-    """Somebody else's knowledge base where it lies, for searching alone: nothing is written, not even beside it.
+    """Someone else's knowledge base where it lies, for searching alone: nothing is written, not even beside it.
 
     Raises NotFoundError, StorageError, also for one of an older ragchat, which would have to be changed first.
     """
-    _check_header(file, oldest=LATEST, remedy="`ragchat kb import` takes it over and renews it.")
+    _check_header(file, oldest=LATEST, remedy="`ragchat kb import` imports and upgrades it.")
     with explained(file):
         connection = _open_untrusted(file)
         try:
             _check_schema(connection, file)
             if not _is_indexed(connection):
                 raise StorageError(
-                    f"{file} has no index yet: it came from an older ragchat.",
-                    "`ragchat kb import` takes it over and indexes it.",
+                    f"{file} has no index yet because an older version of ragchat made it.",
+                    "`ragchat kb import` imports and indexes it.",
                 )
             _check_values(connection, file, thorough=False)
         except BaseException:
@@ -136,7 +140,7 @@ def _give_name(unfinished: Path, target: Path) -> None:
     try:
         os.link(unfinished, target)  # never overwrites, unlike a rename
     except FileExistsError:
-        raise UsageError(f"{target} exists already.", "Choose another name.") from None
+        raise UsageError(f"{target} already exists.", "Choose another name.") from None
     except OSError:  # a file system without hard links
         unfinished.rename(target)
 
@@ -165,18 +169,18 @@ def _check_header(file: Path, *, oldest: int, remedy: str = "") -> None:
         or len(header) < _HEADER_BYTES
         or application != APPLICATION_ID
     ):
-        raise StorageError(f"{file} is no knowledge base of ragchat.", "`ragchat kb export` writes one.")
+        raise StorageError(f"{file} is not a ragchat knowledge base.", "Make one with `ragchat kb export`.")
     if version > LATEST:
         raise StorageError(
-            f"{file} was written by a newer ragchat (schema {version}, this one knows {LATEST}).",
+            f"{file} was written by a newer version of ragchat (schema {version}, this one knows {LATEST}).",
             "Update ragchat.",
         )
     if version < oldest:
-        raise StorageError(f"{file} was written by an older ragchat (schema {version}).", remedy)
+        raise StorageError(f"{file} was written by an older version of ragchat (schema {version}).", remedy)
     log = file.with_name(f"{file.name}-wal")
     if log.is_file() and log.stat().st_size:
         raise StorageError(
-            f"{file} is in use: a part of it is still in its log.", "Use `ragchat kb export` to copy it."
+            f"{file} is in use: some of its data is still in its log.", "Copy it with `ragchat kb export`."
         )
 
 
@@ -205,7 +209,7 @@ def _check_schema(connection: sqlite3.Connection, file: Path) -> None:
     for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_schema"):
         if kind not in ("table", "index") or "VIRTUAL TABLE" in (sql or "").upper():
             raise StorageError(
-                f"{file} holds a {kind} {clean_line(name)!r}, which no ragchat makes.", "Do not trust it."
+                f"{file} contains a {kind} {clean_line(name)!r}that ragchat never makes.", "Do not trust it."
             )
     found, ours = _columns(connection), _own_columns()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -214,7 +218,7 @@ def _check_schema(connection: sqlite3.Connection, file: Path) -> None:
     missing = ours.keys() - found.keys() if version == LATEST else set()
     if odd := sorted(unknown) + sorted(wrong) + sorted(missing):
         raise StorageError(
-            f"{file} does not hold the tables of a knowledge base ({clean_line(', '.join(odd), limit=200)}).",
+            f"{file} does not contain the tables of a knowledge base ({clean_line(', '.join(odd), limit=200)}).",
             "Do not trust it.",
         )
 
@@ -223,7 +227,7 @@ def _check_values(connection: sqlite3.Connection, file: Path, *, thorough: bool)
     """The counts are numbers and agree; `thorough`: every value has the type of its column. Raises StorageError."""
     numbers = "('next_chunk', 'chunk_count', 'total_length', 'revision')"
     if fetch(connection, f"SELECT 1 FROM meta WHERE key IN {numbers} AND typeof(value) <> 'integer'"):
-        raise StorageError(f"{file}: its counts are no numbers.", "Do not trust it.")
+        raise StorageError(f"{file}: its counts are not numbers.", "Do not trust it.")
     if wrong := disagreements(connection, indexed=_is_indexed(connection)):
         raise StorageError(f"{file}: {wrong[0]}.", "Export it again, or do not trust it.")
     try:
@@ -238,9 +242,7 @@ def _check_values(connection: sqlite3.Connection, file: Path, *, thorough: bool)
                     f'SELECT 1 FROM "{table}" WHERE typeof("{row["name"]}") NOT IN (?, ?, \'null\') LIMIT 1'
                 )
                 if fetch(connection, query, kinds):
-                    raise StorageError(
-                        f"{file}: {table}.{row['name']} holds what is no {kind}.", "Do not trust it."
-                    )
+                    raise StorageError(f"{file}: {table}.{row['name']} is not a {kind}.", "Do not trust it.")
 
 
 def _is_indexed(connection: sqlite3.Connection) -> bool:
@@ -283,12 +285,12 @@ def _check_content(connection: sqlite3.Connection, file: Path) -> None:
         _check_values(connection, file, thorough=True)
     for table, columns in _VERBATIM_COLUMNS:
         if any("\0" in text for text in _texts(connection, table, columns)):
-            raise StorageError(f"{file} holds names in {table} that no file can have.", "Do not trust it.")
+            raise StorageError(f"{file} contains names in {table} that no file can have.", "Do not trust it.")
     for table, columns in _CLEAN_COLUMNS:
         for text in _texts(connection, table, columns):
             if clean(text) != text:
                 raise StorageError(
-                    f"{file} holds control characters in {table}, which no ragchat writes.",
+                    f"{file} contains control characters in {table}, which ragchat never writes.",
                     "Do not trust it.",
                 )
 

@@ -1,4 +1,4 @@
-"""Reading somebody else's SQLite file: one query, read-only, under limits of time and size.
+"""Reading someone else's SQLite file: one query, read-only, under limits of time and size.
 
 The connection is opened for reading, may not write by three settings, and an authorizer lets it do nothing but read: no ATTACH,
 no PRAGMA, no extension. It is held only as long as the query runs; nothing is written beside the file where SQLite allows that.
@@ -97,7 +97,7 @@ def table_names(path: Path) -> list[str]:
 
 
 def _unchanged(path: Path, read: Callable[[], T]) -> T:
-    """What `read` returns, which is repeated when someone writes to the file meanwhile. Raises IngestError if they go on."""
+    """What `read` returns, which is repeated when someone writes to the file meanwhile. Raises IngestError if they continue."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(_ChangedError):
             return read()
@@ -110,7 +110,7 @@ def _opened(
 ) -> Iterator[sqlite3.Connection]:
     """A connection that can only read. Without a log beside it the file is read as it lies, so that none is made."""
     if not path.is_file():
-        raise IngestError(f"{path} is not there.", "Check the path.")
+        raise IngestError(f"{path} does not exist.", "Check the path.")
     in_wal_mode, log = _in_wal_mode(path), path.with_name(f"{path.name}-wal")
     alone = in_wal_mode and not log.exists()
     before = _signature(path)
@@ -171,7 +171,7 @@ def _execute(
     with _explained(path, timeout_s, cancel):
         cursor = connection.execute(query)
     if cursor.description is None:
-        raise UsageError("The query returns no rows of any kind.", "Write a SELECT.")
+        raise UsageError("The query returns no rows.", "Write a SELECT.")
     return cursor
 
 
@@ -211,19 +211,21 @@ def _explained(path: Path, timeout_s: float, cancel: CancelToken) -> Iterator[No
                 raise CancelledError("Stopped.") from error
             raise IngestError(
                 f"The query on {path} took longer than {timeout_s:g} s.",
-                "Make it cheaper, or raise knowledge.query_timeout_s.",
+                "Simplify the query or raise knowledge.query_timeout_s.",
             ) from error
         if "one statement" in message:
-            raise UsageError("The query holds more than one statement.", "Give a single SELECT.") from error
+            raise UsageError(
+                "The query contains more than one statement.", "Give a single SELECT."
+            ) from error
         if "not authorized" in message or "readonly" in message or "prohibited" in message:
             raise UsageError(
-                f"The query wants more than to read ({message}).", "Give a single SELECT."
+                f"The query does more than read ({message}).", "Give a single SELECT."
             ) from error
         if "locked" in message or "busy" in message:
             raise IngestError(f"{path} is locked by the program that writes it.", "Try again.") from error
         if "not a database" in message or "malformed" in message or "file is encrypted" in message:
             raise IngestError(
-                f"{path} is no SQLite file, or is damaged ({message}).", "Check the path."
+                f"{path} is damaged or not an SQLite file ({message}).", "Check the path."
             ) from error
         if "too big" in message:
             raise IngestError(
@@ -239,4 +241,4 @@ def _tables_sentence(path: Path, message: str) -> str:
     if not message.startswith("no such table"):
         return ""
     names = [clean_line(name, limit=60) for name in table_names(path)]
-    return f"{path} holds {', '.join(names[:20])}." if names else f"{path} holds no tables."
+    return f"{path} holds {', '.join(names[:20])}." if names else f"{path} contains no tables."

@@ -250,7 +250,7 @@ class VectorTables:
     def put_first(self, chunk_ids: Sequence[int]) -> bool:
         """Note that a search found these chunks, best first, so that they are embedded first; False when it cannot be noted now.
 
-        Waits for nobody: the next search notes it again. Not inside `reading()`.
+        Waits for no one: the next search notes it again. Not inside `reading()`.
         """
         listed = json.dumps(list(map(int, reversed(chunk_ids))))
         try:

@@ -22,8 +22,8 @@ def lock_file(database: Path) -> Path:
 def watching(database: Path) -> Iterator[None]:
     """Be the one that watches this knowledge base. Raises RagchatError when another process does, StorageError."""
     said = (
-        f"Another ragchat watches {database.stem} already",
-        "Changes are taken in by that one; end it to watch from here.",
+        f"Another ragchat process already watches {database.stem}",
+        "It indexes the changes. Stop it to watch from here.",
     )
     with alone(lock_file(database), *said):
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ragchat.app.typed_paths import typed_path
+from ragchat.app.typed_paths import existing_file
 from ragchat.errors import UsageError
 from ragchat.text import clean_line
 from ragchat.tui.live import Request
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ragchat.app.services import Services
     from ragchat.session.prompt_view import PromptView
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.screens.chat import ChatScreen
+    from ragchat.tui.chat_windows import Windows
+    from ragchat.tui.screens.chat_frame import ChatFrame
     from ragchat.tui.screens.choose_document import Chosen
     from ragchat.tui.screens.compare import Comparison, Defaults, Kept
     from ragchat.types import ChatOptions
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
 class AnswerWindows:
     """One per chat screen, beside its other windows."""
 
-    def __init__(self, screen: ChatScreen, services: Services) -> None:
-        self._screen, self._services = screen, services
+    def __init__(self, screen: ChatFrame, windows: Windows, services: Services) -> None:
+        self._screen, self._windows, self._services = screen, windows, services
 
     def _busy(self) -> bool:
         """Whether the model is at work for the chat already, which is said."""
         busy = self._screen.pane.live is not None
         if busy:
-            self._screen.notify("An answer is being written; Esc stops it.", timeout=4, markup=False)
+            self._screen.notify(
+                "The model is writing an answer. Press Esc to stop it.", timeout=4, markup=False
+            )
         return busy
 
     # --- prompts and replays ------------------------------------------------------------------------
@@ -41,21 +44,21 @@ class AnswerWindows:
 
         # While the model writes it cannot be asked how its template would write this.
         model = self._services.model if self._screen.pane.live is None else None
-        self._screen.windows.with_chats(
+        self._windows.with_chats(
             "reading the prompt",
             lambda store: of_answer(recorded(store, answer_id), model),
             self._show_prompt,
         )
 
     def next_prompt(self, question: str = "") -> None:
-        """The prompt that what stands in the prompt would send."""
+        """The prompt that what is in the prompt would send."""
         from ragchat.session.prompt_view import of_preview
         from ragchat.types import CancelToken
 
         pane, services = self._screen.pane, self._services
         question = question or pane.prompt.text.strip()
         if not question:
-            self._screen.notify("Type a question first; then this shows what is sent.", markup=False)
+            self._screen.notify("Type a question first. Then this shows the prompt.", markup=False)
             return
         if self._busy():
             return
@@ -77,21 +80,21 @@ class AnswerWindows:
                 )
                 info = services.model.info
                 assert info
-                return of_preview(preview, session.options.sampling, info, options.adapter)
+                return of_preview(preview, session.options.sampling, info, options.adapters)
 
-        self._screen.windows.with_chats("making the prompt", read, self._show_prompt)
+        self._windows.with_chats("making the prompt", read, self._show_prompt)
 
     def _show_prompt(self, view: PromptView) -> None:
         from ragchat.tui.screens.prompt_view import PromptViewScreen
 
-        if self._screen.windows.free:
+        if self._windows.free:
             self._screen.app.push_screen(PromptViewScreen(view))
 
     def replay(self, answer_id: int) -> None:
         """Make an old answer again, and see what is different."""
         from ragchat.tui.screens.replay import ReplayScreen
 
-        if not self._busy() and self._screen.windows.free:
+        if not self._busy() and self._windows.free:
             self._screen.app.push_screen(ReplayScreen(self._services, answer_id))
 
     # --- two settings -------------------------------------------------------------------------------
@@ -108,23 +111,27 @@ class AnswerWindows:
         def read(store: ChatStore) -> Defaults:
             return Defaults(
                 pane.default_model or services.model.selected,
-                services.default_knowledge_bases(),
-                [choice.name for choice in services.models() if choice.installed and not choice.problem],
+                services.documents.asked_by_default(),
+                [
+                    choice.name
+                    for choice in services.models.choices()
+                    if choice.installed and not choice.problem
+                ],
                 store.presets(),
                 {
-                    name: [one.name for one in services.adapters(name) if not one.problem]
+                    name: [one.name for one in services.models.adapters(name) if not one.problem]
                     for name in {"", pane.options.model}
                 },
             )
 
         def set_up(defaults: Defaults) -> None:
-            if self._screen.windows.free:
+            if self._windows.free:
                 self._screen.app.push_screen(
                     CompareSetup(question, pane.options, defaults),
                     lambda comparison: self._run_comparison(comparison, defaults) if comparison else None,
                 )
 
-        self._screen.windows.with_chats("reading the settings", read, set_up)
+        self._windows.with_chats("reading the settings", read, set_up)
 
     def _run_comparison(self, comparison: Comparison, defaults: Defaults) -> None:
         from ragchat.tui.screens.compare import CompareScreen, run_on_copies
@@ -148,7 +155,7 @@ class AnswerWindows:
                 pane.reload()
             self._screen.change_chats("listing the chats", lambda _: None)
 
-        self._screen.windows.with_chats(
+        self._windows.with_chats(
             "keeping the answer",
             lambda store: keep(store, conversation_id, kept.trial, options=options).conversation_id,
             stored,
@@ -160,10 +167,10 @@ class AnswerWindows:
         """Summarise a whole document: a file, or one that is chosen among those that are indexed."""
         from ragchat.tui.screens.choose_document import ChooseDocument
 
-        if self._busy() or not self._screen.windows.free:
+        if self._busy() or not self._windows.free:
             return
         if path:
-            file = typed_path(path)
+            file = existing_file(path)
             self._summarise(Request("summarise", f"Summarise {file.name}", path=file))
             return
         window = ChooseDocument(self._services, self._screen.asked_knowledge)
@@ -197,7 +204,7 @@ class AnswerWindows:
         elif not self._busy():
             from ragchat.tui.screens.compact import CompactScreen
 
-            if self._screen.windows.free:
+            if self._windows.free:
                 window = CompactScreen(self._services, pane.conversation_id)
                 self._screen.app.push_screen(window, lambda _: pane.reload())
 
@@ -207,11 +214,13 @@ class AnswerWindows:
         def remove(store: ChatStore) -> None:
             compaction = store.compaction(number) if number else None
             if compaction is None:
-                raise UsageError("No summary stands for the beginning of this chat.")
+                raise UsageError("This chat is not compacted.")
             store.remove_compaction(compaction.id)
 
         def removed(_: None) -> None:
             self._screen.pane.reload()
-            self._screen.notify("The beginning of this chat speaks for itself again.", markup=False)
+            self._screen.notify(
+                "The summary is removed. The whole chat is in the prompt again.", markup=False
+            )
 
-        self._screen.windows.with_chats("taking the summary back", remove, removed)
+        self._windows.with_chats("removing the summary", remove, removed)

@@ -22,7 +22,8 @@ from textual.screen import ModalScreen, Screen
 from ragchat.errors import RagchatError
 from ragchat.text import clean
 from ragchat.tui import messages, tasks
-from ragchat.tui.appearance import Comfort
+from ragchat.tui.appearance import Appearance
+from ragchat.tui.downloads import Downloads
 from ragchat.tui.garbage_collection import QuietCollector
 from ragchat.tui.screens.chat import ChatScreen
 from ragchat.tui.signals import end_on_signals
@@ -56,7 +57,7 @@ class RagchatApp(App[None]):
             id="app.evaluation",
             priority=True,
             show=False,
-            tooltip="Which way serves you best",
+            tooltip="See which configuration is recommended",
         ),
         Binding("ctrl+g", "jump", "Jump", id="app.jump", priority=True, show=False),
         Binding("f10,ctrl+comma", "settings", "Settings", id="app.settings", priority=True, show=False),
@@ -71,6 +72,8 @@ class RagchatApp(App[None]):
         super().__init__()
         self.services = services
         self._load_cancel = CancelToken()
+        self._manual_cancel = CancelToken()
+        self._downloads = Downloads()
         self._quiet = QuietCollector()
         self._put_signals_back: Callable[[], None] = lambda: None
         self.looked_around = False
@@ -78,7 +81,7 @@ class RagchatApp(App[None]):
         self._lent = False
         """Whether an editor has the terminal."""
         name_alt_keys()
-        self.comfort = Comfort(self, services)
+        self.appearance = Appearance(self, services)
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self.services)
@@ -97,7 +100,7 @@ class RagchatApp(App[None]):
         )
         self._quiet.start()
         self.set_interval(0.25, self._quiet.look)
-        self.comfort.begin()
+        self.appearance.begin()
         self._look_around()
 
     # --- start --------------------------------------------------------------------------------------
@@ -109,12 +112,15 @@ class RagchatApp(App[None]):
         def look() -> None:
             services = self.services
             self.call_from_thread(self._take_model, services.model.selected, services.model.suspicion())
-            statuses, default = services.knowledge_bases(), services.default_knowledge_bases()
+            statuses, default = services.documents.statuses(), services.documents.asked_by_default()
             self.chat.post_message(messages.KnowledgeBasesListed(statuses, default))
             own = [name for name in default if name != MANUAL]
             self.call_from_thread(self.chat.upkeep.begin, statuses, own)
+            if not statuses:
+                services.documents.index_manual(self._manual_cancel)
+                self.chat.list_knowledge()
 
-        tasks.reporting(self.services, "looking around", self.post_message, look)
+        tasks.reporting(self.services, "checking what is installed", self.post_message, look)
 
     def _take_model(self, name: str, suspicion: str) -> None:
         if not name:
@@ -122,11 +128,11 @@ class RagchatApp(App[None]):
         elif suspicion:
             self.model_state = ModelState("suspect", name, sentence=suspicion)
             self._tell(
-                f"{suspicion} It is loaded when you ask something, or when you choose it with F2.",
+                f"{suspicion} It loads when you ask a question or choose it with F2.",
                 "",
                 "warning",
             )
-        elif self.services.load_at_start:
+        elif self.services.preferences.settings.ui.load_at_start:
             self.use_model("")
         else:
             self.model_state = ModelState("idle", name)
@@ -134,16 +140,15 @@ class RagchatApp(App[None]):
     @on(ChatScreen.Surveyed)
     def _greet(self, event: ChatScreen.Surveyed) -> None:
         self.looked_around = True
-        has_documents = any(name != MANUAL for name in event.knowledge_bases)
         new = self.model_state.phase == "none" or not (event.knowledge_bases or event.has_chats)
         if new and self.screen is self.chat and not self.chat.pane.prompt.text:
             from ragchat.tui.screens.welcome import WelcomeScreen
 
-            self.push_screen(WelcomeScreen(has_documents=has_documents), self._after_welcome)
+            self.push_screen(WelcomeScreen(), self._after_welcome)
 
-    def _after_welcome(self, step: str | None) -> None:
-        if step == MANUAL:
-            self.chat.use_knowledge((MANUAL,))
+    def _after_welcome(self, question: str | None) -> None:
+        if question:
+            self.chat.pane.prompt.put(question)
 
     def type_into_prompt(self, text: str) -> None:
         """As if it had been typed there."""
@@ -154,7 +159,7 @@ class RagchatApp(App[None]):
     def use_model(self, name: str) -> None:
         """Choose a model and load it; empty: load the one that is chosen."""
         if self.chat.pane.live is not None:
-            self._tell("The running answer is using the model; Esc stops it.", "")
+            self._tell("The model is writing an answer. Press Esc to stop it.", "")
             return
         self._load_cancel.cancel()
         self._load_cancel = CancelToken()
@@ -208,16 +213,27 @@ class RagchatApp(App[None]):
 
     # --- downloads and indexing ---------------------------------------------------------------------
 
-    def start_pull(self, name: str) -> None:
-        """Fetch a model; one at a time."""
+    def start_pull(self, name: str, *, use: bool = False) -> None:
+        """Fetch a model, after the one that is being fetched. `use`: chat with it from then on."""
         running = self.jobs.get("pull")
-        if running is not None and running.running:
-            self._tell(f"{running.name} is being fetched already; Ctrl+X stops it.", "")
+        if running is not None and running.running and running.name == name:
+            self._tell(f"{name} is already being downloaded. Press Ctrl+X to stop it.", "")
             return
-        job = self._set_job(JobState("pull", name, "bytes", doing="fetching"))
+        self._downloads.add(name, use=use)
+        if self.model_state.phase == "none":
+            self._downloads.add_embedding(self.services.models.embedding_to_fetch())
+        if running is None or not running.running:
+            self._pull_next()
+        else:
+            self._tell(f"{name} will be downloaded after {running.name}.", "")
+
+    def _pull_next(self) -> None:
+        if not (name := self._downloads.next()):
+            return
+        job = self._set_job(JobState("pull", name, "bytes", doing="downloading"))
         self._pull(name, job.cancel)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="pull", description="fetch a model")
+    @work(thread=True, exclusive=True, exit_on_error=False, group="pull", description="download a model")
     def _pull(self, name: str, cancel: CancelToken) -> None:
         tasks.pull_model(self.services, name, cancel, self.post_message)
 
@@ -232,20 +248,53 @@ class RagchatApp(App[None]):
         from ragchat.tui.screens.choose import ModelPicker
 
         done = event.path is not None
-        sentence = f"{event.name} is here." if done else f"{event.sentence} {event.remedy}".strip()
+        if not done:
+            self._downloads.drop()  # what stopped this one, a lost connection or you, stops the others too
+        sentence = self._downloads.arrival(event.name) if done else f"{event.sentence} {event.remedy}".strip()
         failed = not done and not self.jobs["pull"].cancel.cancelled
         self._end_job(replace(self.jobs["pull"], running=False, failed=failed, sentence=sentence))
         for screen in self.screen_stack:
             if isinstance(screen, ModelPicker):
                 screen.pull_ended()
-        if done and self.model_state.phase in ("none", "failed"):
-            self.use_model(event.name)
+        if event.path is not None:
+            self._take_fetched(event.name, event.path.stem)
+        self._pull_next()
+
+    def _take_fetched(self, name: str, installed: str) -> None:
+        """A model is there, under the name `installed`: use it when there is no other, or when that was wanted."""
+        if not self._downloads.chats(name):
+            return
+        if self._downloads.wants(name) and self.chat.pane.live is None:
+            self.use_model(installed)
+            self._keep_model(installed)
+        elif self.model_state.phase in ("none", "failed"):
+            self.use_model(installed)
+
+    @work(thread=True, exit_on_error=False, group="keep model", description="save the choice of model")
+    def _keep_model(self, name: str) -> None:
+        def keep() -> None:
+            self.services.preferences.set("model.name", name)
+
+        tasks.reporting(self.services, "keeping the model", self.post_message, keep)
+
+    def add_model(self, file: Path) -> None:
+        """Take in a model file of yours, where it is, and use it."""
+        self.jobs = {kind: job for kind, job in self.jobs.items() if kind != "pull" or job.running}
+        self._add_model(file)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="add model", description="add a model file")
+    def _add_model(self, file: Path) -> None:
+        def add() -> None:
+            name = self.services.models.add(file)
+            self.call_from_thread(self.use_model, name)
+
+        tasks.reporting(self.services, "adding the model", self.post_message, add)
 
     def start_sync(self, name: str, paths: list[Path]) -> bool:
         """Add documents to a knowledge base; whether it began, for there is one run at a time."""
         running = self.jobs.get("sync")
         if running is not None and running.running:
-            self._tell(f"“{running.name}” is being indexed already; Ctrl+X stops it.", "")
+            self._tell(f"“{running.name}” is already being indexed. Press Ctrl+X to stop it.", "")
             return False
         job = self._set_job(JobState("sync", name, "files", doing="indexing"))
         self._sync(name, paths, job.cancel)
@@ -288,7 +337,7 @@ class RagchatApp(App[None]):
                 self.chat.trainings.ask(job.name, "cancel")
 
     def pause_job(self, kind: str) -> bool:
-        """Let a training wait, or go on; whether it is one."""
+        """Let a training wait, or continue; whether it is one."""
         job = self.jobs.get(kind)
         if job is None or not kind.startswith(TRAINING):
             return False
@@ -367,7 +416,7 @@ class RagchatApp(App[None]):
         from ragchat.tui.palette import commands
 
         yield from commands(screen)
-        yield SystemCommand("Theme", "Other colours", self.action_change_theme)
+        yield SystemCommand("Theme", "Change colours", self.action_change_theme)
         yield SystemCommand("Train an adapter", "Fine-tune the model on your own data", self.open_training)
 
     def get_key_display(self, binding: Binding) -> str:
@@ -378,10 +427,10 @@ class RagchatApp(App[None]):
         from ragchat.tui.screens.settings import SettingsScreen
 
         if not isinstance(self.screen, (SettingsScreen, ModalScreen)):
-            self.push_screen(SettingsScreen(self.services, self.comfort))
+            self.push_screen(SettingsScreen(self.services, self.appearance))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        self.comfort.calm(event.widget)
+        self.appearance.calm(event.widget)
 
     @on(messages.EditTargetReady)
     def _edit(self, event: messages.EditTargetReady) -> None:
@@ -391,12 +440,18 @@ class RagchatApp(App[None]):
             self._tell(event.note, "")
         self._lent = True
         try:
-            run_editor(self.services.editor, os.environ, event.path, line=event.line, suspend=self.suspend)
+            run_editor(
+                self.services.preferences.settings.ui.editor,
+                os.environ,
+                event.path,
+                line=event.line,
+                suspend=self.suspend,
+            )
             if event.then is not None:
                 event.then()
         except SuspendNotSupported:
             self._tell(
-                f"This terminal cannot be lent to an editor. The file is {event.path}, line {event.line}.",
+                f"This terminal cannot run an editor. The file is {event.path}, line {event.line}.",
                 "",
                 "warning",
             )
@@ -422,6 +477,7 @@ class RagchatApp(App[None]):
     async def action_quit(self) -> None:
         """Stop what runs, keep what was typed, go."""
         self._load_cancel.cancel()
+        self._manual_cancel.cancel()
         for job in self.jobs.values():  # trainings go on: theirs is a process of its own
             job.cancel.cancel()
         self.chat.upkeep.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,42 +12,44 @@ from textual.widgets import Input, TextArea
 
 from ragchat.errors import UsageError
 from ragchat.tui import keymap, tasks, themes
+from ragchat.tui.key_groups import key_groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from textual.app import App
+
     from ragchat.app.services import Services
-    from ragchat.tui.app import RagchatApp
 
 _KEYS = "keys."
 
 
-class Comfort:
+class Appearance:
     """Invariant: `keys` are those in force, by binding id; empty after they were refused."""
 
-    def __init__(self, app: RagchatApp, services: Services) -> None:
+    def __init__(self, app: App[None], services: Services) -> None:
         self._app = app
         self._services = services
         self._theme = ""
-        """What the settings chose; another one was chosen by the person."""
+        """What the settings chose; another one was chosen by the user."""
         self.keys: Mapping[str, str] = {}
-        own, self._troubles = themes.read_themes(services.themes_dir)
+        own, self._troubles = themes.read_themes(services.paths.themes_dir)
         for theme in (*themes.few_colours(), *own):
             app.register_theme(theme)
-        if trouble := self.use_theme(services.theme):
+        if trouble := self.use_theme(services.preferences.settings.ui.theme):
             self._troubles.append(trouble)
-        self.use_motion(reduced=services.reduced_motion)
+        self.use_motion(reduced=services.preferences.settings.ui.reduced_motion)
 
     def begin(self) -> None:
         """Once the app runs: the keys, and what was wrong."""
         self._app.watch(self._app, "theme", self._keep_theme, init=False)
         for trouble in self._troubles:
             self._say(trouble)
-        if self._services.keys:
+        if self._services.preferences.settings.keys:
             # Looking through all bindings imports every screen: the first paint does not wait for it.
             with contextlib.suppress(UsageError):  # the check says it
-                self.use_keys(self._services.keys)
-            check = partial(self._check, dict(self._services.keys))
+                self.use_keys(self._services.preferences.settings.keys)
+            check = partial(self._check, dict(self._services.preferences.settings.keys))
             self._app.run_worker(
                 check, thread=True, exit_on_error=False, group="keys", description="check the keys"
             )
@@ -64,10 +65,10 @@ class Comfort:
         return trouble
 
     def _keep_theme(self, theme: str) -> None:
-        """Write down a theme that the person chose elsewhere, as in the palette."""
+        """Write down a theme that the user chose elsewhere, as in the palette."""
         if theme != self._theme:
             self._theme = theme
-            keep = partial(self._services.set_setting, "ui.theme", theme)
+            keep = partial(self._services.preferences.set, "ui.theme", theme)
             self._app.run_worker(
                 partial(tasks.reporting, self._services, "keeping the theme", self._app.post_message, keep),
                 thread=True, exit_on_error=False, group="theme", description="keep the theme",
@@ -98,8 +99,6 @@ class Comfort:
 
     def trouble_with(self, keys: Mapping[str, str]) -> str:
         """Why these keys cannot be used, or empty."""
-        from ragchat.tui.screens.help import key_groups
-
         return keymap.trouble(keys, key_groups())
 
     def _check(self, keys: Mapping[str, str]) -> None:
@@ -108,7 +107,7 @@ class Comfort:
 
     def _refuse(self, trouble: str) -> None:
         self.use_keys({})
-        self._say(f"{trouble} Until then, all keys are the usual ones.")
+        self._say(f"{trouble} Until you fix this, ragchat uses the default keys.")
 
     # --- settings -----------------------------------------------------------------------------------
 
@@ -119,8 +118,6 @@ class Comfort:
                 return self.use_theme(str(value))
             case "ui.reduced_motion":
                 self.use_motion(reduced=str(value).lower() == "true")
-            case "ui.editor":
-                self._app.services = replace(self._app.services, editor=str(value))
         return ""
 
     def keep_key(self, binding_id: str, keys: str) -> None:
@@ -131,14 +128,14 @@ class Comfort:
         if trouble := self.trouble_with(wanted):
             raise UsageError(trouble)
         if keys:
-            self._services.set_setting(f"keys.{binding_id}", keys)
+            self._services.preferences.set(f"keys.{binding_id}", keys)
         else:
-            self._services.unset_setting(f"keys.{binding_id}")
+            self._services.preferences.unset(f"keys.{binding_id}")
         self.use_keys(wanted)
 
     def reread(self) -> None:
         """Follow the settings file after it was edited by other means. Raises UsageError."""
-        found = {setting.key: setting.value for setting in self._services.settings()}
+        found = {setting.key: setting.value for setting in self._services.preferences.all()}
         for key in ("ui.theme", "ui.reduced_motion", "ui.editor"):
             if trouble := self.take_up(key, found[key]):
                 self._say(trouble)

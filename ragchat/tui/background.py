@@ -1,6 +1,6 @@
 """The quiet work behind the chat: a sync of what is asked when ragchat starts, watching, embedding. It is never waited for.
 
-A knowledge base is worked on by one thread at a time (`alone`): a watch gives way to a sync that the person asks for.
+A knowledge base is worked on by one thread at a time (`alone`): a watch gives way to a sync that the user asks for.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from ragchat.errors import CancelledError, RagchatError
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui import messages, tasks
 from ragchat.tui.embeddings import Embeddings
-from ragchat.tui.sentences import count
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Upkeep(Widget):
-    """Invisible; it stands in the chat screen, which is always there. `watching` are the knowledge bases that are watched now."""
+    """Invisible; it is in the chat screen, which is always there. `watching` are the knowledge bases that are watched now."""
 
     class TurnEnded(Message):
         """Whoever had a knowledge base to himself is done with it."""
@@ -65,10 +64,10 @@ class Upkeep(Widget):
     def begin(self, statuses: Sequence[KnowledgeBaseStatus], asked: Sequence[str]) -> None:
         """ragchat has started: watch what shall be watched, and bring up to date what is `asked` and is not."""
         names = {status.name for status in statuses}
-        watched = [name for name in self._services.watched() if name in names]
+        watched = [name for name in self._services.documents.watched() if name in names]
         for name in watched:
             self._start_watching(name)
-        if self._services.sync_at_start:
+        if self._services.documents.sync_at_start:
             self._sync_quietly(
                 [status for status in statuses if status.name in asked and status.name not in watched]
             )
@@ -85,7 +84,7 @@ class Upkeep(Widget):
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """Any thread: nobody else works on this knowledge base meanwhile; a watch of it goes on afterwards."""
+        """Any thread: no one else works on this knowledge base meanwhile; a watch of it continues afterwards."""
         self._paused.add(name)
         if token := self._tokens.get(name):
             token.cancel()
@@ -126,7 +125,7 @@ class Upkeep(Widget):
         try:
             with self._turns[name]:
                 revision = -1
-                for event in self._services.watch(name, cancel):
+                for event in self._services.documents.watch(name, cancel):
                     if isinstance(event, SyncFinished) and event.status.revision != revision:
                         changed, revision = revision >= 0, event.status.revision
                         self.post_message(messages.UpkeepAdvanced(name, changed=changed))
@@ -155,12 +154,12 @@ class Upkeep(Widget):
             self.notify(said, severity="warning", markup=False)
 
     # Not exclusive: a choice is never dropped.
-    @work(thread=True, exit_on_error=False, group="choice", description="keep what shall be watched")
+    @work(thread=True, exit_on_error=False, group="choice", description="save what to watch")
     def _keep_choice(self, name: str, on: bool) -> None:
         def keep() -> None:
             with self._turns[""]:
-                others = tuple(other for other in self._services.watched() if other != name)
-                self._services.set_watched((*others, name) if on else others)
+                others = tuple(other for other in self._services.documents.watched() if other != name)
+                self._services.documents.set_watched((*others, name) if on else others)
 
         tasks.reporting(self._services, "keeping the choice", self.post_message, keep)
 
@@ -184,7 +183,7 @@ class Upkeep(Widget):
         if not self._turns[before.name].acquire(blocking=False):
             return  # the person has begun one
         try:
-            for event in self._services.sync(before.name, [], self._start_cancel):
+            for event in self._services.documents.sync(before.name, [], self._start_cancel):
                 if isinstance(event, SyncFinished) and event.status.revision != before.revision:
                     sentence = changes_sentence(before, event.status)
                     self.post_message(messages.UpkeepAdvanced(before.name, sentence, changed=True))
@@ -197,5 +196,5 @@ def changes_sentence(before: KnowledgeBaseStatus, now: KnowledgeBaseStatus) -> s
     more = now.indexed - before.indexed
     name = clean_line(now.name)
     if not more:
-        return f"{name}: documents had changed; they are up to date."
-    return f"{name}: {count(abs(more), 'document')} {'more' if more > 0 else 'fewer'} than last time."
+        return f"{name}: changed documents are up to date."
+    return f"{name}: {counted(abs(more), 'document')} {'more' if more > 0 else 'fewer'} than last time."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ragchat.app.services import Services
     from ragchat.session.templates import Template, WrongFile
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.screens.chat import ChatScreen
+    from ragchat.tui.screens.chat_frame import ChatFrame
     from ragchat.types import ChatOptions, Conversation, Hit, MessageHit
 
 Result = TypeVar("Result")
@@ -27,7 +27,7 @@ _HISTORY = 2000
 class Windows:
     """One per chat screen. A window that is asked for while another one is open is not opened."""
 
-    def __init__(self, screen: ChatScreen, services: Services) -> None:
+    def __init__(self, screen: ChatFrame, services: Services) -> None:
         self._screen, self._services = screen, services
         self._searched = self._found = ""
 
@@ -121,11 +121,11 @@ class Windows:
                     lambda chosen: prompt.put(chosen) if chosen is not None else None,
                 )
 
-        self.with_chats("reading what was asked", lambda store: store.prompt_history(_HISTORY), show)
+        self.with_chats("reading the questions", lambda store: store.prompt_history(_HISTORY), show)
 
     def edit_prompt(self, text: str) -> None:
-        """Write the prompt in the person's own editor."""
-        file = self._services.scratch_dir / "prompt.md"
+        """Write the prompt in your own editor."""
+        file = self._services.paths.scratch_dir / "prompt.md"
 
         def write() -> None:
             try:
@@ -164,7 +164,7 @@ class Windows:
             elif template is not None:
                 filled(template.text)
             else:
-                folder = str(self._services.templates_dir)
+                folder = str(self._services.paths.templates_dir)
                 self._screen.app.push_screen(TemplatePicker(*found, folder=folder), filled)
 
         def filled(text: str | None) -> None:
@@ -240,13 +240,15 @@ class Windows:
             defaults = services.ask_options()
             usual = Usual(
                 pane.default_model or services.model.selected,
-                services.default_knowledge_bases(),
+                services.documents.asked_by_default(),
                 defaults.instructions,
                 defaults.strict,
                 defaults.thinking,
                 defaults.sampling,
             )
-            models = [choice.name for choice in services.models() if choice.installed and not choice.problem]
+            models = [
+                choice.name for choice in services.models.choices() if choice.installed and not choice.problem
+            ]
             return usual, models, store.presets()
 
         def show(found: tuple[Usual, list[str], list[tuple[str, ChatOptions]]]) -> None:

@@ -35,7 +35,7 @@ _TOOLS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def find_tool(environment: Mapping[str, str], platform: str = sys.platform) -> tuple[str, ...]:
-    """The command that takes text for the clipboard of this machine; empty: there is none, or the person sits elsewhere."""
+    """The command that takes text for the clipboard of this machine; empty: there is none, or the user sits elsewhere."""
     if environment.get("SSH_TTY") or environment.get("SSH_CONNECTION"):
         return ()
     path = environment.get("PATH")
@@ -71,7 +71,7 @@ def run_tool(command: tuple[str, ...], text: str, environment: Mapping[str, str]
 
 
 def takes_osc52(text: str, environment: Mapping[str, str]) -> bool:
-    """Whether it is worth sending the text to the terminal; whether it arrives, nobody can know."""
+    """Whether it is worth sending the text to the terminal; whether it arrives, no one can know."""
     return environment.get("TERM", "") not in _MUTE_TERMINALS and len(text.encode()) <= LONGEST_OSC52
 
 
@@ -105,12 +105,14 @@ def _copy(app: App[Any], text: str, what: str, environment: Mapping[str, str]) -
         _say(app, what, f"Copied with {Path(command[0]).stem}.")
     elif app.is_headless or takes_osc52(text, environment):
         app.call_from_thread(app.copy_to_clipboard, text)
-        _say(app, what, f"Sent to the terminal (OSC 52); if nothing arrives, {_reason(environment)}", 5)
+        _say(app, what, f"Sent to the terminal (OSC 52). If it does not arrive, {_reason(environment)}", 5)
     else:
         try:
-            sentence = f"Written to {write_file(text)}: no clipboard here."
+            sentence = f"There is no clipboard here. Written to {write_file(text)}."
         except OSError as error:
-            sentence = f"Not copied: no clipboard here, and no file could be written ({error.strerror})."
+            sentence = (
+                f"Not copied. There is no clipboard here, and the file cannot be written ({error.strerror})."
+            )
         _say(app, what, sentence, 10)
 
 

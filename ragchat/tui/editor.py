@@ -1,4 +1,4 @@
-"""Opening a file at a line in the person's own editor. No shell is involved; which editor takes which arguments is here."""
+"""Opening a file at a line in your own editor. No shell is involved; which editor takes which arguments is here."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def choose_editor(setting: str, environment: Mapping[str, str]) -> list[str]:
             if shutil.which(command[0]) is None:
                 raise NotFoundError(
                     f"The editor {command[0]!r} is not installed.",
-                    "Set $EDITOR, or ui.editor in the settings.",
+                    "Set $EDITOR or the setting ui.editor.",
                 )
             return command
     for name in FALLBACKS:
         if shutil.which(name):
             return [name]
-    raise NotFoundError("There is no editor here.", "Set $EDITOR, or ui.editor in the settings.")
+    raise NotFoundError("No editor is installed.", "Set $EDITOR or the setting ui.editor.")
 
 
 def editor_command(editor: Sequence[str], path: Path, line: int) -> list[str]:

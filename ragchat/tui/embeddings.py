@@ -1,6 +1,6 @@
 """Embedding behind the chat, as a job: one knowledge base after the other, while ragchat is open.
 
-It waits while an answer is written, a model loads, documents are indexed, the computer is on battery, or the user says so.
+It waiting for the answer, a model loads, documents are indexed, the computer is on battery, or the user says so.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 KIND = "embed"
 """Of the job."""
-PAUSED = "paused: p goes on"
+PAUSED = "paused: press p to continue"
 STOPPING = "stopping"
-ANSWERING = "waits while an answer is written"
-LOADING = "waits until the model is loaded"
+ANSWERING = "waiting for the answer"
+LOADING = "waiting for the model to load"
 _SETTLE_S = 1.0
 """Before it begins, so that it takes nothing from the start of ragchat, and a sync may bring more."""
 _SHOWN_FROM = 64
@@ -59,6 +59,8 @@ class Embeddings(Widget):
     """Invisible. `embed` may be called at any time; what is embedded already costs nothing."""
 
     class Advanced(Message):
+        """A job made some vectors."""
+
         def __init__(self, name: str, progress: EmbeddingProgress) -> None:
             super().__init__()
             self.name = name
@@ -101,7 +103,7 @@ class Embeddings(Widget):
         self._work_off()
 
     def pause_or_resume(self) -> None:
-        """The one that applies. To go on also means: on battery, too."""
+        """The one that applies. To continue also means: on battery, too."""
         self.paused = not self.paused
         self._on_battery_too = not self.paused
         if job := self.host.jobs.get(KIND):
@@ -143,10 +145,10 @@ class Embeddings(Widget):
         if sentence:
             with self._guard:
                 self._at_work = False
-        self.post_message(self.Ended(sentence or "Everything can be found by its meaning.", failed=failed))
+        self.post_message(self.Ended(sentence or "All documents can be found by meaning.", failed=failed))
 
     def _next(self) -> str:
-        """The next knowledge base; '' when there is none, and then nobody works any more."""
+        """The next knowledge base; '' when there is none, and then no one works any more."""
         with self._guard:
             name = next(iter(self._waiting), "") if not self._stop.cancelled else ""
             self._waiting.pop(name, None)
@@ -172,11 +174,11 @@ class Embeddings(Widget):
                 return LOADING
             return "" if self._on_battery_too else power()
 
-        for event in self._services.embed(name, cancel, hold):
+        for event in self._services.documents.embed(name, cancel, hold):
             if isinstance(event, EmbeddingProgress):
                 self.post_message(self.Advanced(name, event))
         return (
-            "Stopped; what is embedded stays, and ragchat goes on when it starts."
+            "Stopped. Embedded chunks are kept. ragchat continues the next time you start it."
             if self._stop.cancelled
             else ""
         )
@@ -199,7 +201,7 @@ class Embeddings(Widget):
                 total=progress.total,
                 rate=progress.chunks_per_s if not progress.waiting else 0.0,
                 eta_s=progress.eta_s,
-                detail=progress.waiting or "so that it is also found by its meaning",
+                detail=progress.waiting or "so that the search can find it by meaning",
                 doing="embedding",
                 cancel=self._stop,
                 paused=self.paused,

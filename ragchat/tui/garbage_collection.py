@@ -1,4 +1,4 @@
-"""Garbage is collected while nobody types. A full collection stops everything for longer than a frame of the screen takes.
+"""Garbage is collected while no one types. A full collection stops everything for longer than a frame of the screen takes.
 
 Python's own rhythm starts one when many objects were made, which is exactly when a page is turned or an answer streams. Here
 the young generations keep it, and the full collection waits for a pause of the keys, unless too much has come together.
@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 PAUSE_S = 0.6
-"""So long no key was pressed: nobody waits for the screen."""
+"""So long no key was pressed: no one waits for the screen."""
 _YOUNG, _MIDDLE, _NEVER = 3_000, 20, 1_000_000
 _WORTH_IT, _TOO_MUCH = 1, 8
-"""Collections of the middle generation since the last full one: one stands for 60,000 objects more, some 5 MB."""
+"""Collections of the middle generation since the last full one: one represents 60,000 objects more, some 5 MB."""
 
 
 class QuietCollector:
@@ -34,7 +34,7 @@ class QuietCollector:
         self._touched_at = self._clock()
 
     def look(self) -> bool:
-        """Collect when it is due and nobody types; whether it did."""
+        """Collect when it is due and no one types; whether it did."""
         grown = gc.get_count()[2]
         quiet = self._clock() - self._touched_at >= PAUSE_S
         if grown < (_WORTH_IT if quiet else _TOO_MUCH):

@@ -64,7 +64,7 @@ def spots(screen: Screen[object]) -> list[Spot]:
 
 
 def labels(number: int) -> list[str]:
-    """So many labels, none the beginning of another: a letter each while the home row suffices, then two; at most 676."""
+    """So many labels, none the beginning of another: a letter each while the home row is enough, then two; at most 676."""
     if number <= len(HOME_ROW):
         return list(HOME_ROW[:number])
     letters = HOME_ROW if number <= len(HOME_ROW) ** 2 else EVERY_ROW

@@ -1,4 +1,4 @@
-"""The person's own keys: which ids and keys there are, and which of them get in each other's way. No widget is made.
+"""The user's own keys: which ids and keys there are, and which of them get in each other's way. No widget is made.
 
 A place is where bindings are in force together: a widget, the screen around it and the app. Textual asks bindings with
 priority first, from the app inwards, then the others from the widget outwards. An inner binding may hide an outer one
@@ -21,12 +21,12 @@ from textual.widgets import Input, TextArea
 from ragchat.errors import UsageError
 
 Groups = Sequence[tuple[str, Sequence[type[DOMNode]]]]
-"""What `help.key_groups` gives: a title, and the classes that bind keys there."""
+"""What `key_groups.key_groups` gives: a title, and the classes that bind keys there."""
 
 _MODIFIERS = {"ctrl", "alt", "shift", "super", "hyper", "meta"}
 _NAMED = {str(key.value).rpartition("+")[2] for key in Keys if not key.value.startswith("<")}
 _EDITING = {"backspace", "delete", "left", "right", "up", "down", "home", "end"}
-"""Nobody can type without these."""
+"""No one can type without these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +62,21 @@ def trouble(keymap: Mapping[str, str], groups: Groups) -> str:
         except UsageError as error:
             return f"keys: {binding_id}: {error} {error.remedy}".strip()
     for name, key in _swallowed(keymap, groups):
-        return f"keys: {name} would take {key} from what you type; choose a function key, or one with ctrl or alt."
+        return f"keys: {name} needs {key} for typing. Choose a function key, or a key with ctrl or alt."
     for first, second, key in clashes(keymap, groups):
-        return f"keys: {first} and {second} both want {key}; choose another for one of them."
+        return f"keys: {first} and {second} both use {key}. Choose another key for one of them."
     return ""
 
 
 def normalised(keymap: Mapping[str, str]) -> dict[str, str]:
-    """`keymap` as `App.set_keymap` takes it. Raises UsageError for what is no key."""
+    """`keymap` as `App.set_keymap` takes it. Raises UsageError for what is not a key."""
     return {binding_id: ",".join(read_keys(keys)) for binding_id, keys in keymap.items()}
 
 
 def read_keys(keys: str) -> list[str]:
     """The keys of a comma separated list under Textual's names; a capital also as its terminals write it, shift+g.
 
-    Raises UsageError for what is no key.
+    Raises UsageError for what is not a key.
     """
     found: list[str] = []
     for written in (part.strip() for part in keys.split(",")):
@@ -85,9 +85,7 @@ def read_keys(keys: str) -> list[str]:
         if modifiers or len(key) > 1:
             key = key.lower()
         if not key or not set(modifiers) <= _MODIFIERS or not _is_key(key):
-            raise UsageError(
-                f"{written!r} is no key.", 'Keys are written as in "ctrl+n", "f7", "alt+p" or "y".'
-            )
+            raise UsageError(f"{written!r} is not a key.", 'Write keys like "ctrl+n", "f7", "alt+p" or "y".')
         (binding,) = Binding.make_bindings([Binding("+".join([*modifiers, key]), "")])
         found.append(binding.key)
         if not modifiers and len(key) == 1 and key.isupper():
@@ -98,7 +96,7 @@ def read_keys(keys: str) -> list[str]:
 def clashes(keymap: Mapping[str, str], groups: Groups) -> Iterator[tuple[str, str, str]]:
     """(id, id, key) of the bindings that want the same key in the same place.
 
-    With keys of the person's own only those that they have to do with; without any, what the defaults get wrong.
+    With keys of your own only those that they have to do with; without any, what the defaults get wrong.
     """
     for chain in _chains(groups):
         maps = [(owner, _in_force(owner, keymap)) for owner in chain]

@@ -1,4 +1,4 @@
-"""A place for one request: whoever works always gets the newest, and nobody ever waits in a queue."""
+"""A place for one request: whoever works always gets the newest, and no one ever waits in a queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LatestValue(Generic[Value]):
         self._closed = False
 
     def put(self, kind: str, request: Value) -> None:
-        """Value for something; an older request of this kind that nobody has taken is forgotten."""
+        """Value for something; an older request of this kind that no one has taken is forgotten."""
         with self._changed:
             self._requests.pop(kind, None)
             self._requests[kind] = request

@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A logical line. `first` stands before its first row, `rest` before the others; `fill` is the style of the whole width.
+    """A logical line. `first` is before its first row, `rest` before the others; `fill` is the style of the whole width.
 
     "prose" breaks at blanks, "code" anywhere, "rule" is a line across, "label" is prose that belongs to no text.
     """
@@ -123,7 +123,7 @@ def plain_lines(text: str) -> list[Element]:
 
 
 def label_lines(content: Content) -> list[Element]:
-    """What stands beside a text: it is shown, and the mouse does not select it."""
+    """What is beside a text: it is shown, and the mouse does not select it."""
     return [Line(line, kind="label") for line in content.split("\n", allow_blank=True)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ragchat.text import StreamCleaner
-from ragchat.types import CancelToken, ChatOptions, Citation
+from ragchat.types import CancelToken, ChatOptions, Citation, Omission
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ class Request:
 class LiveAnswer:
     """`conversation_id` 0: the chat is not stored yet. `visit` is the stay at the screen that the question came from.
 
-    `model` is the one that is to answer; empty: the one that is selected.
+    `model` is the one that is to answer; empty: the one that is selected. `title` is that of the chat.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class LiveAnswer:
         visit: int,
         model: str = "",
         chips: tuple[Chip, ...] = (),
+        title: str = "",
     ) -> None:
         self.conversation_id = conversation_id
         self.request = request
@@ -57,13 +58,14 @@ class LiveAnswer:
         self.visit = visit
         self.model = model
         self.chips = chips
+        self.title = title
         self.cancel = CancelToken()
         self.question_id = 0
         self.answer_id = 0
         self.text = ""
         self.progress = "Getting ready"
         self.citations: tuple[Citation, ...] = ()
-        self.left_out: tuple[str, ...] = ()
+        self.left_out: tuple[Omission, ...] = ()
         self.asked_documents = False
         self.missed = False
         self._lock = threading.Lock()

@@ -6,7 +6,7 @@ Streaming needs no more than the last block to be read again: each block knows t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -40,6 +40,7 @@ class CodeBlock(NamedTuple):
 
 @cache
 def parser() -> MarkdownIt:
+    """A parser of GitHub's Markdown; HTML stays text."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("gfm-like", {"html": False})
@@ -91,7 +92,7 @@ def _groups(tokens: Sequence[Token]) -> Iterator[list[Token]]:
 
 @dataclass(slots=True)
 class _Indent:
-    """What stands before the lines of a list item or a quotation: `first` once, then `rest`."""
+    """What is before the lines of a list item or a quotation: `first` once, then `rest`."""
 
     first: Content
     rest: Content
@@ -108,60 +109,71 @@ class _Builder:
         self._elements: list[Element] = []
         self._indents: list[_Indent] = []
         self._numbers: list[int | None] = []
-        self._gap = False
+        self._gap = self._in_heading = False
+        self._cells: list[list[Content]] = []
+        """The rows of a table that is open."""
+        self._aligns: list[str] = []
 
     def build(self, tokens: Sequence[Token]) -> list[Element]:
-        cells: list[list[Content]] = []
-        aligns: list[str] = []
-        heading = in_table = False
+        takers: dict[str, Callable[[Token], None]] = {
+            "inline": self._take_inline,
+            "fence": self._emit_code,
+            "code_block": self._emit_code,
+            "heading_open": self._open_heading,
+            "heading_close": self._close_heading,
+            "paragraph_close": self._close_paragraph,
+            "bullet_list_open": self._open_list,
+            "ordered_list_open": self._open_list,
+            "bullet_list_close": self._close_list,
+            "ordered_list_close": self._close_list,
+            "list_item_open": self._open_item,
+            "list_item_close": self._close_item,
+            "blockquote_open": self._open_quote,
+            "blockquote_close": self._close_quote,
+            "hr": self._emit_rule,
+            "table_open": self._open_table,
+            "tr_open": self._open_row,
+            "th_open": self._open_heading_cell,
+            "table_close": self._close_table,
+        }
         for token in tokens:
-            kind = token.type
-            if kind == "inline":
-                content = inline_content(token)
-                if in_table:
-                    cells[-1].append(content)
-                else:
-                    self._emit_text(content.stylize(HEADING) if heading else content)
-            elif kind in ("fence", "code_block"):
-                self._emit_code(token)
-            elif kind == "heading_open":
-                heading = True
-            elif kind == "heading_close":
-                heading, self._gap = False, True
-            elif kind == "paragraph_close":
-                self._gap = not token.hidden
-            elif kind in ("bullet_list_open", "ordered_list_open"):
-                start = int(str(token.attrs.get("start", 1))) if kind.startswith("ordered") else None
-                self._numbers.append(start)
-            elif kind in ("bullet_list_close", "ordered_list_close"):
-                self._numbers.pop()
-                self._gap = self._gap or not self._numbers
-            elif kind == "list_item_open":
-                if token.level == 1 and token.map:
-                    self.items.append((token.map[0], len(self._elements)))
-                self._open_item()
-            elif kind == "blockquote_open":
-                bar = Content.styled("▌ ", "$text-primary 60%")
-                self._indents.append(_Indent(bar, bar))
-            elif kind in ("list_item_close", "blockquote_close"):
-                if kind == "list_item_close" and not self._indents[-1].used:
-                    self._emit(Line(EMPTY))
-                self._indents.pop()
-            elif kind == "hr":
-                self._emit(Line(EMPTY, kind="rule"))
-                self._gap = True
-            elif kind == "table_open":
-                in_table, cells, aligns = True, [], []
-            elif kind == "tr_open":
-                cells.append([])
-            elif kind == "th_open":
-                aligns.append(str(token.attrs.get("style", "")).rpartition(":")[2] or "left")
-            elif kind == "table_close":
-                in_table = False
-                self._emit_table(cells, aligns)
+            if (take := takers.get(token.type)) is not None:
+                take(token)
         return self._elements
 
-    def _open_item(self) -> None:
+    def _take_inline(self, token: Token) -> None:
+        content = inline_content(token)
+        if self._cells:
+            self._cells[-1].append(content)
+        else:
+            self._emit_text(content.stylize(HEADING) if self._in_heading else content)
+
+    def _open_heading(self, _: Token) -> None:
+        self._in_heading = True
+
+    def _close_heading(self, _: Token) -> None:
+        self._in_heading, self._gap = False, True
+
+    def _close_paragraph(self, token: Token) -> None:
+        self._gap = not token.hidden
+
+    def _emit_rule(self, _: Token) -> None:
+        self._emit(Line(EMPTY, kind="rule"))
+        self._gap = True
+
+    # --- lists and quotations -----------------------------------------------------------------------
+
+    def _open_list(self, token: Token) -> None:
+        ordered = token.type == "ordered_list_open"
+        self._numbers.append(int(str(token.attrs.get("start", 1))) if ordered else None)
+
+    def _close_list(self, _: Token) -> None:
+        self._numbers.pop()
+        self._gap = self._gap or not self._numbers
+
+    def _open_item(self, token: Token) -> None:
+        if token.level == 1 and token.map:
+            self.items.append((token.map[0], len(self._elements)))
         number = self._numbers[-1]
         if number is None:
             depth = sum(other is None for other in self._numbers) - 1
@@ -170,6 +182,35 @@ class _Builder:
             self._numbers[-1] = number + 1
             bullet = Content.styled(f"{number}. ", "$text-primary")
         self._indents.append(_Indent(bullet, Content(" " * bullet.cell_length)))
+
+    def _close_item(self, _: Token) -> None:
+        if not self._indents[-1].used:
+            self._emit(Line(EMPTY))
+        self._indents.pop()
+
+    def _open_quote(self, _: Token) -> None:
+        bar = Content.styled("▌ ", "$text-primary 60%")
+        self._indents.append(_Indent(bar, bar))
+
+    def _close_quote(self, _: Token) -> None:
+        self._indents.pop()
+
+    # --- tables ---------------------------------------------------------------------------------------
+
+    def _open_table(self, _: Token) -> None:
+        self._cells, self._aligns = [], []
+
+    def _open_row(self, _: Token) -> None:
+        self._cells.append([])
+
+    def _open_heading_cell(self, token: Token) -> None:
+        self._aligns.append(str(token.attrs.get("style", "")).rpartition(":")[2] or "left")
+
+    def _close_table(self, _: Token) -> None:
+        self._emit_table(self._cells, self._aligns)
+        self._cells = []
+
+    # --- elements -------------------------------------------------------------------------------------
 
     def _prefixes(self) -> tuple[Content, Content]:
         if not self._indents:
@@ -236,6 +277,9 @@ def coloured_lines(
     return [line for part in parts for line in _highlighted(part, language, ansi, dark)]
 
 
+_BREAKS = {"softbreak": " ", "hardbreak": "\n"}
+
+
 def inline_content(token: Token) -> Content:
     """Text with its emphasis, code and links. A link only asks: its action is `link(address)` of the widget."""
     pieces: list[str] = []
@@ -246,10 +290,8 @@ def inline_content(token: Token) -> Content:
         kind, text = child.type, ""
         if kind == "text":
             text = _BLANKS.sub(" ", child.content)
-        elif kind == "softbreak":
-            text = " "
-        elif kind == "hardbreak":
-            text = "\n"
+        elif kind in _BREAKS:
+            text = _BREAKS[kind]
         elif kind == "code_inline":
             text = clean(child.content)
             spans.append(Span(position, position + len(text), INLINE_CODE))

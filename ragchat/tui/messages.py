@@ -10,17 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ragchat.app.services import ModelChoice
+    from ragchat.app.models import ModelChoice
     from ragchat.session.attachment import Attachment
     from ragchat.session.events import SessionEvent, SummaryProgress
     from ragchat.tui.live import LiveAnswer
-    from ragchat.tui.searching import Found, Preview, ScopeNames
-    from ragchat.tui.tasks import ChatPage, OpenedDocument, Where
+    from ragchat.tui.shown import ChatPage, Found, OpenedDocument, Preview, ScopeNames, Where
     from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo
 
 
 class TroubleReported(Message):
-    """Something failed; a sentence for the person and what to do about it."""
+    """Something failed; a sentence for the user and what to do about it."""
 
     def __init__(self, sentence: str, remedy: str = "") -> None:
         super().__init__()
@@ -29,7 +28,7 @@ class TroubleReported(Message):
 
 
 class NoticeGiven(Message):
-    """Something the person should know of; nothing failed."""
+    """Something the user should know of; nothing failed."""
 
     def __init__(self, sentence: str, remedy: str = "") -> None:
         super().__init__()
@@ -38,13 +37,15 @@ class NoticeGiven(Message):
 
 
 class ChatsListed(Message):
+    """The chats were read, in the order of the list."""
+
     def __init__(self, conversations: list[Conversation]) -> None:
         super().__init__()
         self.conversations = conversations
 
 
 class HistoryLoaded(Message):
-    """What the person asked before, newest first."""
+    """What the user asked before, newest first."""
 
     def __init__(self, questions: list[str]) -> None:
         super().__init__()
@@ -90,8 +91,17 @@ class AnswerAdvanced(Message):
         self.event = event
 
 
+class ChatReserved(Message):
+    """A chat was made for a question that waits."""
+
+    def __init__(self, live: LiveAnswer, conversation_id: int) -> None:
+        super().__init__()
+        self.live = live
+        self.conversation_id = conversation_id
+
+
 class AnswerGrew(Message):
-    """There is text to take from `live`; one such message stands for any number of pieces."""
+    """There is text to take from `live`; one such message represents any number of pieces."""
 
     def __init__(self, live: LiveAnswer) -> None:
         super().__init__()
@@ -118,6 +128,8 @@ class AnswerEnded(Message):
 
 
 class ModelLoadAdvanced(Message):
+    """The model is loaded this far, 0 to 1."""
+
     def __init__(self, fraction: float, stage: str) -> None:
         super().__init__()
         self.fraction = fraction
@@ -133,6 +145,8 @@ class ModelLoaded(Message):
 
 
 class ModelFailed(Message):
+    """The model was not loaded."""
+
     def __init__(self, sentence: str, remedy: str) -> None:
         super().__init__()
         self.sentence = sentence
@@ -140,6 +154,8 @@ class ModelFailed(Message):
 
 
 class ModelsListed(Message):
+    """The models to choose from were read."""
+
     def __init__(self, choices: list[ModelChoice]) -> None:
         super().__init__()
         self.choices = choices
@@ -178,6 +194,8 @@ class PullEnded(Message):
 
 
 class SyncAdvanced(Message):
+    """A sync read `done` of `total` files; `rate` in files per second."""
+
     def __init__(self, name: str, done: int, total: int, path: str, rate: float, eta_s: float | None) -> None:
         super().__init__()
         self.name = name
@@ -225,6 +243,8 @@ class ScopeNamesRead(Message):
 
 
 class PreviewRead(Message):
+    """The passage under the cursor was read."""
+
     def __init__(self, preview: Preview) -> None:
         super().__init__()
         self.preview = preview
@@ -266,7 +286,7 @@ class UpkeepAdvanced(Message):
 
 
 class WatchEnded(Message):
-    """A knowledge base is no longer watched; `sentence` says why, unless the person wanted it so."""
+    """A knowledge base is no longer watched; `sentence` says why, unless the user wanted it so."""
 
     def __init__(self, name: str, sentence: str = "", remedy: str = "") -> None:
         super().__init__()
@@ -276,6 +296,8 @@ class WatchEnded(Message):
 
 
 class DocumentOpened(Message):
+    """A document was read for its screen."""
+
     def __init__(self, document: OpenedDocument) -> None:
         super().__init__()
         self.document = document

@@ -41,7 +41,7 @@ class OpenChats:
         return self.current
 
     def beside(self, step: int) -> int:
-        """The chat `step` tabs to the right of the one that is read; past the end it goes on at the beginning."""
+        """The chat `step` tabs to the right of the one that is read; past the end it continues at the beginning."""
         return self.numbers[(self.numbers.index(self.current) + step) % len(self.numbers)]
 
     def as_text(self) -> str:

@@ -35,14 +35,14 @@ def limits(name: str) -> str:
 
 
 def parse(name: str, text: str) -> int | float:
-    """The value that was typed. Raises ValueError with a sentence for the person."""
+    """The value that was typed. Raises ValueError with a sentence for the user."""
     typed = text.strip().replace(",", ".")
     try:
         value: int | float = msgspec.convert(typed, _hints()[name], strict=False)
     except msgspec.ValidationError as error:
-        raise ValueError(f"“{text.strip()}” does not fit. {limits(name)}") from error
+        raise ValueError(f"“{text.strip()}” is not valid. {limits(name)}") from error
     if not math.isfinite(value):
-        raise ValueError(f"“{text.strip()}” does not fit. {limits(name)}")
+        raise ValueError(f"“{text.strip()}” is not valid. {limits(name)}")
     return value
 
 

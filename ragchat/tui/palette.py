@@ -48,7 +48,7 @@ def own_bindings(owner: type[DOMNode]) -> Iterator[Binding]:
 
 
 def display_keys(screen: Screen[object], binding: Binding) -> list[str]:
-    """The keys of a binding as a person reads them, by the keymap in force."""
+    """The keys of a binding as a user reads them, by the keymap in force."""
     keys = screen.app._keymap.get(str(binding.id), binding.key)
     names = [screen.app.get_key_display(Binding(key.strip(), "", "")) for key in keys.split(",")]
     return list(dict.fromkeys(names))

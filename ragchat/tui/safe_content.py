@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from ragchat.text import clean, clean_line
+from ragchat.tui.markdown_marks import is_markdown, unmarked
 from ragchat.types import Citation, Hit
 
 CITATION_MARK = re.compile(r"\[\d{1,3}\]")
@@ -44,7 +45,7 @@ def cut_front(line: str, cells: int) -> str:
 
 
 def locate(text: str, passage: str, *, near: int = 0) -> tuple[int, int] | None:
-    """Where `passage` stands in `text`, white space counted as equal; the occurrence nearest to `near`, or None."""
+    """Where `passage` is in `text`, white space counted as equal; the occurrence nearest to `near`, or None."""
     words = passage.split()
     if not words:
         return None
@@ -56,7 +57,7 @@ def locate(text: str, passage: str, *, near: int = 0) -> tuple[int, int] | None:
 
 
 def evidence_in(text: str, citation: Citation) -> tuple[int, int] | None:
-    """Where the sentence stands that the citation rests on: its quote, or what speaks to the question most."""
+    """Where the sentence stands that the citation rests on: its quote, or what is relevant to the question most."""
     for sentence in (citation.quote, citation.hit.evidence):
         if sentence and len(sentence) < len(citation.hit.text) and (found := locate(text, clean(sentence))):
             return found
@@ -64,7 +65,7 @@ def evidence_in(text: str, citation: Citation) -> tuple[int, int] | None:
 
 
 def heading_line(hit: Hit) -> str:
-    """What a passage stands under; empty where its text begins with the same words."""
+    """What a passage is under; empty where its text begins with the same words."""
     heading = clean_line(hit.heading or hit.title, limit=120)
     first = clean_line(hit.text.lstrip().partition("\n")[0].lstrip("# "), limit=120)
     return "" if heading == first else heading
@@ -84,6 +85,8 @@ def passage_content(citation: Citation, *, limit: int = 0) -> Content:
         content = content.stylize(
             "$text-warning bold", max(0, evidence[0] - first), min(last, evidence[1]) - first
         )
+    if is_markdown(citation.hit.path):
+        content = unmarked(content)
     before, after = Content("… " if first else ""), Content(" …" if last < len(text) else "")
     return Content.assemble(before, content, after)
 
@@ -94,7 +97,10 @@ def evidence_line(citation: Citation, width: int) -> int:
     evidence = evidence_in(text, citation)
     if not evidence or not evidence[0]:
         return 0
-    return len(Content(text[: evidence[0]] + "x").wrap(max(1, width))) - 1
+    above = Content(text[: evidence[0]] + "x")
+    if is_markdown(citation.hit.path):
+        above = unmarked(above)
+    return len(above.wrap(max(1, width))) - 1
 
 
 def citation_text(citation: Citation) -> str:

@@ -1,6 +1,6 @@
-"""What the search screen's worker does: search as the person types, show a hit in its document. No widget is touched here.
+"""What the search screen's worker does: search as the user types, show a hit in its document. No widget is touched here.
 
-One thread, one set of connections, always the newest request. A last word that is still being typed stands for the words of the
+One thread, one set of connections, always the newest request. A last word that is still being typed represents the words of the
 index that begin with it.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragchat.errors import RagchatError
@@ -18,18 +18,24 @@ from ragchat.text import clean
 from ragchat.tui import messages, tasks
 from ragchat.tui.latest_value import LatestValue
 from ragchat.tui.safe_content import locate
-from ragchat.types import Hit
+from ragchat.tui.shown import (
+    AsTyped,
+    Found,
+    NamesRequest,
+    Preview,
+    PreviewRequest,
+    ScopeNames,
+    SearchRequest,
+    ShownHit,
+)
 
 if TYPE_CHECKING:
     from textual.message import Message
 
     from ragchat.app.services import Services
-    from ragchat.retrieval.explanation import Explanation
     from ragchat.retrieval.search import Ranking, Searcher
-    from ragchat.retrieval.spelling import Correction
     from ragchat.store.knowledge import KnowledgeStore
 
-Spans = tuple[tuple[int, int], ...]
 
 HITS = 20
 _COMPLETIONS = 2
@@ -43,83 +49,6 @@ _WINDOW = 30_000
 """Characters of a document shown before and behind a hit; the viewer shows all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShownHit:
-    """A hit with its evidence cleaned; `matches` are the words of the query in it."""
-
-    hit: Hit
-    evidence: str
-    matches: Spans
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a query found. `unknown` are the words of it that stand in no document; `marked` is what to mark in a text.
-
-    `corrections` are those of the unknown words for which others were searched. `scope` says what the query demands, `unheld`
-    are phrases of it that no passage holds, `says_nothing` that it asks for no words beside. `explanations` tell for the
-    knowledge base and the chunk of a hit why it is where it is.
-    """
-
-    query: str
-    hits: tuple[ShownHit, ...]
-    unknown: tuple[str, ...]
-    took_s: float
-    marked: str
-    corrections: tuple[Correction, ...] = ()
-    scope: tuple[str, ...] = ()
-    unheld: tuple[str, ...] = ()
-    says_nothing: bool = False
-    explanations: Mapping[tuple[str, int], Explanation] = field(default_factory=dict)
-
-    def explanation(self, hit: Hit) -> Explanation | None:
-        """Why a hit is where it is."""
-        return self.explanations.get((hit.knowledge_base, hit.chunk_id))
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """A hit in the text around it. Spans count in `text`."""
-
-    hit: Hit
-    text: str
-    passage: tuple[int, int] | None
-    evidence: tuple[int, int] | None
-    matches: Spans
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewRequest:
-    """Show this hit, and in it the words of `marked`."""
-
-    hit: Hit
-    marked: str
-
-
-@dataclass(frozen=True, slots=True)
-class AsTyped:
-    """Search for this query without correcting its spelling."""
-
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class NamesRequest:
-    """Say what may stand behind `in:`, `file:` and `kb:`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeNames:
-    """What may stand behind an operator, the likeliest first."""
-
-    folders: Sequence[str] = ()
-    files: Sequence[str] = ()
-    knowledge_bases: Sequence[str] = ()
-
-
-SearchRequest = str | AsTyped | PreviewRequest | NamesRequest
-
-
 def serve(
     services: Services,
     names: Sequence[str],
@@ -131,8 +60,7 @@ def serve(
     def work() -> None:
         with contextlib.ExitStack() as stack:
             stores = {
-                name: stack.enter_context(contextlib.closing(services.open_knowledge_base(name)))
-                for name in names
+                name: stack.enter_context(contextlib.closing(services.documents.open(name))) for name in names
             }
             _Handling(services, stores, post).all_of(requests)
 
@@ -148,7 +76,7 @@ class _Handling:
         from ragchat.retrieval.search import Searcher
 
         self._stores, self._post = stores, post
-        embedder = services.open_embedder()
+        embedder = services.documents.embedder()
         self._searcher = Searcher(list(stores.values()), embedder)
         self._ranking = services.ask_options().ranking
         self._has_meaning = embedder is not None and self._ranking.meaning > 0
@@ -156,7 +84,7 @@ class _Handling:
         """What words have answered and meaning has not."""
 
     def all_of(self, requests: LatestValue[SearchRequest]) -> None:
-        """Until there are no more. Words answer at once; meaning, which may take time, when nobody types any more."""
+        """Until there are no more. Words answer at once; meaning, which may take time, when no one types any more."""
         while True:
             try:
                 request = requests.take(_TYPING_S if self._typed else None)

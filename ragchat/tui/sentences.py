@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from ragchat.session.events import HitsFound, MessageStored, PromptReady, QueryUsed, SummaryProgress
-from ragchat.text import clean, clean_line, human_seconds
-from ragchat.types import LoadProgress, PrefillProgress
+from ragchat.text import clean, clean_line, counted, human_seconds
+from ragchat.types import AdapterScale, LoadProgress, OmissionKind, PrefillProgress
 
 if TYPE_CHECKING:
     from ragchat.session.events import SessionEvent
-    from ragchat.types import Citation, Timings
+    from ragchat.types import Citation, Omission, Timings
 
 _ENDINGS = {
-    "cancelled": "Stopped by you; this is what had been written.",
-    "interrupted": "Interrupted: ragchat ended before the answer did. This is what had been written.",
-    "length": "Cut: the longest answer, or the context, was reached.",
+    "cancelled": "You stopped this answer.",
+    "interrupted": "This answer was interrupted because ragchat closed.",
+    "length": "This answer was cut off at the maximum length or the end of the context.",
+    "repeats": "The model repeated itself, so ragchat stopped it. Press r to regenerate this answer.",
 }
 
 
-def count(number: int, noun: str) -> str:
-    """`1 document`, `2 documents`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def answered_by(model: str, adapters: str) -> str:
+def answered_by(model: str, adapters: Sequence[AdapterScale]) -> str:
     """Whose words an answer is."""
-    return f"{model} + {adapters}" if adapters else model
+    return f"{model} + {AdapterScale.join(adapters)}" if adapters else model
 
 
 def ago(at: str, now: datetime | None = None) -> str:
-    """How long ago a stored time was, as a person would say it; for one that is empty, that it never was."""
+    """How long ago a stored time was, as a user would say it; for one that is empty, that it never was."""
     try:
         then = datetime.fromisoformat(at)
     except ValueError:
-        return "never to the end"
+        return "never completely"
     passed = max(0.0, ((now or datetime.now(UTC)) - then).total_seconds())
     for unit, seconds in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if passed >= seconds:
-            return f"{count(int(passed // seconds), unit)} ago"
+            return f"{counted(int(passed // seconds), unit)} ago"
     return "just now"
 
 
@@ -55,19 +52,19 @@ def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
             return f"Reading part {part} of {parts}{left}"
         case SummaryProgress(eta_s=eta_s):
             left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
-            return f"Putting the summaries together{left}"
+            return f"Combining the summaries{left}"
         case QueryUsed(knowledge_bases=names, corrections=(first, *_)) if names:
             return f"Searching your documents for “{clean_line(first.by, limit=40)}”"
         case QueryUsed(knowledge_bases=names, scope=scope):
             where = f": {', '.join(scope)}" if scope else ""
             return f"Searching your documents{where}" if names else "Thinking"
         case HitsFound(hits=hits, relevant=relevant):
-            return f"{count(len(hits), 'passage')} found" if relevant else "No relevant passages found"
+            return f"{counted(len(hits), 'passage')} found" if relevant else "No relevant passages found"
         case LoadProgress(fraction, stage):
             doing = "Measuring this machine" if stage == "measure" else "Loading the model"
             return f"{doing} {fraction:.0%}"
         case PromptReady(prompt_tokens=tokens):
-            return f"Reading the prompt, {tokens} tokens"
+            return f"Reading the prompt, {counted(tokens, 'token')}"
         case PrefillProgress(done, total, eta_s):
             left = f", {human_seconds(eta_s)} left" if eta_s is not None and done < total else ""
             return f"Reading the prompt {done}/{total} tokens{left}"
@@ -76,21 +73,21 @@ def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
 
 
 def trouble(sentence: str, remedy: str) -> Content:
-    """An error as the person reads it."""
+    """An error as the user reads it."""
     parts = [Content.styled(clean(sentence), "$text-error")]
     if remedy:
         parts += [Content("\n"), Content.styled(clean(remedy), "$foreground 62%")]
     return Content.assemble(*parts)
 
 
-def _advised(sentence: str) -> str:
+def advised(omission: Omission) -> str:
     """What was left out, and what helps."""
-    if "oldest messages" in sentence:
-        return f"{sentence} Alt+K lets a summary stand for them."
-    return sentence
+    if omission.kind is OmissionKind.MESSAGES:
+        return f"{omission.sentence} Press Alt+K to replace them with a summary."
+    return omission.sentence
 
 
-def answer_footer(
+def answer_footer(  # noqa: PLR0913
     state: str,
     *,
     finish_reason: str = "",
@@ -100,7 +97,7 @@ def answer_footer(
     citations: tuple[Citation, ...] = (),
     asked_documents: bool = False,
     from_documents: bool = True,
-    left_out: tuple[str, ...] = (),
+    left_out: tuple[Omission, ...] = (),
     compacted: bool = False,
 ) -> Content:
     """The lines under an answer: how it ended, what did not fit, what it cost, whether the documents bear it."""
@@ -109,7 +106,7 @@ def answer_footer(
         lines.append(trouble(error or "The answer failed.", remedy))
     elif ending := _ENDINGS.get(finish_reason if state == "complete" else state):
         lines.append(Content.styled(ending, "$text-warning"))
-    lines += [Content.styled(_advised(clean_line(sentence)), "$foreground 62%") for sentence in left_out]
+    lines += [Content.styled(clean_line(advised(one)), "$foreground 62%") for one in left_out]
     facts = []
     if timings and timings.ttft_s:
         facts.append(f"{human_seconds(timings.ttft_s)} to first token")
@@ -121,7 +118,7 @@ def answer_footer(
         )
     used = sum(citation.used for citation in citations)
     if used:
-        facts.append(count(used, "source"))
+        facts.append(counted(used, "source"))
     last = Content.styled(" · ".join(facts), "$foreground 62%")
     if asked_documents and not from_documents and state != "error":
         last = Content(" · ").join(
@@ -130,8 +127,6 @@ def answer_footer(
     if last:
         lines.append(last)
     if compacted:
-        said = (
-            "─── Up to here a summary stands for this chat in the prompts that follow; Alt+U takes it back."
-        )
+        said = "─── In later prompts, a summary replaces the chat up to here. Press Alt+U to remove it."
         lines.append(Content.styled(said, "$text-accent"))
     return Content("\n").join(lines)

@@ -9,17 +9,18 @@ import contextlib
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ragchat.errors import CancelledError, IngestError, NotFoundError, RagchatError
 from ragchat.session.events import MessageStored
-from ragchat.text import clean, clean_line, human_seconds
+from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui import messages
 from ragchat.tui.safe_content import evidence_in, file_name, locate
-from ragchat.tui.sentences import answered_by, count
+from ragchat.tui.sentences import answered_by
+from ragchat.tui.shown import END, ChatPage, OpenedDocument, ShownMessage, Where
 from ragchat.types import CancelToken, Citation, Hit, ReasoningDelta, Span, TextDelta, is_row
 
 if TYPE_CHECKING:
@@ -32,66 +33,11 @@ if TYPE_CHECKING:
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.tui.live import LiveAnswer, Request
-    from ragchat.types import Conversation, Document, StoredMessage
+    from ragchat.types import Document, StoredMessage
 
 Post = Callable[["Message"], object]
 PAGE = 24
-"""Messages shown when a chat opens; the earlier ones come when the person scrolls up."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShownMessage:
-    """A stored message with what is shown beside it. `asked_documents`: a knowledge base was asked. `compacted`: up to here a
-    summary stands for the chat in the prompts that follow.
-    """
-
-    stored: StoredMessage
-    citations: tuple[Citation, ...] = ()
-    asked_documents: bool = False
-    left_out: tuple[str, ...] = ()
-    model: str = ""
-    compacted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ChatPage:
-    """A stretch of a chat. `conversation` None: a new chat. `earlier` messages lie before it, `later` ones after."""
-
-    conversation: Conversation | None
-    messages: tuple[ShownMessage, ...]
-    earlier: int
-    later: int
-    draft: str
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Which stretch of a chat: its end, its beginning, or what stands before, after or around the message of this number."""
-
-    before: int = 0
-    after: int = 0
-    around: int = 0
-    first: bool = False
-
-
-END, FIRST = Where(), Where(first=True)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedDocument:
-    """A document's text and where the passage and its evidence stand in it; `notes` are sentences for the person.
-
-    `document` None: it is no longer in the index, and the text is the passage itself. `quote` is what the citation stood on,
-    when it is not in the text any more.
-    """
-
-    citation: Citation
-    document: Document | None
-    text: str
-    passage: tuple[int, int] | None
-    evidence: tuple[int, int] | None
-    notes: tuple[str, ...]
-    quote: str = ""
+"""Messages shown when a chat opens; the earlier ones come when the user scrolls up."""
 
 
 @contextlib.contextmanager
@@ -104,12 +50,12 @@ def chats(services: Services) -> Iterator[ChatStore]:
 def record_unexpected(services: Services, doing: str) -> str:
     """Log the exception that is being handled; a sentence that says where."""
     with contextlib.suppress(OSError):
-        services.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with services.log_file.open("a", encoding="utf-8", errors="backslashreplace") as log:
+        services.paths.app_log.parent.mkdir(parents=True, exist_ok=True)
+        with services.paths.app_log.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(
                 f"{datetime.now().isoformat(timespec='seconds')} while {doing}\n{clean(traceback.format_exc())}\n"
             )
-    return f"Something unexpected went wrong while {doing}. The details are in {services.log_file}."
+    return f"An unexpected error occurred while {doing}. The details are in {services.paths.app_log}."
 
 
 def reporting(services: Services, doing: str, post: Post, work: Callable[[], object]) -> None:
@@ -171,11 +117,23 @@ def _shown(store: ChatStore, message: StoredMessage) -> ShownMessage:
         citations,
         bool(generation.knowledge_bases),
         generation.left_out,
-        answered_by(generation.model, generation.adapter),
+        answered_by(generation.model, generation.adapters),
     )
 
 
-def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
+def reserve_chat(services: Services, live: LiveAnswer, post: Post) -> None:
+    """Make the chat of a question that waits, so that it has its place in the list and among the tabs."""
+    try:
+        with chats(services) as store:
+            title = clean_line(live.question, limit=60)
+            number = store.create_conversation(title, model=services.model.selected, options=live.options).id
+            store.save_draft(0, "")
+        post(messages.ChatReserved(live, number))
+    except RagchatError as error:
+        post(messages.AnswerFailed(live, str(error), error.remedy, cancelled=False))
+
+
+def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:  # noqa: C901
     """Ask the session and pass on what it says. AnswerEnded is the last message, whatever happens."""
     new = live.conversation_id == 0
     conversation_id, stored = live.conversation_id, False
@@ -215,7 +173,7 @@ def write_answer(services: Services, live: LiveAnswer, post: Post) -> None:
         post(messages.AnswerFailed(live, str(error), error.remedy, cancelled=cancelled))
     except Exception:  # noqa: BLE001 - the boundary of a worker
         sentence = record_unexpected(services, "answering")
-        post(messages.AnswerFailed(live, sentence, "Ask again; what you typed is kept.", cancelled=False))
+        post(messages.AnswerFailed(live, sentence, "Ask again. Your text is kept.", cancelled=False))
     finally:
         post(messages.AnswerEnded(live))
 
@@ -228,8 +186,8 @@ def _warn_of_loss(
 
     lost = suggest(store, services.model, conversation_id, options=session.options)
     if lost is not None and lost.lost_turns:
-        sentence = f"The next prompt has no room for {lost.lost_turns} of the {count(lost.turns, 'turn')} of this chat."
-        post(messages.NoticeGiven(sentence, "Alt+K lets a summary stand for them."))
+        sentence = f"The next prompt does not have room for {lost.lost_turns} of the {counted(lost.turns, 'turn')} of this chat."
+        post(messages.NoticeGiven(sentence, "Press Alt+K to replace them with a summary."))
 
 
 def _events(
@@ -267,15 +225,15 @@ def _document(services: Services, request: Request) -> WholeDocument:
     from ragchat.session.summarise import from_file, from_knowledge_base
 
     if request.path is not None:
-        return from_file(services.read_attachment(request.path))
-    with contextlib.closing(services.open_knowledge_base(request.knowledge_base)) as store:
+        return from_file(services.documents.read_attachment(request.path))
+    with contextlib.closing(services.documents.open(request.knowledge_base)) as store:
         return from_knowledge_base(store, request.document_id)
 
 
 def read_attachment(services: Services, path: Path, post: Post) -> None:
     """Read a file that goes with the next question."""
     try:
-        post(messages.AttachmentRead(path, services.read_attachment(path)))
+        post(messages.AttachmentRead(path, services.documents.read_attachment(path)))
     except RagchatError as error:
         post(messages.AttachmentRead(path, None, str(error), error.remedy))
     except Exception:  # noqa: BLE001 - the boundary of a worker
@@ -300,7 +258,7 @@ def load_model(services: Services, name: str, cancel: CancelToken, post: Post) -
     except Exception:  # noqa: BLE001 - the boundary of a worker
         post(
             messages.ModelFailed(
-                record_unexpected(services, "loading the model"), "F2 chooses another model."
+                record_unexpected(services, "loading the model"), "Press F2 to choose another model."
             )
         )
 
@@ -312,13 +270,13 @@ def pull_model(services: Services, name: str, cancel: CancelToken, post: Post) -
         post(messages.PullAdvanced(name, done, total, rate, eta_s))
 
     try:
-        post(messages.PullEnded(name, services.pull_model(name, advanced, cancel)))
+        post(messages.PullEnded(name, services.models.pull(name, advanced, cancel)))
     except CancelledError:
-        post(messages.PullEnded(name, None, "The download was stopped; it goes on from there next time."))
+        post(messages.PullEnded(name, None, "The download was stopped. It continues the next time."))
     except RagchatError as error:
         post(messages.PullEnded(name, None, str(error), error.remedy))
     except Exception:  # noqa: BLE001 - the boundary of a worker
-        post(messages.PullEnded(name, None, record_unexpected(services, "fetching the model")))
+        post(messages.PullEnded(name, None, record_unexpected(services, "downloading the model")))
 
 
 def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, post: Post) -> None:
@@ -326,16 +284,16 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
     from ragchat.ingest.sync import SyncFinished, SyncProgress
 
     try:
-        for event in services.sync(name, paths, cancel):
+        for event in services.documents.sync(name, paths, cancel):
             if isinstance(event, SyncFinished):
                 status, stopped = event.status, event.cancelled
                 left_out = status.skipped or status.failed
                 sentence = (
-                    f"{name}: {count(status.indexed, 'document')}"
+                    f"{name}: {counted(status.indexed, 'document')}"
                     + (f", {status.skipped} skipped, {status.failed} failed" if left_out else "")
                     + f" ({human_seconds(event.seconds)})"
-                    + ("; stopped before the end." if stopped else ".")
-                    + (" Reasons: F5." if left_out else "")
+                    + ("; stopped early." if stopped else ".")
+                    + (" Press F5 for the reasons." if left_out else "")
                 )
                 post(messages.SyncEnded(name, status, sentence, cancelled=stopped))
             elif isinstance(event, SyncProgress):
@@ -345,7 +303,11 @@ def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, 
                     )
                 )
     except CancelledError:
-        post(messages.SyncEnded(name, None, "Indexing was stopped; what was read stays.", cancelled=True))
+        post(
+            messages.SyncEnded(
+                name, None, "Indexing was stopped. Indexed documents are kept.", cancelled=True
+            )
+        )
     except RagchatError as error:
         post(messages.SyncEnded(name, None, str(error), error.remedy))
     except Exception:  # noqa: BLE001 - the boundary of a worker
@@ -356,7 +318,7 @@ def read_knowledge_base(services: Services, name: str) -> messages.KnowledgeBase
     """A knowledge base with all its files, held against the disk. Raises RagchatError."""
     from ragchat.ingest.sync import status
 
-    with contextlib.closing(services.open_knowledge_base(name)) as store:
+    with contextlib.closing(services.documents.open(name)) as store:
         return messages.KnowledgeBaseRead(status(store), store.languages())
 
 
@@ -385,7 +347,7 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
     """The document of a citation, with the passage located in it; the stored passage when there is no document."""
     hit = citation.hit
     try:
-        with contextlib.closing(services.open_knowledge_base(hit.knowledge_base)) as store:
+        with contextlib.closing(services.documents.open(hit.knowledge_base)) as store:
             document = _as_it_is_now(store, hit)
             text = clean(store.document_text(document.id))
     except RagchatError as error:
@@ -393,20 +355,21 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
         reason = (
             "This document is no longer in the index." if isinstance(error, NotFoundError) else str(error)
         )
-        note = f"{reason} This is the passage as it was cited."
+        note = f"{reason} This is the passage at the time of the citation."
         if not hit.knowledge_base:
-            note = "This was attached to the question; it is the passage as it was cited."
+            note = "This was attached to the question. This is the passage at the time of the citation."
         notes: tuple[str, ...] = (note, CHANGED) if _has_changed(hit) else (note,)
         return OpenedDocument(
             citation, None, passage, (0, len(passage)), evidence_in(passage, citation), notes
         )
+    state = _on_disk(document)
+    notes, changed = tuple(filter(None, [_FILE_NOTES.get(state, "")])), state == "changed"
     if not hit.text:  # the document as a whole
-        return OpenedDocument(citation, document, text, None, None, _file_notes(document))
+        return OpenedDocument(citation, document, text, None, None, notes, changed=changed)
     located = locate(text, clean(hit.text), near=hit.span.char_first)
     quote = ""
-    notes = _file_notes(document)
     if document.content_hash != hit.content_hash:
-        notes = (*notes, CHANGED)
+        notes, changed = (*notes, CHANGED), True
     evidence = None
     if located is None:
         quote = clean(citation.quote or hit.evidence or hit.text).strip()
@@ -416,13 +379,13 @@ def open_document(services: Services, citation: Citation) -> OpenedDocument:
             from ragchat.session.citations import moved_to
 
             located = evidence = moved_to(text, quote, hit.language)
-            is_there = "This is now the sentence most like what was cited; it was:"
-            notes = (*notes, is_there if located else "What was cited is not in this text any more; it was:")
+            is_there = "This sentence is the most similar to the cited one. The cited one was:"
+            notes = (*notes, is_there if located else "The cited sentence is no longer in this text. It was:")
         else:
             quote = ""
     elif inside := evidence_in(text[located[0] : located[1]], citation):
         evidence = (located[0] + inside[0], located[0] + inside[1])
-    return OpenedDocument(citation, document, text, located, evidence, notes, quote)
+    return OpenedDocument(citation, document, text, located, evidence, notes, quote, changed)
 
 
 def _as_it_is_now(store: KnowledgeStore, hit: Hit) -> Document:
@@ -438,18 +401,22 @@ def _as_it_is_now(store: KnowledgeStore, hit: Hit) -> Document:
 CHANGED = "The document has changed since this was cited."
 
 
-def _file_notes(document: Document) -> tuple[str, ...]:
+_FILE_NOTES = {
+    "gone": "The file no longer exists. This is the text from the index.",
+    "changed": "The file has changed since it was indexed. This is the old text. Press F5, then s to read the file again.",
+}
+
+
+def _on_disk(document: Document) -> Literal["same", "changed", "gone"]:
+    """The file of a document against what was indexed; a row of a table has none."""
     if is_row(document.path):
-        return ()
+        return "same"
     try:
         stat = Path(document.path).stat()
     except OSError:
-        return ("The file is not there any more; this is its text as it was indexed.",)
-    if (stat.st_size, stat.st_mtime_ns) != (document.size, document.mtime_ns):
-        return (
-            "The file has changed since it was indexed, and this is its text of then: F5, s reads it again.",
-        )
-    return ()
+        return "gone"
+    indexed = document.size, document.mtime_ns
+    return "same" if (stat.st_size, stat.st_mtime_ns) == indexed else "changed"
 
 
 _LARGEST_COMPARED = 64 * 1024 * 1024
@@ -478,12 +445,15 @@ def edit_target(services: Services, opened: OpenedDocument) -> messages.EditTarg
     if document is not None and Path(document.path).is_file():
         in_file = line if document.source_lines else _line_in_file(hit)
         if in_file and not document.path.endswith(".gz"):
-            changed = any("changed" in note for note in opened.notes)
-            note = "The file has changed since it was indexed: the line may have moved." if changed else ""
+            note = (
+                "The file has changed since it was indexed, so the line may have moved."
+                if opened.changed
+                else ""
+            )
             return messages.EditTargetReady(Path(document.path), in_file, note)
-    target = services.scratch_dir / f"{file_name(hit.path)}.txt"
+    target = services.paths.scratch_dir / f"{file_name(hit.path)}.txt"
     try:
-        services.scratch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        services.paths.scratch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         target.unlink(missing_ok=True)
         with open(
             target, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_EXCL, 0o400)

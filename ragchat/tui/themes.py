@@ -1,4 +1,4 @@
-"""Themes: Textual's, two for terminals with 16 colours, and the person's own (`themes/*.toml` beside the settings).
+"""Themes: Textual's, two for terminals with 16 colours, and your own (`themes/*.toml` beside the settings).
 
 A file that is wrong is left out and named; it never stops the start. What the terminal can show is read from the
 environment, nothing is asked of it.
@@ -59,10 +59,10 @@ def read_themes(folder: Path) -> tuple[list[Theme], list[str]]:
         try:
             theme = _theme(tomllib.loads(file.read_text("utf-8-sig")), file.stem)
             if theme.name in {*names(themes.values()), AUTO}:
-                raise ValueError(f"there is a theme {theme.name!r} already; choose another name")
+                raise ValueError(f"a theme named {theme.name!r} already exists; choose another name")
         except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
             said = getattr(error, "strerror", None) or error
-            troubles.append(clean_line(f"The theme {file} is left out: {said}.", limit=400))
+            troubles.append(clean_line(f"ragchat ignores the theme {file}: {said}.", limit=400))
             continue
         themes[theme.name] = theme
     return list(themes.values()), troubles
@@ -108,12 +108,12 @@ def _theme(values: Mapping[str, Any], stem: str) -> Theme:
         elif not isinstance(value, hints[name]) and not (hints[name] is float and type(value) is int):
             raise ValueError(f"{name} cannot be {value!r}")
     if "primary" not in values:
-        raise ValueError("it names no primary colour")
+        raise ValueError("it has no primary colour")
     theme = Theme(**{"name": stem, **values})
     if not re.fullmatch(
         r"[A-Za-z0-9_-]{1,60}", theme.name
     ):  # it becomes the name of a class in the style sheet
-        raise ValueError(f"its name {theme.name!r} may hold letters, digits, - and _ only")
+        raise ValueError(f"its name {theme.name!r} may contain only letters, digits, - and _")
     theme.to_color_system().generate()
     return theme
 
@@ -125,7 +125,7 @@ def _check_colour(name: str, value: object) -> None:
             raise ColorParseError(share)
         Color.parse(text)
     except ColorParseError:
-        raise ValueError(f'{name} = {value!r} is no colour, as in "#0178D4"') from None
+        raise ValueError(f'{name} = {value!r} is not a colour such as "#0178D4"') from None
 
 
 def _check_variables(variables: object) -> None:
@@ -142,7 +142,7 @@ def _check_variables(variables: object) -> None:
             if str(value).partition(" ")[0] != "auto":
                 _check_colour(name, value)
         elif not isinstance(value, str) or not set(value.split()) <= _STYLES:
-            raise ValueError(f'{name} = {value!r} is no text style, as in "bold"')
+            raise ValueError(f'{name} = {value!r} is not a text style such as "bold"')
 
 
 _STYLES = {"none", "b", "i", "u", "bold", "dim", "italic", "reverse", "strike", "underline", "not"}

@@ -1,4 +1,4 @@
-"""Trainings as jobs: begun here or in a shell, each runs in a process of its own and goes on when ragchat closes.
+"""Trainings as jobs: begun here or in a shell, each runs in a process of its own and continues when ragchat closes.
 
 What they are at is read from the files that they keep (`finetune.status`); a worker looks once a second.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragchat.finetune.status import Status, Value
 
 _LOOKED_S = 1.0
-_GONE = "Its process is gone. The same training, begun again, goes on from its last checkpoint."
+_GONE = "Its process has ended. Start the same training again to continue from its last checkpoint."
 
 
 class Host(Protocol):
@@ -34,7 +34,7 @@ class Host(Protocol):
 
 
 class Trainings(Widget):
-    """Invisible; it stands in the chat screen, which is always there."""
+    """Invisible; it is in the chat screen, which is always there."""
 
     def __init__(self, services: Services) -> None:
         super().__init__()
@@ -61,9 +61,9 @@ class Trainings(Widget):
         from ragchat.finetune import status
 
         try:
-            status.request(self._services.trainings_dir, name, wanted)
+            status.request(self._services.trainings.folder, name, wanted)
         except (OSError, RagchatError) as error:
-            self.post_message(messages.TroubleReported(f"This cannot be asked of the training: {error}", ""))
+            self.post_message(messages.TroubleReported(f"The training did not receive this: {error}", ""))
 
     def pause_or_resume(self, name: str) -> None:
         """The one that applies."""
@@ -76,13 +76,13 @@ class Trainings(Widget):
 
         for name, seen in list(self._seen.items()):
             if seen.ended or seen.silent:
-                status.forget(self._services.trainings_dir, name)
+                status.forget(self._services.trainings.folder, name)
                 self._seen.pop(name, None)
 
     @work(thread=True, exit_on_error=False, group="begin training", description="start a training")
     def _start(self, arguments: tuple[str, ...], name: str) -> None:
         try:
-            process = self._services.start_training(arguments)
+            process = self._services.trainings.start(arguments)
         except RagchatError as error:
             self.post_message(messages.TroubleReported(str(error), error.remedy))
             return
@@ -91,14 +91,14 @@ class Trainings(Widget):
         if process.poll():
             seen = self._seen.get(name)
             if seen is None or not seen.ended:
-                said = self._services.training_said(name)
+                said = self._services.trainings.output(name)
                 self.post_message(messages.TroubleReported(f"The training {name} ended: {said}", ""))
 
     @work(
         thread=True, exclusive=True, exit_on_error=False, group="trainings", description="look at trainings"
     )
     def _look(self) -> None:
-        folder = self._services.trainings_dir
+        folder = self._services.trainings.folder
         if folder.is_dir() and any(folder.glob("*.json")):
             from ragchat.finetune import status
 

@@ -1,4 +1,4 @@
-"""What a person does with a turn of the chat: write it anew, answer again, walk branches, delete, rate, correct, keep.
+"""What a user does with a turn of the chat: write it again, answer again, walk branches, delete, rate, correct, keep.
 
 It belongs to the pane, which shows the chat; what it changes in the database it changes in workers.
 """
@@ -6,85 +6,75 @@ It belongs to the pane, which shows the chat; what it changes in the database it
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ragchat.errors import UsageError
+from ragchat.app.open_chat import OpenChat, check_continuable
+from ragchat.text import clean
 from ragchat.tui import tasks
 from ragchat.tui.live import Request
-from ragchat.tui.widgets.message import AnswerView
 
 if TYPE_CHECKING:
+    from ragchat.app.open_chat import NeedsInput, Outcome
     from ragchat.app.services import Services
     from ragchat.store.chats import ChatStore
-    from ragchat.tui.widgets.conversation import ConversationPane
+    from ragchat.tui.chat_changes import Pane
     from ragchat.tui.widgets.message import MessageView
     from ragchat.tui.widgets.transcript import Transcript
+    from ragchat.types import Citation
 
 Result = TypeVar("Result")
-_CAN_GO_ON = ("length", "cancelled", "error")
-_ATTACHED = "\n\n(attached: "
+_Changing = Callable[[OpenChat], "Outcome | NeedsInput"]
+_CHANGES: dict[str, tuple[str, _Changing]] = {
+    "fork": ("forking the chat", lambda chat: chat.fork()),
+    "delete_turn": ("deleting a turn", lambda chat: chat.delete_turn()),
+    "rate_good": ("rating an answer", lambda chat: chat.rate(1)),
+    "rate_bad": ("rating an answer", lambda chat: chat.rate(-1)),
+    "correct": ("reading the answer", lambda chat: chat.correct()),
+    "question": ("reading the question", lambda chat: chat.question()),
+}
 
 
 class Turns:
     """Handles what the transcript requests."""
 
-    def __init__(self, pane: ConversationPane, services: Services) -> None:
+    def __init__(self, pane: Pane, services: Services) -> None:
         self._pane, self._services = pane, services
-        self._deleted: list[tuple[int, int]] = []
 
     def handle(self, requested: Transcript.Requested) -> None:
         """Do what was asked for with the turn of a view."""
         view = requested.view
         match requested.action:
             case "undo":
-                if not self.undo():
-                    self._say("Nothing was deleted in this chat since it was opened.")
+                self._pane.changes.do("restoring a turn", lambda chat: chat.restore_turn())
             case _ if view is None or not view.message_id:
-                self._say("This turn is not stored yet.")
+                self._say("This turn is not saved yet.")
             case "edit":
-                self._edit(view)
+                self.edit(view)
             case "regenerate" | "continue":
                 self._write(requested.action, view)
             case "branch_previous" | "branch_next":
                 self._walk(view, -1 if requested.action == "branch_previous" else 1)
-            case "fork":
-                self._fork(view)
-            case "delete_turn":
-                self._delete(view)
-            case "rate_good" | "rate_bad":
-                self._rate(view, 1 if requested.action == "rate_good" else -1)
-            case "correct":
-                self._correct(view)
-            case "question":
-                self._keep_question(view)
-
-    def about(self, command: str, view: MessageView, text: str) -> None:
-        """As the slash command says it: "edit", "correct" or "question", with `text` in place of what stands there."""
-        match command:
-            case "edit":
-                self._edit(view, text)
-            case "correct" if text:
-                self._store_correction(view.message_id, text)
-            case "correct":
-                self._correct(view)
             case _:
-                self._keep_question(view, text)
+                self._change(requested.action, view.message_id)
+
+    def _change(self, action: str, number: int) -> None:
+        """What `app.open_chat` does, for the turn of this message."""
+        doing, change = _CHANGES[action]
+        self._pane.changes.do(doing, change, about=number)
 
     def _say(self, sentence: str) -> None:
         self._pane.notify(sentence, timeout=4, markup=False)
 
-    def _change(
-        self, doing: str, change: Callable[[ChatStore], Result], then: Callable[[Result], object]
+    def _read(
+        self, doing: str, read: Callable[[ChatStore], Result], then: Callable[[Result], object]
     ) -> None:
-        """Run `change` in a worker, then `then` on the screen's thread, unless another chat was opened meanwhile."""
+        """Run `read` in a worker, then `then` on the screen's thread, unless another chat was opened meanwhile."""
         pane, visit = self._pane, self._pane.visit
 
         def work() -> None:
             with tasks.chats(self._services) as store:
-                result = change(store)
+                result = read(store)
             pane.app.call_from_thread(lambda: then(result) if pane.visit == visit else None)
 
         pane.run_worker(
@@ -97,17 +87,21 @@ class Turns:
 
     def _busy(self) -> bool:
         if self._pane.live is not None:
-            self._say("An answer is being written; Esc stops it.")
+            self._say("The model is writing an answer. Press Esc to stop it.")
         return self._pane.live is not None
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def _edit(self, view: MessageView, text: str = "") -> None:
-        question, number = text or view.plain_text.split(_ATTACHED)[0], view.message_id
-        self._change(
+    def edit(self, view: MessageView, text: str = "") -> None:
+        """Put the question of a view into the prompt (or `text` in its place); sent, it begins a branch."""
+        number, answer = view.message_id, self._pane.transcript.answer_to(view)
+        hits = [citation.hit for citation in answer.citations] if answer is not None else []
+        self._read(
             "reading the question",
-            lambda store: store.message(number).parent_id,
-            lambda parent_id: self._pane.edit(question, parent_id),
+            lambda store: store.message(number),
+            lambda asked: self._pane.edit(
+                text or clean(asked.content), asked.parent_id, asked.attachments, hits
+            ),
         )
 
     def _write(self, action: str, view: MessageView) -> None:
@@ -118,14 +112,9 @@ class Turns:
             return
         number = view.message_id
 
-        def check(store: ChatStore) -> None:
-            message = store.message(number)
-            if message.state == "complete" and message.finish_reason not in _CAN_GO_ON:
-                raise UsageError("This answer came to its end by itself.", "r answers the question anew.")
-
-        self._change(
-            "looking at the answer",
-            check,
+        self._read(
+            "reading the answer",
+            lambda store: check_continuable(store.message(number)),
             lambda _: None if self._busy() else self._pane.begin(Request("continue", "", answer_id=number)),
         )
 
@@ -140,114 +129,56 @@ class Turns:
             self._say("There is no other branch on this side.")
             return
         there = siblings[place]
-        self._change(
+        self._read(
             "opening the branch",
             lambda store: store.show_branch(there),
             lambda _: self._pane.reload(around=there),
         )
 
-    def _fork(self, view: MessageView) -> None:
-        chat, number = self._pane.conversation_id, view.message_id
-        self._change(
-            "forking the chat",
-            lambda store: store.fork(chat, number),
-            lambda forked: self._pane.post_message(self._pane.Forked(forked)),
-        )
+    # --- windows for what a change needs ------------------------------------------------------------
 
-    def _delete(self, view: MessageView) -> None:
-        if self._busy():
-            return
-        number, chat = view.message_id, self._pane.conversation_id
-
-        def deleted(question_id: int) -> None:
-            self._deleted.append((chat, question_id))
-            self._pane.reload()
-            self._say("The question and its answers were deleted. u brings them back.")
-
-        self._change("deleting a turn", lambda store: store.delete_turn(number), deleted)
-
-    def undo(self) -> bool:
-        """Bring back the turn that was deleted last in this chat; whether there was one."""
-        here = [turn for turn in self._deleted if turn[0] == self._pane.conversation_id]
-        if not here:
-            return False
-        self._deleted.remove(here[-1])
-        question_id = here[-1][1]
-        self._change(
-            "bringing a turn back",
-            lambda store: store.undelete_turn(question_id),
-            lambda _: self._pane.reload(around=question_id),
-        )
-        return True
-
-    # --- what the person thinks of it ---------------------------------------------------------------
-
-    def _rate(self, view: MessageView, rating: int) -> None:
-        rating = 0 if view.facts.rating == rating else rating
-        number = view.message_id
-
-        def rated(_: None) -> None:
-            if shown := self._pane.transcript.find(number):
-                shown.update_facts(replace(shown.facts, rating=rating))
-
-        self._change("rating an answer", lambda store: store.rate(number, rating), rated)
-
-    def _correct(self, view: MessageView) -> None:
+    def ask_for_correction(self, needed: NeedsInput) -> None:
+        """What should an answer have been?"""
         from ragchat.tui.screens.edit_text import EditText
 
-        number = view.message_id
-        self._pane.app.push_screen(
-            EditText(
-                "What the answer should have been",
-                view.facts.correction or view.plain_text,
-                "Kept beside the answer: for evaluation and fine-tuning. Empty takes it back.",
-            ),
-            lambda text: self._store_correction(number, text) if text is not None else None,
+        def keep(text: str | None) -> None:
+            if text is not None:
+                self._pane.changes.do(
+                    "keeping the correction", lambda chat: chat.keep_correction(needed.message_id, text)
+                )
+
+        window = EditText(
+            "What the answer should have been",
+            needed.text,
+            "ragchat saves it with the answer for evaluation and fine-tuning. An empty text deletes it.",
         )
+        self._pane.app.push_screen(window, keep)
 
-    def _store_correction(self, number: int, text: str) -> None:
-        def corrected(_: None) -> None:
-            if shown := self._pane.transcript.find(number):
-                shown.update_facts(replace(shown.facts, correction=text))
-
-        self._change("keeping the correction", lambda store: store.correct(number, text), corrected)
-
-    def _keep_question(self, view: MessageView, answer: str = "") -> None:
+    def ask_for_question(self, needed: NeedsInput) -> None:
+        """Which question is to be kept, with which answer and from which document?"""
         from ragchat.tui.screens.keep_question import KeepQuestion, Kept
-
-        assert isinstance(view, AnswerView)
-        cited = [citation for citation in view.citations if citation.used] or list(view.citations)
-        answer = answer or view.facts.correction or _first_words(view.plain_text)
-        number = view.message_id
-
-        def ask(question: str) -> None:
-            self._pane.app.push_screen(
-                KeepQuestion(question.split(_ATTACHED)[0], answer, cited), lambda kept: keep(kept)
-            )
 
         def keep(kept: Kept | None) -> None:
             if kept is not None:
-                self._change(
+                self._pane.changes.do(
                     "keeping the question",
-                    lambda store: store.add_evaluation_question(
+                    lambda chat: chat.keep_question(
                         kept.question,
                         kept.answers,
                         source=kept.source,
                         quote=kept.quote,
                         answerable=kept.answerable,
-                        message_id=number,
+                        answer_id=needed.message_id,
                     ),
-                    lambda _: self._say("Kept as a question for the evaluation."),
                 )
 
-        self._change(
+        def read(store: ChatStore) -> tuple[str, list[Citation]]:
+            offered = store.citations(needed.message_id)
+            used = [citation for citation in offered if citation.used]
+            return store.message(store.message(needed.message_id).parent_id).content, used or list(offered)
+
+        self._read(
             "reading the question",
-            lambda store: store.message(store.message(number).parent_id).content,
-            ask,
+            read,
+            lambda found: self._pane.app.push_screen(KeepQuestion(found[0], needed.text, found[1]), keep),
         )
-
-
-def _first_words(answer: str) -> str:
-    """What the expected answer may be: the first paragraph, without its marks."""
-    first = next((part for part in answer.split("\n\n") if part.strip()), "")
-    return re.sub(r"\s*\[\d{1,2}\]", "", first).strip()

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
         MessageState as MessageState,
     )
     from ragchat.types.chats import (
+        Omission as Omission,
+    )
+    from ragchat.types.chats import (
+        OmissionKind as OmissionKind,
+    )
+    from ragchat.types.chats import (
         PortableChat as PortableChat,
     )
     from ragchat.types.chats import (
@@ -41,10 +47,16 @@ if TYPE_CHECKING:
         PromptPart as PromptPart,
     )
     from ragchat.types.chats import (
+        PromptPartKind as PromptPartKind,
+    )
+    from ragchat.types.chats import (
         StoredMessage as StoredMessage,
     )
     from ragchat.types.chats import (
         Timings as Timings,
+    )
+    from ragchat.types.chats import (
+        text_of as text_of,
     )
     from ragchat.types.documents import (
         ChunkDraft as ChunkDraft,
@@ -111,6 +123,9 @@ if TYPE_CHECKING:
     )
     from ragchat.types.model import (
         GenerationFinished as GenerationFinished,
+    )
+    from ragchat.types.model import (
+        LoadedModel as LoadedModel,
     )
     from ragchat.types.model import (
         LoadProgress as LoadProgress,

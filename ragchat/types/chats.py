@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Literal
 
 from ragchat.types.documents import Citation
-from ragchat.types.model import Message, Role, Sampling
+from ragchat.types.model import AdapterScale, Message, Role, Sampling
 
 MessageState = Literal["complete", "streaming", "cancelled", "interrupted", "error"]
 
@@ -28,12 +30,12 @@ class Timings:
 class ChatOptions:
     """What a chat does otherwise than the settings say; None (and an empty model): as they say.
 
-    `adapter` is what is switched on, as `AdapterScale` writes it; empty: none.
-    `knowledge_bases` empty means none. `preset` is the name under which these were chosen, for the person only.
+    `adapters` are those that are switched on.
+    `knowledge_bases` empty means none. `preset` is the name under which these were chosen, for the user only.
     """
 
     model: str = ""
-    adapter: str = ""
+    adapters: tuple[AdapterScale, ...] = ()
     knowledge_bases: tuple[str, ...] | None = None
     system_prompt: str | None = None
     strict: bool | None = None
@@ -59,6 +61,12 @@ class ChatOptions:
         return replace(base, **chosen)
 
 
+def text_of(content: str, *, notice: str = "", attachments: Sequence[str] = ()) -> str:
+    """A message as people and later prompts read it: a notice above an answer, names of attachments below a question."""
+    parts = [notice, content, *(f"(attached: {name})" for name in attachments)]
+    return "\n\n".join(part for part in parts if part)
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A stored chat. `knowledge_bases` None means the default of the settings, empty means none; `model` is the one that
@@ -81,9 +89,10 @@ class Conversation:
 class StoredMessage:
     """A stored turn. `timings` is None unless a model wrote it; `error` is a sentence, empty unless state is "error".
 
-    `siblings` are the messages that stand at the same place in other branches, itself among them, oldest first. `rating` is 1
-    (good), -1 (bad) or 0; `correction` what the person says the answer should have been. `reasoning` is what a thinking model
-    wrote before the answer.
+    `siblings` are the messages that are at the same place in other branches, itself among them, oldest first. `rating` is 1
+    (good), -1 (bad) or 0; `correction` what the user says the answer should have been. `reasoning` is what a thinking model
+    wrote before the answer. `notice` is what ragchat says above an answer; `attachments` are the names of the files and passages
+    that went with a question, each on one line. Neither is part of `content`.
     """
 
     id: int
@@ -103,30 +112,119 @@ class StoredMessage:
     reasoning: str = ""
     reasoning_s: float = 0.0
     reasoning_tokens: int = 0
+    notice: str = ""
+    attachments: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it, as it is shown and as later prompts hold it."""
+        return text_of(self.content, notice=self.notice, attachments=self.attachments)
+
+
+class PromptPartKind(StrEnum):
+    """What a part of the prompt is; the value is its name on screen and where it is stored."""
+
+    INSTRUCTIONS = "instructions"
+    SUMMARY = "summary of earlier turns"
+    EXAMPLE = "worked example"
+    HISTORY = "history"
+    ATTACHED = "attached text"
+    PASSAGE = "passage"
+    QUESTION = "question"
+    TEMPLATE = "template"
+    FREE = "free for the answer"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """A part of the prompt and its size: "instructions", "history", "passage 1", "question", "template"."""
+    """A part of the prompt and its size in tokens. `number` is that of a passage, 0 for other parts."""
 
-    name: str
+    kind: PromptPartKind
     tokens: int
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """`question`, `passage 1`."""
+        return f"{self.kind} {self.number}" if self.number else str(self.kind)
+
+    @classmethod
+    def named(cls, name: str, tokens: int) -> PromptPart:
+        """The part of this name, as it is stored; a name that no one knows is OTHER."""
+        kind, _, number = name.rpartition(" ")
+        if kind == PromptPartKind.PASSAGE and number.isdecimal():
+            return cls(PromptPartKind.PASSAGE, tokens, int(number))
+        try:
+            return cls(PromptPartKind(name), tokens)
+        except ValueError:
+            return cls(PromptPartKind.OTHER, tokens)
+
+
+class OmissionKind(StrEnum):
+    """What a prompt had to leave out."""
+
+    PASSAGES = "passages"
+    MESSAGES = "messages"
+    PINNED = "pinned"
+    ATTACHED = "attached"
+    UNRELATED = "unrelated"
+    """Passages of an attached text that shares no word with the question."""
+    PARTS = "parts"
+    """Parts of a document whose summary was stopped."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """`count` of `of` things were left out (0 of 0: not known). `n_ctx` is the context they did not fit into, in tokens.
+
+    `name` is the attached file, empty for piped text; for OTHER it is a whole sentence, from a version that kept sentences.
+    """
+
+    kind: OmissionKind
+    count: int = 0
+    of: int = 0
+    n_ctx: int = 0
+    name: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What the reader is told."""
+        context = f"the context of {self.n_ctx} tokens"
+        went_in = f"{self.of - self.count} of {self.of} passages were used"
+        name = self.name or "the attached text"
+        match self.kind:
+            case OmissionKind.PASSAGES:
+                return f"{self.count} of {self.of} passages did not fit in {context}."
+            case OmissionKind.MESSAGES:
+                return f"The {self.count} oldest messages of this chat did not fit in {context}."
+            case OmissionKind.PINNED:
+                return f"{self.count} of {self.of} pinned passages did not fit."
+            case OmissionKind.ATTACHED:
+                return f"Of {name}, {went_in}. The rest did not fit or is less relevant."
+            case OmissionKind.UNRELATED:
+                return f"Of {name}, {went_in}. It contains no word of the question, so these are from its beginning."
+            case OmissionKind.PARTS:
+                return f"Only {self.of - self.count} of {self.of} parts were read."
+            case OmissionKind.OTHER:
+                return self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What an answer was made from: enough to make it again. `left_out` are sentences for the person.
+    """What an answer was made from: enough to make it again. `left_out` is what had no room in the prompt.
 
     Invariant: `sampling.seed` is the seed that was used. `parts` is empty for answers of before they were kept.
     """
 
     model: str
     model_path: str
-    adapter: str
+    adapters: tuple[AdapterScale, ...]
     knowledge_bases: tuple[str, ...]
     query: str
     prompt: tuple[Message, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[Omission, ...]
     sampling: Sampling
     retrieval_s: float
     parts: tuple[PromptPart, ...] = ()
@@ -148,7 +246,7 @@ class MessageHit:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """A summary that stands for the messages of a branch up to and with `message_id` in the prompts after it."""
+    """A summary that represents the messages of a branch up to and with `message_id` in the prompts after it."""
 
     id: int
     conversation_id: int
@@ -177,7 +275,10 @@ class EvaluationQuestion:
 
 @dataclass(frozen=True, slots=True)
 class PortableMessage:
-    """A message on its way between installations; `id` and `parent_id` (0: none) count within the chat alone."""
+    """A message on its way between installations; `id` and `parent_id` (0: none) count within the chat alone.
+
+    `notice` and `attachments` as those of `StoredMessage`.
+    """
 
     id: int
     parent_id: int
@@ -191,6 +292,13 @@ class PortableMessage:
     reasoning: str = ""
     generation: Generation | None = None
     citations: tuple[Citation, ...] = ()
+    notice: str = ""
+    attachments: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """All of it, as people and later prompts read it."""
+        return text_of(self.content, notice=self.notice, attachments=self.attachments)
 
 
 @dataclass(frozen=True, slots=True)

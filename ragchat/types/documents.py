@@ -45,7 +45,7 @@ class Span:
 
     @property
     def place(self) -> str:
-        """Page or lines, as a person would say them; lines of the file itself unless it says otherwise."""
+        """Page or lines, as a user would say them; lines of the file itself unless it says otherwise."""
         if self.page_first is not None:
             last = self.page_last or self.page_first
             place = f"p. {self.page_first}" if last == self.page_first else f"p. {self.page_first}-{last}"
@@ -281,7 +281,7 @@ class Document:
 class Hit:
     """A chunk that a search found. `rank` counts from 1, a higher `score` is better and is never 0.
 
-    `evidence` is the sentence of the chunk that speaks to the query most.
+    `evidence` is the sentence of the chunk that is relevant to the query most.
     """
 
     rank: int
@@ -302,7 +302,7 @@ class Hit:
 
     @property
     def place(self) -> str:
-        """Page or lines, as a person would say them; lines of the file itself unless it says otherwise."""
+        """Page or lines, as a user would say them; lines of the file itself unless it says otherwise."""
         return self.narrowed.place
 
     @property
@@ -334,7 +334,7 @@ class Hit:
 class Citation:
     """A `[n]` that an answer may carry, bound to the passage that stood under this number in the prompt.
 
-    `quote` is the text the citation stands on, word for word from the passage; `used` says whether the answer cites it.
+    `quote` is the text the citation is based on, word for word from the passage; `used` says whether the answer cites it.
     """
 
     n: int

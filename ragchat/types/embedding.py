@@ -38,7 +38,8 @@ class Embedder(Protocol):
     """Texts to vectors of unit length, so that the dot product is the cosine. Belongs to one thread at a time."""
 
     @property
-    def model(self) -> EmbeddingModel: ...
+    def model(self) -> EmbeddingModel:
+        """What is known of the model."""
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of a question, shape (dimensions,). Raises ModelError."""
@@ -48,4 +49,5 @@ class Embedder(Protocol):
         """The vectors of passages, shape (texts, dimensions). Raises ModelError."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the process and free its memory."""

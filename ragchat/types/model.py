@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ragchat.errors import UsageError
+from ragchat.types.defaults import MAX_TOKENS, MIN_P, REPEAT_PENALTY, TEMPERATURE, TOP_K, TOP_P
+
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "cancelled", "error"]
+FinishReason = Literal["stop", "length", "repeats", "cancelled", "error"]
+"""Why an answer ended. "repeats": the model wrote the same again and again and was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +31,13 @@ class Sampling:
     max_tokens 0 means: until the context is full.
     """
 
-    temperature: float = 0.3
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repeat_penalty: float = 1.1
+    temperature: float = TEMPERATURE
+    top_k: int = TOP_K
+    top_p: float = TOP_P
+    min_p: float = MIN_P
+    repeat_penalty: float = REPEAT_PENALTY
     seed: int | None = None
-    max_tokens: int = 512
+    max_tokens: int = MAX_TOKENS
     stop: tuple[str, ...] = ()
 
 
@@ -96,7 +100,8 @@ class GenerationFinished:
     """The end of one generation. Rates are tokens per second, 0 when nothing was measured.
 
     `cached_tokens` of the `prompt_tokens` were still in the KV cache and were not read again. `reasoning_tokens` of the
-    `completion_tokens` were thinking, which took `reasoning_s`.
+    `completion_tokens` were thinking, which took `reasoning_s`. `repeated` is the end of the text that only says again what
+    is before it, to be dropped; it is empty unless `finish_reason` is "repeats".
     """
 
     finish_reason: FinishReason
@@ -109,6 +114,7 @@ class GenerationFinished:
     seed: int
     reasoning_tokens: int = 0
     reasoning_s: float = 0.0
+    repeated: str = ""
 
 
 GenerationEvent = LoadProgress | PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished
@@ -118,7 +124,8 @@ GenerationEvent = LoadProgress | PrefillProgress | ReasoningDelta | TextDelta | 
 class AdapterScale:
     """An adapter that is switched on, and how strongly: 1.0 is as it was trained.
 
-    As text, which is how chats and answers keep it, several stand as "facts+style:0.5"; empty: none. Names hold no ':' or '+'.
+    As text, which is how databases, settings and commands have them, several are "facts+style:0.5"; empty: none. Names hold no
+    ':' or '+'.
     """
 
     name: str
@@ -139,7 +146,18 @@ class AdapterScale:
         return tuple(adapters)
 
     @staticmethod
-    def join(adapters: Sequence[AdapterScale]) -> str:
+    def typed(text: str) -> tuple[AdapterScale, ...]:
+        """What someone typed. Raises UsageError."""
+        try:
+            return AdapterScale.parse(text)
+        except ValueError:
+            raise UsageError(
+                f"{text!r} is not a list of adapters with scales.",
+                "Write facts, facts:0.5 or facts+style:0.5.",
+            ) from None
+
+    @staticmethod
+    def join(adapters: Iterable[AdapterScale]) -> str:
         """The text of several."""
         return "+".join(map(str, adapters))
 
@@ -173,25 +191,24 @@ class CancelToken:
         self._event = threading.Event()
 
     def cancel(self) -> None:
+        """Ask for the end; may be called from any thread."""
         self._event.set()
 
     @property
     def cancelled(self) -> bool:
+        """Whether the end was asked for."""
         return self._event.is_set()
 
 
-class ChatModel(Protocol):
-    """The seam between the session and whatever generates text (`llm.client.InferenceClient`, `llm.fake.FakeModel`)."""
+class LoadedModel(Protocol):
+    """A model in memory as one caller uses it: thinking or not, with adapters or without; others may use it otherwise.
 
-    thinking: bool
-    """Whether a model that can think does so before it answers; may be changed between two answers."""
-
-    def load(self, cancel: CancelToken | None = None) -> Iterator[LoadProgress]:
-        """Make the model ready; a loaded model yields nothing. Raises ModelError."""
+    Every method raises ModelError, also when another model was loaded or the process ended since: then load it again.
+    """
 
     @property
-    def info(self) -> ModelInfo | None:
-        """What is loaded, or None."""
+    def info(self) -> ModelInfo:
+        """What is known of it."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text as it stands, foreign text without control tokens."""
@@ -205,26 +222,41 @@ class ChatModel(Protocol):
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
-        """Stream one answer; the last event is always GenerationFinished. Raises ModelError.
+        """Stream one answer; the last event is always GenerationFinished.
 
-        When `messages` end with an assistant's turn, the answer goes on from it: only what is new is streamed.
-        """
-
-    @property
-    def adapters(self) -> str:
-        """What is switched on, as `AdapterScale` writes it. After a load of another model: nothing."""
-
-    def set_adapters(self, adapters: str) -> None:
-        """Switch adapters on (empty: all off) for the loaded model, without reading it anew; the KV cache is dropped.
-
-        Raises NotFoundError, AdapterError (broken, or of another base); what was on stays on then.
+        When `messages` end with an assistant's turn, the answer continues from it: only what is new is streamed.
         """
 
     def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
         """Tokens of each chat as the chat template writes it; the last message of each is the assistant's answer to learn."""
 
     def score(self, samples: Sequence[TokenSample]) -> list[Score]:
-        """How likely each answer is after its prompt, with the adapters that are on."""
+        """How likely each answer is after its prompt."""
+
+
+class ChatModel(Protocol):
+    """The seam between the session and whatever generates text (`llm.client.InferenceClient`, `llm.fake.FakeModel`)."""
+
+    def load(
+        self,
+        cancel: CancelToken | None = None,
+        *,
+        thinking: bool = False,
+        adapters: tuple[AdapterScale, ...] = (),
+    ) -> Generator[LoadProgress, None, LoadedModel]:
+        """Make the model ready and return it (`loaded = yield from model.load()`); one that is loaded yields nothing.
+
+        `thinking`: if it can think, it does so before it answers. `adapters` are switched on for what the returned model
+        writes and scores, in a few milliseconds, whenever others were on. Raises NotFoundError, ModelError, CancelledError;
+        AdapterError for an adapter that is broken or of another base.
+        """
+
+    def loaded(self, *, thinking: bool = False) -> LoadedModel | None:
+        """The model as it is in memory, without adapters; None: no model is loaded. Nothing is loaded for it."""
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What is loaded, or None."""
 
     def close(self) -> None:
         """Free the model; it can be loaded again."""

@@ -13,10 +13,16 @@ class Reranker(Protocol):
     """Slower than an `Embedder` by far: it reads every passage again for each question. Belongs to one thread at a time."""
 
     @property
-    def model(self) -> EmbeddingModel: ...
+    def model(self) -> EmbeddingModel:
+        """What is known of the model."""
+
+    def start(self) -> None:
+        """Load the model, unless it is loaded. Raises ModelError."""
+        ...
 
     def rank(self, query: str, texts: Sequence[str]) -> Vectors:
         """How well each text answers `query`, shape (texts,); larger is better, on the model's own scale. Raises ModelError."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the process and free its memory."""

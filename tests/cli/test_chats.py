@@ -81,7 +81,7 @@ def test_chats_are_listed_pinned_first_and_by_tag(home: Path) -> None:
 
 
 def test_nothing_yet_is_said(tmp_path: Path) -> None:
-    assert "There is no chat yet" in run(tmp_path, "list").stderr
+    assert "There are no chats yet" in run(tmp_path, "list").stderr
     assert run(tmp_path, "show", "last").returncode == 4
     assert run(tmp_path, "export", "--all").returncode == 4
     assert run_json(tmp_path, "list") == []
@@ -89,7 +89,7 @@ def test_nothing_yet_is_said(tmp_path: Path) -> None:
 
 def test_a_chat_is_shown_as_text_markdown_and_json(home: Path) -> None:
     text = run(home, "show", "1").stdout
-    assert "The boiler\nBegun 2026-11-23 02:01 UTC" in text
+    assert "The boiler\nStarted 2026-11-23 02:01 UTC" in text
     assert (
         "Answer (smollm2-135m)\nThe **pressure** fell [1].\nRated good.\n  [1] /home/anna/guide.md, p. 7"
         in text
@@ -118,7 +118,7 @@ def test_words_are_found_in_all_chats(home: Path) -> None:
     shown = run(home, "search", "pressure")
     assert "1  The boiler  answer, 2026-11-23 02:05\n   The **pressure** fell [1]." in shown.stdout
     nothing = run(home, "search", "zeppelin")
-    assert (nothing.returncode, "No message holds: zeppelin." in nothing.stderr) == (3, True)
+    assert (nothing.returncode, "No message contains: zeppelin." in nothing.stderr) == (3, True)
     nothing = run(home, "search", "zeppelin", "--json")
     assert (nothing.returncode, json.loads(nothing.stdout)) == (3, [])
 
@@ -132,8 +132,8 @@ def test_one_chat_is_exported_to_output_file_and_folder(home: Path, tmp_path: Pa
     page.write_text("mine", "utf-8")
     again = run(home, "export", "1", "--format", "html", "-o", str(page))
     assert (again.returncode, page.read_text("utf-8")) == (2, "mine")
-    assert "exists already" in again.stderr
-    assert "or --force to overwrite." in again.stderr
+    assert "already exists" in again.stderr
+    assert "or use --force to overwrite." in again.stderr
     assert run(home, "export", "1", "--format", "html", "-o", str(page), "--force").returncode == 0
     assert page.read_text("utf-8") != "mine"
     for wrong in ((), ("1", "--all"), ("1", "--tag", "house")):
@@ -149,10 +149,10 @@ def test_all_chats_are_exported_and_come_in_elsewhere_once(home: Path, tmp_path:
     ]
     assert run(home, "export", "--all", "--format", "json", "-o", str(file)).returncode == 0
     would = run(other, "import", str(file), "--dry-run")
-    assert "(ragchat): 2 chats would come in." in would.stderr
+    assert "(ragchat): 2 chats would be imported." in would.stderr
     assert run_json(other, "list") == []
-    assert "2 chats came in." in run(other, "import", str(file)).stderr
-    assert "0 chats came in, 2 were already here." in run(other, "import", str(file)).stderr
+    assert "2 chats imported." in run(other, "import", str(file)).stderr
+    assert "0 chats imported, 2 duplicates skipped." in run(other, "import", str(file)).stderr
     by_title = {row["title"]: row["id"] for row in run_json(other, "list")}
     assert stored(other, by_title["The boiler"]) == stored(home, 1)
 
@@ -170,12 +170,12 @@ def test_import_counts_what_came_in_and_what_did_not(tmp_path: Path) -> None:
     bad.write_text("no chats", "utf-8")
     done = run(home, "import", str(gpt), str(share), str(bad), "--tag", "old")
     assert done.returncode == 0
-    assert f"{gpt} (ChatGPT): 1 chat came in, 1 was already here, 1 did not." in done.stderr
-    assert "Left out of what was read: messages of tools (2)." in done.stderr
-    assert "  chat 2 “Empty one”: it holds no text of a person or a model" in done.stderr
-    assert f"{share} (ShareGPT): 1 chat came in, 1 did not." in done.stderr
+    assert f"{gpt} (ChatGPT): 1 chat imported, 1 duplicate skipped, 1 rejected." in done.stderr
+    assert "Left out: messages of tools (2)." in done.stderr
+    assert "  chat 2 “Empty one”: it contains no text from a user or a model" in done.stderr
+    assert f"{share} (ShareGPT): 1 chat imported, 1 rejected." in done.stderr
     assert "  line 2: it cannot be read:" in done.stderr
-    assert f"{bad}: It is no JSON file." in done.stderr
+    assert f"{bad}: It is not a JSON file." in done.stderr
     report = run_json(home, "import", str(gpt), str(bad))
     assert (report["came_in"], report["already_here"], report["left_out"]) == (0, 2, {"messages of tools": 2})
     assert report["rejected"][0]["where"] == "chat 2 “Empty one”"
@@ -193,9 +193,9 @@ def test_deleted_chats_come_back_and_erased_ones_do_not(home: Path) -> None:
     assert "ragchat chats undelete 1" in run(home, "delete", "1", "--yes").stderr
     assert [row["id"] for row in run_json(home, "list")] == [2]
     assert [hit["chat"] for hit in run_json(home, "search", "pressure")] == [2]
-    assert "Back: 1 “The boiler”." in run(home, "undelete", "1").stderr
+    assert "Restored: 1 “The boiler”." in run(home, "undelete", "1").stderr
     assert len(run_json(home, "list")) == 2
-    assert "Erase for good, without a way back: 2" in run(home, "delete", "2", "--for-good").stderr
+    assert "Erase permanently: 2" in run(home, "delete", "2", "--for-good").stderr
     assert len(run_json(home, "list")) == 2
     assert run(home, "delete", "2", "99", "--for-good", "--yes").returncode == 4
     assert len(run_json(home, "list")) == 2
@@ -211,7 +211,7 @@ def test_a_copy_from_before_an_update_is_named_when_a_chat_is_erased(home: Path)
 
 
 def test_titles_and_tags_are_set(home: Path) -> None:
-    assert "Chat 2 is “Heating” now." in run(home, "rename", "last", "Hea\x1b[31mting").stderr
+    assert "Chat 2 is now called “Heating”." in run(home, "rename", "last", "Hea\x1b[31mting").stderr
     assert stored(home, 2).title == "Heating"
     assert run(home, "rename", "2", " ").returncode == 2
     assert "has the tags a b, house." in run(home, "tag", "2", "a  b", "house").stderr

@@ -57,7 +57,8 @@ class Home:
             env=self.environment(env),
             timeout=60,
             capture_output=True,
-            **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),  # type: ignore[call-overload]
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            input=stdin,
         )
         out, err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in err, err
@@ -296,7 +297,7 @@ def test_a_damaged_knowledge_base_can_be_removed(home: Home, tmp_path: Path) -> 
 
 def test_search_batch(notes: Home, tmp_path: Path) -> None:
     batch = tmp_path / "q.jsonl"
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "ü", "question": "tomatoes"},
         {"id": 7, "question": PUMP},
         {"id": None, "question": "xylophone"},

@@ -87,21 +87,22 @@ def test_the_vectors_of_the_model_find_what_no_word_finds(home: Path) -> None:
 
 def test_the_chat_embeds_the_same_way(home: Path) -> None:
     from ragchat.app.context import Context
-    from ragchat.cli.kb_embed import embed_for_chat
+    from ragchat.app.documents import Documents
+    from ragchat.app.preferences import Preferences
     from ragchat.config import EmbeddingSettings, Settings
     from ragchat.ingest.embedding import EmbeddingFinished
     from ragchat.paths import Paths
     from ragchat.types import CancelToken
 
     context = Context(Paths.discover({"RAGCHAT_HOME": str(home)}), Settings())
-    events = list(embed_for_chat(context, "notes", CancelToken(), lambda: ""))
+    events = list(Documents(Preferences(context)).embed("notes", CancelToken(), lambda: ""))
     assert isinstance(events[-1], EmbeddingFinished)
     assert (events[-1].made, events[-1].total) == (3, 3)
-    assert list(embed_for_chat(context, "gone", CancelToken(), lambda: "")) == []
+    assert list(Documents(Preferences(context)).embed("gone", CancelToken(), lambda: "")) == []
     off = Context(
         context.paths, msgspec.structs.replace(Settings(), embedding=EmbeddingSettings(model="off"))
     )
-    assert list(embed_for_chat(off, "notes", CancelToken(), lambda: "")) == []
+    assert list(Documents(Preferences(off)).embed("notes", CancelToken(), lambda: "")) == []
 
 
 def test_switched_off_it_is_refused_and_said(home: Path) -> None:
@@ -110,7 +111,7 @@ def test_switched_off_it_is_refused_and_said(home: Path) -> None:
     assert refused.returncode == 2
     assert "ragchat kb settings notes --meaning" in refused.stderr
     assert run(home, "kb", "embed").returncode == 0
-    assert "off: words alone are searched" in run(home, "kb", "status", "notes").stdout
+    assert "off (the search uses words only)" in run(home, "kb", "status", "notes").stdout
     assert run_json(home, "kb", "settings", "notes", "--meaning", "--json")["meaning"] is True
     assert run(home, "config", "set", "embedding.model", "off").returncode == 0
     refused = run(home, "kb", "embed", "notes")

@@ -166,7 +166,7 @@ def test_pull_says_whether_the_checksum_is_known(hub: Hub, models: Path) -> None
     assert result.stdout == ""
     hub.linked = False
     assert "no checksum" in run("pull", "owner/repo/Two.gguf").stderr
-    assert "there already" in run("pull", "owner/repo/Two.gguf").stderr
+    assert "already installed" in run("pull", "owner/repo/Two.gguf").stderr
     assert sorted(path.name for path in models.iterdir()) == ["One.gguf", "Two.gguf"]
 
 

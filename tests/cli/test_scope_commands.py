@@ -56,11 +56,11 @@ def test_searching_some_documents_in_the_shell(home: Path) -> None:
 
 def test_what_the_shell_refuses(home: Path) -> None:
     wrong = run(home, "kb", "search", "primed after:2025-13")
-    assert (wrong.returncode, "names no date" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "is not a date" in wrong.stderr) == (2, True)
     missing = run(home, "kb", "search", "primed kb:nowhere")
     assert missing.returncode == 4
     assert "nowhere" in missing.stderr
-    assert "only says where to look" in run(home, "kb", "search", "kb:notes").stderr
+    assert "contains only search filters" in run(home, "kb", "search", "kb:notes").stderr
 
 
 def test_a_batch_goes_on_after_a_row_that_names_no_date(home: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_batch_goes_on_after_a_row_that_names_no_date(home: Path) -> None:
     )
     done = run(home, "kb", "search", "--batch", str(rows))
     first, second = map(json.loads, done.stdout.splitlines())
-    assert "names no date" in first["error"]
+    assert "is not a date" in first["error"]
     assert second["id"] == 1
     assert second["hits"]
 
@@ -99,5 +99,5 @@ def test_a_chat_asks_some_documents(home: Path) -> None:
 
 
 def test_a_chat_wants_a_question_beside_where(home: Path) -> None:
-    with pytest.raises(UsageError, match="only says where to search"):
+    with pytest.raises(UsageError, match="contains only search filters"):
         events_of(home, "in:lamps after:2020")

@@ -41,7 +41,7 @@ def test_a_default_is_put_back(home: Home) -> None:
     file = write(home, "# mine\n[retrieval]\nk = 12\n")
     done = home.run("config", "unset", "retrieval.k")
     assert (done.returncode, done.stdout) == (0, "")
-    assert "retrieval.k is not in" in done.stderr
+    assert "retrieval.k is no longer in" in done.stderr
     assert file.read_text() == "# mine\n[retrieval]\n"
     assert "was not set" in home.run("config", "unset", "retrieval.k").stderr
     wrong = home.run("config", "unset", "retrieval.kk")
@@ -56,8 +56,8 @@ def test_keys_are_set_shown_and_refused(home: Home) -> None:
     before = (home.path / "config/settings.toml").read_bytes()
     for key, value, said in (
         ("keys.transcript.copi", "y", "Did you mean 'transcript.copy'?"),
-        ("keys.chat.new", "ctrl+f", "chat.new and chat.search both want ctrl+f"),
-        ("keys.chat.new", "ctlr+n", "is no key"),
+        ("keys.chat.new", "ctrl+f", "chat.new and chat.search both use ctrl+f"),
+        ("keys.chat.new", "ctlr+n", "is not a key"),
     ):
         done = home.run("config", "set", key, value)
         assert done.returncode == 2
@@ -73,7 +73,7 @@ def test_doctor_names_keys_that_cannot_be_used(home: Home) -> None:
     write(home, '[keys]\n"chat.new" = "ctrl+f"\n')
     (bad,) = findings(home, "keys")
     assert not bad["ok"]
-    assert "chat.new and chat.search both want ctrl+f" in bad["detail"]
+    assert "chat.new and chat.search both use ctrl+f" in bad["detail"]
     assert "settings.toml" in bad["remedy"]
 
 
@@ -87,7 +87,7 @@ def test_doctor_names_themes_that_are_none(home: Home) -> None:
     (themes / "wrong.toml").write_text('primary = "blueish"\n')
     (bad,) = findings(home, "themes", {"RAGCHAT_UI__THEME": "sea"})
     assert not bad["ok"]
-    assert "wrong.toml is left out" in bad["detail"]
+    assert "wrong.toml" in bad["detail"]
     (_, unknown) = findings(home, "themes", {"RAGCHAT_UI__THEME": "seaa"})
     assert "Did you mean 'sea'?" in unknown["detail"]
 
@@ -131,13 +131,13 @@ def test_an_open_chat_takes_up_what_its_settings_screen_changes(
     monkeypatch.setenv("RAGCHAT_HOME", str(tmp_path))
     services = make_services(discover(), "")
     assert services.ask_options().k == 8
-    services.set_setting("retrieval.k", "3")
+    services.preferences.set("retrieval.k", "3")
     assert services.ask_options().k == 3
-    services.unset_setting("retrieval.k")
+    services.preferences.unset("retrieval.k")
     assert services.ask_options().k == 8
-    services.settings_file.write_text("[retrieval]\nk = 4\n")  # by an editor
-    services.settings()
+    services.paths.settings_file.write_text("[retrieval]\nk = 4\n")  # by an editor
+    services.preferences.all()
     assert services.ask_options().k == 4
     with pytest.raises(UsageError):
-        services.set_setting("retrieval.k", "many")
+        services.preferences.set("retrieval.k", "many")
     assert services.ask_options().k == 4

@@ -22,7 +22,9 @@ from ragchat.evaluation.question_sets import Asked, SetLibrary, join_list, merge
 from ragchat.evaluation.report import html
 from ragchat.evaluation.verdict import MEASURES, Verdict, choose_primary, judge
 from ragchat.evaluation.watching import compare, sample_of
-from ragchat.session.chat import DECLINED, NOT_FROM_DOCUMENTS
+from ragchat.llm.loading import loaded
+from ragchat.session.chat import DECLINED
+from ragchat.session.events import AnswerKind
 
 WORDS = re.findall(
     r"\S+",
@@ -158,8 +160,6 @@ def test_how_many_questions_it_takes() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        DECLINED,
-        f"{NOT_FROM_DOCUMENTS}\n\nIt costs ten dollars.",
         "The passages do not hold the answer.",
         "The text does not mention the price of it [1].",
         "I cannot answer this from the given text.",
@@ -193,10 +193,13 @@ def test_answers_are_no_refusals(said: str) -> None:
 
 
 def test_an_answer_that_is_said_not_to_be_from_the_documents_is_one() -> None:
-    said = f"{NOT_FROM_DOCUMENTS}\n\nIt costs ten dollars."
-    assert grounding.refuses(said), "where the documents hold none, this is right"
-    assert not grounding.gives_no_answer(said), "where they do, it is no refusal"
-    assert grounding.gives_no_answer(f"{NOT_FROM_DOCUMENTS}\n\nI do not know the answer.")
+    said, kind = "It costs ten dollars.", AnswerKind.UNMATCHED
+    assert grounding.refuses(said, kind), "where the documents hold none, this is right"
+    assert not grounding.gives_no_answer(said, kind), "where they do, it is no refusal"
+    assert grounding.gives_no_answer("I do not know the answer.", kind)
+    assert grounding.refuses(DECLINED, AnswerKind.DECLINED)
+    assert grounding.gives_no_answer(DECLINED, AnswerKind.DECLINED)
+    assert not grounding.refuses(said, AnswerKind.NO_ROOM)
 
 
 def test_groundedness() -> None:
@@ -363,7 +366,8 @@ def answered(run: Run, said: Callable[[int, Arm], str]) -> list[Answer]:
             question=question.id,
             arm=arm,
             said=said(n, arm),
-            refused=grounding.refuses(said(n, arm)),
+            refused=grounding.refuses(said(n, arm)) or said(n, arm) == DECLINED,
+            kind=AnswerKind.DECLINED if said(n, arm) == DECLINED else AnswerKind.ANSWER,
             from_documents="rag" in arm,
             offered=1 if "rag" in arm else 0,
             ttft_s=0.5,
@@ -440,7 +444,7 @@ def test_questions_without_passages_point_to_the_threshold() -> None:
     assert any("ragchat eval calibrate s" in step for step in steps)
     assert not any("retrieval.passages" in step for step in steps)
     every = [msgspec.structs.replace(one, from_documents=True) for one in answers]
-    assert not any("taken to be relevant" in step for step in judge(run, every).next_steps)
+    assert not any("found no relevant passages" in step for step in judge(run, every).next_steps)
 
 
 def test_an_interval_beyond_nothing_that_is_not_shown_is_explained() -> None:
@@ -452,7 +456,7 @@ def test_an_interval_beyond_nothing_that_is_not_shown_is_explained() -> None:
     assert difference.interval.low > 0
     assert not difference.shown
     assert any(
-        said.startswith("Documents add +29 points") and "beyond chance" in said for said in verdict.says
+        said.startswith("Documents add +29 points") and "may be chance" in said for said in verdict.says
     )
 
 
@@ -470,9 +474,12 @@ def test_documents_win_where_they_do() -> None:
     assert verdict.winner == "rag"  # as good as both, and simpler
     assert set(verdict.best) == {"rag", "rag+tuned"}
     text = " ".join(verdict.says)
-    assert "You are best served with your documents" in text
+    assert (
+        "Recommended: your documents, without the adapter. Adding the adapter made no measurable difference"
+        in text
+    )
     assert "Documents add +" in text
-    assert "adds nothing that is shown" in text
+    assert "The adapter alone makes no measurable difference" in text
     assert verdict.difference("base", "rag").interval.mean < 0  # type: ignore[union-attr]
 
 
@@ -488,7 +495,7 @@ def test_the_adapter_wins_where_form_counts() -> None:
         ),
     )
     assert verdict.winner == "tuned"
-    assert "with the adapter" in verdict.says[0]
+    assert "Recommended: the adapter" in verdict.says[0]
 
 
 def test_both_are_needed_where_both_are() -> None:
@@ -498,7 +505,7 @@ def test_both_are_needed_where_both_are() -> None:
     )
     assert verdict.winner == "rag+tuned"
     assert verdict.best == ("rag+tuned",)
-    assert "better than every other way" in " ".join(verdict.says)
+    assert "better than every other configuration" in " ".join(verdict.says)
 
 
 def test_no_winner_among_equals() -> None:
@@ -521,7 +528,7 @@ def test_a_way_that_is_shown_better_than_nothing_is_not_recommended() -> None:
     shown = {(d.one, d.other) for d in verdict.differences if d.shown}
     if shown == {("tuned", "rag")}:
         assert verdict.winner == ""
-        assert "No single way is shown to be best" in verdict.says[0]
+        assert "No configuration is clearly the best" in verdict.says[0]
     else:  # nested hits make every difference large
         assert verdict.winner == "rag"
 
@@ -532,7 +539,10 @@ def test_another_measure_that_names_another_way_is_told() -> None:
         run, lambda n, arm: f"word{n}" if arm == "tuned" else f"I would say that it is word{n}, maybe."
     )
     assert verdict.winner == ""
-    assert any("By “exactly the answer” with the adapter is best" in sentence for sentence in verdict.says)
+    assert any(
+        "By “equals the expected answer”, the best configuration is the adapter" in sentence
+        for sentence in verdict.says
+    )
 
 
 def test_a_tag_of_one_question_says_nothing() -> None:
@@ -555,7 +565,7 @@ def test_nothing_shown_says_how_many_it_would_take() -> None:
     hits = {(n, arm): draw.random() < 0.5 for n in range(30) for arm in run.arms}
     verdict = verdict_of(run, lambda n, arm: f"word{n}" if hits[n, arm] else "no")
     assert verdict.winner == ""
-    assert "No difference between the ways is shown" in verdict.says[0]
+    assert "The configurations show no measurable difference" in verdict.says[0]
     assert re.search(r"about \d+ questions, \d+ more", verdict.says[0])
 
 
@@ -601,7 +611,7 @@ def test_the_page_shows_when_the_search_declines() -> None:
     found = RefusalCurve(curve(judged), point(judged, 0.4, 0.5), 30, 30)
     page = html(verdict, [], found)
     assert page.count("<polyline") == 2
-    assert f"As it is set now: {found.now.false_answers * 100:.1f} % false answers" in page
+    assert f"With your settings: {found.now.false_answers * 100:.1f} % false answers" in page
     assert "<polyline" not in html(verdict, [])
 
 
@@ -625,7 +635,7 @@ def test_what_has_changed_is_told() -> None:
     assert changes(before, before) == []
     assert changes(before, {**before, "documents": {"work": "y"}}) == ["the documents (work)"]
     assert changes(before, {**before, "model": ["b", "2"]}) == ["the model (a → b)"]
-    assert changes(before, {**before, "prompt": "q"}) == ["the wording of the prompt"]
+    assert changes(before, {**before, "prompt": "q"}) == ["the prompt"]
     assert run_id("s", before) == run_id("s", dict(reversed(before.items())))
     assert run_id("s", before) != run_id("s", {**before, "prompt": "q"})
 
@@ -700,8 +710,7 @@ def test_a_judge_is_told_how_far_it_agrees() -> None:
 
     run = made_run(10, arms=("base", "rag"))
     answers = answered(run, lambda n, arm: f"word{n}" if arm == "rag" else "no")
-    model = FakeModel("x", n_ctx=2048)
-    list(model.load())
+    model = loaded(FakeModel("x", n_ctx=2048))
     judged = dict(judge_all(model, run.questions, answers, cancel=CancelToken()))
     assert set(judged) == {(str(n), arm) for n in range(10) for arm in run.arms}
     perfect = agreement(run.questions, answers, {key: key[1] == "rag" for key in judged})

@@ -183,12 +183,10 @@ def test_what_cannot_be_read_needs_no_vector(store: KnowledgeStore) -> None:
 def test_the_embedding_model_and_what_is_embedded_are_inputs() -> None:
     before = {"embedding": ["minilm", "1"], "vectors": {"notes": 0.25, "work": 1.0}}
     assert changes(before, before) == []
-    assert changes(before, {"embedding": ["minilm", "2"]}) == ["the model for search by meaning"]
-    assert changes(before, {"embedding": list(WORDS_ALONE)}) == [
-        "the model for search by meaning (minilm → none)"
-    ]
+    assert changes(before, {"embedding": ["minilm", "2"]}) == ["the embedding model"]
+    assert changes(before, {"embedding": list(WORDS_ALONE)}) == ["the embedding model (minilm → none)"]
     assert changes(before, {"vectors": {"notes": 1.0, "work": None}}) == [
-        "how much is embedded (notes 25 % → 100 %, work 100 % → off)"
+        "the number of embedded chunks (notes 25 % → 100 %, work 100 % → off)"
     ]
     assert grown({"notes": 0.5}, {"notes": 0.5}) == ""
 
@@ -197,8 +195,8 @@ def test_runs_from_before_there_were_vectors() -> None:
     old = {"model": ["a", "1"]}
     assert changes(old, old | {"embedding": list(WORDS_ALONE), "vectors": {}}) == []
     assert changes(old, old | {"embedding": ["minilm", "1"], "vectors": {"notes": 0.5}}) == [
-        "the model for search by meaning (none → minilm)",
-        "how much is embedded (notes off → 50 %)",
+        "the embedding model (none → minilm)",
+        "the number of embedded chunks (notes off → 50 %)",
     ]
 
 
@@ -342,7 +340,7 @@ def test_tune_says_what_is_not_embedded(context: Context, embedder: Synonyms) ->
         for n in range(300):
             put(store, f"other {n}.txt", f"Bread number {n} was eaten.", language="en")
     _, err = run_tune(context)
-    assert "of the passages have a vector: meaning is judged with these" in err
+    assert "of the chunks have a vector, so only these count for meaning" in err
 
 
 def test_tune_says_why_meaning_has_no_weight(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,12 +353,12 @@ def test_tune_says_why_meaning_has_no_weight(context: Context, monkeypatch: pyte
     assert "synonyms does not read the language of these documents" in run_tune(context)[1]
     with KnowledgeStore.open(context.paths.kb_dir, "coast") as store:
         store.set_options(replace(store.options(), meaning=False))
-    assert "search by meaning is switched off for these documents" in run_tune(context)[1]
+    assert "search by meaning is off for these knowledge bases" in run_tune(context)[1]
 
 
 def test_tune_with_meaning_switched_off(context: Context) -> None:
     off = replace(context, settings=Settings(embedding=config.EmbeddingSettings(model="off")))
-    assert "switched off in the settings" in run_tune(off)[1]
+    assert "off in the settings" in run_tune(off)[1]
 
 
 def test_an_embedding_model_that_is_gone(context: Context) -> None:
@@ -371,7 +369,7 @@ def test_an_embedding_model_that_is_gone(context: Context) -> None:
 
 
 def test_calibration_searches_as_the_chat_does(context: Context, embedder: Synonyms) -> None:
-    from ragchat.cli.eval_settings import refusals
+    from ragchat.app.calibration import refusals
 
     said: list[Prepared] = []
     nobody = [
@@ -440,10 +438,10 @@ def test_a_run_depends_on_the_embedding_model_and_on_what_is_embedded(
     assert not any(isinstance(step, Prepared) for step in steps)
     with KnowledgeStore.open(context.paths.kb_dir, "coast") as store:
         store.vectors.forget()
-    assert evaluations.stale(context, run) == ["how much is embedded (coast 100 % → 0 %)"]
+    assert evaluations.stale(context, run) == ["the number of embedded chunks (coast 100 % → 0 %)"]
     assert evaluations.prepare(context, WANTED).id != run.id
     monkeypatch.setattr(build, "embedder", lambda _: None)
-    assert evaluations.stale(context, run)[0] == "the model for search by meaning (synonyms → none)"
+    assert evaluations.stale(context, run)[0] == "the embedding model (synonyms → none)"
 
 
 def test_a_run_that_was_stopped_goes_on_with_more_vectors(
@@ -503,3 +501,23 @@ def test_examples_have_the_passages_that_the_chat_finds(context: Context, embedd
     wanted = Wanted(chats=False, files=(), knowledge_bases=("coast",), held_out=None, mode="rag")
     gather(context, wanted, Loaded(says), CancelToken())
     assert embedder.asked == [QUESTIONS[0]]
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing"),
+    [
+        ("documents", {"knowledge_bases": ("a question about an adapter",)}),
+        ("questions", {"set_name": "knowledge base"}),
+        ("adapter", {"adapter": "embedding", "arms": ("tuned",)}),
+    ],
+)
+def test_what_is_gone_is_named_by_what_it_is_about(
+    context: Context, embedder: Synonyms, chat_model: None, gone: str, missing: dict[str, object]
+) -> None:
+    """Not by the words of the sentence that says so."""
+    run = evaluations.prepare(context, WANTED)
+    asked = run.facts["asked"] | {name: value for name, value in missing.items() if name != "set_name"}
+    changed = {"facts": run.facts | {"asked": asked}, "arms": missing.get("arms", run.arms)}
+    if "set_name" in missing:
+        changed["set_name"] = missing["set_name"]
+    assert list(evaluations.inputs_now(context, msgspec.structs.replace(run, **changed))) == [gone]

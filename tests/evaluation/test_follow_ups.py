@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dialogues import TURNS, Turn, new_subjects
 
 from ragchat.evaluation.corpora import Question
-from ragchat.evaluation.follow_ups import TURNS, Turn, new_subjects
 from ragchat.retrieval.analyzer import query_terms
 from ragchat.retrieval.search import Searcher
 from ragchat.retrieval.vocabulary import Vocabulary

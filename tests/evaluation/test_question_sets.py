@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from dialogues import dialogues
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,9 @@ from ragchat.errors import CancelledError, NotFoundError, UsageError
 from ragchat.evaluation import corpora, packing_trial
 from ragchat.evaluation.answer_metrics import contains, f1, holds
 from ragchat.evaluation.corpora import Question, QuestionSet
-from ragchat.evaluation.follow_ups import dialogues
 from ragchat.evaluation.packing_trial import RIGHT, Way
 from ragchat.llm.fake import FakeModel
+from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
 from ragchat.retrieval.search import Searcher
 from ragchat.session import packing, query
@@ -186,8 +187,7 @@ def trial(
     stop_after: int = 99,
 ) -> QuestionSet:
     found = corpora.read(folder)
-    used = model or FakeModel(says_lund_when_alone)
-    list(used.load())
+    used = loaded(model or FakeModel(says_lund_when_alone))
     cancel = cancel or CancelToken()
     scratch = file.parent / f"kb{stop_after}{file.exists()}"
     with corpora.build_knowledge_base(scratch, found) as store:
@@ -244,7 +244,7 @@ def test_answers_of_another_run_are_not_mixed_in(folder: Path, tmp_path: Path) -
     with pytest.raises(UsageError, match="another run"):
         trial(folder, file)
     file.write_text("not json\n", "utf-8")
-    with pytest.raises(UsageError, match="does not hold answers"):
+    with pytest.raises(UsageError, match="does not contain answers"):
         trial(folder, file)
 
 
@@ -267,7 +267,7 @@ def test_the_command_measures_and_keeps_the_choice(
     assert choice == Packing(1)
     again = runner.invoke(eval_cli.eval, arguments, obj=build_context(), catch_exceptions=False)
     assert json.loads(again.stdout) == report, "kept answers are not generated again"
-    with pytest.raises(UsageError, match="no way of packing called zebra"):
+    with pytest.raises(UsageError, match="no way to pack passages called zebra"):
         runner.invoke(
             eval_cli.eval,
             ["packing", str(folder), "--way", "zebra"],

@@ -23,6 +23,7 @@ from ragchat.evaluation.tuning import (
 )
 from ragchat.ingest.chunk import split
 from ragchat.llm.fake import FakeModel
+from ragchat.llm.loading import loaded
 from ragchat.retrieval.index import write_documents
 from ragchat.retrieval.search import DEFAULT, PLAIN, Searcher
 from ragchat.session.packing import Packing
@@ -103,7 +104,7 @@ def test_a_bad_setting_is_left(searchers: dict[int, Searcher], monkeypatch: pyte
     )
     assert isinstance(told, Tuned)
     assert told.settings == {"b": 0.75}
-    assert (told.before, told.after) == (pytest.approx(0.4), pytest.approx(0.9))
+    assert [told.before, told.after] == pytest.approx([0.4, 0.9])
     assert told.questions == len(ASKED) // 2
     assert told.shown
     kept = [one for one in tried if isinstance(one, Tried) and one.kept]
@@ -135,10 +136,9 @@ def choose(
     searchers: dict[int, Searcher], file: Path, model: FakeModel, cancel: CancelToken | None = None
 ) -> tuple[TunedPacking, int]:
     """The end, and how many answers were asked for."""
-    list(model.load())
     before = len(answers(file))
     *_, told = choose_packing(
-        model,
+        loaded(model),
         searchers,
         "set",
         ASKED,
@@ -200,8 +200,7 @@ def test_the_present_way_stays_unless_another_is_better(
 
 def test_stopped_it_keeps_its_answers(searchers: dict[int, Searcher], tmp_path: Path) -> None:
     file, cancel = tmp_path / "answers.jsonl", CancelToken()
-    model = FakeModel(reads_three)
-    list(model.load())
+    model = loaded(FakeModel(reads_three))
     steps = choose_packing(
         model, searchers, "set", ASKED, file, now=Packing(1), ranking=DEFAULT, documents="x", cancel=cancel
     )

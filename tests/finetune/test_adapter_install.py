@@ -228,7 +228,7 @@ def test_what_is_exported_can_be_imported(base: BaseGguf, adapters: Path, tmp_pa
         again = import_adapter(target, base, SHA256, adapters_dir=adapters, name=f"again-{form}")
         assert np.array_equal(read_gguf_lora(again / "adapter.gguf", base).pairs[0].b, expected)
         assert read_manifest(again).origin == "imported"
-        with pytest.raises(UsageError, match="exists already"):
+        with pytest.raises(UsageError, match="already exists"):
             export_adapter(folder, form, target)
     assert read_manifest(adapters / "again-peft").recipe == STORY.recipe
     with pytest.raises(AdapterError, match="no PEFT form"):
@@ -244,7 +244,7 @@ def test_an_adapter_of_another_base_is_refused_unless_forced(
 ) -> None:
     target = export_adapter(installed(base, adapters, tmp_path / "run"), form, tmp_path / "out")
     target = target.rename(tmp_path / "out.gguf") if form == "gguf" else target
-    with pytest.raises(AdapterError, match="trained on another file"):
+    with pytest.raises(AdapterError, match="trained on a different file"):
         import_adapter(target, base, "ef" * 32, adapters_dir=adapters, name="other")
     assert not (adapters / "other").exists()
     folder = import_adapter(target, base, "ef" * 32, adapters_dir=adapters, name="other", force=True)

@@ -105,7 +105,7 @@ def test_files_that_hold_nothing(tmp_path: Path) -> None:
         formats.read(tmp_path / "missing.jsonl")
     for content in (b"", b"\x00\xff\xfe", b"[1, 2", b"{}"):
         (tmp_path / "x.jsonl").write_bytes(content)
-        with pytest.raises(UsageError, match="learned from"):
+        with pytest.raises(UsageError, match="no training examples"):
             formats.read(tmp_path / "x.jsonl")
 
 
@@ -134,6 +134,7 @@ def test_good_and_corrected_answers_of_chats(tmp_path: Path) -> None:
         PortableMessage(5, 3, "assistant", "Nobody judged it."),
         PortableMessage(6, 3, "assistant", "Cut.", rating=1, finish_reason="length"),
         PortableMessage(7, 3, "assistant", "Bad.", rating=-1),
+        PortableMessage(8, 3, "assistant", "Round.", rating=1, finish_reason="repeats"),
     )
     with contextlib.closing(ChatStore(tmp_path / "ragchat.db")) as chats:
         chats.add_portable(PortableChat("x", "", "", said, leaf_id=4))

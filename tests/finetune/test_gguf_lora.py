@@ -207,10 +207,10 @@ _NAN[3, 1] = np.nan
         (_with(f"{DOWN}.lora_A.weight", numbers(RANK, 96)), "one half"),
         (
             _with(f"{Q}.lora_B.weight", numbers(32, RANK)),
-            "another shape: blk.0.attn_q.weight is 32 x 64 there and 64 x 64",
+            "different shape: blk.0.attn_q.weight is 32 x 64 there and 64 x 64",
         ),
-        (_with(f"{Q}.lora_B.weight", numbers(30, RANK)), "another shape"),
-        (_with(f"{Q}.lora_B.weight", numbers(64, 3)), "do not fit each other"),
+        (_with(f"{Q}.lora_B.weight", numbers(30, RANK)), "different shape"),
+        (_with(f"{Q}.lora_B.weight", numbers(64, 3)), "do not match"),
         (_with(f"{Q}.lora_B.weight", _NAN), "NaN"),
         (
             {
@@ -229,7 +229,7 @@ def test_tensors_that_do_not_fit_are_refused(
 
 
 def test_damaged_and_missing_files_are_refused(base: BaseGguf, tmp_path: Path) -> None:
-    with pytest.raises(AdapterError, match="no PEFT adapter"):
+    with pytest.raises(AdapterError, match="not a PEFT adapter"):
         read_peft(tmp_path, base)
     folder = peft(tmp_path / "peft")
     weights = folder / "adapter_model.safetensors"
@@ -237,7 +237,7 @@ def test_damaged_and_missing_files_are_refused(base: BaseGguf, tmp_path: Path) -
     with pytest.raises(AdapterError, match="damaged"):
         read_peft(folder, base)
     weights.unlink()
-    with pytest.raises(AdapterError, match="holds no adapter_model"):
+    with pytest.raises(AdapterError, match="contains no adapter_model"):
         read_peft(folder, base)
     (folder / "adapter_config.json").write_text("{")
     with pytest.raises(AdapterError, match="cannot be read"):
@@ -254,7 +254,7 @@ def test_a_gguf_that_is_no_lora_for_this_base_is_refused(base: BaseGguf, tmp_pat
         read_gguf_lora(tmp_path / "adapter.gguf", base)
     data = (tmp_path / "adapter.gguf").read_bytes()
     (tmp_path / "short.gguf").write_bytes(data[:-100])
-    with pytest.raises(ModelFileError, match="cut short"):
+    with pytest.raises(ModelFileError, match="incomplete"):
         read_gguf_lora(tmp_path / "short.gguf", other)
 
 

@@ -11,6 +11,7 @@ import pytest
 from ragchat.finetune import raft
 from ragchat.finetune.pairs import Pair, PairFile, candidates, draft, examples, objection
 from ragchat.llm.fake import FakeModel
+from ragchat.llm.loading import loaded
 from ragchat.retrieval.search import Searcher
 from ragchat.session.packing import Packing
 from ragchat.store.knowledge import KnowledgeStore
@@ -59,7 +60,7 @@ def test_answers_are_chosen_before_questions() -> None:
 
 def test_what_is_kept_and_what_is_not(store: KnowledgeStore, tmp_path: Path) -> None:
     file, model = PairFile(tmp_path / "pairs.jsonl"), FakeModel(ask)
-    steps = list(draft(model, Searcher([store]), chunks(store), file, cancel=CancelToken()))
+    steps = list(draft(loaded(model), Searcher([store]), chunks(store), file, cancel=CancelToken()))
     assert [(step.done, step.total) for step in steps] == [(n, 4) for n in range(5)]
     kept = {pair.question: pair for pair in file.kept}
     assert set(kept) == {
@@ -74,7 +75,7 @@ def test_what_is_kept_and_what_is_not(store: KnowledgeStore, tmp_path: Path) -> 
     }
     asked = len(model.asked)
     again = PairFile(file.path)
-    list(draft(model, Searcher([store]), chunks(store), again, cancel=CancelToken()))
+    list(draft(loaded(model), Searcher([store]), chunks(store), again, cancel=CancelToken()))
     assert len(model.asked) == asked, "what was looked at is not looked at again"
     assert again.pairs == file.pairs
 
@@ -94,8 +95,8 @@ def test_a_torn_file_loses_one_line(tmp_path: Path) -> None:
 def test_objections(store: KnowledgeStore) -> None:
     searcher = Searcher([store])
     chunk = next(chunk for chunk in chunks(store) if "Zephyr" in chunk.text)
-    assert objection("What is it", "84", searcher, chunk, []) == "it is no question"
-    assert "answer stands" in objection("Does it last 84 months or more?", "84 months", searcher, chunk, [])
+    assert objection("What is it", "84", searcher, chunk, []) == "it is not a question"
+    assert "contains the answer" in objection("Does it last 84 months or more?", "84 months", searcher, chunk, [])
     good = "How long does the warranty of the Zephyr pump last?"
     assert objection(good, "84 months", searcher, chunk, []) == ""
     assert "another" in objection(good, "84 months", searcher, chunk, [good])
@@ -114,8 +115,7 @@ def test_examples_that_answer_from_passages(store: KnowledgeStore) -> None:
         raft.Asked("How long does the warranty of the Zephyr pump last?", "84 months", "kb:notes", f"g{n}")
         for n in range(30)
     ]
-    model = FakeModel("x", n_ctx=2048)
-    list(model.load())
+    model = loaded(FakeModel("x", n_ctx=2048))
     made, rejected = raft.build(
         model, Searcher([store]), asked, Packing(2), refusals=0.2, cancel=CancelToken()
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ragchat.finetune import rehearsal
 from ragchat.llm.fake import FakeModel
+from ragchat.llm.loading import loaded
 from ragchat.types import CancelToken, Message
 
 
@@ -17,8 +18,7 @@ def test_few_for_a_dry_run_and_the_rest_later(tmp_path: Path) -> None:
         asked.append(messages[-1].content)
         return f"Answer to {messages[-1].content}"
 
-    model = FakeModel(says)
-    list(model.load())
+    model = loaded(FakeModel(says))
     told: list[float] = []
     few = rehearsal.chats(model, "0" * 64, tmp_path, cancel=CancelToken(), most=4, on_progress=told.append)
     assert len(few) == len(asked) == 4
@@ -36,8 +36,7 @@ def test_what_was_answered_before_a_cancel_is_kept(tmp_path: Path) -> None:
         asked.append(messages[-1].content)
         return "Yes."
 
-    model = FakeModel(says)
-    list(model.load())
+    model = loaded(FakeModel(says))
     stop = lambda fraction: cancel.cancel() if fraction > 0.2 else None  # noqa: E731
     assert rehearsal.chats(model, "0" * 64, tmp_path, cancel=cancel, on_progress=stop) == []
     before = len(asked)

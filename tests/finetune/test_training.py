@@ -24,6 +24,7 @@ from ragchat.finetune.gguf_lora import read_peft
 from ragchat.finetune.recipe import EVERY_LINEAR, MODES, Recipe, changed, default_recipe
 from ragchat.finetune.training import checkpoints
 from ragchat.llm.gguf import read_metadata
+from ragchat.types import TokenSample
 from tests.helpers.tiny_models import ARCHITECTURES, make_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of torch and transformers
@@ -45,9 +46,9 @@ def samples(seed: int = 1, count: int = 16) -> wire.Samples:
     """Each prompt has an answer of its own; the rehearsal is noise."""
     draw = random.Random(seed)
 
-    def one() -> wire.Sample:
+    def one() -> TokenSample:
         tokens = [draw.randrange(20, 300) for _ in range(draw.randrange(10, 16))]
-        return wire.Sample([*tokens, 2], len(tokens) - 4)
+        return TokenSample((*tokens, 2), len(tokens) - 4)
 
     made = [one() for _ in range(count)]
     return wire.Samples(made, made[:4], [one() for _ in range(4)])
@@ -104,7 +105,10 @@ def test_it_learns_and_says_how_it_goes(stage: Path, tmp_path: Path) -> None:
     assert [step for step, _ in done.held_out] == [event.step for event in measured]
     assert len(done.answers) == 4
     assert (
-        sum(a == s.tokens[s.answer_start :] for a, s in zip(done.answers, samples().held_out, strict=True))
+        sum(
+            tuple(a) == s.tokens[s.answer_start :]
+            for a, s in zip(done.answers, samples().held_out, strict=True)
+        )
         >= 2
     )
     assert read_peft(Path(done.adapter_dir), BaseGguf(stage / "llama.gguf")).rank == 16
@@ -249,12 +253,14 @@ def test_torn_checkpoints_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
-    checkpoints.save(tmp_path, 1, lambda new: (new / "a").write_text("1"))
+    def write(new: Path) -> None:
+        (new / "a").write_text("1")
 
     def full(new: Path) -> None:
         (new / "a").write_text("2")
         raise OSError(28, "No space left on device")
 
+    checkpoints.save(tmp_path, 1, write)
     with pytest.raises(OSError, match="space"):
         checkpoints.save(tmp_path, 2, full)
     found = checkpoints.newest(tmp_path)

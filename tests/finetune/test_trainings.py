@@ -62,7 +62,7 @@ def test_a_run_says_where_it_is_and_does_what_it_is_asked(tmp_path: Path) -> Non
             report.take(stepped(step))
         report.take(wire.Measured(3, 0.9, True))
         for wanted in ("pause", "resume", "cancel"):
-            status.request(tmp_path, "notes", cast(status.Value, wanted))
+            status.request(tmp_path, "notes", wanted)
             until = time.monotonic() + 10
             while wanted not in run.asked and time.monotonic() < until:
                 time.sleep(0.05)
@@ -110,7 +110,7 @@ def write(folder: Path, **facts: object) -> None:
 
 async def test_a_training_in_a_shell_shows_in_the_screen_and_obeys_it(tmp_path: Path) -> None:
     stage = set_stage(tmp_path)
-    folder = stage.services.trainings_dir
+    folder = stage.services.trainings.folder
     write(
         folder, doing="training", step=10, total_steps=40, losses=(3.0, 2.0, 1.0), tokens_s=210.0, eta_s=60.0
     )
@@ -142,12 +142,12 @@ async def test_a_training_in_a_shell_shows_in_the_screen_and_obeys_it(tmp_path: 
 
 async def test_a_training_that_was_killed_says_how_to_go_on(tmp_path: Path) -> None:
     stage = set_stage(tmp_path)
-    write(stage.services.trainings_dir, step=10, total_steps=40, touched_at=time.time() - 3600)
+    write(stage.services.trainings.folder, step=10, total_steps=40, touched_at=time.time() - 3600)
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: "train:notes" in app.jobs)
         job = app.jobs["train:notes"]
         assert job.failed
-        assert "goes on from its last checkpoint" in job.sentence
+        assert "continue from its last checkpoint" in job.sentence
 
 
 async def test_a_training_is_begun_by_keys(tmp_path: Path) -> None:
@@ -157,13 +157,13 @@ async def test_a_training_is_begun_by_keys(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, JobsScreen))
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, Train))
-        await until(pilot, lambda: "5 questions made from guide, 3 not looked at by you" in screen_text(app))
+        await until(pilot, lambda: "5 questions drafted from guide, 3 not reviewed" in screen_text(app))
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "cannot be the name of an adapter" in screen_text(app))
+        await until(pilot, lambda: "is not a valid name for an adapter" in screen_text(app))
         await pilot.press(*"notes")
         await pilot.press("tab", "up", "space")  # from task, the first, round to rag, the last
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "needs questions made from documents" in screen_text(app))
+        await until(pilot, lambda: "needs questions drafted from documents" in screen_text(app))
         await pilot.press("tab", "tab", "space", "ctrl+s")
         await until(pilot, lambda: bool(stage.trained))
     expected = ["notes", "--mode", "rag", "--model", "fake", "--chats", "--kb", "guide"]

@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 
 
-def write_gguf(
+def write_gguf(  # noqa: PLR0913
     path: Path,
     *,
     architecture: str = "llama",

@@ -90,7 +90,7 @@ def _add(entries: list[list[Any]], tree: Tree, parent: int) -> None:
             _add(entries, content, numbers[name])
 
 
-def properties(values: Mapping[int, Any], *, head: int, code_page: int = 0) -> Tree:
+def properties(values: Mapping[int, Any], *, head: int, code_page: int = 0) -> Tree:  # noqa: C901
     """The streams of a message, a recipient or an attachment; with `code_page` its texts are eight-bit."""
     tree: Tree = {}
     listed = bytearray(head)

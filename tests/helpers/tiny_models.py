@@ -214,4 +214,5 @@ def _llama3_factors(config: Any) -> np.ndarray:
     head_dim = config.head_dim
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
     plain = config.rope_parameters["rope_theta"] ** -(np.arange(0, head_dim, 2) / head_dim)
-    return (plain / scaled.numpy()).astype(np.float32)
+    factors: np.ndarray = (plain / scaled.numpy()).astype(np.float32)
+    return factors

@@ -14,23 +14,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from ragchat import config
-from ragchat.app.evaluations import Evaluation
-from ragchat.app.services import ModelChoice, SelectableModel, Services, TrainingData
+from ragchat.app.context import Context
+from ragchat.app.documents import Documents
+from ragchat.app.evaluations import Evaluation, Evaluations
+from ragchat.app.models import ModelChoice, Models, PullProgress, SelectableModel
+from ragchat.app.services import Services
+from ragchat.app.trainings import TrainingData, Trainings
 from ragchat.errors import CancelledError, NotFoundError, RagchatError
 from ragchat.evaluation.calibration import RefusalCurve
 from ragchat.evaluation.question_sets import Asked, merged
-from ragchat.ingest.forget import forget
-from ragchat.ingest.sync import IngestOptions, SyncFinished, SyncProgress
+from ragchat.ingest.sync import SyncFinished, SyncProgress
 from ragchat.llm.adapters import InstalledAdapter
-from ragchat.paths import TEMPLATES
+from ragchat.paths import Paths
 from ragchat.retrieval import index
-from ragchat.session.attachment import Attachment, names_of, read, stored_question
+from ragchat.session.attachment import Attachment
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import (
     AnswerFinished,
@@ -40,22 +46,24 @@ from ragchat.session.events import (
     QueryUsed,
     SessionEvent,
 )
-from ragchat.session.templates import load as load_templates
+from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import FileRecord, KnowledgeStore, remove_knowledge_base
+from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import (
+    AdapterScale,
     CancelToken,
     ChatOptions,
     ChunkDraft,
     Citation,
     Generation,
     Hit,
-    KnowledgeBaseStatus,
+    LoadedModel,
     LoadProgress,
     Message,
     ModelInfo,
     PrefillProgress,
     PromptPart,
+    PromptPartKind,
     ReasoningDelta,
     Sampling,
     Span,
@@ -65,9 +73,12 @@ from ragchat.types import (
 )
 
 if TYPE_CHECKING:
+    from textual.app import App
     from textual.pilot import Pilot
 
+    from ragchat.ingest.embedding import EmbeddingEvent
     from ragchat.tui.app import RagchatApp
+    from ragchat.types.embedding import Embedder
 
 WAIT_S = 20.0
 
@@ -133,9 +144,12 @@ class ScriptedSession:
         script.pinned.append(tuple(pinned))
         if script.fail_before:
             raise script.fail_before
-        content = stored_question(question, attachment, names_of(files, pinned))
+        sources = Sources.attached(attachment, files, pinned)
+        content = "\n\n".join(filter(None, (question, attachment)))
         script.requests.append(("ask", parent_id))
-        asked = store.add_user_message(conversation_id, content, parent_id=parent_id)
+        asked = store.add_user_message(
+            conversation_id, content, parent_id=parent_id, attachments=sources.names
+        )
         yield from self._answer(conversation_id, question, asked.id, cancel)
 
     def _answer(
@@ -158,7 +172,7 @@ class ScriptedSession:
             *(
                 "fake",
                 "/models/fake.gguf",
-                "",
+                (),
                 self._names,
                 question,
                 (Message("user", question),),
@@ -168,7 +182,7 @@ class ScriptedSession:
             )
         )
         store.save_generation(answer.id, generation, offered)
-        yield PromptReady((PromptPart("question", 12),), 812, 4096, offered, ())
+        yield PromptReady((PromptPart(PromptPartKind.QUESTION, 12),), 812, 4096, offered, ())
         for done in (256, 512, 812):
             yield PrefillProgress(done, 812, (812 - done) / 400)
             time.sleep(script.delay_s * 6)
@@ -237,11 +251,9 @@ class ActorModel:
         self._info: ModelInfo | None = None
         self._delay_s = delay_s
 
-        self.thinking = False
-        self.adapters = ""
-
-    def set_adapters(self, adapters: str) -> None:
-        self.adapters = adapters
+        self.refusal: RagchatError | None = None
+        """What adapters are refused with."""
+        self.adapters: tuple[AdapterScale, ...] = ()
 
     def select(self, name_or_path: str) -> None:
         self.selected, self._info = name_or_path, None
@@ -258,9 +270,24 @@ class ActorModel:
     def suspicion(self) -> str:
         return self.suspect
 
-    def load(self, cancel: CancelToken | None = None) -> Iterator[LoadProgress]:
-        if self._info is not None:
-            return
+    def load(
+        self,
+        cancel: CancelToken | None = None,
+        *,
+        thinking: bool = False,
+        adapters: tuple[AdapterScale, ...] = (),
+    ) -> Generator[LoadProgress, None, LoadedModel]:
+        if self._info is None:
+            yield from self._load(cancel)
+        if adapters and self.refusal:
+            raise self.refusal
+        self.adapters = adapters
+        return cast(LoadedModel, self)
+
+    def loaded(self, *, thinking: bool = False) -> LoadedModel | None:
+        return cast(LoadedModel, self) if self._info else None
+
+    def _load(self, cancel: CancelToken | None) -> Iterator[LoadProgress]:
         self.loads += 1
         for step in range(1, 11):
             time.sleep(self._delay_s)
@@ -310,6 +337,7 @@ class Stage:
     training_data: TrainingData = field(default_factory=lambda: TrainingData(2, {"guide": 5}, {"guide": 3}))
     trained: list[list[str]] = field(default_factory=list)
     watched: tuple[str, ...] = ()
+    sync_at_start: bool = False
     watching: list[str] = field(default_factory=list)
     watch_changes: queue.Queue[Path] = field(default_factory=queue.Queue)
 
@@ -319,6 +347,13 @@ class Stage:
     def start_training(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         self.trained.append(list(arguments))
         return subprocess.Popen([sys.executable, "-c", ""])
+
+    def use(self, section: str, **values: object) -> None:
+        """Other settings of a section, as if the file said so."""
+        preferences = self.services.preferences
+        changed = msgspec.structs.replace(getattr(preferences.settings, section), **values)
+        settings = msgspec.structs.replace(preferences.settings, **{section: changed})
+        preferences.context = replace(preferences.context, settings=settings)
 
     def chats(self) -> contextlib.closing[ChatStore]:
         return contextlib.closing(self.services.open_chats())
@@ -343,27 +378,88 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
     stage.sync_gate.set()
     stage.read_gate.set()
 
-    def names() -> tuple[str, ...]:
-        mine = tuple(sorted(path.stem for path in kb_dir.glob("*.db") if path.stem != "manual"))
-        return mine or ("manual",)
+    paths = Paths(folder, folder, folder, folder, (folder / "models",))
+    stage.services = Services(
+        Context(paths, config.load(paths.settings_file, {})), cast(SelectableModel, actor)
+    )
+    stage.services.models = ActorModels(stage)
+    stage.services.documents = ActorDocuments(stage)
+    stage.services.evaluations = ActorEvaluations(stage)
+    stage.services.trainings = ActorTrainings(stage)
+    stage.use("ui", theme="textual-dark")
 
-    def statuses() -> list[KnowledgeBaseStatus]:
-        found = []
-        for path in sorted(kb_dir.glob("*.db")):
-            with KnowledgeStore.open(kb_dir, path.stem) as store:
-                found.append(store.status())
-        return found
+    def open_session(store: ChatStore, options: ChatOptions) -> AbstractContextManager[ChatSession]:
+        script.options.append(options)
+        documents = stage.services.documents
+        chosen = documents.asked_by_default() if options.knowledge_bases is None else options.knowledge_bases
+        if gone := [name for name in chosen if name not in documents.names()]:
+            raise NotFoundError(f"There is no knowledge base {gone[0]!r}.", "F3 shows those there are.")
+        return contextlib.nullcontext(cast(ChatSession, ScriptedSession(store, chosen, script)))
 
-    def sync(name: str, paths: Sequence[Path], cancel: CancelToken) -> Iterator[SyncProgress | SyncFinished]:
-        with KnowledgeStore.create(kb_dir, name) as store:
+    act(stage.services, open_session=open_session)
+    return stage
+
+
+def act(what: object, **methods: Callable[..., object]) -> None:
+    """Let an object do something else when these methods of its are called."""
+    for name, method in methods.items():
+        assert callable(getattr(what, name)), name
+        setattr(what, name, method)
+
+
+class ActorModels(Models):
+    """Models that are fetched from nowhere."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.services.preferences, stage.services.model)
+        self._stage = stage
+
+    def choices(self) -> list[ModelChoice]:
+        return self._stage.choices
+
+    def check(self, name_or_path: str) -> None:
+        if all(choice.name != name_or_path for choice in self.choices() if choice.installed):
+            raise NotFoundError(f"There is no model {name_or_path!r}.")
+
+    def adapters(self, model: str = "") -> list[InstalledAdapter]:
+        return list(self._stage.adapters)
+
+    def pull(self, name: str, progress: PullProgress, cancel: CancelToken) -> Path:
+        stage = self._stage
+        stage.pulls.append(name)
+        for percent in range(0, 101, 5):
+            progress(percent * 10_000_000, 1_000_000_000, 25e6, (100 - percent) / 2.5)
+            time.sleep(stage.script.delay_s * 4)
+            deadline = time.monotonic() + WAIT_S
+            while percent >= 40 and not stage.pull_gate.wait(0.01) and time.monotonic() < deadline:
+                if cancel.cancelled:
+                    break
+            if cancel.cancelled:
+                raise CancelledError("stopped")
+        stage.choices = [replace(c, installed=c.installed or c.name == name) for c in stage.choices]
+        return stage.folder / "models" / name
+
+
+class ActorDocuments(Documents):
+    """Real knowledge bases; a sync takes the files as text, and waits where a test wants it to."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.services.preferences)
+        self._stage = stage
+
+    def sync(
+        self, name: str, add: Sequence[Path], cancel: CancelToken
+    ) -> Iterator[SyncProgress | SyncFinished]:
+        stage = self._stage
+        with KnowledgeStore.create(stage.services.paths.kb_dir, name) as store:
             files = [
                 p
-                for path in paths
+                for path in add
                 for p in (sorted(path.rglob("*")) if path.is_dir() else [path])
                 if p.is_file()
             ]
             for done, path in enumerate(files, 1):
-                time.sleep(delay_s * 4)
+                time.sleep(stage.script.delay_s * 4)
                 yield SyncProgress(done, len(files), str(path), done, 0, 0, 12.5, (len(files) - done) / 12.5)
                 deadline = time.monotonic() + WAIT_S
                 while not stage.sync_gate.wait(0.01) and not cancel.cancelled and time.monotonic() < deadline:
@@ -373,9 +469,10 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
                 add_document(store, path, path.read_text("utf-8", "replace"))
             yield SyncFinished(store.status(), 0, 0, 0.5, cancel.cancelled)
 
-    def watch(name: str, cancel: CancelToken) -> Iterator[object]:
+    def watch(self, name: str, cancel: CancelToken) -> Iterator[object]:
+        stage = self._stage
         stage.watching.append(name)
-        with KnowledgeStore.open(kb_dir, name) as store:
+        with self.open(name) as store:
             yield SyncFinished(store.status(), 0, 0, 0.0, False)
             while not cancel.cancelled:
                 with contextlib.suppress(queue.Empty):
@@ -384,85 +481,65 @@ def set_stage(folder: Path, *, model: str = "fake", documents: bool = True, dela
                     yield SyncFinished(store.status(), 0, 0, 0.0, False)
         stage.watching.remove(name)
 
-    def set_watched(names: tuple[str, ...]) -> None:
-        stage.watched = names
+    @property
+    def sync_at_start(self) -> bool:
+        return self._stage.sync_at_start
 
-    def forget_document(name: str, path: str) -> None:
-        with KnowledgeStore.open(kb_dir, name) as store:
-            forget(store, path)
+    def watched(self) -> tuple[str, ...]:
+        return self._stage.watched
 
-    def read_attachment(path: Path) -> Attachment:
-        stage.read_gate.wait(WAIT_S)
-        return read(path, IngestOptions(folder / "extraction.log"))
+    def set_watched(self, names: Sequence[str]) -> None:
+        self._stage.watched = tuple(names)
 
-    def pull(name: str, report: Callable[[int, int, float, float | None], None], cancel: CancelToken) -> Path:
-        stage.pulls.append(name)
-        for percent in range(0, 101, 5):
-            report(percent * 10_000_000, 1_000_000_000, 25e6, (100 - percent) / 2.5)
-            time.sleep(delay_s * 4)
-            deadline = time.monotonic() + WAIT_S
-            while percent >= 40 and not stage.pull_gate.wait(0.01) and time.monotonic() < deadline:
-                if cancel.cancelled:
-                    break
-            if cancel.cancelled:
-                raise CancelledError("stopped")
-        stage.choices = [replace(c, installed=c.installed or c.name == name) for c in stage.choices]
-        return folder / "models" / name
+    def read_attachment(self, path: Path) -> Attachment:
+        self._stage.read_gate.wait(WAIT_S)
+        return super().read_attachment(path)
 
-    def open_session(
-        store: ChatStore, options: ChatOptions
-    ) -> contextlib.AbstractContextManager[ChatSession]:
-        script.options.append(options)
-        chosen = names() if options.knowledge_bases is None else options.knowledge_bases
-        for name in chosen:
-            if not (kb_dir / f"{name}.db").exists():
-                raise NotFoundError(f"There is no knowledge base {name!r}.", "F3 shows those there are.")
-        return contextlib.nullcontext(cast(ChatSession, ScriptedSession(store, chosen, script)))
+    def embedder(self) -> Embedder | None:
+        return None
 
-    stage.services = Services(
-        model=cast(SelectableModel, actor),
-        open_chats=lambda: ChatStore(folder / "ragchat.db"),
-        open_session=open_session,
-        ask_options=AskOptions,
-        default_knowledge_bases=names,
-        knowledge_bases=statuses,
-        open_knowledge_base=lambda name: KnowledgeStore.open(kb_dir, name),
-        sync=sync,
-        watch=watch,
-        watched=lambda: stage.watched,
-        set_watched=set_watched,
-        sync_at_start=False,
-        forget=forget_document,
-        remove_knowledge_base=lambda name: remove_knowledge_base(kb_dir, name),
-        read_attachment=read_attachment,
-        models=lambda: stage.choices,
-        pull_model=pull,
-        adapters=lambda model: list(stage.adapters),
-        question_sets=lambda: dict(stage.question_sets),
-        write_questions=stage.write_questions,
-        evaluations=lambda: list(stage.evaluations),
-        refusal_curve=lambda name, cancel: stage.refusal_curve(name),
-        verdict_stale=lambda: [change for one in stage.evaluations[:1] for change in one.stale],
-        training_data=lambda: stage.training_data,
-        start_training=stage.start_training,
-        training_said=lambda name: "nothing",
-        trainings_dir=folder / "trainings",
-        templates=lambda: load_templates(folder / "templates", TEMPLATES),
-        settings=lambda: list(config.describe(folder / "settings.toml", {})),
-        set_setting=lambda key, text: config.set_value(folder / "settings.toml", key, text),
-        unset_setting=lambda key: config.unset_value(folder / "settings.toml", key),
-        settings_file=folder / "settings.toml",
-        themes_dir=folder / "themes",
-        keys={},
-        reduced_motion=False,
-        templates_dir=folder / "templates",
-        editor="",
-        theme="textual-dark",
-        load_at_start=True,
-        log_file=folder / "ragchat.log",
-        scratch_dir=folder / "scratch",
-    )
-    return stage
+    def embed(self, name: str, cancel: CancelToken, hold: Callable[[], str]) -> Iterator[EmbeddingEvent]:
+        return iter(())
+
+
+class ActorEvaluations(Evaluations):
+    """Verdicts and questions that a test puts there."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.services.preferences)
+        self._stage = stage
+
+    def newest(self) -> list[Evaluation]:
+        return list(self._stage.evaluations)
+
+    def question_sets(self) -> dict[str, list[Asked]]:
+        return dict(self._stage.question_sets)
+
+    def write_questions(self, name: str, before: Sequence[Asked], now: Sequence[Asked]) -> None:
+        self._stage.write_questions(name, before, now)
+
+    def refusal_curve(self, name: str, cancel: CancelToken) -> RefusalCurve | None:
+        return self._stage.refusal_curve(name)
+
+    def stale(self) -> list[str]:
+        return [change for one in self._stage.evaluations[:1] for change in one.stale]
+
+
+class ActorTrainings(Trainings):
+    """Trainings that only begin."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.services.preferences)
+        self._stage = stage
+
+    def data(self) -> TrainingData:
+        return self._stage.training_data
+
+    def start(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        return self._stage.start_training(arguments)
+
+    def output(self, name: str) -> str:
+        return "nothing"
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], *, deadline_s: float = WAIT_S) -> None:
@@ -507,14 +584,14 @@ async def send(app: RagchatApp, pilot: Pilot[None], question: str) -> None:
     )
 
 
-def screen_text(app: RagchatApp) -> str:
+def screen_text(app: App[Any]) -> str:
     """What stands on the screen, as plain text."""
     height = app.size.height
     lines = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in lines[:height])
 
 
-def screen_segments(app: RagchatApp) -> str:
+def screen_segments(app: App[Any]) -> str:
     """Every character that is sent to the terminal for what is on the screen, control characters included."""
     return "".join(segment.text for strip in app.screen._compositor.render_strips() for segment in strip)
 

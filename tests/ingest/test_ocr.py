@@ -216,7 +216,7 @@ def test_without_ocr_no_picture_is_opened_and_each_says_so(
     assert read == ["scan.pdf"]
     assert states(store) == {"scan.png": Skip.PICTURE, "scan.pdf": Reason.NO_TEXT_LAYER}
     assert any("`ragchat kb settings kb --ocr eng`" in note for note in finished.notes)
-    assert Skip.PICTURE == Reason.PICTURE
+    assert Skip.PICTURE.value == Reason.PICTURE.value
 
 
 @needs_english

@@ -10,6 +10,7 @@ import gzip
 import random
 import struct
 import time
+from collections.abc import Mapping
 from email.message import EmailMessage
 
 import pytest
@@ -163,7 +164,8 @@ def test_quoted_printable_has_lines_too() -> None:
 
 def test_a_page_in_one_long_line_has_the_lines_of_the_file() -> None:
     words = " ".join(f"<p>Hive n=C3=BCmber {n} stands in the orchard.</p>" for n in range(60))
-    lines, rest = [], words
+    lines: list[str] = []
+    rest = words
     while len(rest) > 70:
         cut = next(at for at in range(70, 0, -1) if "=" not in rest[at - 2 : at])
         lines, rest = [*lines, rest[:cut] + "="], rest[cut:]
@@ -778,7 +780,7 @@ def test_other_things_with_the_suffix_of_saved_pages() -> None:
 SENT = dt.datetime(2026, 3, 2, 17, 5)
 
 
-def msg(values: dict[int, object], *args: object, **more: object) -> ExtractedText:
+def msg(values: Mapping[int, object], *args: object, **more: object) -> ExtractedText:
     return read("x.msg", compound(message(values, *args, **more)))  # type: ignore[arg-type]
 
 

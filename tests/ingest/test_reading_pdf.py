@@ -16,7 +16,7 @@ from ragchat.ingest.chunk import split
 from ragchat.ingest.reading.dispatch import read
 from ragchat.ingest.reading.pdf.layout import Glyphs, in_reading_order, lowered, raised, tidy
 from ragchat.ingest.reading.pdf.pdfium import with_signs_of_tex
-from ragchat.ingest.reading.pdf.reader import is_title, pages_without_text, ranges, read_pdf, xfa_values
+from ragchat.ingest.reading.pdf.reader import is_title, ranges, read_pdf, xfa_values
 from ragchat.ingest.wire import Reason
 from ragchat.types import ExtractedText, LeftOutKind
 
@@ -391,7 +391,6 @@ def test_pages_that_are_pictures_are_reported() -> None:
             writer.page(DRAWN, objects=picture)
     document = read_pdf(writer.build())
     assert left_out(document) == {LeftOutKind.PAGE: (4, ("p. 1, 3, 5-6",))}
-    assert pages_without_text(writer.build()) == [1, 3, 5, 6]
     assert len(document.page_starts) == 6
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 import zipfile
+from collections.abc import Mapping
 from io import BytesIO
 from xml.sax.saxutils import escape
 
@@ -38,7 +39,7 @@ def workbook(
     sheets: dict[str, str],
     *,
     formats: tuple[str, ...] = (),
-    parts: dict[str, str | bytes] | None = None,
+    parts: Mapping[str, str | bytes] | None = None,
     **options: str,
 ) -> bytes:
     """An xlsx: name of a sheet → its part. Style n + 1 has format n. `states`, `settings` and `strings` go into the workbook."""
@@ -65,7 +66,7 @@ def workbook(
     }  # fmt: skip
     for n, content in enumerate(sheets.values(), 1):
         files[f"xl/worksheets/sheet{n}.xml"] = f"<worksheet {NAMES}>{content}</worksheet>"
-    return zipped(files | (parts or {}))
+    return zipped({**files, **(parts or {})})
 
 
 def zipped(files: dict[str, str | bytes]) -> bytes:

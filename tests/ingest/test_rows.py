@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -182,7 +182,7 @@ def test_rows_that_repeat_a_key_are_all_kept_and_it_is_said(
     table = tmp_path / "t.csv"
     table.write_text("city,text\nrome,old forum\nrome,new airport\n")
     done = add(store, options, table, "csv", query="", key="city")
-    assert "1 rows repeat" in done.source.note
+    assert "1 row with the key of another row" in done.source.note
     assert sorted(d.path for d in store.documents()) == [f"csv:{table}#rome", f"csv:{table}#rome~2"]
 
 
@@ -260,20 +260,22 @@ def test_a_wrong_table_is_answered_with_the_right_ones(
     assert "products" in caught.value.remedy
 
 
+def read_all(_: Sequence[str], found: Iterator[tuple[sources.Value, ...]]) -> None:
+    list(found)
+
+
 def test_a_query_that_never_ends_is_ended(
     store: KnowledgeStore, options: IngestOptions, database: Path
 ) -> None:
     endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
     started = time.monotonic()
     with pytest.raises(IngestError, match=r"longer than 0\.3 s"):
-        read_query(
-            database, endless, timeout_s=0.3, cancel=CancelToken(), rows=lambda _, found: list(found) and None
-        )
+        read_query(database, endless, timeout_s=0.3, cancel=CancelToken(), rows=read_all)
     assert time.monotonic() - started < 2
     cancel = CancelToken()
     threading.Timer(0.2, cancel.cancel).start()
     with pytest.raises(CancelledError):
-        read_query(database, endless, timeout_s=30, cancel=cancel, rows=lambda _, found: list(found) and None)
+        read_query(database, endless, timeout_s=30, cancel=cancel, rows=read_all)
 
 
 def test_nothing_appears_beside_a_database_in_wal_mode(
@@ -375,7 +377,7 @@ def test_why_a_source_cannot_be_reached(
     folder.symlink_to(folder)
     note = again(store, options, source).source.note
     reason = os.strerror(errno.ELOOP)
-    assert note == f"{tmp_path}/shut/t.csv cannot be reached ({reason}); its rows stay as they were"
+    assert note == f"{tmp_path}/shut/t.csv cannot be reached ({reason}); its rows stay as they are"
     with pytest.raises(NotFoundError, match="cannot be reached"):
         add(store, options, folder / "t.csv", "csv")
 

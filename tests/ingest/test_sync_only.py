@@ -299,7 +299,7 @@ def test_an_empty_root_keeps_its_documents(
     assert finds(store, "cormorant") == ["c.md"]
     docs.rmdir()
     (note,) = run(store, options, **look).notes
-    assert "is not there now" in note
+    assert "does not exist now" in note
     (tmp_path / "away").rename(docs)
     back = run(store, options, **look)
     assert (back.notes, back.unchanged) == ((), 3)

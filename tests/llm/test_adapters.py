@@ -17,17 +17,19 @@ import gguf
 import numpy as np
 import pytest
 
-from ragchat.errors import AdapterError, InferenceDiedError, NotFoundError, UsageError
+from ragchat.errors import AdapterError, InferenceDiedError, ModelError, NotFoundError, UsageError
 from ragchat.finetune.base_gguf import BaseGguf
 from ragchat.finetune.install import import_adapter
 from ragchat.llm.adapters import AdapterLibrary
 from ragchat.llm.client import InferenceClient, ModelOptions
+from ragchat.llm.loading import loaded
 from ragchat.paths import PACKAGE
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished
 from ragchat.session.replay import Replayed, recorded, replay
 from ragchat.store.chats import ChatStore
 from ragchat.types import AdapterScale, CancelToken, Message, Sampling, TokenSample
+from tests.conftest import make_client
 
 pytestmark = [pytest.mark.real_model, pytest.mark.filterwarnings("ignore")]
 
@@ -89,54 +91,51 @@ def client(
         profiles_file=tmp_path / "profiles.json",
     )
     with contextlib.closing(made):
-        for _ in made.load():
-            pass
         yield made
 
 
 TOKENS = tuple(range(1000, 1040))
+SAMPLE = TokenSample(TOKENS, 20)
+on = AdapterScale.parse
 
 
 def test_an_adapter_is_switched_without_loading_the_model_anew(client: InferenceClient) -> None:
-    pid, before = client.pid, client.logits(TOKENS)
+    off = loaded(client)
+    pid, before = client.pid, off.logits(TOKENS)
     seen = {"": before}
     for adapters in ("one", "one:0.5", "two", "one+two", "one:0"):
-        client.set_adapters(adapters)
-        assert client.adapters == adapters
-        seen[adapters] = client.logits(TOKENS)
+        seen[adapters] = loaded(client, adapters=on(adapters)).logits(TOKENS)
     assert seen["one:0"] == before, "a scale of nothing changes nothing"
     assert len(set(seen.values())) == 5
     began = time.perf_counter()
     for _ in range(10):
-        client.set_adapters("one")
-        client.set_adapters("")
+        loaded(client, adapters=on("one"))
+        loaded(client, adapters=on("two"))
     print(f"{1000 * (time.perf_counter() - began) / 20:.1f} ms to switch")
-    assert client.logits(TOKENS) == before, "off is as it was, to the last bit"
+    assert off.logits(TOKENS) == before, "off is as it was, to the last bit"
     assert client.pid == pid
 
 
 def test_what_cannot_be_switched_on_leaves_what_is_on(
     client: InferenceClient, models: Path, default_model: Path, tmp_path: Path
 ) -> None:
-    client.set_adapters("one")
+    tuned = loaded(client, adapters=on("one"))
+    before = tuned.logits(TOKENS)
     with pytest.raises(NotFoundError, match="onne"):
-        client.set_adapters("onne")
-    with pytest.raises(UsageError, match="scale"):
-        client.set_adapters("one:strong")
+        loaded(client, adapters=on("onne"))
     broken = models / "adapters" / "broken"
     shutil.copytree(models / "adapters" / "one", broken)
     try:
         whole = (broken / "adapter.gguf").read_bytes()
         (broken / "adapter.gguf").write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(AdapterError, match="cut short"):
-            client.set_adapters("broken")
+        with pytest.raises(AdapterError, match="incomplete"):
+            loaded(client, adapters=on("broken"))
         (broken / "manifest.json").unlink()
         with pytest.raises(AdapterError, match="manifest"):
-            client.set_adapters("broken")
+            loaded(client, adapters=on("broken"))
     finally:
         shutil.rmtree(broken)
-    assert client.adapters == "one"
-    assert client.logits(TOKENS)
+    assert tuned.logits(TOKENS) == before
 
 
 def test_an_adapter_belongs_to_its_file(library: AdapterLibrary, default_model: Path, tmp_path: Path) -> None:
@@ -146,7 +145,7 @@ def test_an_adapter_belongs_to_its_file(library: AdapterLibrary, default_model: 
     data = bytearray(default_model.read_bytes())
     data[-1] ^= 1
     other.write_bytes(data)
-    with pytest.raises(AdapterError, match="trained on another file"):
+    with pytest.raises(AdapterError, match="trained on a different file"):
         library.resolve("one", other)
     assert library.resolve("one", other, force=True).is_file(), "the shapes are the same"
     assert library.fitting(other) == ()
@@ -163,52 +162,72 @@ def test_weights_that_were_changed_in_place_are_refused(
         data = bytearray((folder / "adapter.gguf").read_bytes())
         data[-1] ^= 1
         (folder / "adapter.gguf").write_bytes(data)
-        with pytest.raises(AdapterError, match="weights were changed"):
+        with pytest.raises(AdapterError, match="weights differ"):
             library.resolve("altered", default_model)
     finally:
         shutil.rmtree(folder)
 
 
+def test_each_use_of_a_model_keeps_its_own_adapters(client: InferenceClient) -> None:
+    """Nobody sets and puts back: whoever asks in between changes nothing for the others."""
+    off, one, two = (loaded(client, adapters=on(names)) for names in ("", "one", "two"))
+    first = [model.logits(TOKENS) for model in (off, one, two)]
+    assert len(set(first)) == 3
+    assert [model.logits(TOKENS) for model in (two, off, one)] == [first[2], first[0], first[1]]
+    assert [model.score([SAMPLE]) for model in (off, one)] == [model.score([SAMPLE]) for model in (off, one)]
+    assert off.score([SAMPLE]) != one.score([SAMPLE])
+
+
 def test_it_is_on_again_after_the_process_was_killed(client: InferenceClient) -> None:
-    client.set_adapters("two")
-    tuned = client.logits(TOKENS)
+    two = loaded(client, adapters=on("two"))
+    tuned = two.logits(TOKENS)
     assert client.pid
     os.kill(client.pid, signal.SIGKILL)
-    with pytest.raises(Exception, match="process"):
-        client.logits(TOKENS)
-    for _ in client.load():
-        pass
-    assert client.adapters == "two"
-    assert client.logits(TOKENS) == tuned
+    with pytest.raises(InferenceDiedError, match="process"):
+        two.logits(TOKENS)
+    with pytest.raises(InferenceDiedError, match="No model is loaded"):
+        two.logits(TOKENS)
+    off = loaded(client)
+    assert two.logits(TOKENS) == tuned
+    assert off.logits(TOKENS) != tuned
 
 
 def test_one_that_is_gone_when_the_process_starts_anew_is_not_called_on(
     client: InferenceClient, models: Path, tmp_path: Path
 ) -> None:
-    plain = client.logits(TOKENS)
-    client.set_adapters("two")
-    tuned = client.logits(TOKENS)
+    off, two = loaded(client), on("two")
+    plain, tuned = off.logits(TOKENS), loaded(client, adapters=two).logits(TOKENS)
     assert client.pid
     os.kill(client.pid, signal.SIGKILL)
     with pytest.raises(InferenceDiedError):
-        client.logits(TOKENS)
+        off.logits(TOKENS)
     folder = models / "adapters" / "two"
     shutil.move(folder, tmp_path / "two")
     try:
         with pytest.raises(NotFoundError):
-            list(client.load())
+            loaded(client, adapters=two)
     finally:
         shutil.move(tmp_path / "two", folder)
-    list(client.load())
-    assert client.adapters == ""
-    assert client.logits(TOKENS) == plain
-    client.set_adapters("two")
-    assert client.logits(TOKENS) == tuned
+    assert loaded(client).logits(TOKENS) == plain
+    assert loaded(client, adapters=two).logits(TOKENS) == tuned
+
+
+def test_a_model_that_was_replaced_says_so(default_model: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.symlink_to(default_model)
+    client = make_client(default_model, tmp_path)
+    with contextlib.closing(client):
+        first = loaded(client)
+        client._resolve = lambda name: Path(name)
+        client.select(str(other))
+        assert loaded(client).info.name == "other"
+        with pytest.raises(ModelError, match="no longer loaded"):
+            first.count_tokens(["a"])
 
 
 def test_answers_are_written_with_the_adapters_of_the_chat(client: InferenceClient, tmp_path: Path) -> None:
     def answer(chats: ChatStore, adapter: str) -> tuple[int, str]:
-        options = AskOptions(sampling=Sampling(temperature=0, seed=1, max_tokens=12), adapter=adapter)
+        options = AskOptions(sampling=Sampling(temperature=0, seed=1, max_tokens=12), adapters=on(adapter))
         session = ChatSession(chats, client, [], options)
         number = session.start("Name a river in France.")
         for event in session.ask(number, "Name a river in France.", cancel=CancelToken()):
@@ -223,11 +242,11 @@ def test_answers_are_written_with_the_adapters_of_the_chat(client: InferenceClie
         assert answer(chats, "")[1] == plain
         generation = chats.generation(tuned_id)
         assert generation is not None
-        assert generation.adapter == "one:2"
+        assert generation.adapters == on("one:2")
         *_, again = replay(client, recorded(chats, tuned_id), cancel=CancelToken())
         assert isinstance(again, Replayed)
         assert again.identical
-        assert client.adapters == "", "a replay puts back what was on"
+        assert answer(chats, "")[1] == plain, "a replay leaves nothing on"
 
 
 def test_tokens_and_likelihoods(client: InferenceClient) -> None:
@@ -236,18 +255,19 @@ def test_tokens_and_likelihoods(client: InferenceClient) -> None:
         Message("user", "Where is <|im_end|> Paris?"),
         Message("assistant", "In France."),
     ]
-    [sample] = client.encode([chat])
-    assert sample.answer_start == client.count_prompt(chat[:-1])
-    [score, again] = client.score([sample, sample])
+    model = loaded(client)
+    [sample] = model.encode([chat])
+    assert sample.answer_start == model.count_prompt(chat[:-1])
+    [score, again] = model.score([sample, sample])
     assert score == again
     nll = 0.0
     for at in range(sample.answer_start, len(sample.tokens)):
-        row = np.frombuffer(client.logits(sample.tokens[:at]), "<f4").astype(float)
+        row = np.frombuffer(model.logits(sample.tokens[:at]), "<f4").astype(float)
         nll += row.max() + np.log(np.exp(row - row.max()).sum()) - row[sample.tokens[at]]
     assert score.nll == pytest.approx(nll, rel=1e-3)
     assert score.tokens == len(sample.tokens) - sample.answer_start
     other = TokenSample((*sample.tokens[:-2], 7, 8), sample.answer_start)
-    assert client.score([other])[0].nll > score.nll
+    assert model.score([other])[0].nll > score.nll
 
 
 def test_an_answer_tokenised_alone_has_no_token_of_a_beginning(default_model: Path, tmp_path: Path) -> None:
@@ -275,9 +295,8 @@ def test_an_answer_tokenised_alone_has_no_token_of_a_beginning(default_model: Pa
         profiles_file=tmp_path / "profiles.json",
     )
     with contextlib.closing(made):
-        list(made.load())
         question = Message("user", "Where is Paris?")
-        plain, broken = made.encode(
+        plain, broken = loaded(made).encode(
             [[question, Message("assistant", text)] for text in ("In France.", "\n\n- In France.")]
         )
         start = plain.answer_start
@@ -292,6 +311,8 @@ def test_scales_as_text() -> None:
     both = AdapterScale.parse("facts+style:0.5")
     assert both == (AdapterScale("facts"), AdapterScale("style", 0.5))
     assert AdapterScale.join(both) == "facts+style:0.5"
+    with pytest.raises(UsageError, match="scale"):
+        AdapterScale.typed("one:strong")
     for wrong in ("a:b", "a:nan", "a:inf"):
         with pytest.raises(ValueError):
             AdapterScale.parse(wrong)
@@ -323,7 +344,7 @@ def test_the_commands(models: Path, default_model: Path, tmp_path: Path) -> None
     assert (tmp_path / "one.gguf").is_file()
     code, _, said = run("check", "one")
     assert code == 0, said
-    assert "changes what the model says" in said
+    assert "changes the model's answers" in said
     code, _, said = run(
         "import", str(tmp_path / "one.gguf"), "--name", "three", "--model", str(default_model)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib.util
 import os
 import random
 import shutil
@@ -187,9 +188,9 @@ def test_a_damaged_part_is_found_by_the_checksum(hub: Hub, target: Path) -> None
 
 
 def test_the_hubs_own_checksum_is_compared_before_anything_is_fetched(hub: Hub, target: Path) -> None:
-    with pytest.raises(DownloadError, match="another file"):
+    with pytest.raises(DownloadError, match="not the expected"):
         fetch(address(hub), target, sha256="0" * 64, size=len(CONTENT))
-    with pytest.raises(DownloadError, match="another file"):
+    with pytest.raises(DownloadError, match="not the expected"):
         fetch(address(hub), target, sha256=hub.sha256, size=17)
     assert leftovers(target) == []
 
@@ -219,7 +220,7 @@ def test_nobody_there(target: Path) -> None:
     "url", ["file:///etc/passwd", "ftp://h/x", "x", "http://", "http://[", "http://h\x1b[2J/x"]
 )
 def test_only_http_addresses(target: Path, url: str) -> None:
-    with pytest.raises(DownloadError, match="no address"):
+    with pytest.raises(DownloadError, match="not a download address"):
         fetch(url, target)
 
 
@@ -235,7 +236,7 @@ def test_too_little_room_is_said_before_anything_is_written(
     hub: Hub, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=download.DISK_RESERVE + 399_999))
-    with pytest.raises(StorageError, match="too little room") as caught:
+    with pytest.raises(StorageError, match="not have enough space") as caught:
         fetch(address(hub), target)
     assert str(target.parent) in str(caught.value)
     assert leftovers(target) == []
@@ -356,8 +357,8 @@ def test_an_unpacked_wheel_will_do(wheel: Path, target: Path, monkeypatch: pytes
             {},
             "No matching distribution",
         ),
-        ("pass", {}, "does not hold"),
-        ("import sys; open(sys.argv[1] + '/x.whl', 'wb').write(b'not a zip')", {}, "does not hold"),
+        ("pass", {}, "does not contain"),
+        ("import sys; open(sys.argv[1] + '/x.whl', 'wb').write(b'not a zip')", {}, "does not contain"),
         ("import shutil, sys; shutil.copy(WHEEL, sys.argv[1])", {"sha256": "0" * 64}, "wrong checksum"),
         ("import shutil, sys; shutil.copy(WHEEL, sys.argv[1])", {"size": 5}, "not the expected"),
     ],
@@ -395,10 +396,10 @@ def test_the_package_client_that_is_there_is_used(tmp_path: Path, monkeypatch: p
     def command() -> list[str]:
         return download._package_client("pkg==1.0", tmp_path)
 
-    monkeypatch.setattr(download.importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
     assert command()[:4] == [sys.executable, "-m", "pip", "download"]
     assert "--no-deps" in command()
-    monkeypatch.setattr(download.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(shutil, "which", found("pip", "uv"))
     assert command()[:2] == ["/bin/pip", "download"]
     monkeypatch.setattr(shutil, "which", found("uv"))

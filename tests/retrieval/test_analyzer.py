@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ragchat.retrieval import analyzer, tokenizer
 from ragchat.retrieval.analyzer import (
     LONGEST_TERM,
-    STOP_WORDS,
     is_second,
     length,
     query_terms,
@@ -22,6 +21,7 @@ from ragchat.retrieval.analyzer import (
     token_terms,
     tokens,
 )
+from ragchat.retrieval.stopwords import stop_words
 from ragchat.text import normalise
 from tests.helpers.naughty import NAUGHTY
 
@@ -105,7 +105,7 @@ def test_question_words_go_only_when_something_is_left() -> None:
 
 def test_the_length_of_a_text_leaves_out_what_a_query_leaves_out() -> None:
     assert length(terms("What is the capital of France?")) == 2
-    assert length(terms(" ".join(word for word in STOP_WORDS if "'" not in word))) == 0
+    assert length(terms(" ".join(word for word in stop_words("en") if "'" not in word))) == 0
 
 
 def test_very_long_words_are_cut() -> None:

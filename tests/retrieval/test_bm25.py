@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 from ragchat.retrieval import bm25, index
-from ragchat.retrieval.analyzer import STOP_WORDS, length, query_terms, terms
+from ragchat.retrieval.analyzer import length, query_terms, terms
 from ragchat.retrieval.merge import read_list, slot_tables
 from ragchat.retrieval.search import PLAIN, Searcher
+from ragchat.retrieval.stopwords import stop_words
 from ragchat.store.knowledge import KnowledgeStore
 from tests.helpers.small_kb import put, take_out
 
@@ -112,7 +113,7 @@ def test_scores_equal_bm25s(tmp_path: Path, seed: int) -> None:
     reference = bm25s.BM25(method="lucene", k1=bm25.K1, b=bm25.B)
     # Lengths are the same on both sides: no word of these texts is a stop word.
     analysed = [terms(corpus[path][i]) for path, i in chunks]
-    assert not STOP_WORDS & {term for found in analysed for term in found}
+    assert not stop_words("en") & {term for found in analysed for term in found}
     reference.index(analysed, show_progress=False)
     with KnowledgeStore.create(tmp_path, "a") as store:
         for path, found in corpus.items():
@@ -168,7 +169,7 @@ def check_index(store: KnowledgeStore, corpus: Corpus) -> None:
     found_terms: dict[int, dict[str, int]] = {}
     for row in store.index.lists(VOCABULARY):
         segment, _, chunk_ids = tables[row.segment_id]
-        for slot, tf in zip(*map(list, read_list(store, segment, row.entries, row.df)), strict=True):
+        for slot, tf in zip(*read_list(store, segment, row.entries, row.df), strict=True):
             if (number := int(chunk_ids[slot])) not in dead:
                 found_terms.setdefault(number, {})[row.term] = int(tf)
     for _, lengths, chunk_ids in tables.values():

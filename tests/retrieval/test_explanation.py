@@ -39,8 +39,8 @@ def test_lines_for_a_person() -> None:
         "             4.25 detached",
         "             3.50 HEAD",
         "             0.50 commit (added)",
-        "  +1.50  word pairs: words that stand together as in the question",
-        "  +0.75  meaning: how near its meaning is to that of the question, cosine 0.61",
+        "  +1.50  word pairs: words that are close together, as in the question",
+        "  +0.75  meaning: how similar its meaning is to the question, cosine 0.61",
         "  -1.00  form of text: prose, not a list or an index",
         "not in it: branch",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,13 +43,13 @@ def test_processes_merge_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.M
         )
         for n in range(60)
     ]
-    found = []
+    found: list[Any] = []
     for workers in (0, 2):
         with KnowledgeStore.create(tmp_path, f"with{workers}") as store:
             assert index.build(store, documents, workers=workers) == 6_000
             found.append(stored(store))
     assert found[0] == found[1]
-    assert any(row[2][0] >= 128 for row in found[0][0]), "long lists are among them"  # type: ignore[index]
+    assert any(row[2][0] >= 128 for row in found[0][0]), "long lists are among them"
 
 
 def test_a_stretch_of_terms_is_that_of_the_whole(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """Agreement among the first texts, and RM3."""
 
+from __future__ import annotations
+
 import math
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,10 +15,10 @@ from ragchat.retrieval import feedback
 _text = st.lists(st.sampled_from("abcdefgh"), max_size=12)
 
 
-def _cosine(a, b, texts):
+def _cosine(a: Sequence[str], b: Sequence[str], texts: Sequence[Sequence[str]]) -> float:
     n = len(texts)
 
-    def vector(text):
+    def vector(text: Sequence[str]) -> dict[str, float]:
         counts = Counter(text)
         df = {t: sum(t in other for other in texts) for t in counts}
         return {
@@ -28,7 +31,7 @@ def _cosine(a, b, texts):
 
 
 @given(st.lists(_text, min_size=2, max_size=6))
-def test_similarities_are_cosines(texts):
+def test_similarities_are_cosines(texts: list[list[str]]) -> None:
     found = feedback.similarities(texts)
     for i, a in enumerate(texts):
         for j, b in enumerate(texts):
@@ -36,7 +39,7 @@ def test_similarities_are_cosines(texts):
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 50), _text), min_size=2, max_size=6))
-def test_agreement_is_the_weighted_mean_of_the_others(found):
+def test_agreement_is_the_weighted_mean_of_the_others(found: list[tuple[float, list[str]]]) -> None:
     """Up to six texts all others are among the five neighbours."""
     scores, texts = [s for s, _ in found], [t for _, t in found]
     similarity = feedback.similarities(texts)
@@ -48,22 +51,22 @@ def test_agreement_is_the_weighted_mean_of_the_others(found):
         assert value == pytest.approx(expected, abs=1e-6)
 
 
-def test_only_the_nearest_five_count():
+def test_only_the_nearest_five_count() -> None:
     texts = [["x", "y", "z"]] * 6 + [["x", "q", "r", "s"], ["u"]]
     scores = [1.0] * 6 + [100.0, 100.0]
     assert feedback.agreement(scores, texts)[0] == pytest.approx(1.0)
 
 
-def test_alone_there_is_nothing_to_agree_with():
+def test_alone_there_is_nothing_to_agree_with() -> None:
     assert feedback.agreement([5.0], [["a"]]) == [0.0]
     assert feedback.agreement([], []) == []
 
 
-def _idf(terms):
+def _idf(terms: Iterable[str]) -> dict[str, float]:
     return {term: 0.5 if term == "common" else 5.0 for term in terms}
 
 
-def _top(last):
+def _top(last: float) -> list[tuple[float, list[str]]]:
     scores = [10.0 + (last - 10.0) * i / 9 for i in range(10)]
     return [
         (score, ["wing", "flutter", "common", "x"] + (["rotor"] if i < 2 else []))
@@ -71,15 +74,15 @@ def _top(last):
     ]
 
 
-def test_the_gate_is_closed_when_a_few_texts_stand_out():
+def test_the_gate_is_closed_when_a_few_texts_stand_out() -> None:
     assert feedback.expand({"wing": 1.0}, _top(5.9), _idf) is None
     assert feedback.expand({"wing": 1.0}, _top(6.1), _idf) is not None
     assert feedback.expand({"wing": 1.0}, _top(9.0)[:9], _idf) is None
 
 
-def test_rm3_by_hand():
+def test_rm3_by_hand() -> None:
     top = _top(8.0)
-    mass = Counter()
+    mass: dict[str, float] = defaultdict(float)
     for score, terms in top:
         for term in terms:
             mass[term] += score / len(terms)
@@ -94,14 +97,14 @@ def test_rm3_by_hand():
         assert expanded[term] == pytest.approx(own + 0.25 * 2.0 * mass[term] / total)
 
 
-def test_nothing_rare_nothing_added():
+def test_nothing_rare_nothing_added() -> None:
     assert feedback.expand({"common": 1.0}, [(5.0, ["common"])] * 10, _idf) is None
 
 
-def test_no_more_terms_than_agreed_and_idf_asked_for_few():
-    asked = []
+def test_no_more_terms_than_agreed_and_idf_asked_for_few() -> None:
+    asked: list[int] = []
 
-    def idf(terms):
+    def idf(terms: Collection[str]) -> dict[str, float]:
         asked.append(len(terms))
         return dict.fromkeys(terms, 5.0)
 

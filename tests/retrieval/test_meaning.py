@@ -36,7 +36,8 @@ class Concepts:
         self.embedded = 0
 
     def embed_query(self, text: str) -> np.ndarray:
-        return self.embed_passages([text])[0]
+        vector: np.ndarray = self.embed_passages([text])[0]
+        return vector
 
     def embed_passages(self, texts: Sequence[str]) -> np.ndarray:
         if self.broken:
@@ -44,7 +45,8 @@ class Concepts:
         self.embedded += len(texts)
         counts = [[sum(word in text.lower() for word in one.split()) for one in _MEANINGS] for text in texts]
         vectors = np.array([[*own, 0.1] for own in counts], np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
 
     def close(self) -> None:
         return

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragchat.retrieval import evidence, index
+from ragchat.retrieval import evidence, index, merge
 from ragchat.retrieval.search import PLAIN, Searcher
 from ragchat.store.knowledge import KnowledgeStore
 from tests.helpers.naughty import NAUGHTY
@@ -139,7 +139,7 @@ def test_thousands_of_documents_can_be_merged(sparing: KnowledgeStore) -> None:
         for n in range(1100):
             put(sparing, f"{n}", "oil")
         index.merge_segments(sparing)
-    assert len(sparing.index.segments()) < index.merge.FAN_OUT
+    assert len(sparing.index.segments()) < merge.FAN_OUT
     assert len(Searcher([sparing]).search("oil", 2000, with_evidence=False, ranking=PLAIN).hits) == 1100
 
 

@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 
 from ragchat.retrieval import signs as looking
 from ragchat.retrieval import vectors
-from ragchat.retrieval.signs import AVAILABLE, Signs, distances, likely, signs, width
+from ragchat.retrieval.signs import Signs, distances, likely, signs, width
 from ragchat.retrieval.vectors import Floats, MeaningIndex, inverse_lengths, nearest, quantise
 from ragchat.store.knowledge import KnowledgeStore
 from tests.helpers.embedders import WordEmbedder
 from tests.helpers.small_kb import put, take_out
-
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="this NumPy counts no bits")
 
 
 def unit(rows: int, dimensions: int, seed: int = 0) -> Floats:
@@ -96,7 +94,8 @@ def test_signs_follow_the_vectors_whatever_happens(tmp_path: Path, monkeypatch: 
     words, dice = WordEmbedder(), random.Random(3)
     query = words.embed_query("a b c")
     with KnowledgeStore.create(tmp_path, "a") as store:
-        kept, paths = MeaningIndex([store], words.model), []
+        kept = MeaningIndex([store], words.model)
+        paths: list[str] = []
         for step in range(60):
             if len(paths) > 4 and dice.random() < 0.3:
                 take_out(store, paths.pop(dice.randrange(len(paths))))
@@ -111,19 +110,3 @@ def test_signs_follow_the_vectors_whatever_happens(tmp_path: Path, monkeypatch: 
             assert loaded
             assert loaded.bits is not None
             assert loaded.bits.tolist() == signs(loaded.vectors).tolist()
-
-
-def test_a_numpy_that_counts_no_bits_compares_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vectors, "EXACT_UP_TO", 0)
-    monkeypatch.setattr(vectors, "AVAILABLE", False)
-    words = WordEmbedder()
-    with KnowledgeStore.create(tmp_path, "a") as store:
-        put(store, "/d/a.txt", "red stone", "blue stone")
-        store.vectors.write(words.model, [1, 2], quantise(words.embed_passages(["red stone", "blue stone"])))
-        index = MeaningIndex([store], words.model)
-        assert [place.chunk_id for place in index.nearest(words.embed_query("blue"), 1)] == [2]
-        loaded = index._loaded[0]
-        assert loaded
-        assert loaded.bits is None

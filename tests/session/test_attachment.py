@@ -24,9 +24,10 @@ from ragchat.retrieval.search import Searcher
 from ragchat.session.attachment import Attachment, prepare, rank, read
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished, HitsFound, PromptReady, SessionEvent
+from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken, ExtractedText
+from ragchat.types import CancelToken, ExtractedText, OmissionKind
 from tests.helpers.small_kb import put
 
 SECTIONS = [
@@ -48,7 +49,7 @@ def attachment(text: str = CONTRACT, name: str = "contract.md") -> Attachment:
 
 def test_a_text_that_fits_goes_in_whole_in_stretches_of_its_sections() -> None:
     chosen, left_out = rank(QUESTION, attachment().content, room=10_000, count=words)
-    assert left_out == ""
+    assert left_out is None
     assert "".join("".join(draft.text.split()) for draft in chosen) == "".join(CONTRACT.split())
     assert all(CONTRACT[d.span.char_first : d.span.char_last] == d.text for d in chosen)
 
@@ -61,13 +62,16 @@ def test_of_a_long_text_what_speaks_to_the_question_goes_in_in_its_order() -> No
     firsts = [draft.span.char_first for draft in chosen]
     assert firsts == sorted(firsts)
     assert sum(words(texts)) <= 200
-    assert "passages went in" in left_out
+    assert left_out
+    assert left_out.kind is OmissionKind.ATTACHED
+    assert 0 < left_out.count < left_out.of
 
 
 def test_a_text_that_shares_no_word_with_the_question_goes_in_from_its_beginning() -> None:
     chosen, left_out = rank("Zeppelin?", attachment().content, room=200, count=words)
     assert chosen[0].span.char_first == 0
-    assert "no word of the question" in left_out
+    assert left_out
+    assert left_out.kind is OmissionKind.UNRELATED
 
 
 @settings(max_examples=60, deadline=None)
@@ -82,9 +86,7 @@ def test_passages_of_several_files_are_numbered_on_and_carry_their_places() -> N
     other = attachment("The notice period of the flat is thirty days.", "flat.txt")
     made = prepare(
         QUESTION,
-        text="",
-        files=[attachment(), other],
-        pinned=[],
+        Sources(files=(attachment(), other)),
         first_number=3,
         n_ctx=600,
         share=0.5,
@@ -100,13 +102,12 @@ def test_passages_of_several_files_are_numbered_on_and_carry_their_places() -> N
     line = CONTRACT.count("\n", 0, CONTRACT.index("## Rent")) + 1
     assert rent.hit.span.line_first <= line <= rent.hit.span.line_last < line + 8
     assert len(made.text.split()) <= 300
-    assert "contract.md" in made.left_out[0]
+    assert made.left_out[0].name == "contract.md"
+    assert made.left_out[0].kind is OmissionKind.ATTACHED
 
 
 def test_piped_text_that_fits_stays_as_it_is() -> None:
-    made = prepare(
-        "Why?", text="a\n b", files=[], pinned=[], first_number=1, n_ctx=400, share=0.5, count=words
-    )
+    made = prepare("Why?", Sources(text="a\n b"), first_number=1, n_ctx=400, share=0.5, count=words)
     assert (made.text, made.citations, made.left_out) == ("a\n b", (), ())
 
 
@@ -180,10 +181,11 @@ def test_an_answer_cites_an_attached_file_by_name_and_place(chats: ChatStore, st
     assert "ninety days" in cited.quote
     assert said.from_documents
     asked, answered = chats.messages(conversation)
-    assert asked.content == f"{QUESTION}\n\n(attached: contract.md)"
+    assert (asked.content, asked.attachments) == (QUESTION, ("contract.md",))
+    assert asked.text == f"{QUESTION}\n\n(attached: contract.md)"
     assert [c for c in chats.citations(answered.id) if c.used] == [cited]
     (ready,) = [event for event in events if isinstance(event, PromptReady)]
-    assert any("contract.md" in sentence for sentence in ready.left_out)
+    assert any(omission.name == "contract.md" for omission in ready.left_out)
 
 
 def test_numbers_of_files_never_meet_those_of_documents(chats: ChatStore, store: KnowledgeStore) -> None:
@@ -217,7 +219,7 @@ def test_a_pinned_passage_is_the_context_of_the_question(chats: ChatStore, store
         "notes",
     )
     assert "forty seconds" not in model.asked[0][-1].content
-    assert chats.messages(conversation)[0].content.endswith("(attached: lamp.md, line 1)")
+    assert chats.messages(conversation)[0].text.endswith("(attached: lamp.md, line 1)")
 
 
 @settings(max_examples=25, deadline=None)

@@ -35,14 +35,18 @@ from ragchat.session.own_format import as_json
 from ragchat.store.chats import ChatStore
 from ragchat.text import clean, clean_line
 from ragchat.types import (
+    AdapterScale,
     ChatOptions,
     Citation,
     Generation,
     Hit,
     Message,
+    Omission,
+    OmissionKind,
     PortableChat,
     PortableMessage,
     PromptPart,
+    PromptPartKind,
     Sampling,
     Span,
 )
@@ -62,14 +66,14 @@ def generation(model: str = "smollm2-135m") -> Generation:
     return Generation(
         model=model,
         model_path="/models/a.gguf",
-        adapter="",
+        adapters=(AdapterScale("facts", 0.5),),
         knowledge_bases=("guide",),
         query="boiler pressure",
         prompt=(Message("system", "Be short."), Message("user", "Why?")),
-        left_out=("One passage was left out.",),
+        left_out=(Omission(OmissionKind.PASSAGES, 1, 2, 512),),
         sampling=Sampling(seed=7, stop=("END",)),
         retrieval_s=0.25,
-        parts=(PromptPart("question", 12),),
+        parts=(PromptPart(PromptPartKind.QUESTION, 12), PromptPart(PromptPartKind.PASSAGE, 9, 2)),
         n_ctx=4096,
     )
 
@@ -119,20 +123,29 @@ _spans = st.builds(Span, *[_numbers] * 4, st.none() | _numbers, st.none() | _num
 _hits = st.builds(
     Hit, _numbers, _rates, _lines, _numbers, _numbers, _texts, _lines, _lines, _spans, _texts, _lines, _texts
 )
+_adapters = st.builds(
+    AdapterScale,
+    st.text("abcö-_.", min_size=1, max_size=8),
+    st.integers(0, 40).map(lambda quarters: quarters / 4),
+)
+_omissions = st.builds(Omission, st.sampled_from(OmissionKind), *[_numbers] * 3, _lines)
+_parts = st.builds(PromptPart, st.sampled_from(PromptPartKind), _numbers) | st.builds(
+    PromptPart, st.just(PromptPartKind.PASSAGE), _numbers, st.integers(1, 99)
+)
 _generations = st.builds(
     Generation,
     model=_lines,
     model_path=_texts,
-    adapter=_lines,
+    adapters=st.lists(_adapters, max_size=2).map(tuple),
     knowledge_bases=st.lists(_lines, max_size=2).map(tuple),
     query=_texts,
     prompt=st.lists(st.builds(Message, st.sampled_from(["system", "user"]), _texts), max_size=2).map(tuple),
-    left_out=st.lists(_texts, max_size=2).map(tuple),
+    left_out=st.lists(_omissions, max_size=2).map(tuple),
     sampling=st.builds(
         Sampling, temperature=_rates, seed=st.none() | _numbers, stop=st.lists(_texts, max_size=2).map(tuple)
     ),
     retrieval_s=_rates,
-    parts=st.lists(st.builds(PromptPart, _lines, _numbers), max_size=2).map(tuple),
+    parts=st.lists(_parts, max_size=2).map(tuple),
     n_ctx=_numbers,
 )
 
@@ -153,6 +166,8 @@ def _chats(draw: st.DrawFn) -> PortableChat:
             correction=draw(_texts),
             reasoning=draw(_texts),
             generation=draw(st.none() | _generations),
+            notice=draw(st.just("") | _lines),
+            attachments=tuple(draw(st.lists(_lines.filter(bool), max_size=2))),
             citations=tuple(
                 draw(st.lists(st.builds(Citation, _numbers, _hits, _texts, st.booleans()), max_size=2))
             ),
@@ -171,6 +186,7 @@ def _chats(draw: st.DrawFn) -> PortableChat:
             st.builds(
                 ChatOptions,
                 model=_lines,
+                adapters=st.lists(_adapters, max_size=2).map(tuple),
                 knowledge_bases=st.none() | st.lists(_lines, max_size=2).map(tuple),
                 system_prompt=st.none() | _texts,
                 strict=st.none() | st.booleans(),
@@ -190,6 +206,116 @@ def test_our_json_loses_nothing(chats: list[PortableChat]) -> None:
     found = read_chats(text.encode())
     assert found.chats == tuple(chats)
     assert not found.rejected
+
+
+NOTICE = "Nothing in your documents matches this question, so this answer is not from them."
+
+
+def test_our_json_keeps_the_shape_that_older_versions_read() -> None:
+    messages = (
+        PortableMessage(1, 0, "user", "Why?", AT, attachments=("lamp.md, line 1",)),
+        PortableMessage(2, 1, "assistant", "So.", AT, notice=NOTICE, generation=generation()),
+    )
+    options = ChatOptions(adapters=(AdapterScale("facts"), AdapterScale("style", 0.5)))
+    value = json.loads(as_json([chat(messages=messages, leaf_id=2, options=options)]))
+    written = value["chats"][0]
+    assert value["version"] == 1
+    assert written["options"]["adapter"] == "facts+style:0.5"
+    asked, answered = written["messages"]
+    assert asked["content"] == "Why?\n\n(attached: lamp.md, line 1)"
+    assert answered["content"] == f"{NOTICE}\n\nSo."
+    assert answered["generation"]["adapter"] == "facts:0.5"
+    assert answered["generation"]["left_out"] == [one.sentence for one in generation().left_out]
+    assert answered["generation"]["parts"][1] == {"name": "passage 2", "tokens": 9}
+
+
+def old_file() -> dict[str, Any]:
+    """A chat as the version before notices and attachments wrote it."""
+    made = {
+        "model": "m",
+        "model_path": "/m.gguf",
+        "adapter": "facts:0.5",
+        "knowledge_bases": ["docs"],
+        "query": "q",
+        "prompt": [],
+        "left_out": ["1 of 4 pinned passages did not fit.", "Ten pages were too dark."],
+        "sampling": {},
+        "retrieval_s": 0.5,
+        "parts": [{"name": "passage 3", "tokens": 4}],
+        "n_ctx": 512,
+    }
+    messages = [
+        {"id": 1, "parent_id": 0, "role": "user", "content": "Why?\n\n(attached: lamp.md, line 1)"},
+        {"id": 2, "parent_id": 1, "role": "assistant", "content": f"{NOTICE}\n\nSo.", "generation": made},
+    ]
+    return {
+        "title": "Lamps",
+        "created_at": AT,
+        "updated_at": AT,
+        "messages": messages,
+        "leaf_id": 2,
+        "options": {"adapter": "facts"},
+    }
+
+
+def read_own(value: dict[str, Any]) -> Incoming:
+    return read({"format": "ragchat-chats", "version": 1, "chats": [value]})
+
+
+def test_a_file_of_before_is_taken_apart(store: ChatStore) -> None:
+    (found,) = read_own(old_file()).chats
+    asked, answered = found.path
+    assert (asked.content, asked.attachments) == ("Why?", ("lamp.md, line 1",))
+    assert (answered.content, answered.notice) == ("So.", NOTICE)
+    assert answered.generation
+    assert answered.generation.adapters == (AdapterScale("facts", 0.5),)
+    assert answered.generation.left_out == (
+        Omission(OmissionKind.PINNED, 1, 4),
+        Omission(OmissionKind.OTHER, name="Ten pages were too dark."),
+    )
+    assert answered.generation.parts == (PromptPart(PromptPartKind.PASSAGE, 4, 3),)
+    assert found.options.adapters == (AdapterScale("facts"),)
+    store.add_portable(found)
+    assert take_in(store, read_own(old_file()).chats).already_here == 1
+    bare = [
+        {"role": one["role"], "content": one["content"]} for one in old_file()["messages"]
+    ]  # as our JSON lines have it
+    assert take_in(store, read({"title": "Lamps", "messages": bare}).chats).already_here == 1
+
+
+def test_values_of_a_later_version_are_read_as_sentences() -> None:
+    value = old_file()
+    value["messages"][1]["generation"]["omissions"] = [{"kind": "dreams", "count": 3}, {"kind": "other"}]
+    (found,) = read_own(value).chats
+    made = found.path[1].generation
+    assert made
+    assert [one.kind for one in made.left_out] == [OmissionKind.PINNED, OmissionKind.OTHER]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"adapter": "facts:strong"},
+        {"left_out": "none"},
+        {"left_out": [3]},
+        {"parts": [{"name": 3}]},
+        {"parts": 3},
+    ],
+)
+def test_values_that_are_none_are_refused(change: dict[str, Any]) -> None:
+    value = old_file()
+    value["messages"][1]["generation"] |= change
+    found = read_own(value)
+    assert not found.chats
+    assert len(found.rejected) == 1
+
+
+def test_a_notice_that_is_not_in_the_text_is_dropped() -> None:
+    value = old_file()
+    value["messages"][1] |= {"notice": "Something else.", "content": "So."}
+    value["messages"][0] |= {"attachments": ["two\nlines", 3], "content": "Why?"}
+    (found,) = read_own(value).chats
+    assert [one.text for one in found.path] == ["Why?", "So."]
 
 
 def test_a_chat_survives_the_store_our_json_and_another_store(store: ChatStore, tmp_path: Path) -> None:
@@ -214,15 +340,15 @@ def test_a_chat_survives_the_store_our_json_and_another_store(store: ChatStore, 
         ),
         (
             {"messages": [{"id": 1, "parent_id": 0, "role": "system", "content": "x"}]},
-            "is none that ragchat writes",
+            "is not in ragchat's format",
         ),
         (
             {"messages": [{"id": 1, "parent_id": 0, "role": "user", "content": "x"}] * 2},
-            "no numbers of their own",
+            "duplicate or missing ids",
         ),
         (
             {"messages": [{"id": 0, "parent_id": 0, "role": "user", "content": "x"}]},
-            "no numbers of their own",
+            "duplicate or missing ids",
         ),
         ({"options": {"strict": "yes"}}, "Expected `bool | null`"),
     ],
@@ -266,7 +392,7 @@ def gpt_node(
 
 
 def gpt_chat(*nodes: dict[str, Any], current: str = "", **extra: Any) -> dict[str, Any]:
-    mapping = {"root": {"id": "root", "message": None, "parent": None, "children": []}}
+    mapping: dict[str, Any] = {"root": {"id": "root", "message": None, "parent": None, "children": []}}
     mapping |= {node["id"]: node for node in nodes}
     return {"title": "Boiler", "create_time": 1697000000.5, "update_time": 1697000100, "mapping": mapping} | (
         {"current_node": current} | extra
@@ -393,9 +519,9 @@ def test_chatgpt_broken_conversations_are_refused_one_by_one() -> None:
         "chat 6",
         "chat 7",
     ]
-    assert found.rejected[0].reason == "it holds no text of a person or a model"
-    assert found.rejected[1].reason == "it is no JSON object"
-    assert found.rejected[3].reason == "its format is not known"
+    assert found.rejected[0].reason == "it contains no text from a user or a model"
+    assert found.rejected[1].reason == "it is not a JSON object"
+    assert found.rejected[3].reason == "its format is unknown"
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -724,15 +850,15 @@ def test_what_we_write_as_openai_lines_comes_in_again() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no JSON file"),
-        (b"# Notes", "no JSON file"),
-        (b"\x00\x01\x02", "no JSON file"),
-        (b'"text"', "no JSON file"),
+        (b"", "not a JSON file"),
+        (b"# Notes", "not a JSON file"),
+        (b"\x00\x01\x02", "not a JSON file"),
+        (b'"text"', "not a JSON file"),
         (b"[]", "empty list"),
-        (b'{"mapping": {', "no whole JSON"),
-        (b'{\n "mapping": {\n', "no whole JSON: .*line"),
+        (b'{"mapping": {', "not complete JSON"),
+        (b'{\n "mapping": {\n', "not complete JSON: .*line"),
         (b'{"a":' * 100_000, "nested too deeply"),
-        (b'{"format": "ragchat-chats", "chats": []}', "holds no chats"),
+        (b'{"format": "ragchat-chats", "chats": []}', "contains no chats"),
     ],
 )
 def test_what_is_no_file_of_chats_is_refused(data: bytes, message: str) -> None:
@@ -745,7 +871,7 @@ def test_a_file_that_was_cut_gives_what_stands_before_the_cut() -> None:
     found = read_chats(whole[:-30])
     assert len(found.chats) == 2
     assert found.rejected[0].where == "chat 3"
-    assert "from here on the file cannot be read" in found.rejected[0].reason
+    assert "the rest of the file cannot be read" in found.rejected[0].reason
     assert "it ends" in read_chats(whole[:-1]).rejected[0].reason
     assert len(read_chats(json.dumps([SHARE]).encode()[:-1] + b" [" * 9).chats) == 1
 
@@ -851,7 +977,10 @@ def test_times_of_every_kind() -> None:
         "2025-04-13T20:52:37",
     ):
         assert iso_time(value) == second
-    for odd in (None, True, -1, 0, float("nan"), float("inf"), 1e22, 10**400, "yesterday", "", [], {}):
+    odd_values: tuple[object, ...] = (
+        None, True, -1, 0, float("nan"), float("inf"), 1e22, 10**400, "yesterday", "", [], {},
+    )  # fmt: skip
+    for odd in odd_values:
         assert iso_time(odd) == ""
 
 
@@ -866,7 +995,7 @@ def test_files_too_large_missing_or_folders_are_refused(
     file.write_text(as_json([chat()]), "utf-8")
     assert len(read_file(file).chats) == 1
     monkeypatch.setattr(importing, "LARGEST_BYTES", 100)
-    with pytest.raises(IngestError, match="at most 100 B are read at once"):
+    with pytest.raises(IngestError, match="the limit is 100 B"):
         read_file(file)
 
 
@@ -914,9 +1043,9 @@ def test_the_summary_counts() -> None:
     incoming = Incoming(("ChatGPT",), (), (importing.Rejected("chat 1", "x"),) * 2, ((TOOLS, 4),))
     taken = importing.TakenIn(12, 3)
     assert summary(incoming, taken) == (
-        "12 chats came in, 3 were already here, 2 did not. Left out of what was read: messages of tools (4)."
+        "12 chats imported, 3 duplicates skipped, 2 rejected. Left out: messages of tools (4)."
     )
-    assert summary(Incoming((), ()), importing.TakenIn(1, 0), dry_run=True) == "1 chat would come in."
+    assert summary(Incoming((), ()), importing.TakenIn(1, 0), dry_run=True) == "1 chat would be imported."
 
 
 # --- for people -----------------------------------------------------------------------------------------
@@ -925,7 +1054,7 @@ def test_the_summary_counts() -> None:
 def test_markdown_has_headings_sources_and_the_model() -> None:
     assert as_markdown(chat("Boiler [1] *now*")) == (
         "# Boiler \\[1\\] \\*now\\*\n\n"
-        "Begun 2026-11-23 02:01 UTC · last changed 2026-11-23 02:05 UTC · tags: house\n\n"
+        "Started 2026-11-23 02:01 UTC · last changed 2026-11-23 02:05 UTC · tags: house\n\n"
         "## Question\n\nWhy did it stop?\n\n"
         "## Answer (smollm2-135m)\n\n"
         "> **Reasoning**\n>\n> Think.\n> Again.\n\n"
@@ -933,7 +1062,7 @@ def test_markdown_has_headings_sources_and_the_model() -> None:
         "*Rated good.*\n\n"
         "**Sources**\n\n- \\[1\\] /home/anna/guide.md, p. 7 · guide: “Below 1 bar it stops.”\n\n"
         "## Question\n\nAnd <b>now</b>?\n\n"
-        "## Answer\n\nRefill\n\n*Stopped before its end.*\n"
+        "## Answer\n\nRefill\n\n*Stopped early.*\n"
     )
 
 
@@ -1064,7 +1193,7 @@ def test_an_export_is_a_file_for_its_owner_and_overwrites_only_when_asked(
     assert written.files == (target,)
     assert target.read_text("utf-8") == export_text([chat()], format)
     assert target.stat().st_mode & 0o077 == 0
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_export([chat("Other")], format, target)
     assert target.read_text("utf-8") == export_text([chat()], format)
     write_export([chat("Other")], format, target, overwrite=True)
@@ -1078,7 +1207,7 @@ def test_an_export_is_a_file_for_its_owner_and_overwrites_only_when_asked(
 def test_a_folder_of_files_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     chats = [chat("One"), chat("Two")]
     (tmp_path / "2026-11-23-two.md").write_text("mine", "utf-8")
-    with pytest.raises(UsageError, match=r"2026-11-23-two\.md exists already"):
+    with pytest.raises(UsageError, match=r"2026-11-23-two\.md already exists"):
         write_export(chats, "markdown", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["2026-11-23-two.md"]
     assert (tmp_path / "2026-11-23-two.md").read_text("utf-8") == "mine"

@@ -105,10 +105,10 @@ def test_a_short_chat_has_nothing_to_compact(chats: ChatStore, turns: int) -> No
 def test_what_is_compacted_is_not_compacted_again(chats: ChatStore) -> None:
     chat = talk(chats, 4)
     run(chats, FakeModel("Summary."), chat)
-    with pytest.raises(UsageError, match="is compacted"):
+    with pytest.raises(UsageError, match="is already compacted"):
         run(chats, FakeModel("no"), chat)
     run(chats, FakeModel("All of it."), chat, keep_turns=0)
-    with pytest.raises(UsageError, match="is compacted"):
+    with pytest.raises(UsageError, match="is already compacted"):
         run(chats, FakeModel("no"), chat)
 
 
@@ -179,9 +179,9 @@ def test_it_is_suggested_when_turns_would_fall_out(chats: ChatStore) -> None:
         for event in ChatSession(chats, model, [], OPTIONS).ask(chat, "?", cancel=CancelToken())
         if isinstance(event, PromptReady)
     )
-    assert ready.left_out == (
-        f"The {2 * said.lost_turns} oldest messages of this chat did not fit into the context of 400 tokens.",
-    )
+    assert [omission.sentence for omission in ready.left_out] == [
+        f"The {2 * said.lost_turns} oldest messages of this chat did not fit in the context of 400 tokens."
+    ]
     run(chats, model, chat)
     assert suggest(chats, model, chat, options=OPTIONS) is None
     assert suggest(chats, model, talk(chats, 3), options=OPTIONS) is None

@@ -74,7 +74,7 @@ def test_the_earlier_turns_count_and_nothing_is_stored(chats: ChatStore) -> None
 
 def test_the_copy_lies_where_it_is_told_and_is_gone_afterwards(chats: ChatStore, tmp_path: Path) -> None:
     stage, folder = Stage(FakeModel("Yes.")), tmp_path / "scratch"
-    with pytest.raises(StorageError, match="No copy"):
+    with pytest.raises(StorageError, match="cannot be copied"):
         list(try_out(chats, 0, "?", stage, folder=folder, cancel=CancelToken()))
     folder.mkdir()
     events = try_out(chats, 0, "?", stage, folder=folder, cancel=CancelToken())

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from ragchat.ingest.chunk import split
 from ragchat.llm.fake import FakeModel
+from ragchat.llm.loading import loaded
 from ragchat.retrieval import evidence
 from ragchat.retrieval.passages import join
 from ragchat.session import packing, prompt
 from ragchat.session.packing import GAP, Packing, pack_hits, render
+from ragchat.session.sources import Sources
 from ragchat.types import ExtractedText, Hit, Message, ModelInfo
 
 TEXT = """The Zephyr pump is made in Lund. It is primed for forty seconds before use. The handle is turned to the left.
@@ -184,14 +186,11 @@ def test_the_weights_of_all_pieces_are_one() -> None:
 
 def packed(way: Packing, *, n_ctx: int = 1000, history: Sequence[Message] = ()) -> prompt.PackedPrompt:
     return prompt.pack(
-        FakeModel("", n_ctx=n_ctx),
+        loaded(FakeModel("", n_ctx=n_ctx)),
         "How long is the warranty?",
-        n_ctx=n_ctx,
-        hits=[hit for d in range(3) for hit in hits_of(TEXT, document=d, first=50 * d)[:1]],
-        history=history,
-        passage_share=0.5,
-        answer_tokens=50,
-        packing=way,
+        Sources(tuple(hit for d in range(3) for hit in hits_of(TEXT, document=d, first=50 * d)[:1])),
+        prompt.Layout(n_ctx, way, passage_share=0.5, answer_tokens=50),
+        prompt.Earlier(tuple(history)),
     )
 
 
@@ -230,10 +229,7 @@ def test_every_wording_is_there() -> None:
 
 
 def info(path: str = "/models/a.gguf", n_params: int = 10**8) -> ModelInfo:
-    model = FakeModel("")
-    list(model.load())
-    assert model.info
-    return replace(model.info, path=path, n_params=n_params, size_bytes=77)
+    return replace(loaded(FakeModel("")).info, path=path, n_params=n_params, size_bytes=77)
 
 
 def test_a_measured_choice_wins_over_the_size_and_a_setting_over_both(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from ragchat.session.replay import (
 )
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken, ChatModel, Message, Sampling, TextDelta
+from ragchat.types import AdapterScale, CancelToken, ChatModel, Message, Sampling, TextDelta
 from tests.helpers.small_kb import put
 
 OPTIONS = AskOptions(sampling=Sampling(temperature=0.7, max_tokens=60))
@@ -108,7 +108,7 @@ def test_the_recorded_seed_and_sampling_are_used(chats: ChatStore) -> None:
 def test_a_notice_before_the_answer_is_not_the_models(chats: ChatStore, zoo: KnowledgeStore) -> None:
     model = FakeModel("No idea.")
     number = ask(chats, model, "Who wrote Faust?", stores=[zoo])
-    assert chats.message(number).content.startswith(NOT_FROM_DOCUMENTS)
+    assert chats.message(number).notice == NOT_FROM_DOCUMENTS
     result = again(model, recorded(chats, number))
     assert result.identical
     assert NOT_FROM_DOCUMENTS not in result.old
@@ -132,13 +132,13 @@ def test_what_is_not_as_it_was_is_said(chats: ChatStore, tmp_path: Path) -> None
     endless = replace(record.generation, sampling=replace(record.generation.sampling, max_tokens=0))
     (said,) = what_differs(replace(record, generation=endless), replace(model.info, n_ctx=512))
     assert "512" in said
-    tuned = replace(record, generation=replace(record.generation, adapter="mine"))
+    tuned = replace(record, generation=replace(record.generation, adapters=(AdapterScale("mine"),)))
     assert "adapter mine" in what_differs(tuned, model.info)[0]
     file = tmp_path / "fake.gguf"
     file.write_bytes(b"GGUF")
     placed = replace(record, generation=replace(record.generation, model_path=str(file)))
-    assert "was written after" in what_differs(placed, replace(model.info, path=str(file)))[0]
-    assert "lies elsewhere" in what_differs(placed, replace(model.info, path="/other.gguf"))[0]
+    assert "is newer than" in what_differs(placed, replace(model.info, path=str(file)))[0]
+    assert "has moved to" in what_differs(placed, replace(model.info, path="/other.gguf"))[0]
 
 
 def test_a_stopped_answer_is_compared_as_far_as_it_goes(chats: ChatStore) -> None:
@@ -153,7 +153,7 @@ def test_a_stopped_answer_is_compared_as_far_as_it_goes(chats: ChatStore) -> Non
     assert answer.content == "one two three "
     result = again(model, recorded(chats, answer.id))
     assert result.verdict == "beginning"
-    assert result.reasons == ("The old answer ended before it was whole.",)
+    assert result.reasons == ("The old answer was not complete.",)
 
 
 def test_a_replay_that_is_stopped_says_so(chats: ChatStore) -> None:
@@ -166,7 +166,7 @@ def test_a_replay_that_is_stopped_says_so(chats: ChatStore) -> None:
         last = event
     assert isinstance(last, Replayed)
     assert (last.verdict, last.finish_reason, last.text) == ("beginning", "cancelled", "one ")
-    assert last.reasons == ("The replay was stopped before its end.",)
+    assert last.reasons == ("The replay was stopped early.",)
 
 
 def test_a_continued_answer_is_the_same_as_far_as_the_first_part_goes(chats: ChatStore) -> None:
@@ -206,13 +206,13 @@ def test_what_is_not_recorded_cannot_be_replayed(chats: ChatStore) -> None:
         recorded(chats, question.id)
 
 
-def test_whether_the_model_thinks_is_as_it_was_and_put_back(chats: ChatStore) -> None:
+def test_whether_the_model_thinks_is_as_it_was(chats: ChatStore) -> None:
     model = FakeModel("Yes.", reasoning="let me see")
     number = ask(chats, model, "Really?", options=replace(OPTIONS, thinking=True))
-    model.thinking = False
+    ask(chats, model, "And now?")
     result = again(model, recorded(chats, number))
     assert result.identical
-    assert model.thinking is False
+    assert [use.thinking for use in model.uses] == [True, False, True]
 
 
 # --- difference -----------------------------------------------------------------------------------------
@@ -268,11 +268,10 @@ def test_the_prompt_of_an_answer(chats: ChatStore, zoo: KnowledgeStore) -> None:
     assert view.meter[-1].name == prompt_view.FREE
     assert sum(part.tokens for part in view.meter) == view.n_ctx == 2048
     assert view.rendered == model.render_prompt(model.asked[0])
-    lines = list(prompt_view.as_lines(view))
-    assert any(line.startswith("  passage 1") for line in lines)
-    assert "── user ──" in lines
-    assert f"  seed: {view.sampling.seed}" in lines
-    assert "  documents: zoo" in lines
+    assert any(part.name == "passage 1" for part in view.meter)
+    assert "── user ──" in prompt_view.messages_text(view)[0].splitlines()
+    facts = dict(prompt_view.facts(view))
+    assert (facts["seed"], facts["documents"]) == (str(view.sampling.seed), "zoo")
 
 
 def test_a_prompt_of_a_model_that_is_not_loaded_is_not_rendered(chats: ChatStore) -> None:
@@ -297,7 +296,7 @@ def test_the_prompt_of_the_next_question_is_what_is_then_sent(chats: ChatStore, 
     then = prompt_view.of_answer(recorded(chats, number), model)
     assert (view.messages, view.parts, view.prompt_tokens) == (then.messages, then.parts, then.prompt_tokens)
     assert (view.seed_drawn, then.seed_drawn) == (False, True)
-    assert "  seed: drawn when the question is sent" in list(prompt_view.as_lines(view))
+    assert dict(prompt_view.facts(view))["seed"] == "chosen when you send the question"
 
 
 def test_roles_stand_where_they_are_said_to_stand(chats: ChatStore) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +13,22 @@ from hypothesis import strategies as st
 
 from ragchat.errors import ModelError, PromptTooLongError, StorageError, UsageError
 from ragchat.llm.client import InferenceClient
-from ragchat.llm.fake import FakeModel
+from ragchat.llm.fake import FakeModel, LoadedFake
+from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
 from ragchat.retrieval import index
 from ragchat.session import prompt, query
 from ragchat.session.chat import DECLINED, NO_ROOM, NOT_FROM_DOCUMENTS, AskOptions, ChatSession
-from ragchat.session.events import AnswerFinished, HitsFound, MessageStored, PromptReady, QueryUsed
+from ragchat.session.events import (
+    AnswerFinished,
+    AnswerKind,
+    HitsFound,
+    MessageStored,
+    PromptReady,
+    QueryUsed,
+)
 from ragchat.session.packing import Packing
+from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import (
@@ -29,6 +38,7 @@ from ragchat.types import (
     Hit,
     LoadProgress,
     Message,
+    OmissionKind,
     PortableChat,
     PortableMessage,
     PrefillProgress,
@@ -124,10 +134,12 @@ class Broken(FakeModel):
         super().__init__("one two three four five six")
         self.words, self.error = words, error or ModelError("The model is no good.")
 
-    def load(self, cancel: CancelToken | None = None) -> Iterator[LoadProgress]:
+    def load(
+        self, cancel: CancelToken | None = None, **how: Any
+    ) -> Generator[LoadProgress, None, LoadedFake]:
         if self.words is None:
             raise self.error
-        return super().load(cancel)
+        return super().load(cancel, **how)
 
     def generate(
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
@@ -336,12 +348,14 @@ def test_nothing_relevant_is_said_and_no_passage_is_sent(
     events, finished = ask(session, session.start("q"), question)
     assert not one(events, HitsFound).relevant
     assert bool(one(events, HitsFound).hits) == (question != UNKNOWN), "the nearest there was"
-    assert finished.text.startswith(NOT_FROM_DOCUMENTS)
+    assert (finished.kind, finished.notice) == (AnswerKind.UNMATCHED, NOT_FROM_DOCUMENTS)
+    assert finished.shown == f"{NOT_FROM_DOCUMENTS}\n\n{finished.text}"
     assert next(e for e in events if isinstance(e, TextDelta)).text.startswith(NOT_FROM_DOCUMENTS)
     assert not finished.from_documents
     assert finished.citations == ()
     assert "[1]" not in finished.text, "there is nothing it could point at"
-    assert chats.message(finished.answer_id).content == finished.text
+    stored = chats.message(finished.answer_id)
+    assert (stored.content, stored.notice, stored.text) == (finished.text, finished.notice, finished.shown)
     sent = "\n".join(message.content for message in model.asked[0])
     assert sent == f"{prompt.PLAIN_INSTRUCTIONS}\n{question}"
 
@@ -354,6 +368,7 @@ def test_strict_declines_without_the_model(chats: ChatStore, store: KnowledgeSto
     assert model.asked == []
     assert model.info is None, "not even loaded"
     assert (finished.text, finished.from_documents) == (DECLINED, False)
+    assert (finished.kind, finished.shown) == (AnswerKind.DECLINED, DECLINED)
     assert chats.messages(conversation)[-1].content == DECLINED
     ask(session, conversation, "How long is the warranty of the Zephyr pump?")
     assert len(model.asked) == 1, "and answers what they hold"
@@ -366,14 +381,14 @@ def test_passages_that_do_not_fit_are_not_called_irrelevant(chats: ChatStore, st
     session = ChatSession(chats, model, [store], options)
     events, finished = ask(session, session.start("q"), question)
     assert one(events, HitsFound).relevant
-    assert finished.text.startswith(NO_ROOM)
-    assert NOT_FROM_DOCUMENTS not in finished.text
+    assert (finished.kind, finished.notice) == (AnswerKind.NO_ROOM, NO_ROOM)
+    assert finished.text.strip() == "Perhaps two years."
     assert model.asked[0][0].content == prompt.PLAIN_INSTRUCTIONS, (
         "it is not told of passages it does not see"
     )
-    assert "passages did not fit" in one(events, PromptReady).left_out[0]
+    assert one(events, PromptReady).left_out[0].kind is OmissionKind.PASSAGES
     strict = ChatSession(chats, model, [store], replace(options, strict=True))
-    with pytest.raises(PromptTooLongError, match="no passage fits"):
+    with pytest.raises(PromptTooLongError, match="none fits"):
         ask(strict, session.start("q"), question)
     assert len(model.asked) == 1
 
@@ -386,7 +401,7 @@ def test_attached_text_is_sent_and_stored_and_keeps_strict_from_declining(
     conversation = session.start("q")
     _, finished = ask(session, conversation, UNKNOWN, attachment="The treaty of Frankfurt\x1b[2J ended it.")
     assert "The treaty of Frankfurt ended it." in model.asked[0][-1].content
-    assert NOT_FROM_DOCUMENTS not in finished.text
+    assert not finished.notice
     stored = chats.messages(conversation)[0].content
     assert UNKNOWN in stored
     assert "The treaty of Frankfurt ended it." in stored
@@ -488,7 +503,7 @@ def hits_of(bodies: Sequence[str]) -> list[Hit]:
     passages=st.integers(1, 8),
     extra=st.sampled_from([0, 0, 30]),
 )
-def test_a_prompt_never_exceeds_the_context(
+def test_a_prompt_never_exceeds_the_context(  # noqa: PLR0913
     question: str,
     history: list[str],
     bodies: list[str],
@@ -503,15 +518,11 @@ def test_a_prompt_never_exceeds_the_context(
     turns = [Message("assistant" if i % 2 else "user", text) for i, text in enumerate(history)]
     try:
         packed = prompt.pack(
-            model,
+            loaded(model),
             question,
-            n_ctx=n_ctx,
-            history=turns,
-            hits=hits_of(bodies),
-            packing=Packing(passages),
-            passage_share=share,
-            answer_tokens=answer,
-            attachment=attachment,
+            Sources(tuple(hits_of(bodies)), attachment),
+            prompt.Layout(n_ctx, Packing(passages), passage_share=share, answer_tokens=answer),
+            prompt.Earlier(tuple(turns)),
         )
     except PromptTooLongError as error:
         assert str(n_ctx) in str(error)  # noqa: PT017
@@ -532,16 +543,16 @@ def test_a_prompt_never_exceeds_the_context(
     for citation in packed.citations:
         assert f"[{citation.n}] " in packed.messages[-1].content
         assert citation.hit.text.strip() in packed.messages[-1].content
-    said = " ".join(packed.left_out)
-    assert ("passages did not fit" in said) == (len(packed.citations) < len(offered))
-    assert ("oldest messages" in said) == (len(kept) < len(turns))
+    said = {omission.kind for omission in packed.left_out}
+    assert (OmissionKind.PASSAGES in said) == (len(packed.citations) < len(offered))
+    assert (OmissionKind.MESSAGES in said) == (len(kept) < len(turns))
 
 
 def test_a_large_context_keeps_a_long_chat_whole() -> None:
     model = FakeModel("", n_ctx=20_000)
     turns = [Message("assistant" if i % 2 else "user", f"turn {i}") for i in range(400)]
-    options = {"packing": Packing(1), "passage_share": 0.5, "answer_tokens": 100}
-    packed = prompt.pack(model, "And now?", n_ctx=20_000, history=turns, **options)  # type: ignore[arg-type]
+    layout = prompt.Layout(20_000, Packing(1), passage_share=0.5, answer_tokens=100)
+    packed = prompt.pack(loaded(model), "And now?", Sources(), layout, prompt.Earlier(tuple(turns)))
     assert list(packed.messages[1:-1]) == turns
     assert packed.left_out == ()
 
@@ -555,7 +566,7 @@ def test_a_chat_of_a_thousand_turns(chats: ChatStore, store: KnowledgeStore, n_c
     events, finished = ask(session, conversation, "How long is the warranty of the Zephyr pump?")
     ready = one(events, PromptReady)
     assert ready.prompt_tokens <= n_ctx
-    assert any("oldest messages of this chat did not fit" in sentence for sentence in ready.left_out)
+    assert any(omission.kind is OmissionKind.MESSAGES for omission in ready.left_out)
     generation = chats.generation(finished.answer_id)
     assert generation
     assert generation.left_out == ready.left_out
@@ -568,7 +579,7 @@ def test_a_message_of_a_megabyte_is_kept_and_refused_with_a_sentence(
     session = ChatSession(chats, model, [store], AskOptions())
     conversation = session.start(LONG)
     assert len(chats.conversation(conversation).title) <= 60
-    with pytest.raises(PromptTooLongError, match="the context holds 2048") as caught:
+    with pytest.raises(PromptTooLongError, match="The context has 2048") as caught:
         ask(session, conversation, LONG)
     assert caught.value.remedy
     asked, answer = chats.messages(conversation)
@@ -611,7 +622,7 @@ def test_an_answer_from_documents_with_the_real_model(
     assert sum(part.tokens for part in ready.parts) == ready.prompt_tokens
     generation = chats.generation(finished.answer_id)
     assert generation
-    assert real_model.count_prompt(generation.prompt) == ready.prompt_tokens
+    assert loaded(real_model).count_prompt(generation.prompt) == ready.prompt_tokens
 
 
 @pytest.mark.real_model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ragchat.errors import InferenceDiedError, NotFoundError, PromptTooLongError
 from ragchat.ingest.chunk import split
 from ragchat.llm.client import InferenceClient
 from ragchat.llm.fake import FakeModel
+from ragchat.llm.loading import loaded
 from ragchat.retrieval import index
 from ragchat.session import digest as digests
 from ragchat.session import summarise as summaries
@@ -28,6 +30,7 @@ from ragchat.session.events import (
     PromptReady,
     SummaryProgress,
 )
+from ragchat.session.pace import Pace
 from ragchat.session.replay import Replayed, recorded, replay
 from ragchat.session.summarise import (
     WORDING,
@@ -40,7 +43,7 @@ from ragchat.session.summarise import (
 )
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
-from ragchat.types import CancelToken, ExtractedText, LoadProgress, Message, Sampling, TextDelta
+from ragchat.types import AdapterScale, CancelToken, ExtractedText, Message, Sampling, TextDelta
 
 ANIMALS = ("otter", "crane", "badger", "falcon", "beaver", "marten", "viper", "salmon", "heron", "lynx")
 OPTIONS = AskOptions(sampling=Sampling(max_tokens=200))
@@ -231,7 +234,7 @@ def test_what_was_read_until_it_was_stopped_is_the_answer(chats: ChatStore) -> N
     assert isinstance(finished, AnswerFinished)
     assert finished.finish_reason == "cancelled"
     of = next(event.parts for event in events if isinstance(event, SummaryProgress))
-    assert finished.text.startswith(f"Stopped after 2 of {of} parts; this is what they say.")
+    assert finished.text.startswith(f"Stopped after 2 of {of} parts. This is a summary of them.")
     points = finished.text.splitlines()[2:]
     assert len(points) == 2
     assert points[0].startswith("- The otter sleeps")
@@ -241,7 +244,44 @@ def test_what_was_read_until_it_was_stopped_is_the_answer(chats: ChatStore) -> N
     assert (answer.state, answer.content) == ("cancelled", finished.text)
     generation = chats.generation(answer.id)
     assert generation
-    assert generation.left_out == (f"Only 2 of {of} parts were read.",)
+    assert [one.sentence for one in generation.left_out] == [f"Only 2 of {of} parts were read."]
+
+
+def test_the_estimate_moves_within_a_part(chats: ChatStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragchat.session.digest._TELL_EVERY_S", 0.0)
+    model = FakeModel(reader, n_ctx=700, pause_s=0.002)
+    told = [event for event in run(chats, model, document(report())) if isinstance(event, SummaryProgress)]
+    first = [event.eta_s for event in told if event.part == 1]
+    assert first[0] is None
+    assert first[-2] is not None, "while the first part was being written"
+    second = [event.eta_s for event in told if event.part == 2 and event.eta_s is not None]
+    assert len(set(second)) > 10
+    assert second[-1] < second[0]
+
+
+def test_an_estimate_is_what_is_left_at_the_pace_so_far() -> None:
+    now = 0.0
+    pace = Pace(lambda: now)
+    pace.begin(100)
+    assert pace.left(300, 3) is None
+    now = 10.0  # read at ten tokens a second
+    for _ in range(8):
+        now += 0.5
+        pace.piece()
+    guessed = pace.left(300, 3, 1.0)
+    assert guessed is not None
+    now = 30.5  # the note took twenty seconds
+    pace.end()
+    assert pace.left(300, 3, 1.0) == pytest.approx(10.5 / 100 * 300 + (3 + 2) * 20)
+    pace.begin(100)
+    assert pace.left(200, 2, 0.5) == pytest.approx(10.5 / 100 * (50 + 200) + (1 + 2 + 2) * 20)
+    now += 10.5
+    pace.piece()
+    before = pace.left(200, 2, 1.0)
+    now += 4
+    after = pace.left(200, 2, 1.0)
+    assert before is not None
+    assert after == pytest.approx(before - 4)
 
 
 def test_stopped_while_the_summaries_are_put_together_loses_none(chats: ChatStore) -> None:
@@ -312,16 +352,10 @@ def test_without_a_store_it_only_says_it() -> None:
 
 def test_a_summary_is_not_thought_over(chats: ChatStore) -> None:
     model = FakeModel(reader)
-    model.thinking = True
-    seen = []
-
-    def watch(messages: Sequence[Message]) -> str:
-        seen.append(model.thinking)
-        return reader(messages)
-
-    model._answer = watch
-    run(chats, model, document(report(2)))
-    assert (set(seen), model.thinking) == ({False}, True)
+    adapters = (AdapterScale("style"),)
+    number, options = chats.create_conversation("x").id, replace(OPTIONS, thinking=True, adapters=adapters)
+    list(summarise(chats, number, model, document(report(2)), options=options, cancel=CancelToken()))
+    assert {(use.thinking, use.adapters) for use in model.uses} == {(False, adapters)}
 
 
 # --- parts ----------------------------------------------------------------------------------------------
@@ -353,15 +387,14 @@ def test_a_note_that_was_cut_ends_with_a_sentence() -> None:
 
 
 def test_a_digest_tells_what_fits() -> None:
-    model = FakeModel("")
-    assert list(model.load()) == [LoadProgress(1.0)]
-    digest = Digest(model, WORDING, sampling=Sampling(temperature=1.5), longest=100, cancel=CancelToken())
+    digest = Digest(
+        loaded(FakeModel("")), WORDING, sampling=Sampling(temperature=1.5), longest=100, cancel=CancelToken()
+    )
     assert (digest.sampling.temperature, digest.sampling.max_tokens) == (0.2, 100)
     assert digest.plan(["word " * 100] * 3) == [(0, 3)]
     assert len(digest.plan(["word " * 100] * 30)) == 4
     small = FakeModel("", n_params=135_000_000, n_ctx=4096)
-    list(small.load())
-    digest = Digest(small, WORDING, sampling=Sampling(), longest=100, cancel=CancelToken())
+    digest = Digest(loaded(small), WORDING, sampling=Sampling(), longest=100, cancel=CancelToken())
     assert len(digest.plan(["word " * 100] * 15)) == 2, "it would fit, but a small model loses the thread"
     assert digest.cut(["word " * 100]) == [[(0, 500)]]
 

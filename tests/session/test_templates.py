@@ -63,8 +63,8 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     assert [one.name for one in templates] == ["good"]
     reasons = {one.path.name: one.reason for one in wrong}
     assert reasons["bytes.md"] == "it is not UTF-8 text"
-    assert reasons["empty.md"] == "it holds no prompt"
-    assert "line 4: {{: x}} is no field" in reasons["field.md"]
+    assert reasons["empty.md"] == "it contains no prompt"
+    assert "line 4: {{: x}} is not a field" in reasons["field.md"]
     assert "cannot be read" in reasons["folder.md"]
     assert "256 KiB" in reasons["large.md"]
     assert "name" in reasons["new\nline.md"]
@@ -106,7 +106,7 @@ async def test_the_windows(tmp_path: Path, size: tuple[int, int]) -> None:
             return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
         assert "evil  [red]m[/red]  yours" in screen()
-        assert "wrong.md: line 1: {{ }} is no field" in screen()
+        assert "wrong.md: line 1: {{ }} is not a field" in screen()
         await pilot.press(*"evil", "enter")
         await until(pilot, lambda: isinstance(app.screen, FillTemplate))
         await pilot.press(*"[x]{{whom}}")

@@ -35,11 +35,14 @@ from ragchat.store.knowledge import (
     remove_knowledge_base,
 )
 from ragchat.types import (
+    AdapterScale,
     Citation,
     ExtractedText,
     Generation,
     Hit,
     Message,
+    Omission,
+    OmissionKind,
     Sampling,
     Span,
     Timings,
@@ -181,20 +184,20 @@ def run_four(script: str, argument: Path) -> None:
 def schema(*, broken: bool = False, steps: int = 2) -> Migrations:
     made = Migrations("test")
 
-    @made(name="0001_words")
+    @made(name="0001_words")  # type: ignore[untyped-decorator]
     def _words(db: Database) -> None:
         db.table("words").create({"word": str})
 
     if steps > 1:
 
-        @made(name="0002_lengths")
+        @made(name="0002_lengths")  # type: ignore[untyped-decorator]
         def _lengths(db: Database) -> None:
             db.execute("ALTER TABLE words ADD COLUMN length INTEGER")
             db.execute("UPDATE words SET length = length(word)")
 
     if broken:
 
-        @made(name="0003_breaks")
+        @made(name="0003_breaks")  # type: ignore[untyped-decorator]
         def _breaks(db: Database) -> None:
             db.execute("DELETE FROM words")
             raise RuntimeError("killed here")
@@ -521,11 +524,11 @@ HIT = Hit(
 GENERATION = Generation(
     model="m",
     model_path="/m.gguf",
-    adapter="",
+    adapters=(AdapterScale("facts"), AdapterScale("style", 0.5)),
     knowledge_bases=("docs",),
     query="lamp?",
     prompt=(Message("system", "Be brief."), Message("user", "lamp? 🔥")),
-    left_out=("2 earlier messages did not fit.",),
+    left_out=(Omission(OmissionKind.MESSAGES, 2, 6, 512), Omission(OmissionKind.OTHER, name="Ü.")),
     sampling=Sampling(seed=4294967294, stop=("\n\n", "END")),
     retrieval_s=0.25,
 )

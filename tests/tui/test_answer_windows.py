@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from ragchat.tui.screens.compare import CompareScreen, CompareSetup
 from ragchat.tui.screens.prompt_view import PromptViewScreen
 from ragchat.tui.screens.replay import ReplayScreen
 from ragchat.types import ChatOptions, Message
-from tests.helpers.tui_fakes import Stage, running, screen_text, set_stage, until
+from tests.helpers.tui_fakes import Stage, act, running, screen_text, set_stage, until
 
 
 class Actor(FakeModel):
@@ -48,7 +47,7 @@ def stage(tmp_path: Path) -> Stage:
     @contextlib.contextmanager
     def open_session(chats: ChatStore, options: ChatOptions) -> Iterator[ChatSession]:
         names = (
-            stage.services.default_knowledge_bases()
+            stage.services.documents.asked_by_default()
             if options.knowledge_bases is None
             else options.knowledge_bases
         )
@@ -56,7 +55,8 @@ def stage(tmp_path: Path) -> Stage:
             stores = [stack.enter_context(KnowledgeStore.open(tmp_path / "kb", name)) for name in names]
             yield ChatSession(chats, actor, stores, AskOptions())
 
-    stage.services = replace(stage.services, model=actor, open_session=open_session)
+    stage.services.model = actor
+    act(stage.services, open_session=open_session)
     return stage
 
 
@@ -170,5 +170,5 @@ async def test_alt_k_compacts_and_alt_u_takes_it_back(stage: Stage) -> None:
         await until(pilot, lambda: app.screen is app.chat)
         await pilot.press("alt+u")
         await until(pilot, lambda: not compacted())
-        await until(pilot, lambda: "speaks for itself again" in screen_text(app))
+        await until(pilot, lambda: "is in the prompt again" in screen_text(app))
         assert len(stored(stage)) == 10, "nothing of the chat is gone"

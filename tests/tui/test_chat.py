@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from ragchat.store.chats import ChatStore
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.widgets.chat_list import ChatList
 from ragchat.tui.widgets.message import AnswerView, NoticeView, QuestionView
-from tests.helpers.tui_fakes import Stage, ask, running, screen_text, send, set_stage, until
+from tests.helpers.tui_fakes import Stage, act, ask, running, screen_text, send, set_stage, until
 
 
 @pytest.fixture
@@ -52,7 +51,8 @@ async def test_a_question_sent_before_the_chats_are_read_is_asked(stage: Stage) 
         opened.wait(20)
         return open_chats()
 
-    app = RagchatApp(replace(stage.services, open_chats=open_late))
+    act(stage.services, open_chats=open_late)
+    app = RagchatApp(stage.services)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.press(*"hi", "enter")
         assert app.chat.pane.prompt.text == "hi"
@@ -126,7 +126,7 @@ async def test_escape_stops_and_keeps_what_was_written(stage: Stage) -> None:
         await pilot.press("escape")
         await until(pilot, lambda: app.chat.pane.live is None)
         assert "Forty-two" in screen_text(app)
-        assert "Stopped by you" in screen_text(app)
+        assert "You stopped" in screen_text(app)
     with stage.chats() as store:
         answered = store.messages(store.conversations()[0].id)[1]
     assert (answered.content, answered.state) == ("Forty-two", "cancelled")
@@ -137,7 +137,7 @@ async def test_a_second_question_waits_in_the_prompt(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await send(app, pilot, "First")
         await pilot.press(*"second", "enter")
-        await until(pilot, lambda: "Esc stops the running one" in screen_text(app))
+        await until(pilot, lambda: "Press Esc to stop it" in screen_text(app))
         assert app.chat.pane.prompt.text == "second"
         assert stage.script.questions == ["First"]
         stage.script.release()
@@ -294,10 +294,10 @@ async def test_a_surprise_is_logged_and_said_in_a_sentence(stage: Stage) -> None
     stage.script.fail_after = ZeroDivisionError("secret detail")
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "Why?")
-        assert "Something unexpected went wrong while answering." in under_the_answer(app)
+        assert "An unexpected error occurred while answering." in under_the_answer(app)
         assert "secret detail" not in screen_text(app)
         assert "Traceback" not in screen_text(app)
-    assert "ZeroDivisionError: secret detail" in stage.services.log_file.read_text()
+    assert "ZeroDivisionError: secret detail" in stage.services.paths.app_log.read_text()
 
 
 async def test_an_interrupted_answer_says_so(stage: Stage) -> None:
@@ -392,7 +392,7 @@ async def test_chats_are_renamed_deleted_and_brought_back(stage: Stage) -> None:
         store.create_conversation("Alpha")
         store.create_conversation("Beta")
     async with running(stage) as (app, pilot):
-        options = app.chat.query_one("ChatList").options
+        options = app.chat.query_one(ChatList).options
         await until(pilot, lambda: options.option_count == 3)
         options.focus()
         await pilot.press("down", "r")
@@ -400,7 +400,7 @@ async def test_chats_are_renamed_deleted_and_brought_back(stage: Stage) -> None:
         await pilot.press(*" two", "enter")
         await until(pilot, lambda: "Beta two" in screen_text(app))
         await pilot.press("d")
-        await until(pilot, lambda: options.option_count == 2 and "brings it back" in screen_text(app))
+        await until(pilot, lambda: options.option_count == 2 and "restores it" in screen_text(app))
         await pilot.press("u")
         await until(pilot, lambda: options.option_count == 3)
         await pilot.press("enter")

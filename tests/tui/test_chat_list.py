@@ -292,7 +292,7 @@ async def test_a_line_asks_for_tags() -> None:
     given: list[tuple[str, ...] | None] = []
     async with host() as (app, pilot):
         app.push_screen(AskTags(("work",), known=("home", "work")), given.append)
-        await until(pilot, lambda: isinstance(app.screen, AskTags) and "So far: home, work" in app.text)
+        await until(pilot, lambda: isinstance(app.screen, AskTags) and "Your tags: home, work" in app.text)
         await pilot.press(*", boiler", "enter")
         app.push_screen(AskTags(("work",)), given.append)
         await pilot.pause()

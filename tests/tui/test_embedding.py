@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from ragchat.tui.embeddings import ANSWERING, KIND, PAUSED
 from ragchat.types import CancelToken
 from tests.helpers.embedders import WordEmbedder
 from tests.helpers.small_kb import put
-from tests.helpers.tui_fakes import Stage, running, screen_text, send, set_stage, until
+from tests.helpers.tui_fakes import Stage, act, running, screen_text, send, set_stage, until
 
 
 class Slow:
@@ -29,8 +28,8 @@ class Slow:
         self.embedder = WordEmbedder(seconds_each=seconds_each)
         self.names: list[str] = []
         self.trouble: Exception | None = None
-        self._open = stage.services.open_knowledge_base
-        stage.services = replace(stage.services, embed=self.embed)
+        self._open = stage.services.documents.open
+        act(stage.services.documents, embed=self.embed)
 
     def embed(self, name: str, cancel: CancelToken, hold: Callable[[], str]) -> Iterator[EmbeddingEvent]:
         self.names.append(name)
@@ -49,7 +48,7 @@ def stage(tmp_path: Path) -> Stage:
 
 
 def embedded(stage: Stage) -> int:
-    with contextlib.closing(stage.services.open_knowledge_base("papers")) as store:
+    with contextlib.closing(stage.services.documents.open("papers")) as store:
         return store.vectors.count(WordEmbedder().model)
 
 
@@ -62,7 +61,7 @@ async def test_what_is_indexed_is_embedded_while_the_chat_is_open(stage: Stage) 
     slow = Slow(stage, 0.001)
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: KIND in app.jobs and not app.jobs[KIND].running)
-        assert app.jobs[KIND].sentence == "Everything can be found by its meaning."
+        assert app.jobs[KIND].sentence == "All documents can be found by meaning."
         assert not app.jobs[KIND].failed
         assert embedded(stage) == 400
         assert "papers" in slow.names

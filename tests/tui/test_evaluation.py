@@ -37,7 +37,7 @@ def evaluation(*, stale: tuple[str, ...] = (), arms: tuple[Arm, ...] = ARMS, evi
 async def test_without_a_run_it_says_how_to_make_one(tmp_path: Path) -> None:
     async with running(set_stage(tmp_path)) as (app, pilot):
         await pilot.press("f11")
-        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await until(pilot, lambda: "No evaluation yet." in screen_text(app))
         assert "ragchat eval run NAME" in screen_text(app)
         assert not app.chat.query_one(StatusBar).stale
         await pilot.press("escape")
@@ -73,7 +73,7 @@ async def test_a_stale_verdict_is_named_in_the_status_line(tmp_path: Path) -> No
     stage = set_stage(tmp_path)
     stage.evaluations = [evaluation(stale=("the model",))]
     async with running(stage, size=(140, 30)) as (app, pilot):
-        await until(pilot, lambda: "verdict stale: F11" in screen_text(app))
+        await until(pilot, lambda: "verdict out of date: F11" in screen_text(app))
 
 
 async def test_questions_are_added_edited_and_deleted_by_keys(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_questions_are_added_edited_and_deleted_by_keys(tmp_path: Path) ->
     stage.question_sets = {"work": [new("Who built it?", ["Ada Pell"])]}
     async with running(stage) as (app, pilot):
         await pilot.press("f11")
-        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await until(pilot, lambda: "No evaluation yet." in screen_text(app))
         await pilot.press("e")
         await until(pilot, lambda: "work: 1 question" in screen_text(app))
         await pilot.press("enter")
@@ -90,7 +90,7 @@ async def test_questions_are_added_edited_and_deleted_by_keys(tmp_path: Path) ->
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, EditQuestion))
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "There is no question." in screen_text(app))
+        await until(pilot, lambda: "The question is empty." in screen_text(app))
         await pilot.press(*"When", "tab", *"1871", "ctrl+s")
         await until(pilot, lambda: len(stage.question_sets["work"]) == 2)
         made = stage.question_sets["work"][1]
@@ -127,9 +127,9 @@ async def test_the_point_of_declining_is_picked_by_keys(tmp_path: Path, size: tu
     best = choose(found.points)
     async with running(stage, size=size) as (app, pilot):
         await pilot.press("f11")
-        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await until(pilot, lambda: "No evaluation yet." in screen_text(app))
         await pilot.press("c")
-        await until(pilot, lambda: "Answers what the documents do not hold" in screen_text(app))
+        await until(pilot, lambda: "False answers (no answer in the documents)" in screen_text(app))
         assert "Here: 50.0% false answers, 0.0% wrong refusals" in screen_text(app)
         await pilot.press("end")
         await until(pilot, lambda: "Here: 0.0% false answers, 100.0% wrong refusals" in screen_text(app))
@@ -147,9 +147,9 @@ async def test_what_is_missing_for_it_is_said(tmp_path: Path) -> None:
     stage.question_sets = {"work": [new("Who built it?", ["Ada Pell"])]}
     async with running(stage) as (app, pilot):
         await pilot.press("f11")
-        await until(pilot, lambda: "Nothing was measured yet." in screen_text(app))
+        await until(pilot, lambda: "No evaluation yet." in screen_text(app))
         await pilot.press("c")
-        await until(pilot, lambda: "and some that they do not" in screen_text(app))
+        await until(pilot, lambda: "both answerable and unanswerable" in screen_text(app))
         stage.question_sets["work"].append(new("Who was Nobody?", [], answerable=False))
 
         def fails(_: str) -> RefusalCurve | None:
@@ -167,7 +167,7 @@ async def test_everything_of_a_long_page_can_be_seen(tmp_path: Path) -> None:
     stage.evaluations = [evaluation()]
     async with running(stage, size=(80, 24)) as (app, pilot):
         await pilot.press("f11")
-        await until(pilot, lambda: "Which way serves you best" in screen_text(app))
+        await until(pilot, lambda: "Recommended configuration" in screen_text(app))
         await until(pilot, lambda: "the model alone" in screen_text(app))
         seen = screen_text(app)
         for _ in range(14):

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App
@@ -37,7 +38,7 @@ class Host(App[None]):
 
 @contextlib.asynccontextmanager
 async def shown(
-    window: Screen[object], size: tuple[int, int] = (100, 30)
+    window: Screen[Any], size: tuple[int, int] = (100, 30)
 ) -> AsyncIterator[tuple[Host, Pilot[None]]]:
     app = Host(window)
     async with app.run_test(size=size) as pilot:
@@ -112,10 +113,10 @@ async def test_overwriting_asks_first(services: Services) -> None:
     file.write_text("mine", "utf-8")
     async with shown(ExportChats(services, 1, "boiler")) as (app, pilot):
         await pilot.press("enter")
-        await until(pilot, lambda: "Enter again overwrites it." in note(app))
+        await until(pilot, lambda: "Press Enter again to overwrite it." in note(app))
         assert file.read_text("utf-8") == "mine"
         await pilot.press("x", "backspace", "enter")  # another name was thought of: it asks again
-        await until(pilot, lambda: "Enter again overwrites it." in note(app))
+        await until(pilot, lambda: "Press Enter again to overwrite it." in note(app))
         assert file.read_text("utf-8") == "mine"
         await pilot.press("enter")
         await until(pilot, lambda: app.given)
@@ -126,13 +127,13 @@ async def test_what_cannot_be_written_is_explained_and_can_be_mended(services: S
     async with shown(ExportChats(services, 1, "boiler")) as (app, pilot):
         app.window.query_one(Line).value = "none/boiler.md"
         await pilot.press("enter")
-        await until(pilot, lambda: "There is no folder none. Make it, or choose another." in note(app))
+        await until(pilot, lambda: "There is no folder none. Create it or choose another." in note(app))
         app.window.query_one(Line).value = "~nobody-here/x.md"
         await pilot.press("tab", "shift+tab", "enter")
-        await until(pilot, lambda: "There is no folder ~nobody-here." in note(app))
+        await until(pilot, lambda: "There is no user for ~nobody-here." in note(app))
         app.window.query_one(Line).value = " "
         await pilot.press("enter")
-        await until(pilot, lambda: "Say where it goes." in note(app))
+        await until(pilot, lambda: "Type the path of the new file." in note(app))
         Path("folder").mkdir()
         app.window.query_one(Line).value = "fol"
         await pilot.press("tab")
@@ -170,7 +171,7 @@ async def test_a_path_that_was_given_already_says_the_format(services: Services)
     Path("share.json").write_text(json.dumps(SHARE), "utf-8")
     async with shown(ImportChats(services, path="share.json")) as (app, pilot):
         await pilot.press("enter")
-        await until(pilot, lambda: "1 chat came in." in note(app))
+        await until(pilot, lambda: "1 chat imported." in note(app))
 
 
 async def test_without_the_window(services: Services) -> None:
@@ -185,11 +186,11 @@ async def test_chats_come_in_with_counts_and_reasons(services: Services) -> None
         await pilot.press(*"gp", "tab")
         await until(pilot, lambda: line(app) == "gpt.json")
         await pilot.press("enter")
-        await until(pilot, lambda: "1 chat came in, 1 did not." in note(app))
-        assert "Left out of what was read: messages of tools (1)." in note(app)
-        assert "chat 2 “Evil [/] one”: it holds no text of a person or a model" in note(app)
+        await until(pilot, lambda: "1 chat imported, 1 rejected." in note(app))
+        assert "Left out: messages of tools (1)." in note(app)
+        assert "chat 2 “Evil [/] one”: it contains no text from a user or a model" in note(app)
         await pilot.press("enter")
-        await until(pilot, lambda: "0 chats came in, 1 was already here, 1 did not." in note(app))
+        await until(pilot, lambda: "0 chats imported, 1 duplicate skipped, 1 rejected." in note(app))
         await pilot.press("escape")
         await until(pilot, lambda: app.given)
     assert app.given == [True]
@@ -202,10 +203,10 @@ async def test_an_import_that_fails_is_explained(services: Services) -> None:
     Path("share.json").write_text(json.dumps(SHARE), "utf-8")
     async with shown(ImportChats(services)) as (app, pilot):
         await pilot.press("enter")
-        await until(pilot, lambda: "Say where the file is." in note(app))
+        await until(pilot, lambda: "Type the path of the file." in note(app))
         app.window.query_one(Line).value = "notes.md"
         await pilot.press("enter")
-        await until(pilot, lambda: "notes.md: It is no JSON file." in note(app))
+        await until(pilot, lambda: "notes.md: It is not a JSON file." in note(app))
         app.window.query_one(Line).value = "none.json"
         await pilot.press("enter")
         await until(pilot, lambda: "There is no file none.json." in note(app))

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.content import Content
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
-from ragchat.app.services import ModelChoice
+from ragchat.app.models import ModelChoice
 from ragchat.errors import StorageError
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.safe_content import (
@@ -30,7 +30,7 @@ from ragchat.tui.screens.document import DocumentScreen
 from ragchat.tui.sentences import answer_footer, trouble
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.message import AnswerView
-from ragchat.types import Timings
+from ragchat.types import Omission, OmissionKind, Timings
 from tests.helpers.tui_fakes import (
     PRESSURE,
     Stage,
@@ -115,7 +115,7 @@ async def test_hostile_text_is_only_text(stage: Stage, payload: str, monkeypatch
         )
         check_screen(app)
         await pilot.press("escape", "f2")
-        await until(pilot, lambda: app.screen.query("OptionList") and app.screen.options.option_count > 1)
+        await until(pilot, lambda: any(found.option_count > 1 for found in app.screen.query(OptionList)))
         check_screen(app)
         await pilot.press("escape")
         app._tell(payload, payload, "error")
@@ -205,7 +205,13 @@ def test_builders_of_content_take_any_text(text: str, other: str) -> None:
         passage_content(citation),
         passage_content(citation, limit=30),
         trouble(text, other),
-        answer_footer("error", error=text, remedy=other, left_out=(text,), timings=Timings(ttft_s=1)),
+        answer_footer(
+            "error",
+            error=text,
+            remedy=other,
+            left_out=(Omission(OmissionKind.ATTACHED, 1, 2, name=text),),
+            timings=Timings(ttft_s=1),
+        ),
         Content(file_name(text)),
     ]
     for content in builders:

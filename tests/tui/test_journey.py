@@ -84,7 +84,7 @@ class Journey:
 
         def told() -> bool:
             _, notice, story = self.terminal.words.rpartition("this answer is not from them.")
-            return bool(notice) and len(re.split("◌|Stopped by you|Ask anything", story)[0].split()) >= number
+            return bool(notice) and len(re.split("◌|You stopped|Ask anything", story)[0].split()) >= number
 
         self.terminal.until(f"{number} words of the story", told, seconds=60)
 
@@ -152,7 +152,7 @@ def test_from_the_first_start_to_the_second(journey: Journey) -> None:
 
 
 def the_first_start(journey: Journey) -> None:
-    journey.sees("Welcome to ragchat", "A model to talk to", "Your documents", seconds=40)
+    journey.sees("Welcome to ragchat", "A model", "Your documents", seconds=40)
     journey.note("Started for the first time: three steps are offered")
     journey.press("esc")
     journey.sees("What would you like to know?", gone="Welcome to ragchat")
@@ -199,7 +199,7 @@ def an_answer_is_stopped(journey: Journey) -> None:
     journey.press("enter")
     journey.sees_words_of_the_story(3)
     journey.press("esc")
-    journey.sees("Stopped by you; this is what had been written.", gone="answering")
+    journey.sees("You stopped this answer.", gone="answering")
     journey.note("A question that the documents do not answer, and Esc in the midst of the answer")
 
 
@@ -212,7 +212,7 @@ def the_question_is_edited(journey: Journey) -> None:
     journey.sees("Ask anything")
     journey.type(EDITED)
     journey.press("enter")
-    journey.sees("‹ 2/2 ›", "ferry.md", gone="Stopped by you", seconds=60)
+    journey.sees("‹ 2/2 ›", "ferry.md", gone="You stopped", seconds=60)
     journey.sees_answer(EDITED)
     journey.note("Written anew and sent: a second branch, with its own answer")
 
@@ -221,18 +221,18 @@ def the_first_branch_is_still_there(journey: Journey) -> None:
     journey.to_transcript()
     journey.press("k")
     journey.press("h")
-    journey.sees("‹ 1/2 ›", LONG, "Stopped by you", gone="leave the mainland?")
+    journey.sees("‹ 1/2 ›", LONG, "You stopped", gone="leave the mainland?")
     journey.note("k, h: the first branch, as it was")
     journey.press("j", "c")
     journey.sees_words_of_the_story(30)
     journey.press("esc")
-    journey.sees("Stopped by you", gone="answering")
+    journey.sees("You stopped", gone="answering")
     journey.note("j, c: the answer that was stopped goes on; Esc")
     journey.to_prompt()
     journey.to_transcript()
     journey.press("k")
     journey.press("l")
-    journey.sees("‹ 2/2 ›", EDITED, gone="Stopped by you")
+    journey.sees("‹ 2/2 ›", EDITED, gone="You stopped")
 
 
 def another_answer_is_rated(journey: Journey) -> None:
@@ -261,12 +261,12 @@ def the_chat_is_exported(journey: Journey) -> None:
 
 def the_chats_are_searched(journey: Journey) -> None:
     journey.press("f7")
-    journey.sees("Type what was said.")
+    journey.sees("Type words from a message.")
     journey.type("long story about")
     journey.sees("1 message in 1 chat")
     journey.note("F7: all chats are searched; the branch that is not shown, too")
     journey.press("enter")
-    journey.sees(LONG, "Stopped by you", gone="newest first")
+    journey.sees(LONG, "You stopped", gone="newest first")
     journey.note("Enter: the message, in its branch")
 
 
@@ -281,12 +281,12 @@ def all_is_there_at_the_second_start(journey: Journey) -> None:
     journey.press("shift+tab")
     journey.sees("Rename")
     journey.press("down", "enter")
-    journey.sees(ASKED, journey.first_answer, LONG, "Stopped by you")
+    journey.sees(ASKED, journey.first_answer, LONG, "You stopped")
     journey.note("Shift+Tab, Down, Enter: the chat as it was left")
     journey.to_transcript()
     journey.press("k")
     journey.press("l")
-    journey.sees("‹ 2/2 ›", EDITED, "+ good", gone="Stopped by you")
+    journey.sees("‹ 2/2 ›", EDITED, "+ good", gone="You stopped")
     journey.note("l: the other branch, with the rating")
     journey.press("ctrl+q")
     assert journey.terminal.ended() == 0

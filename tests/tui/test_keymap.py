@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import pytest
 from textual import events
 from textual.app import App
@@ -15,8 +16,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from ragchat.errors import UsageError
+from ragchat.tui.key_groups import key_groups
 from ragchat.tui.keymap import Groups, bound, clashes, read_keys, trouble
-from ragchat.tui.screens.help import key_groups
 from tests.helpers.tui_fakes import Stage, ask, running, screen_text, set_stage, until
 
 # --- what is shipped --------------------------------------------------------------------------------------
@@ -126,31 +127,31 @@ def test_who_wants_the_same_key(keymap: dict[str, str], expected: set[tuple[str,
         ({"zzzzzzzz": "y"}, "keys: there is no 'zzzzzzzz'."),
         (
             {"chat.new": "ctrl+f"},
-            "keys: chat.new and chat.search both want ctrl+f; choose another for one of them.",
+            "keys: chat.new and chat.search both use ctrl+f. Choose another key for one of them.",
         ),
         (
             {"transcript.copy": "ctrl+n"},
-            "keys: chat.new and transcript.copy both want ctrl+n; choose another for one of them.",
+            "keys: chat.new and transcript.copy both use ctrl+n. Choose another key for one of them.",
         ),
         (
             {"transcript.copy": "f7, ctrl+n"},
-            "keys: chat.new and transcript.copy both want ctrl+n; choose another for one of them.",
+            "keys: chat.new and transcript.copy both use ctrl+n. Choose another key for one of them.",
         ),
         (
             {"chat.new": "n"},
-            "keys: chat.new would take n from what you type; choose a function key, or one with ctrl or alt.",
+            "keys: chat.new needs n for typing. Choose a function key, or a key with ctrl or alt.",
         ),
         (
             {"prompt.send": "backspace"},
-            "keys: prompt.send would take backspace from what you type;"
-            " choose a function key, or one with ctrl or alt.",
+            "keys: prompt.send needs backspace for typing."
+            " Choose a function key, or a key with ctrl or alt.",
         ),
         (
             {"chat.new": "ctlr+n"},
-            'keys: chat.new: \'ctlr+n\' is no key. Keys are written as in "ctrl+n", "f7", "alt+p" or "y".',
+            'keys: chat.new: \'ctlr+n\' is not a key. Write keys like "ctrl+n", "f7", "alt+p" or "y".',
         ),
-        ({"chat.new": ""}, "keys: chat.new: '' is no key."),
-        ({"chat.new": "ctrl+"}, "keys: chat.new: 'ctrl+' is no key."),
+        ({"chat.new": ""}, "keys: chat.new: '' is not a key."),
+        ({"chat.new": "ctrl+"}, "keys: chat.new: 'ctrl+' is not a key."),
     ],
 )
 def test_what_is_refused_and_how(keymap: dict[str, str], sentence: str) -> None:
@@ -185,7 +186,10 @@ def stage_with(folder: Path, keys: dict[str, str]) -> Stage:
     from dataclasses import replace
 
     stage = set_stage(folder)
-    stage.services = replace(stage.services, keys=keys)
+    preferences = stage.services.preferences
+    preferences.context = replace(
+        preferences.context, settings=msgspec.structs.replace(preferences.settings, keys=keys)
+    )
     return stage
 
 
@@ -222,8 +226,8 @@ async def test_keys_that_clash_are_named_and_the_usual_ones_stay(tmp_path: Path)
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: app._notifications)
         (said,) = [notification.message for notification in app._notifications]
-        assert said.startswith("keys: chat.new and chat.search both want ctrl+f")
-        assert "the usual ones" in said
+        assert said.startswith("keys: chat.new and chat.search both use ctrl+f")
+        assert "the default keys" in said
         await ask(app, pilot, "What pressure?")
         assert app.chat.pane.conversation_id
         await pilot.press("ctrl+n")

@@ -28,7 +28,17 @@ from ragchat.tui.sentences import ago
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.file_list import FileList
 from ragchat.types import CancelToken, ChunkDraft, KnowledgeBaseOptions, Span
-from tests.helpers.tui_fakes import WAIT_S, Stage, ask, make_citation, running, screen_text, set_stage, until
+from tests.helpers.tui_fakes import (
+    WAIT_S,
+    Stage,
+    act,
+    ask,
+    make_citation,
+    running,
+    screen_text,
+    set_stage,
+    until,
+)
 
 
 def real_sync(stage: Stage) -> None:
@@ -40,7 +50,7 @@ def real_sync(stage: Stage) -> None:
         with KnowledgeStore.create(stage.folder / "kb", name) as store:
             yield from sync(store, IngestOptions(stage.folder / "extraction.log"), cancel=cancel, add=add)
 
-    stage.services = replace(stage.services, sync=run)
+    act(stage.services.documents, sync=run)
 
 
 @pytest.fixture
@@ -53,7 +63,7 @@ def stage(tmp_path: Path) -> Stage:
     (folder / "bees.md").write_text("# Bees\n\nVarroa treatment begins in August.\n")
     (folder / "deep" / "trees.md").write_text("# Trees\n\nThe quince is never pruned.\n")
     (folder / "empty.txt").write_text("")
-    for _ in stage.services.sync("papers", [folder], CancelToken()):
+    for _ in stage.services.documents.sync("papers", [folder], CancelToken()):
         pass
     return stage
 
@@ -166,7 +176,7 @@ async def test_watching_is_switched_on_kept_and_off(stage: Stage) -> None:
         await open_papers(app, pilot)
         await pilot.press("w")
         await until(pilot, lambda: stage.watching == ["papers"] and stage.watched == ("papers",))
-        await until(pilot, lambda: "watched: changes come in" in screen_text(app))
+        await until(pilot, lambda: "watched: changes are indexed" in screen_text(app))
         new = stage.folder / "late.md"
         new.write_text("Late.")
         stage.watch_changes.put(new)
@@ -188,7 +198,7 @@ async def test_watching_is_switched_on_kept_and_off(stage: Stage) -> None:
 async def test_a_watch_gives_way_to_a_sync_and_goes_on(stage: Stage) -> None:
     stage.watched = ("papers",)
     during: list[list[str]] = []
-    real = stage.services.sync
+    real = stage.services.documents.sync
 
     def run(
         name: str, add: Sequence[Path], cancel: CancelToken
@@ -196,7 +206,7 @@ async def test_a_watch_gives_way_to_a_sync_and_goes_on(stage: Stage) -> None:
         during.append(list(stage.watching))
         yield from real(name, add, cancel)
 
-    stage.services = replace(stage.services, sync=run)
+    act(stage.services.documents, sync=run)
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: stage.watching == ["papers"])
         app.start_sync("papers", [])
@@ -207,10 +217,10 @@ async def test_a_watch_gives_way_to_a_sync_and_goes_on(stage: Stage) -> None:
 async def test_a_watch_that_cannot_be_is_said(stage: Stage) -> None:
     def refuse(name: str, cancel: CancelToken) -> Iterator[object]:
         if name:
-            raise RagchatError("Another ragchat watches papers already.")
+            raise RagchatError("Another ragchat process already watches papers.")
         yield name
 
-    stage.services = replace(stage.services, watch=refuse)
+    act(stage.services.documents, watch=refuse)
     async with running(stage) as (app, pilot):
         await open_papers(app, pilot)
         await pilot.press("w")
@@ -223,7 +233,7 @@ async def test_a_watch_that_cannot_be_is_said(stage: Stage) -> None:
 
 async def test_a_quiet_sync_at_the_start_says_only_what_changed(stage: Stage) -> None:
     (stage.folder / "papers" / "new.md").write_text("Fresh.")
-    stage.services = replace(stage.services, sync_at_start=True)
+    stage.sync_at_start = True
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: "papers: 1 document more than last time." in screen_text(app))
     async with running(stage) as (app, pilot):
@@ -234,7 +244,7 @@ async def test_a_quiet_sync_at_the_start_says_only_what_changed(stage: Stage) ->
 
 async def test_roots_that_cannot_be_reached_are_left_alone(stage: Stage) -> None:
     (stage.folder / "papers").rename(stage.folder / "unplugged")
-    stage.services = replace(stage.services, sync_at_start=True)
+    stage.sync_at_start = True
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: not any(w.is_running for w in app.workers if w.group == "upkeep"))
         await pilot.pause()
@@ -292,7 +302,7 @@ def test_how_long_ago() -> None:
         (200_000, "2 days ago"),
     ):
         assert ago((now - timedelta(seconds=passed)).isoformat(), now) == said
-    assert ago("") == "never to the end"
+    assert ago("") == "never completely"
 
 
 def test_cutting_the_front_of_a_path() -> None:

@@ -20,7 +20,7 @@ from ragchat.tui.sentences import answer_footer, progress_sentence
 from ragchat.tui.state import JobState, UsageState
 from ragchat.tui.widgets.chat_list import day_group
 from ragchat.tui.wrapping import TAB, wrap_rows
-from ragchat.types import ChatOptions, LoadProgress, PrefillProgress, Timings
+from ragchat.types import ChatOptions, LoadProgress, Omission, OmissionKind, PrefillProgress, Timings
 from tests.helpers.tui_fakes import make_citation
 
 # --- wrapping -------------------------------------------------------------------------------------------
@@ -152,14 +152,16 @@ def test_the_line_under_an_answer() -> None:
     )
     assert "Cut:" in answer_footer("complete", finish_reason="length").plain
     assert "Interrupted" in answer_footer("interrupted").plain
-    assert "Stopped by you" in answer_footer("cancelled", finish_reason="cancelled").plain
+    assert "You stopped" in answer_footer("cancelled", finish_reason="cancelled").plain
     assert (
         answer_footer("complete", asked_documents=True, from_documents=False).plain
         == "not from your documents"
     )
     assert answer_footer("error", error="Broken.", remedy="Mend it.").plain == "Broken.\nMend it."
-    assert (
-        answer_footer("complete", left_out=("Two turns were left out.",)).plain == "Two turns were left out."
+    left_out = (Omission(OmissionKind.PINNED, 1, 3), Omission(OmissionKind.MESSAGES, 2, 6, 512))
+    assert answer_footer("complete", left_out=left_out).plain == (
+        "1 of 3 pinned passages did not fit.\nThe 2 oldest messages of this chat did not fit in the context of 512 tokens."
+        " Press Alt+K to replace them with a summary."
     )
 
 

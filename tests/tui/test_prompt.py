@@ -163,19 +163,20 @@ async def test_a_command_keeps_the_lines_below_it() -> None:
         assert commanded(app)[1:] == [Typed("find", "w", "Why?")]
 
 
-async def test_what_is_no_command_is_asked_about_once() -> None:
+async def test_what_is_no_command_is_refused() -> None:
     app = Host()
     async with app.run_test(size=(100, 30)) as pilot:
         await typed(pilot, *"/retyr", "enter")
         (unknown,) = app.said
         assert isinstance(unknown, Prompt.Unknown)
-        assert (unknown.name, unknown.nearest) == ("retyr", "retry")
+        assert (unknown.command.name, unknown.command.nearest) == ("retyr", "retry")
         await typed(pilot, "enter")
-        assert isinstance(app.said[-1], Prompt.Submitted)
-        assert app.said[-1].text == "/retyr"
+        assert isinstance(app.said[-1], Prompt.Unknown), "however often Enter is pressed"
+        assert app.prompt.text == "/retyr"
         for text, sent in (
             ("/usr/bin is what?", "/usr/bin is what?"),
             ("//help me", "/help me"),
+            ("//retyr", "/retyr"),
             ("hi", "hi"),
         ):
             app.prompt.put("")
@@ -192,7 +193,7 @@ async def test_enter_takes_nothing_that_only_comes_near() -> None:
         await typed(pilot, "enter")
         (unknown,) = app.said
         assert isinstance(unknown, Prompt.Unknown)
-        assert (unknown.name, unknown.nearest) == ("ood", "good")
+        assert (unknown.command.name, unknown.command.nearest) == ("ood", "good")
         await typed(pilot, "ctrl+u", *"/exi", "enter")
         assert commanded(app) == [Typed("quit", "", "")], "the beginning of an alias is enough"
 

@@ -31,7 +31,17 @@ from ragchat.tui.screens.confirm import Confirm
 from ragchat.tui.screens.pick import Pick
 from ragchat.tui.screens.prompt_view import PromptViewScreen
 from ragchat.tui.screens.replay import ReplayScreen
-from ragchat.types import CancelToken, ChatOptions, Message, PromptPart, Sampling
+from ragchat.types import (
+    AdapterScale,
+    CancelToken,
+    ChatOptions,
+    Message,
+    Omission,
+    OmissionKind,
+    PromptPart,
+    PromptPartKind,
+    Sampling,
+)
 from tests.helpers.tui_fakes import Stage, set_stage, until
 from tests.tui.test_screens import EVIL, SIZES, Host, fits, host
 
@@ -49,7 +59,7 @@ VIEW = PromptView(
     title="The prompt of this answer",
     model="SmolLM2",
     model_path="/models/smollm2.gguf",
-    adapter="",
+    adapters=(),
     knowledge_bases=("guide",),
     query="boiler pressure",
     messages=(
@@ -57,14 +67,14 @@ VIEW = PromptView(
         Message("user", "[1] The boiler wants 1.5 bar.\n\nQuestion: Which pressure?"),
     ),
     parts=(
-        PromptPart("instructions", 45),
-        PromptPart("passage 1", 200),
-        PromptPart("question", 12),
-        PromptPart("template", 8),
+        PromptPart(PromptPartKind.INSTRUCTIONS, 45),
+        PromptPart(PromptPartKind.PASSAGE, 200, 1),
+        PromptPart(PromptPartKind.QUESTION, 12),
+        PromptPart(PromptPartKind.TEMPLATE, 8),
     ),
     prompt_tokens=265,
     n_ctx=2048,
-    left_out=("2 of 3 passages did not fit into the context of 2048 tokens.",),
+    left_out=(Omission(OmissionKind.PASSAGES, 2, 3, 2048),),
     sampling=Sampling(temperature=0.3, seed=77),
     rendered="<|system|>You are a careful assistant.<|user|>[1] The boiler wants 1.5 bar.",
     created_at="2026-01-02T03:04:05+00:00",
@@ -174,8 +184,8 @@ async def test_foreign_text_in_a_prompt_does_nothing() -> None:
         query=EVIL,
         knowledge_bases=(EVIL,),
         messages=(Message("user", EVIL),),
-        parts=(PromptPart(EVIL, 5),),
-        left_out=(EVIL,),
+        parts=(PromptPart.named(EVIL, 5),),
+        left_out=(Omission(OmissionKind.OTHER, name=EVIL),),
         rendered=EVIL,
     )
     app = Host()
@@ -218,7 +228,7 @@ def answered(stage: Stage, model: FakeModel) -> tuple[Stage, int]:
         chat = store.create_conversation("Chat").id
         *_, last = ChatSession(store, model, [], AskOptions()).ask(chat, "Why?", cancel=CancelToken())
     assert isinstance(last, AnswerFinished)
-    stage.services = replace(stage.services, model=model)  # type: ignore[arg-type]
+    stage.services.model = model  # type: ignore[assignment]
     return stage, last.answer_id
 
 
@@ -254,7 +264,7 @@ async def test_a_replay_shows_the_difference_without_colours(stage: Stage) -> No
         assert screen.result.verdict == "different"
         assert "≠ Different: 2 words gone" in app.text
         assert "the [-pressure fell-] {+valve leaked+}." in app.text
-        assert "What is not recorded may differ" in " ".join(app.text.split())
+        assert "not recorded and may differ" in " ".join(app.text.split())
         await pilot.press("d")
         assert "Because the valve leaked." in app.text
         await pilot.press("d")
@@ -301,8 +311,8 @@ async def test_escape_stops_a_replay_and_then_closes_it(stage: Stage) -> None:
         assert app.given == []
         assert screen.result
         assert (screen.result.verdict, screen.result.finish_reason) == ("beginning", "cancelled")
-        assert "The same as far as it goes" in app.text
-        assert "stopped before its end" in app.text
+        assert "The same up to where it ends" in app.text
+        assert "stopped early" in app.text
         await pilot.press("escape")
         assert app.given == [None]
 
@@ -314,7 +324,7 @@ async def test_an_answer_of_which_nothing_is_recorded_says_so(stage: Stage) -> N
     app, screen = Host(stage.services), ReplayScreen(stage.services, question.id)
     async with host(app, screen) as pilot:
         await replayed(app, screen, pilot)
-        assert "It is not recorded what this answer was made from." in app.text
+        assert "The inputs of this answer were not recorded." in app.text
         assert screen.result is None
 
 
@@ -340,8 +350,10 @@ def test_by_default_a_chat_is_compared_with_itself_without_documents() -> None:
     assert other_side(ChatOptions(preset="x"), DEFAULTS) == ChatOptions(knowledge_bases=())
     assert other_side(ChatOptions(knowledge_bases=("a",)), DEFAULTS).knowledge_bases == ()
     assert other_side(ChatOptions(knowledge_bases=()), DEFAULTS).knowledge_bases == ("guide",)
-    assert other_side(ChatOptions(adapter="facts"), DEFAULTS) == ChatOptions()
-    assert describe(ChatOptions(adapter="facts"), DEFAULTS) == "fake · guide · adapter facts"
+    assert other_side(ChatOptions(adapters=(AdapterScale("facts"),)), DEFAULTS) == ChatOptions()
+    assert (
+        describe(ChatOptions(adapters=(AdapterScale("facts"),)), DEFAULTS) == "fake · guide · adapter facts"
+    )
     assert describe(ChatOptions(), DEFAULTS) == "fake · guide"
     assert describe(ChatOptions(model="m", knowledge_bases=(), temperature=0.5), DEFAULTS) == (
         "m · no documents · temperature 0.5"
@@ -351,7 +363,7 @@ def test_by_default_a_chat_is_compared_with_itself_without_documents() -> None:
 async def test_enter_asks_both_at_once(stage: Stage) -> None:
     app = Host(stage.services)
     async with host(app, CompareSetup("Why?\nAnd how?", ChatOptions(strict=True), DEFAULTS)) as pilot:
-        for text in ("Why? And how?", "A  this chat as it is", "guide", "none, a plain chat"):
+        for text in ("Why? And how?", "A  this chat", "guide", "none, a plain chat"):
             assert text in app.text
         await pilot.press("enter")
         (given,) = app.given
@@ -422,13 +434,13 @@ async def test_two_settings_answer_one_after_the_other_and_nothing_is_stored(sta
             "Forty-two is the answer",
             "first word after 1.2 s · 34.2 tokens/s · 120 tokens",
             "[1] guide.md, ",
-            "No passage is cited.",
+            "No citations.",
         ):
             assert text in app.text
         assert stage.model.selected == "fake", "the chosen model is put back"
         with stage.chats() as store:
             assert store.conversations() == []
-        assert not list(stage.services.scratch_dir.iterdir())
+        assert not list(stage.services.paths.scratch_dir.iterdir())
         await pilot.press("escape")
         assert app.given == [None]
 
@@ -477,7 +489,7 @@ async def test_escape_stops_the_running_side_and_the_other_is_not_asked(stage: S
         assert len(stage.script.options) == 1
         assert screen.panels[0].trial
         assert screen.panels[0].trial.finished.finish_reason == "cancelled"
-        assert "Stopped before it was asked." in app.text
+        assert "Stopped before this side was asked." in app.text
         await pilot.press("1")
         assert app.given[0].trial.answer.content == "Forty-two"
 
@@ -529,7 +541,7 @@ def talked(stage: Stage, turns: int, model: FakeModel) -> int:
             store.add_user_message(chat, f"question {n}")
             answer = store.begin_answer(chat)
             store.finish_answer(answer.id, f"answer {n}", state="complete", finish_reason="stop")
-    stage.services = replace(stage.services, model=model)  # type: ignore[arg-type]
+    stage.services.model = model  # type: ignore[assignment]
     return chat
 
 
@@ -548,7 +560,7 @@ async def test_a_chat_is_compacted_and_that_is_taken_back(stage: Stage) -> None:
             assert compaction
             assert compaction.id == screen.done.compaction_id
         await pilot.press("u")
-        await until(pilot, lambda: "Taken back" in app.text)
+        await until(pilot, lambda: "The summary is removed" in app.text)
         with stage.chats() as store:
             assert store.compaction(chat) is None
         await pilot.press("enter")
@@ -564,7 +576,7 @@ async def test_compaction_that_is_stopped_or_has_nothing_to_do_says_so(stage: St
         await pilot.press("escape")
         await until(pilot, lambda: not screen.running)
         await pilot.pause()
-        assert "Stopped; the chat is as it was." in app.text
+        assert "Stopped. The chat is unchanged." in app.text
         with stage.chats() as store:
             assert store.compaction(chat) is None
         await pilot.press("escape")

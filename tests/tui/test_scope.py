@@ -12,7 +12,8 @@ from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import searching
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.screens.search import SearchScreen
-from ragchat.tui.searching import ScopeNames, begun_operator, suggest
+from ragchat.tui.searching import begun_operator, suggest
+from ragchat.tui.shown import Found, ScopeNames
 from tests.helpers.tui_fakes import Stage, add_document, running, screen_text, set_stage, until
 from tests.tui.test_search import found, has_hit
 
@@ -70,7 +71,7 @@ async def test_a_query_says_where_to_search(stage: Stage) -> None:
             pilot, lambda: "No folder in the knowledge base guide is named “orchardx”." in screen_text(app)
         )
         await pilot.press("backspace", *' "quince wall"')
-        await until(pilot, lambda: "No passage holds “quince wall” word for word." in screen_text(app))
+        await until(pilot, lambda: "No passage contains “quince wall” word for word." in screen_text(app))
 
 
 async def test_a_scope_without_words_asks_for_them(stage: Stage) -> None:
@@ -79,7 +80,8 @@ async def test_a_scope_without_words_asks_for_them(stage: Stage) -> None:
         await until(pilot, lambda: "in:FOLDER, file:NAME" in screen_text(app))
         await pilot.press(*"in:orchard")
         await until(
-            pilot, lambda: "Add what you are looking for: the query only says where." in screen_text(app)
+            pilot,
+            lambda: "Add words to search for. The query contains only search filters." in screen_text(app),
         )
 
 
@@ -100,7 +102,7 @@ async def test_the_screen_says_why_a_passage_is_where_it_is(
 ) -> None:
     real = searching.search
 
-    def explained(*given: object) -> searching.Found:
+    def explained(*given: object) -> Found:
         result = real(*given)  # type: ignore[arg-type]
         told = Explanation(
             (WordWeight("quince", 2.5),), (), (Part(PartName.WORDS, 2.5), Part(PartName.PLACE, 1.5)), 4.0

@@ -34,8 +34,8 @@ from ragchat.tui.state import JobState
 from ragchat.tui.widgets.chat_list import ChatList
 from ragchat.tui.widgets.sources import SourcesPanel
 from ragchat.tui.widgets.tabs import OpenChat, TabStrip
-from ragchat.types import ChatOptions, Conversation, MessageHit, Sampling
-from tests.helpers.tui_fakes import Stage, make_citation, running, screen_text, set_stage, until
+from ragchat.types import AdapterScale, ChatOptions, Conversation, MessageHit, Sampling
+from tests.helpers.tui_fakes import Stage, act, make_citation, running, screen_text, set_stage, until
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -125,7 +125,7 @@ async def test_chats_are_searched_as_one_types_and_enter_gives_the_message(stage
     fill(stage)
     app = Host(stage.services)
     async with host(app, FindChats(stage.services)) as pilot:
-        assert "Type what was said." in app.text
+        assert "Type words from a message." in app.text
         await pilot.press(*"pressure boiler")
         await until(pilot, lambda: "30 messages in 30 chats, newest first" in app.text)
         await pilot.press(*" 17")
@@ -167,11 +167,11 @@ async def test_what_is_found_nowhere_is_said_with_the_reason(stage: Stage) -> No
     async with host(app, FindChats(stage.services)) as pilot:
         await pilot.press(*"boiler submarine")
         await until(pilot, lambda: "Nothing found for “boiler submarine”." in app.text)
-        assert "All words must occur in one message" in app.text
+        assert "One message must contain all words" in app.text
         await pilot.press("enter")
         assert app.given == []
         await pilot.press(*["backspace"] * 16)
-        await until(pilot, lambda: "Type what was said." in app.text)
+        await until(pilot, lambda: "Type words from a message." in app.text)
 
 
 async def test_late_answers_of_older_queries_are_dropped(stage: Stage) -> None:
@@ -185,7 +185,8 @@ async def test_late_answers_of_older_queries_are_dropped(stage: Stage) -> None:
                 held.wait(20)
             return super().search(query, limit, conversation_id=conversation_id)
 
-    services = replace(stage.services, open_chats=lambda: Slow(stage.folder / "ragchat.db"))
+    services = stage.services
+    act(services, open_chats=lambda: Slow(stage.folder / "ragchat.db"))
     shown = []
 
     class Watched(FindChats):
@@ -218,7 +219,8 @@ async def test_a_search_that_fails_is_explained_and_goes_on(stage: Stage) -> Non
                 raise StorageError("The disk is gone.", "Plug it in.")
             return super().search(query, limit, conversation_id=conversation_id)
 
-    services = replace(stage.services, open_chats=lambda: Broken(stage.folder / "ragchat.db"))
+    services = stage.services
+    act(services, open_chats=lambda: Broken(stage.folder / "ragchat.db"))
     app = Host(services)
     async with host(app, FindChats(services)) as pilot:
         await pilot.press(*"pressure")
@@ -307,7 +309,7 @@ async def test_history_that_is_empty_or_does_not_match_says_so() -> None:
         await pilot.pause()
         app.push_screen(HistoryScreen(PROMPTS, query="submarine"), app.given.append)
         await pilot.pause()
-        assert "Nothing found; all words must occur in the prompt." in app.text
+        assert "No prompt contains all these words." in app.text
         await pilot.press("enter", "escape")
         await pilot.pause()
     assert app.given == [None, None]
@@ -510,7 +512,7 @@ async def test_jobs_show_how_far_they_are_and_can_be_stopped_and_cleared() -> No
         app.jobs = {**app.jobs, "pull": failed}
         await until(pilot, lambda: "✗ Fetching qwen" in app.text and "The disk is full." in app.text)
         await pilot.press("x")
-        await until(pilot, lambda: "ended already" in app.text)
+        await until(pilot, lambda: "has finished" in app.text)
         await pilot.press("delete")
         await until(pilot, lambda: "Nothing is running." in app.text)
         await pilot.press("q")
@@ -528,7 +530,7 @@ async def test_jobs_of_any_kind_are_shown() -> None:
         assert "Training adapter “notes”" in app.text
         assert "30 of 120 steps · 0.5 steps/s · 3 min 0 s left" in app.text
         assert "Summarising report.pdf" in app.text
-        assert "how much there is, is not known yet" in app.text
+        assert "total not known yet" in app.text
         await pilot.press("down", "x")
         assert app.jobs["summary"].cancel.cancelled
         assert not app.jobs["training"].cancel.cancelled
@@ -589,12 +591,12 @@ async def test_what_is_not_set_shows_what_the_settings_say() -> None:
             "Strict           as in the settings: no",
             "Instructions     as in the settings: the built-in ones",
             "Temperature      as in the settings: 0.4",
-            "Seed             as in the settings: a new one for each answer",
+            "Seed             as in the settings: new for each answer",
             "Longest answer   as in the settings: 512 tokens",
         ):
             assert line in app.text
         await go(pilot, "temperature")
-        assert "0 is greedy: always the likeliest token" in app.text
+        assert "0 always picks the most likely token" in app.text
         await pilot.press("escape")
         await pilot.pause()
     assert app.given == [None]
@@ -608,7 +610,7 @@ async def test_a_number_is_set_checked_and_put_back() -> None:
         await until(pilot, lambda: isinstance(app.screen, AskNumber))
         assert "A number from 0 to 5." in app.text
         await pilot.press(*"9", "enter")
-        await until(pilot, lambda: "“9” does not fit. A number from 0 to 5." in app.text)
+        await until(pilot, lambda: "“9” is not valid. A number from 0 to 5." in app.text)
         await pilot.press("backspace", *"0,7", "enter")
         await until(pilot, lambda: "● Temperature      0.7" in app.text)
         await go(pilot, "seed")
@@ -723,12 +725,12 @@ async def test_presets_are_saved_chosen_and_deleted() -> None:
 
 async def test_a_preset_whose_values_are_changed_is_no_longer_named() -> None:
     app = Host()
-    begun = replace(CAREFUL, preset="careful", adapter="kept as it is")
+    begun = replace(CAREFUL, preset="careful", adapters=(AdapterScale("kept"),))
     async with host(app, options_screen(begun)) as pilot:
         await go(pilot, "strict")
         await pilot.press("enter", "escape")
         await pilot.pause()
-    assert app.given == [ChatOptions(temperature=0.1, strict=False, adapter="kept as it is")]
+    assert app.given == [ChatOptions(temperature=0.1, strict=False, adapters=(AdapterScale("kept"),))]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -69,7 +69,7 @@ def test_the_newest_wish_wins_and_nobody_waits_in_a_queue() -> None:
 async def test_results_come_as_one_types_with_their_words_marked(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await pilot.press("ctrl+f")
-        await until(pilot, lambda: "Type what you are looking for." in screen_text(app))
+        await until(pilot, lambda: "Type what to search for." in screen_text(app))
         await pilot.press(*"quince harb")
         await until(pilot, lambda: found(app) and "1 trees.md · line 5" in screen_text(app))
         screen = found(app)
@@ -113,7 +113,7 @@ async def test_what_to_do_where_there_is_nothing(stage: Stage) -> None:
         await pilot.press("ctrl+f")
         await pilot.press(*"zyzzyva quuxly ")
         await until(
-            pilot, lambda: "“zyzzyva”, “quuxly” stand in no document" in screen_text(app) and found(app)
+            pilot, lambda: "No document contains “zyzzyva”, “quuxly”" in screen_text(app) and found(app)
         )
         await pilot.press(*"quince")
         await until(pilot, lambda: "not in these: “zyzzyva”, “quuxly”" in screen_text(app))
@@ -122,7 +122,7 @@ async def test_what_to_do_where_there_is_nothing(stage: Stage) -> None:
             pilot, lambda: isinstance(app.screen, KnowledgePicker) and "plain chat" in screen_text(app)
         )
         await pilot.press("up", "enter")
-        await until(pilot, lambda: "There is nothing to search." in screen_text(app))
+        await until(pilot, lambda: "There are no documents to search." in screen_text(app))
         await pilot.press("f4")
         await until(pilot, lambda: "Tab completes a path" in screen_text(app))
         await pilot.press("escape", "escape")

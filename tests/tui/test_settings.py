@@ -14,7 +14,7 @@ from rich.style import Style
 
 from ragchat import config
 from ragchat.tui import themes
-from tests.helpers.tui_fakes import Stage, ask, running, screen_text, set_stage, until
+from tests.helpers.tui_fakes import Stage, act, ask, running, screen_text, set_stage, until
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def with_environment(stage: Stage, env: dict[str, str]) -> Stage:
-    file = stage.services.settings_file
-    stage.services = replace(stage.services, settings=lambda: list(config.describe(file, env)))
+    file = stage.services.paths.settings_file
+    act(stage.services.preferences, all=lambda: list(config.describe(file, env)))
     return stage
 
 
@@ -42,7 +42,7 @@ async def open_settings(app: RagchatApp, pilot: Pilot[None], find: str = "") -> 
 
 
 def in_file(stage: Stage) -> dict[str, dict[str, object]]:
-    file = stage.services.settings_file
+    file = stage.services.paths.settings_file
     return tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
@@ -61,17 +61,19 @@ async def test_every_setting_is_there_with_what_it_means(tmp_path: Path) -> None
         await pilot.press("down", "down")
         text = screen_text(app)
         assert "Prompt tokens read in one step" in text
-        assert "Default: 512. Works from the next start on." in text
+        assert "Default: 512. Takes effect the next time you start ragchat." in text
         await pilot.press("q")
         assert app.screen is app.chat
 
 
 async def test_a_value_is_changed_refused_and_put_back(tmp_path: Path) -> None:
     stage = set_stage(tmp_path)
-    stage.services.settings_file.write_text("# mine\n[retrieval]\nk = 5 # enough\n[sampling]\ntop_k = 3\n")
+    stage.services.paths.settings_file.write_text(
+        "# mine\n[retrieval]\nk = 5 # enough\n[sampling]\ntop_k = 3\n"
+    )
     async with running(stage) as (app, pilot):
         screen = await open_settings(app, pilot, "retrieval.k")
-        assert "Set in the file; Del puts the default back. Works at once." in screen_text(app)
+        assert "Set in the file. Press Del to reset it. Takes effect now." in screen_text(app)
         await pilot.press("enter")
         assert screen.change.value == "5"
         await pilot.press("backspace", *"1000", "enter")
@@ -82,10 +84,10 @@ async def test_a_value_is_changed_refused_and_put_back(tmp_path: Path) -> None:
         assert not screen.change.display
         await pilot.press("delete")
         await until(pilot, lambda: not in_file(stage)["retrieval"])
-        kept = stage.services.settings_file.read_text()
+        kept = stage.services.paths.settings_file.read_text()
         assert kept.startswith("# mine\n")
         assert in_file(stage)["sampling"] == {"top_k": 3}
-        assert "Default: 8. Works at once." in screen_text(app)
+        assert "Default: 8. Takes effect now." in screen_text(app)
 
 
 async def test_switches_turn_and_choices_go_round(tmp_path: Path) -> None:
@@ -109,17 +111,17 @@ async def test_switches_turn_and_choices_go_round(tmp_path: Path) -> None:
 
 async def test_a_value_of_the_environment_says_so_and_the_files_waits(tmp_path: Path) -> None:
     stage = with_environment(set_stage(tmp_path), {"RAGCHAT_RETRIEVAL__K": "12"})
-    stage.services.settings_file.write_text("[retrieval]\nk = 5\n")
+    stage.services.paths.settings_file.write_text("[retrieval]\nk = 5\n")
     async with running(stage, size=(140, 36)) as (app, pilot):
         screen = await open_settings(app, pilot, "retrieval.k")
         text = screen_text(app)
-        assert "RAGCHAT_RETRIEVAL__K in the environment decides; the file's 5 waits behind it." in text
+        assert "RAGCHAT_RETRIEVAL__K in the environment overrides this; the file has 5." in text
         assert "12  environment" in text
         await pilot.press("enter")
         assert screen.change.value == "5"
         await pilot.press("backspace", "6", "enter")
         assert in_file(stage)["retrieval"] == {"k": 6}
-        assert "the file's 6 waits behind it" in screen_text(app)
+        assert "the file has 6" in screen_text(app)
 
 
 async def test_filtering_as_one_types(tmp_path: Path) -> None:
@@ -131,7 +133,7 @@ async def test_filtering_as_one_types(tmp_path: Path) -> None:
         assert "min_match" in screen_text(app)
         await pilot.press(*"xyz")
         await until(pilot, lambda: screen.options.option_count == 0)
-        assert "Nothing is called so." in screen_text(app)
+        assert "No setting matches." in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: screen.options.option_count > 100)
 
@@ -139,23 +141,23 @@ async def test_filtering_as_one_types(tmp_path: Path) -> None:
 async def test_the_file_in_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The editor is a script here; the terminal is not lent to it, for there is none."""
     stage = set_stage(tmp_path)
-    file = stage.services.settings_file
+    file = stage.services.paths.settings_file
     written = tmp_path / "written.toml"
     editor = tmp_path / "rewrite"
     editor.write_text(f'#!/bin/sh\ncp "{written}" "$1"\n')
     editor.chmod(0o700)
-    stage.services = replace(stage.services, editor=str(editor))
+    stage.use("ui", editor=str(editor))
     async with running(stage) as (app, pilot):
         monkeypatch.setattr(app, "suspend", contextlib.nullcontext)
         screen = await open_settings(app, pilot)
         written.write_text('[ui]\ntheme = "nord"\n[keys]\n"app.help" = "f12"\n[retrieval]\nk = 3\n')
-        app.services = stage.services
+        stage.use("ui", editor=str(editor))
         await pilot.press("e")
         await until(pilot, lambda: screen._rows["retrieval.k"].value == "3")
         assert app.theme == "nord"
         assert screen._rows["keys.app.help"].value == "f12"
         written.write_text(f"[ui]\neditor = '{editor}'\n[retrieval]\nkk = 3\n")
-        app.services = stage.services
+        stage.use("ui", editor=str(editor))
         await pilot.press("e")
         await until(pilot, lambda: "Did you mean 'retrieval.k'?" in " ".join(screen_text(app).split()))
         assert "kk = 3" in file.read_text()
@@ -168,7 +170,7 @@ async def test_a_key_is_changed_in_the_screen_and_works_at_once(tmp_path: Path) 
         await pilot.press("enter")
         screen.change.value = "ctrl+f"
         await pilot.press("enter")
-        assert "keys: chat.new_tab and chat.search both want ctrl+f" in screen_text(app)
+        assert "keys: chat.new_tab and chat.search both use ctrl+f" in screen_text(app)
         assert "keys" not in in_file(stage)
         screen.change.value = "f12"
         await pilot.press("enter")
@@ -187,7 +189,7 @@ async def test_the_screen_fits(tmp_path: Path, size: tuple[int, int]) -> None:
         await pilot.press("enter")
         text = screen_text(app)
         assert "8" in text
-        assert "Hits a search returns" in text
+        assert "Number of hits of a search" in text
 
 
 # --- themes -----------------------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ async def test_the_screen_fits(tmp_path: Path, size: tuple[int, int]) -> None:
 async def test_a_theme_chosen_in_the_palette_is_kept(tmp_path: Path) -> None:
     stage = set_stage(tmp_path)
     async with running(stage) as (app, pilot):
-        assert not stage.services.settings_file.exists()
+        assert not stage.services.paths.settings_file.exists()
         app.theme = "gruvbox"  # what the palette's command does
         await until(pilot, lambda: in_file(stage) == {"ui": {"theme": "gruvbox"}})
 
@@ -209,21 +211,21 @@ async def test_a_theme_of_ones_own(tmp_path: Path) -> None:
     )
     (folder / "wrong.toml").write_text('primary = "blueish"\n')
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, theme="sea")
+    stage.use("ui", theme="sea")
     async with running(stage) as (app, pilot):
         assert app.theme == "sea"
         assert app.current_theme.background == "#001018"
         await until(pilot, lambda: app._notifications)
         (said,) = [notification.message for notification in app._notifications]
-        assert "wrong.toml is left out: primary = 'blueish' is no colour" in said
+        assert "wrong.toml: primary = 'blueish' is not a colour" in said
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("primary = ", "Invalid value"),
-        ('primary = "#12"\n', "is no colour"),
-        ('background = "red"\n', "names no primary colour"),
+        ('primary = "#12"\n', "is not a colour"),
+        ('background = "red"\n', "has no primary colour"),
         ('primary = "red"\nprimry = "red"\n', "did you mean 'primary'?"),
         ('primary = "red"\ndark = "no"\n', "dark cannot be 'no'"),
         ('primary = "red"\nname = "nord"\n', "already"),
@@ -232,9 +234,9 @@ async def test_a_theme_of_ones_own(tmp_path: Path) -> None:
         ('primary = "red"\nname = ""\n', "letters, digits"),
         ('primary = "red"\nvariables = 3\n', "variables is a section"),
         ('primary = "red"\n[variables]\nbordr = "red"\n', "did you mean 'border'?"),
-        ('primary = "red"\n[variables]\nborder = "redd"\n', "is no colour"),
-        ('primary = "red"\n[variables]\nborder = "red 10% x"\n', "is no colour"),
-        ('primary = "red"\n[variables]\nlink-style = "blinking"\n', "is no text style"),
+        ('primary = "red"\n[variables]\nborder = "redd"\n', "is not a colour"),
+        ('primary = "red"\n[variables]\nborder = "red 10% x"\n', "is not a colour"),
+        ('primary = "red"\n[variables]\nlink-style = "blinking"\n', "is not a text style"),
         ("\xff", "Invalid"),
     ],
 )
@@ -336,7 +338,7 @@ async def test_all_text_is_legible_with_16_colours(
     tmp_path: Path, theme: str, bad: set[tuple[int | None, int | None]]
 ) -> None:
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, theme=theme)
+    stage.use("ui", theme=theme)
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "What pressure?")
         for keys in ([], ["f1"], ["escape", "f2"], ["escape", "f10"], ["escape", "f5"]):
@@ -353,7 +355,7 @@ async def test_all_text_is_legible_with_16_colours(
 @pytest.mark.parametrize("theme", ["ragchat-16", "ragchat-16-light", "textual-dark", "textual-light"])
 async def test_what_is_chosen_shows_with_16_colours(tmp_path: Path, theme: str) -> None:
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, theme=theme)
+    stage.use("ui", theme=theme)
     async with running(stage) as (app, pilot):
         await pilot.press("f2")
         await until(pilot, lambda: "Other 360M" in screen_text(app))
@@ -371,7 +373,7 @@ async def test_a_terminal_with_16_colours_gets_such_a_theme(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, theme="auto")
+    stage.use("ui", theme="auto")
     async with running(stage) as (app, _):
         assert app.theme == "ragchat-16"
 
@@ -381,7 +383,7 @@ async def test_without_colours_what_is_chosen_still_shows(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, theme="auto")
+    stage.use("ui", theme="auto")
     async with running(stage) as (app, pilot):
         assert app.theme == "textual-dark"
         await ask(app, pilot, "What pressure?")
@@ -407,7 +409,7 @@ async def test_reduced_motion(tmp_path: Path, reduced: bool) -> None:
     from ragchat.tui.screens.dialog import Line
 
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, reduced_motion=reduced)
+    stage.use("ui", reduced_motion=reduced)
     async with running(stage) as (app, pilot):
         app.chat.pane.prompt.focus()
         await pilot.pause()

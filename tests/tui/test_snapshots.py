@@ -51,7 +51,7 @@ class Compare(Protocol):
 def stage(tmp_path: Path) -> Stage:
     """An old chat with two branches, so that no time of today is on a picture."""
     stage = set_stage(tmp_path)
-    stage.services = replace(stage.services, reduced_motion=True, theme="textual-dark")
+    stage.use("ui", reduced_motion=True, theme="textual-dark")
     with stage.chats() as store:
         for title, pinned in (("Yearly service", True), ("Radiators", False)):
             store.add_portable(PortableChat(title, OLD, OLD, (), pinned=pinned, tags=("house",)))
@@ -120,7 +120,8 @@ def test_an_answer_with_sources(stage: Stage, snap_compare: Compare) -> None:
 
 @pytest.mark.parametrize("theme", ["textual-light", "ragchat-16", "nord"])
 def test_themes(stage: Stage, snap_compare: Compare, theme: str) -> None:
-    app = RagchatApp(replace(stage.services, theme=theme))
+    stage.use("ui", theme=theme)
+    app = RagchatApp(stage.services)
     assert snap_compare(app, terminal_size=WIDE, run_before=answered)
 
 
@@ -185,7 +186,9 @@ def test_settings(stage: Stage, snap_compare: Compare) -> None:
         await pilot.press("f10")
         await until(pilot, lambda: "temperature" in screen_text(app))
 
-    stage.services = replace(stage.services, settings_file=Path("/home/you/.config/ragchat/config.toml"))
+    preferences = stage.services.preferences
+    paths = replace(preferences.context.paths, config_dir=Path("/home/you/.config/ragchat"))
+    preferences.context = replace(preferences.context, paths=paths)
     assert snap_compare(RagchatApp(stage.services), terminal_size=WIDE, run_before=before)
 
 

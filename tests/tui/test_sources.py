@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
+from textual.content import Content
 from textual.widgets import Static
 
 from ragchat.retrieval import index
@@ -52,7 +54,7 @@ async def test_sources_of_the_selected_answer(stage: Stage) -> None:
         assert "[1] guide.md · line 66" in screen_text(app)
         assert "Boiler guide > Pressure" in screen_text(app)
         assert str(unused.query_one(".origin", Static).content) == "[2] guide.md · line 6 · guide · not cited"
-        content = used.query_one(".passage").visual
+        content = cast(Content, used.query_one(".passage", Static).visual)
         (span,) = content.spans
         assert content.plain[span.start : span.end] == "Below 1 bar it switches itself off."
 
@@ -62,12 +64,12 @@ async def test_sources_follow_the_selection(stage: Stage) -> None:
         await ask(app, pilot, "With?")
         stage.script.citations = ()
         await ask(app, pilot, "Without?")
-        await until(pilot, lambda: "given no passages" in screen_text(app))
+        await until(pilot, lambda: "used no passages" in screen_text(app))
         app.chat.pane.transcript.focus()
         await pilot.press("k", "k")
         await until(pilot, lambda: "Sources · 2" in screen_text(app))
         await pilot.press("j")
-        await until(pilot, lambda: "given no passages" in screen_text(app))
+        await until(pilot, lambda: "used no passages" in screen_text(app))
         await pilot.press("k", "k")  # a question stands for its answer
         assert isinstance(app.chat.pane.transcript.selected, QuestionView)
         await until(pilot, lambda: "Sources · 2" in screen_text(app))
@@ -87,9 +89,9 @@ async def test_digits_jump_and_enter_opens_at_the_passage(stage: Stage) -> None:
         await ask(app, pilot, "Why?")
         app.chat.pane.transcript.focus()
         await pilot.press("9")
-        assert app.focused is app.chat.pane.transcript
+        assert app.chat.pane.transcript.has_focus
         await pilot.press("2")
-        assert app.focused is app.chat.sources
+        assert app.chat.sources.has_focus
         assert app.chat.sources.selected is not None
         assert app.chat.sources.selected.citation.n == 2
         await pilot.press("1", "enter")
@@ -178,9 +180,9 @@ def test_a_missing_file_and_a_newer_index_are_said(stage: Stage) -> None:
         (
             "Heating.\n\nThe pump no longer runs at night but by day.\n\nEnd.",
             "The pump no longer",
-            "most like",
+            "most similar",
         ),
-        ("Heating.\n\nGauges are read daily.\n\nEnd.", "", "not in this text any more"),
+        ("Heating.\n\nGauges are read daily.\n\nEnd.", "", "no longer in this text"),
     ],
 )
 def test_what_was_cited_is_looked_for_in_a_newer_text(stage: Stage, now: str, found: str, said: str) -> None:
@@ -235,7 +237,7 @@ async def test_a_terminal_that_cannot_be_lent_is_said(stage: Stage, monkeypatch:
         await ask(app, pilot, "Why?")
         app.chat.sources.focus()
         await pilot.press("e")
-        await until(pilot, lambda: "cannot be lent to an editor" in screen_text(app))
+        await until(pilot, lambda: "cannot run an editor" in screen_text(app))
 
 
 def test_extracted_text_goes_to_the_editor_read_only(stage: Stage) -> None:
@@ -246,7 +248,7 @@ def test_extracted_text_goes_to_the_editor_read_only(stage: Stage) -> None:
     )
     for _ in range(2):
         target = tasks.edit_target(stage.services, opened)
-        assert target.path == stage.services.scratch_dir / "report.pdf.txt"
+        assert target.path == stage.services.paths.scratch_dir / "report.pdf.txt"
         assert target.path.read_text() == opened.text
         assert target.line == 66
         assert "read-only" in target.note
@@ -316,7 +318,7 @@ async def test_a_link_shows_its_address_and_asks(stage: Stage, monkeypatch: pyte
         await pilot.press("o")
         await until(pilot, lambda: "ftp://example.org/x" in screen_text(app))
         await pilot.press("down", "o")
-        await until(pilot, lambda: "Only http and https" in screen_text(app))
+        await until(pilot, lambda: "only http and https" in screen_text(app))
         assert len(opened) == 1
 
 

@@ -27,7 +27,8 @@ from ragchat.tui.garbage_collection import QuietCollector
 from ragchat.tui.lines import lay_out
 from ragchat.tui.markdown import CodeBlock, blocks, code_blocks
 from ragchat.tui.messages import LinksCalled
-from ragchat.tui.screens.code_choice import CodeChoice, free_name
+from ragchat.tui.saving import free_name
+from ragchat.tui.screens.code_choice import CodeChoice, code_name
 from ragchat.tui.screens.confirm import Confirm
 from ragchat.tui.screens.dialog import Line
 from ragchat.tui.widgets.message import AnswerView, Facts, MessageView, NoticeView, QuestionView
@@ -319,12 +320,18 @@ async def test_words_are_found_marked_and_walked(long_chat: Any) -> None:
         await until(pilot, lambda: transcript.selected and "question 10" in transcript.selected.plain_text)
         await pilot.press("N")
         await until(pilot, lambda: transcript.selected and "question 0" in transcript.selected.plain_text)
-        marked = [s for strip in app.screen._compositor.render_strips() for s in strip if s.text == "Valve"]
-        plain = [s for strip in app.screen._compositor.render_strips() for s in strip if "question" in s.text]
-        assert marked
-        assert marked[0].style.bgcolor != plain[0].style.bgcolor
+        styles = {
+            segment.text: segment.style
+            for strip in app.screen._compositor.render_strips()
+            for segment in strip
+        }
+        marked = styles["Valve"]
+        plain = next(style for text, style in styles.items() if "question" in text)
+        assert marked is not None
+        assert plain is not None
+        assert marked.bgcolor != plain.bgcolor
         await pilot.press("slash", *"nowhere", "enter")
-        await until(pilot, lambda: "Nothing in this chat" in screen_text(app))
+        await until(pilot, lambda: "No message in this chat" in screen_text(app))
         await pilot.press("slash", "escape")
         await until(pilot, lambda: app.focused is transcript and not app.query(FindLine))
 
@@ -359,8 +366,7 @@ async def test_a_message_becomes_a_text_with_a_cursor() -> None:
         await pilot.press("w", "v", "w", "h", "h", "y")  # "beta": from the b to the a
         await until(pilot, lambda: app.focused is app.transcript)
         assert app.said[-1].text == "beta"
-        assert answer.display
-        assert not app.query(TextCursor)
+        assert (answer.display, len(app.query(TextCursor))) == (True, 0)
         await pilot.press("v")
         await until(pilot, lambda: isinstance(app.focused, TextCursor))
         await pilot.press("j", "V", "j", "y")
@@ -443,7 +449,7 @@ async def test_a_code_block_is_saved_and_nothing_is_overwritten_unasked(
 
 
 def test_names_for_code(tmp_path: Path) -> None:
-    assert [free_name(tmp_path, name) for name in ("rust", "", "no such language", "sh")] == [
+    assert [free_name(tmp_path, code_name(name)) for name in ("rust", "", "no such language", "sh")] == [
         *("code.rs", "code.txt", "code.txt", "code.sh")
     ]
 
@@ -570,7 +576,7 @@ async def test_thoughts_are_folded_and_unfolded() -> None:
         answer.feed_reasoning("Let me ", tokens=2)
         answer.feed_reasoning("think.", tokens=120)
         await pilot.pause()
-        assert "thinking … 120 tokens" in screen_text(app)
+        assert "reasoning … 120 tokens" in screen_text(app)
         assert "Let me think." not in screen_text(app)
         await answer.feed("Yes.")
         facts = Facts(reasoning="Let me think.", reasoning_s=4.2, reasoning_tokens=312)
@@ -642,7 +648,7 @@ async def test_wishes_that_make_no_sense_are_explained() -> None:
             QuestionView("q2", message_id=3), AnswerView("", message_id=4, streaming=True)
         )
         await pilot.press("r")
-        await until(pilot, lambda: "still being written" in screen_text(app))
+        await until(pilot, lambda: "The model is writing an answer" in screen_text(app))
         assert app.said == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ragchat.tui.screens.adapters import AdaptersScreen
 from ragchat.tui.screens.edit_text import EditText, TextBox
 from ragchat.tui.screens.keep_question import KeepQuestion
 from ragchat.tui.widgets.message import AnswerView
-from ragchat.types import ChatOptions, EvaluationQuestion, StoredMessage
+from ragchat.types import AdapterScale, ChatOptions, EvaluationQuestion, StoredMessage
 from tests.helpers.tui_fakes import Stage, ask, running, screen_text, send, set_stage, until
 
 
@@ -124,7 +125,7 @@ async def test_a_stopped_answer_goes_on(stage: Stage) -> None:
         await until(pilot, lambda: texts(app)[-1] == "Forty-two and more." and app.chat.pane.live is None)
         assert isinstance(app.chat.pane.transcript.views[-1], AnswerView)
         await pilot.press("c")
-        await until(pilot, lambda: "came to its end by itself" in screen_text(app))
+        await until(pilot, lambda: "This answer is complete" in screen_text(app))
     assert (stored(stage)[-1].content, stored(stage)[-1].state) == ("Forty-two and more.", "complete")
 
 
@@ -146,12 +147,12 @@ async def test_a_turn_is_deleted_and_comes_back(stage: Stage) -> None:
         await asked_twice(app, pilot)
         await pilot.press("g", "d")
         await until(pilot, lambda: texts(app)[::2] == ["Second?"])
-        await until(pilot, lambda: "were deleted" in screen_text(app))
+        await until(pilot, lambda: "Deleted the question" in screen_text(app))
         app.chat.pane.transcript.focus()
         await pilot.press("u")
         await until(pilot, lambda: texts(app)[::2] == ["First?", "Second?"])
         await pilot.press("u")
-        await until(pilot, lambda: "Nothing was deleted in this chat" in screen_text(app))
+        await until(pilot, lambda: "You have not deleted anything" in screen_text(app))
 
 
 # --- what the person thinks of it -----------------------------------------------------------------------
@@ -191,7 +192,7 @@ async def test_a_question_is_kept_for_the_evaluation(stage: Stage) -> None:
         await until(pilot, lambda: isinstance(app.screen, KeepQuestion))
         assert "Second?" in screen_text(app)
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "Kept as a question" in screen_text(app))
+        await until(pilot, lambda: "kept for evaluation" in screen_text(app))
 
     with stage.chats() as store:
         (kept,) = store.evaluation_questions()
@@ -209,10 +210,10 @@ async def test_a_question_needs_an_answer_or_none_in_the_documents(stage: Stage)
         await until(pilot, lambda: isinstance(app.screen, KeepQuestion))
         app.screen.query_one(TextBox).load_text("")
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: "It needs an answer that counts as right." in screen_text(app))
+        await until(pilot, lambda: "It needs an expected answer." in screen_text(app))
         await pilot.press("tab", "tab", "tab", "space", "ctrl+s")
         await until(pilot, lambda: app.screen is app.chat)
-        await until(pilot, lambda: "Kept as a question" in screen_text(app))
+        await until(pilot, lambda: "kept for evaluation" in screen_text(app))
     with stage.chats() as store:
         (kept,) = store.evaluation_questions()
     assert (kept.answers, kept.source, kept.answerable) == ((), "", False)
@@ -229,7 +230,7 @@ async def test_words_are_found_in_the_chat(stage: Stage) -> None:
         await pilot.press("slash")
         await until(pilot, lambda: app.focused is not app.chat.pane.transcript)
         await pilot.press(*"zebra", "enter")
-        await until(pilot, lambda: "Nothing in this chat" in screen_text(app))
+        await until(pilot, lambda: "No message in this chat" in screen_text(app))
 
 
 async def test_thoughts_are_folded_and_opened(stage: Stage) -> None:
@@ -243,9 +244,9 @@ async def test_thoughts_are_folded_and_opened(stage: Stage) -> None:
 
 
 async def test_every_draft_is_stored_not_only_the_first(stage: Stage) -> None:
-    def draft(number: int) -> str:
+    def stored_draft_is(number: int, text: str) -> bool:
         with stage.chats() as store:
-            return store.draft(number)
+            return store.draft(number) == text
 
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")
@@ -253,10 +254,13 @@ async def test_every_draft_is_stored_not_only_the_first(stage: Stage) -> None:
         for typed in ("first", " second", " third"):
             before = app.chat.pane.prompt.text
             await pilot.press(*(" " if letter == " " else letter for letter in typed))
-            await until(pilot, lambda before=before, typed=typed: draft(number) == before + typed)
+            await until(pilot, partial(stored_draft_is, number, before + typed))
     async with running(stage) as (app, pilot):  # who was interrupted while writing finds it again
         await until(pilot, lambda: app.chat.pane.prompt.text == "first second third")
         assert app.chat.pane.conversation_id == number
+
+
+BOTH = (AdapterScale("facts"), AdapterScale("style", 0.5))
 
 
 def adapter(name: str) -> InstalledAdapter:
@@ -266,71 +270,72 @@ def adapter(name: str) -> InstalledAdapter:
 async def test_adapters_are_switched_by_keys(stage: Stage) -> None:
     def kept() -> str:
         with stage.chats() as store:
-            return store.conversations()[0].options.adapter
+            return AdapterScale.join(store.conversations()[0].options.adapters)
 
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")
         await pilot.press("alt+a")
-        await until(pilot, lambda: "There is no adapter yet." in screen_text(app))
+        await until(pilot, lambda: "There are no adapters yet." in screen_text(app))
         stage.adapters = [adapter("facts"), adapter("style")]
         await pilot.press("alt+a")
         await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
         await pilot.press("space", "down", "space", "ctrl+down", "ctrl+down", "enter")
-        await until(pilot, lambda: stage.model.adapters == "facts+style:0.5")
+        await until(pilot, lambda: stage.model.adapters == BOTH)
         await until(pilot, lambda: kept() == "facts+style:0.5")
         assert "facts+style:0.5" in screen_text(app)
         await until(pilot, lambda: "switched in" in screen_text(app))
         await ask(app, pilot, "Two?")
-        assert stage.script.options[-1].adapter == "facts+style:0.5"
+        assert stage.script.options[-1].adapters == BOTH
         await pilot.press("alt+l")
-        await until(pilot, lambda: stage.model.adapters == "" and kept() == "")
+        await until(pilot, lambda: not stage.model.adapters and kept() == "")
         await pilot.press("alt+l")
-        await until(pilot, lambda: stage.model.adapters == "facts+style:0.5")
+        await until(pilot, lambda: stage.model.adapters == BOTH)
         await pilot.press("alt+a")
         await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
         await pilot.press("space", "escape")
         await until(pilot, lambda: app.screen is app.chat)
-        assert kept() == "facts+style:0.5", "Esc leaves it as it was"
+        assert kept() == "facts+style:0.5", "Esc cancels"
         await pilot.press("ctrl+n")
         await until(pilot, lambda: app.chat.pane.conversation_id == 0)
         await pilot.press("alt+l")
         await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.chat)
-        assert app.chat.pane.options.adapter == "", "those of another chat are its own"
+        assert app.chat.pane.options.adapters == (), "those of another chat are its own"
         app.chat.open_chat(stored(stage)[0].conversation_id)
-        await until(pilot, lambda: app.chat.pane.options.adapter == "facts+style:0.5")
+        await until(pilot, lambda: app.chat.pane.options.adapters == BOTH)
         app.chat.pane.prompt.put("/adapter off")
         await pilot.press("enter")
-        await until(pilot, lambda: stage.model.adapters == "")
+        await until(pilot, lambda: not stage.model.adapters)
 
 
 async def test_an_adapter_that_is_refused_is_not_shown_as_on(stage: Stage) -> None:
-    def refuse(_: str) -> None:
-        raise AdapterError("It is of another model.")
-
     stage.adapters = [adapter("facts")]
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")
-        stage.model.set_adapters = refuse  # type: ignore[method-assign]
+        stage.model.refusal = AdapterError("It is of another model.")
         await pilot.press("alt+a")
         await until(pilot, lambda: isinstance(app.screen, AdaptersScreen))
         await pilot.press("space", "enter")
         await until(pilot, lambda: "It is of another model." in screen_text(app))
-        assert app.chat.pane.options.adapter == ""
+        assert app.chat.pane.options.adapters == ()
 
 
 async def test_adapters_go_with_their_model(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "One?")
-        app.chat.set_options(ChatOptions(adapter="facts"))
-        app.chat.set_options(ChatOptions(adapter="facts", model="other"))
+        app.chat.set_options(ChatOptions(adapters=(AdapterScale("facts"),)))
+        app.chat.set_options(ChatOptions(adapters=(AdapterScale("facts"),), model="other"))
         assert app.chat.pane.options == ChatOptions(model="other")
-        await until(pilot, lambda: "belongs to the model before" in screen_text(app))
+        await until(pilot, lambda: "does not fit this model" in screen_text(app))
 
 
 async def test_keys_of_tabs(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
+
+        def shows_first(text: str) -> bool:
+            return texts(app)[:1] == [text]
+
         await ask(app, pilot, "One?")
         await pilot.press("alt+n")
         await ask(app, pilot, "Two?")
@@ -341,7 +346,7 @@ async def test_keys_of_tabs(stage: Stage) -> None:
             ("ctrl+pagedown", "Two?"),
         ):
             await pilot.press(key)
-            await until(pilot, lambda shown=shown: texts(app)[:1] == [shown])
+            await until(pilot, partial(shows_first, shown))
 
 
 async def test_open_tabs_are_there_after_a_restart(stage: Stage) -> None:
@@ -374,7 +379,7 @@ async def test_options_of_a_chat_reach_the_session_and_stay(stage: Stage) -> Non
             await pilot.press("enter")
             await until(pilot, lambda: prompt.text == "")
         await ask(app, pilot, "Why?")
-        wanted = ChatOptions(temperature=0, strict=True, system_prompt="Be brief.")
+        wanted = ChatOptions(temperature=0, strict=True, system_prompt="Be brief.", preset="terse")
         assert stage.script.options[-1] == wanted
         await pilot.press("ctrl+n")
         await until(pilot, lambda: app.chat.pane.options == ChatOptions())
@@ -418,7 +423,7 @@ async def test_slash_commands_do_what_the_keys_do(stage: Stage) -> None:
         await until(pilot, lambda: "Boilers" in screen_text(app))
         prompt.put("/kb nowhere")
         await pilot.press("enter")
-        await until(pilot, lambda: "There is no knowledge base 'nowhere'" in screen_text(app))
+        await until(pilot, lambda: "There is no knowledge base called 'nowhere'" in screen_text(app))
         assert prompt.text == "/kb nowhere"
     with stage.chats() as store:
         (chat,) = store.conversations()

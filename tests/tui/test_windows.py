@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,11 @@ from ragchat.errors import ModelFileError
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import signals
 from ragchat.tui.app import RagchatApp
+from ragchat.tui.key_groups import key_groups
 from ragchat.tui.screens.add_documents import AddDocuments
 from ragchat.tui.screens.choose import KnowledgePicker, ModelPicker
 from ragchat.tui.screens.dialog import Line
-from ragchat.tui.screens.help import HelpScreen, bound_keys, key_groups
+from ragchat.tui.screens.help import HelpScreen, bound_keys
 from ragchat.tui.screens.welcome import WelcomeScreen
 from ragchat.tui.widgets.chat_list import ChatList
 from tests.helpers.tui_fakes import Stage, ask, running, screen_text, set_stage, until
@@ -37,7 +37,7 @@ def stage(tmp_path: Path) -> Stage:
 async def test_another_model_is_chosen_by_typing(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await pilot.press("f2")
-        await until(pilot, lambda: "Installed" in screen_text(app) and "To fetch" in screen_text(app))
+        await until(pilot, lambda: "Installed" in screen_text(app) and "To download" in screen_text(app))
         assert "needs 228.9 MiB of memory" in screen_text(app)
         await pilot.press(*"360", "enter")
         await until(pilot, lambda: app.model_state.phase == "ready" and app.model_state.name == "other")
@@ -49,14 +49,14 @@ async def test_a_model_is_fetched_with_progress_and_can_be_stopped(stage: Stage)
     stage.pull_gate.clear()
     async with running(stage) as (app, pilot):
         await pilot.press("f2")
-        await until(pilot, lambda: "To fetch" in screen_text(app))
+        await until(pilot, lambda: "To download" in screen_text(app))
         await pilot.press(*"distant", "enter")
         await until(pilot, lambda: "40%" in screen_text(app) and "24 s left" in screen_text(app))
         await pilot.press("ctrl+x")
         await until(pilot, lambda: "The download was stopped" in screen_text(app))
         stage.pull_gate.set()
         await pilot.press("enter")
-        await until(pilot, lambda: "distant is here." in screen_text(app))
+        await until(pilot, lambda: "distant is downloaded." in screen_text(app))
         await until(pilot, lambda: stage.choices[2].installed and "↓" not in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.chat)
@@ -79,7 +79,7 @@ async def test_a_suspect_model_is_not_loaded_unasked(stage: Stage) -> None:
 
 
 async def test_a_question_loads_the_model_that_waits(stage: Stage) -> None:
-    stage.services = replace(stage.services, load_at_start=False)
+    stage.use("ui", load_at_start=False)
     app = RagchatApp(stage.services)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "○ fake" in screen_text(app))
@@ -94,7 +94,7 @@ async def test_the_model_is_not_changed_under_a_running_answer(stage: Stage) -> 
         await pilot.press("enter")
         await until(pilot, lambda: app.chat.pane.live is not None)
         app.use_model("other")
-        await until(pilot, lambda: "Esc stops it" in screen_text(app))
+        await until(pilot, lambda: "Press Esc to stop it" in screen_text(app))
         assert stage.model.selected == "fake"
         stage.script.release()
         await until(pilot, lambda: app.chat.pane.live is None)
@@ -167,7 +167,7 @@ async def test_a_path_that_is_not_there_is_said(stage: Stage) -> None:
         await pilot.press("f4")
         app.screen.query_one("#path", Line).value = "/nowhere/at/all"
         await pilot.press("enter")
-        await until(pilot, lambda: "There is nothing at /nowhere/at/all." in screen_text(app))
+        await until(pilot, lambda: "/nowhere/at/all does not exist." in screen_text(app))
 
 
 def test_completing_paths_and_naming(tmp_path: Path) -> None:
@@ -195,11 +195,11 @@ async def test_the_first_start_is_guided(tmp_path: Path) -> None:
             pilot, lambda: isinstance(app.screen, WelcomeScreen) and "Welcome to ragchat" in screen_text(app)
         )
         await pilot.press("1")
-        await until(pilot, lambda: isinstance(app.screen, ModelPicker) and "To fetch" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, ModelPicker) and "To download" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.model_state.phase == "ready")
         await pilot.press("escape")
-        await until(pilot, lambda: "✓ A model to talk to" in screen_text(app))
+        await until(pilot, lambda: "✓ A model" in screen_text(app))
         await pilot.press("2")
         app.screen.query_one("#path", Line).value = str(folder)
         await pilot.press("enter")
@@ -364,7 +364,7 @@ async def test_sixty_by_twenty_is_fully_usable(stage: Stage) -> None:
         assert "● fake · guide" in screen_text(app)
         assert "Help" in screen_text(app)
         await pilot.press("f2")
-        await until(pilot, lambda: "Enter uses or fetches it" in screen_text(app))
+        await until(pilot, lambda: "Enter uses or downloads" in screen_text(app))
         await pilot.press("escape")
         await pilot.press("f4")
         await until(pilot, lambda: "Tab completes a path" in screen_text(app))

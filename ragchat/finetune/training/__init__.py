@@ -1,1 +1,1 @@
-"""What runs in the training process, the only one that imports torch. Nobody outside imports it but tests."""
+"""What runs in the training process, the only one that imports torch. No one outside imports it but tests."""

@@ -66,7 +66,7 @@ def _head_dim(base: BaseGguf) -> int:
     key = int(base.value("attention.key_length", base.n_embd // base.n_heads))
     if int(base.value("attention.value_length", key)) != key:
         raise FinetuneError(
-            f"{base.path.name} has keys and values of different sizes; that cannot be trained."
+            f"{base.path.name} has keys and values of different sizes; which cannot be trained."
         )
     return key
 
@@ -87,7 +87,7 @@ def _correct_gemma3(config: Any, base: BaseGguf, head_dim: int) -> None:
 def _correct_rope(config: Any, base: BaseGguf, head_dim: int) -> None:
     rotated = int(base.value("rope.dimension_count", head_dim))
     if base.architecture != "phi3" and rotated != head_dim:
-        raise FinetuneError(f"{base.path.name} rotates only a part of each head; that cannot be trained.")
+        raise FinetuneError(f"{base.path.name} rotates only a part of each head; which cannot be trained.")
     rope = dict(config.rope_parameters)
     whole = dict(rope["full_attention"]) if "full_attention" in rope else rope
     whole |= _scaling(base) | _llama3(base, whole["rope_theta"], head_dim) | _longrope(base)

@@ -61,13 +61,13 @@ def prepare(weights: Path, recipe: Recipe, *, architecture: str, wanted: str, th
 
     The adapters begin the same for the same seed and engine. float32 on a CPU, bfloat16 or float16 on a GPU.
     """
-    reason = "peft was asked for" if wanted == "peft" else ""
+    reason = "you chose peft" if wanted == "peft" else ""
     if not reason and not (weights / "tokenizer.json").is_file():
-        reason = "its tokenizer could not be made for unsloth"
+        reason = "unsloth cannot use its tokenizer"
     if not reason:
         reason = _import_unsloth()
     if wanted == "unsloth" and reason:
-        raise FinetuneError(f"unsloth cannot be used: {reason}.", "`--engine peft` does without.")
+        raise FinetuneError(f"unsloth cannot be used: {reason}.", "Use `--engine peft` instead.")
     try:
         import torch
         from peft import LoraConfig, get_peft_model
@@ -75,7 +75,7 @@ def prepare(weights: Path, recipe: Recipe, *, architecture: str, wanted: str, th
     except ImportError as error:
         raise FinetuneError(
             f"Training needs the finetune extra: {error.name} is not installed.",
-            "`make finetune` installs it.",
+            "Install it with `make finetune`.",
         ) from error
     if threads:
         torch.set_num_threads(threads)
@@ -126,7 +126,7 @@ def _import_unsloth() -> str:
     except ImportError as error:
         return f"it is not installed ({error.name or error})"
     except Exception as error:  # noqa: BLE001  it looks for hardware when it is imported
-        return f"it does not run here ({type(error).__name__}: {error})"
+        return f"it does not run on this machine ({type(error).__name__}: {error})"
     return ""
 
 

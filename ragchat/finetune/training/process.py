@@ -6,7 +6,6 @@ It ends when its standard input closes. Standard output and error of the librari
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import faulthandler
 import os
@@ -15,7 +14,6 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -23,13 +21,13 @@ from ragchat.errors import FinetuneError, ModelFileError, RagchatError, StorageE
 from ragchat.finetune import wire
 from ragchat.finetune.training import engine
 from ragchat.llm.gguf import read_metadata
-from ragchat.pipes import child_pipes, read_frame, write_frame
+from ragchat.pipes import Parent, child_pipes
 
 BEAT_S = 1.0
 
 
 class Requests:
-    """What the person wants, said by the commands thread, asked by the training."""
+    """What the user wants, said by the commands thread, asked by the training."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
@@ -38,18 +36,22 @@ class Requests:
 
     @property
     def cancelled(self) -> bool:
+        """Whether the parent asked to end."""
         return self._cancelled.is_set()
 
     @property
     def paused(self) -> bool:
+        """Whether the parent asked to wait."""
         return not self._going.is_set()
 
     def wait_while_paused(self) -> bool:
+        """Block until the training may continue. Whether it waited."""
         waited = self.paused
         self._going.wait()
         return waited
 
     def take(self, command: wire.Commands) -> None:
+        """Do what a command asks."""
         match command:
             case wire.Pause():
                 self._going.clear()
@@ -63,14 +65,13 @@ class Requests:
 class Worker:
     """One run, then the end."""
 
-    def __init__(self, events: BinaryIO) -> None:
-        self._events = events
-        self._writing = threading.Lock()
+    def __init__(self, parent: Parent) -> None:
+        self._parent = parent
         self.requests = Requests()
 
     def say(self, event: wire.Events) -> None:
-        with self._writing:
-            write_frame(self._events, wire.encode(event))
+        """Send an event to the parent."""
+        self._parent.send(wire.encode(event))
 
     def run(self, command: wire.Train) -> None:
         """Work; whatever goes wrong is an event."""
@@ -106,7 +107,7 @@ class Worker:
 
         run_dir = Path(command.run_dir)
         samples = _samples(Path(command.samples_file))
-        self.say(wire.Converting("looking at the model", 0.0))
+        self.say(wire.Converting("checking the model", 0.0))
         folder = weights.make(
             Path(command.base_path),
             command.base_sha256,
@@ -174,42 +175,28 @@ def _samples(file: Path) -> wire.Samples:
     except (OSError, msgspec.DecodeError) as error:
         raise FinetuneError(f"The prepared data in {file} cannot be read: {error}.") from error
     if not samples.training:
-        raise FinetuneError("There is nothing to learn from.")
+        raise FinetuneError("There are no training examples.")
     return samples
 
 
 def _out_of_memory() -> wire.Failed:
     return wire.Failed(
         "memory",
-        "The memory of this machine does not suffice.",
-        "Choose a smaller batch (--batch-size), shorter examples (--max-tokens), or a smaller model.",
+        "This machine does not have enough memory.",
+        "Use a smaller batch (--batch-size), shorter examples (--max-tokens) or a smaller model.",
     )
 
 
 def main() -> None:
     """Do one run; end with it, or when standard input closes."""
     faulthandler.enable()
-    commands, events = child_pipes()
-    worker = Worker(events)
-    first = read_frame(commands)
+    parent = Parent(*child_pipes())
+    worker = Worker(parent)
+    first = parent.receive()
     if first is None:
         return
-
-    def listen() -> None:
-        try:
-            while (frame := read_frame(commands)) is not None:
-                worker.requests.take(wire.command_decoder.decode(frame))
-        finally:
-            os._exit(0)  # the parent is gone
-
-    def beat() -> None:
-        while True:
-            time.sleep(BEAT_S)
-            with contextlib.suppress(OSError):
-                worker.say(wire.Beat())
-
-    threading.Thread(target=listen, name="commands", daemon=True).start()
-    threading.Thread(target=beat, name="beat", daemon=True).start()
+    parent.listen(lambda frame: worker.requests.take(wire.command_decoder.decode(frame)))
+    parent.beat(BEAT_S, lambda: wire.encode(wire.Beat()))
     command = wire.command_decoder.decode(first)
     if isinstance(command, wire.Train):
         worker.run(command)

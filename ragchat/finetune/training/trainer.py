@@ -17,6 +17,7 @@ from ragchat.finetune import wire
 from ragchat.finetune.recipe import Recipe
 from ragchat.finetune.training import checkpoints
 from ragchat.finetune.training.engine import Prepared
+from ragchat.types import TokenSample
 
 CHECKPOINT_EVERY_S = 45.0
 _IGNORED = -100
@@ -29,15 +30,18 @@ BEST = "best"
 
 
 class Control(Protocol):
-    """What the person wants of the run. `wait_while_paused` comes back when it is to go on, and says whether it waited."""
+    """What the user wants of the run. `wait_while_paused` comes back when it is to continue, and says whether it waited."""
 
     @property
-    def cancelled(self) -> bool: ...
+    def cancelled(self) -> bool:
+        """Whether to end after this step."""
 
     @property
-    def paused(self) -> bool: ...
+    def paused(self) -> bool:
+        """Whether to wait after this step."""
 
-    def wait_while_paused(self) -> bool: ...
+    def wait_while_paused(self) -> bool:
+        """Block until the training may continue. Whether it waited."""
 
 
 @dataclass(slots=True)
@@ -82,16 +86,39 @@ def train(
 ) -> Result:
     """Train to the end, until the held-out loss no longer falls, or until it is cancelled; the best adapter is in run_dir/best.
 
-    Goes on from the newest whole checkpoint in run_dir. With `dry_steps` only so many steps are timed, and nothing is kept.
+    Continues from the newest whole checkpoint in run_dir. With `dry_steps` only so many steps are timed, and nothing is kept.
     """
-    import torch
-    from transformers import Trainer, TrainingArguments
-
     folder, steps = run_dir / "checkpoints", total_steps(recipe, len(samples.training))
     checkpoints.clear(folder)
     found = None if dry_steps else checkpoints.newest(folder)
-    on_gpu = torch.cuda.is_available()
-    arguments = TrainingArguments(
+    loss = _Loss(prepared.model)
+    hold = _Rehearsal(prepared.model, loss, samples.rehearsal, recipe)
+    keeper = _Keeper(prepared, recipe, samples, run_dir, loss, control, say, steps, dry=bool(dry_steps))
+    trainer = _answer_trainer(loss, hold, keeper, folder)(
+        model=prepared.model,
+        args=_arguments(recipe, run_dir, steps, dry_steps),
+        train_dataset=_Rows(samples.training),
+        data_collator=_collate,
+        callbacks=[keeper.callback()],
+    )
+    keeper.device = trainer.args.device
+    keeper.save_now = lambda: trainer._save_checkpoint(prepared.model, None)
+    if found:
+        keeper.progress = msgspec.convert(
+            msgspec.json.decode((found[1] / _PROGRESS).read_bytes(), strict=False), Progress, strict=False
+        )
+    if not (found and keeper.progress.ended):
+        trainer.train(resume_from_checkpoint=str(found[1] / f"checkpoint-{found[0]}") if found else None)
+    answers = [] if dry_steps else _answers(prepared.model, run_dir / BEST, samples.held_out)
+    return keeper.result(trainer.state.global_step, answers)
+
+
+def _arguments(recipe: Recipe, run_dir: Path, steps: int, dry_steps: int) -> Any:
+    """The `TrainingArguments`. The schedule is that of the whole run, in a dry one, too."""
+    import torch
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
         output_dir=str(run_dir),
         max_steps=min(steps, dry_steps) if dry_steps else steps,
         per_device_train_batch_size=recipe.batch_size,
@@ -104,7 +131,7 @@ def train(
         length_column_name="length",
         seed=recipe.seed,
         data_seed=recipe.seed,
-        use_cpu=not on_gpu,
+        use_cpu=not torch.cuda.is_available(),
         bf16=False,
         fp16=False,
         save_strategy="no",
@@ -117,14 +144,16 @@ def train(
         dataloader_num_workers=0,
         average_tokens_across_devices=False,
     )
-    loss = _Loss(prepared.model)
-    hold = _Rehearsal(prepared.model, loss, samples.rehearsal, recipe)
-    keeper = _Keeper(prepared, recipe, samples, run_dir, loss, control, say, steps, dry=bool(dry_steps))
+
+
+def _answer_trainer(loss: _Loss, hold: _Rehearsal, keeper: _Keeper, folder: Path) -> Any:
+    """The class of the trainer, made here because transformers is imported so late."""
+    from transformers import Trainer
 
     class AnswerTrainer(Trainer):  # type: ignore[misc]
         """Transformers' trainer, with our loss, and checkpoints that are whole or not there."""
 
-        into = run_dir
+        into = folder.parent
 
         def compute_loss(
             self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
@@ -146,26 +175,10 @@ def train(
             checkpoints.save(folder, self.state.global_step, write)
             keeper.saved_at = time.monotonic()
 
-    trainer = AnswerTrainer(
-        model=prepared.model,
-        args=arguments,
-        train_dataset=_Rows(samples.training),
-        data_collator=_collate,
-        callbacks=[keeper.callback()],
-    )
-    keeper.device = trainer.args.device
-    keeper.save_now = lambda: trainer._save_checkpoint(prepared.model, None)
-    if found:
-        keeper.progress = msgspec.convert(
-            msgspec.json.decode((found[1] / _PROGRESS).read_bytes(), strict=False), Progress, strict=False
-        )
-    if not (found and keeper.progress.ended):
-        trainer.train(resume_from_checkpoint=str(found[1] / f"checkpoint-{found[0]}") if found else None)
-    answers = [] if dry_steps else _answers(prepared.model, run_dir / BEST, samples.held_out)
-    return keeper.result(trainer.state.global_step, answers)
+    return AnswerTrainer
 
 
-def _answers(model: Any, best: Path, held_out: Sequence[wire.Sample]) -> list[list[int]]:
+def _answers(model: Any, best: Path, held_out: Sequence[TokenSample]) -> list[list[int]]:
     """What the best weights say to the first held-out prompts, to be compared with the exported adapter."""
     import torch
     from peft import load_peft_weights, set_peft_model_state_dict
@@ -193,7 +206,7 @@ def _answers(model: Any, best: Path, held_out: Sequence[wire.Sample]) -> list[li
 class _Rows:
     """A data set as the Trainer reads it."""
 
-    def __init__(self, samples: Sequence[wire.Sample]) -> None:
+    def __init__(self, samples: Sequence[TokenSample]) -> None:
         self._samples = samples
         self.lengths = [len(sample.tokens) for sample in samples]
 
@@ -203,7 +216,7 @@ class _Rows:
     def __getitem__(self, at: int) -> dict[str, Any]:
         sample = self._samples[at]
         return {
-            "input_ids": sample.tokens,
+            "input_ids": list(sample.tokens),
             "answer_start": sample.answer_start,
             "length": len(sample.tokens),
         }
@@ -280,7 +293,7 @@ class _Rehearsal:
     next, over the base's own answers to general questions (after Li and Hoiem, Learning without Forgetting, 2016).
     """
 
-    def __init__(self, model: Any, loss: _Loss, samples: Sequence[wire.Sample], recipe: Recipe) -> None:
+    def __init__(self, model: Any, loss: _Loss, samples: Sequence[TokenSample], recipe: Recipe) -> None:
         self._model, self._loss, self._samples = model, loss, samples
         self._weight, self._batch, self._seed = recipe.rehearsal, recipe.rehearsal_batch, recipe.seed
 
@@ -306,9 +319,9 @@ class _Rehearsal:
 
 
 class _Keeper:
-    """Looks after a run between its steps: says how it goes, measures, keeps the best, listens to the person."""
+    """Looks after a run between its steps: says how it goes, measures, keeps the best, listens to the user."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         prepared: Prepared,
         recipe: Recipe,

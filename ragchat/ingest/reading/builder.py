@@ -1,7 +1,7 @@
 """The text of a document as a reader writes it: blocks in order, with headings, pages, parts and what was left out.
 
 All readers of structured formats write through it, so a table, a list or a heading looks the same whatever format it came from.
-What it makes is Markdown that nobody has to parse again: sections are told by their offsets, not by marks.
+What it makes is Markdown that no one has to parse again: sections are told by their offsets, not by marks.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DocumentBuilder:
     # --- blocks -----------------------------------------------------------------------------------------
 
     def heading(self, level: int, title: str, *, line: int = 0) -> None:
-        """A heading, 1 the outermost; what follows stands under it."""
+        """A heading, 1 the outermost; what follows is under it."""
         title = clean_line(title, limit=LONGEST_HEADING)
         if not title:
             return
@@ -58,7 +58,7 @@ class DocumentBuilder:
         self._write(f"{'#' * max(1, min(6, level))} {title}", line)
 
     def section(self, path: Sequence[str], *, apart: bool = False) -> None:
-        """What follows stands under these headings, which are not written into the text; `apart` as in `types.Section`."""
+        """What follows is under these headings, which are not written into the text; `apart` as in `types.Section`."""
         self._separate()
         titles = tuple(title for part in path if (title := clean_line(part, limit=LONGEST_HEADING)))
         self._open = list(enumerate(titles, 1))

@@ -93,7 +93,7 @@ def _read_pages(kind: Kind, data: bytes, ocr: Ocr | None, read_inside: ReadInsid
     return read_pdf(data, page_reader(data, ocr), read_inside)
 
 
-def _read_kind(kind: Kind, name: str, data: bytes, read_inside: ReadInside) -> ExtractedText:
+def _read_kind(kind: Kind, name: str, data: bytes, read_inside: ReadInside) -> ExtractedText:  # noqa: C901
     match kind.name:
         case "word" | "slides" | "sheets" | "opendocument" if data.startswith(_OLD_OFFICE):
             raise IngestError(Reason.OLD_OFFICE)
@@ -148,7 +148,7 @@ def _read_message(kind: Kind, data: bytes, read_inside: ReadInside) -> Extracted
             return read_outlook(data, kind, read_inside)
 
 
-def _read_text(kind: Kind, data: bytes) -> ExtractedText:
+def _read_text(kind: Kind, data: bytes) -> ExtractedText:  # noqa: C901
     if not looks_like_text(data):
         raise IngestError(Reason.BINARY)
     text = decode(data)

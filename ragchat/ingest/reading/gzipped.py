@@ -30,7 +30,7 @@ def read_gzip(name: str, data: bytes, read_inside: ReadInside) -> ExtractedText:
 
 
 def unpack(data: bytes) -> bytes:
-    """All members of a gzip file, one after the other; what stands behind the last is left. Raises IngestError."""
+    """All members of a gzip file, one after the other; what is behind the last is left. Raises IngestError."""
     if not data.startswith(_MAGIC):
         raise IngestError(Reason.DAMAGED)
     pieces, size = [], 0

@@ -2,7 +2,7 @@
 
 The only process that runs parsers over files that came from elsewhere. It has no network to talk to, writes no file but its
 log, and keeps nothing of one file for the next. When a parser crashes, hangs or eats memory, this process dies
-and its parent (`ingest.readers`) goes on with another.
+and its parent (`ingest.readers`) continues with another.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ LOG = "embedding.log"
 """In the state folder."""
 OFF = "off"
 """The name that switches search by meaning off."""
-NO_MODEL = (
-    "Search by meaning is off: no embedding model is installed. `ragchat model pull minilm-l6` fetches one."
-)
+NO_MODEL_SENTENCE = "Search by meaning is off: no embedding model is installed."
+NO_MODEL_REMEDY = "`ragchat model pull minilm-l6` downloads one."
+NO_MODEL = f"{NO_MODEL_SENTENCE} {NO_MODEL_REMEDY}"
 """What there is to say where `open_embedder` gives None."""
 
 
@@ -39,8 +39,8 @@ def open_embedder(
     embedder = _process(paths, path, threads=threads, background=background)
     if embedder.ranks:
         raise ModelFileError(
-            f"{path.stem} compares a question with texts (a cross-encoder); it makes no vectors.",
-            "`ragchat model list` shows which models do.",
+            f"{path.stem} is a cross-encoder, not an embedding model.",
+            "`ragchat model list` lists the embedding models.",
         )
     return embedder
 
@@ -55,7 +55,7 @@ def open_reranker(paths: Paths, name: str, *, threads: int = 0) -> EmbeddingProc
 
     found = _process(paths, ModelLibrary(paths.model_dirs).resolve(name), threads=threads, background=False)
     if not found.ranks:
-        raise ModelFileError(f"{found.model.name} is no cross-encoder: it has no rank head.")
+        raise ModelFileError(f"{found.model.name} is not a cross-encoder: it has no rank head.")
     return found
 
 

@@ -82,6 +82,7 @@ class EmbeddingProcess:
 
     @property
     def model(self) -> EmbeddingModel:
+        """What is known of the model."""
         return self._model
 
     @property
@@ -108,7 +109,7 @@ class EmbeddingProcess:
         import numpy as np
 
         if not self.ranks:
-            raise ModelError(f"{self._model.name} makes vectors; it cannot compare a question with a text.")
+            raise ModelError(f"{self._model.name} is an embedding model, not a cross-encoder.")
         found = [
             np.frombuffer(
                 self._ask(wire.Rank(next(self._ids), _sound(query), part), wire.Ranked).scores, "<f4"
@@ -129,7 +130,7 @@ class EmbeddingProcess:
         import numpy as np
 
         if self.ranks:
-            raise ModelError(f"{self._model.name} compares a question with texts; it makes no vectors.")
+            raise ModelError(f"{self._model.name} is a cross-encoder, not an embedding model.")
         width = self._model.dimensions
         found = [
             np.frombuffer(self._ask(wire.Embed(next(self._ids), part), wire.Embedded).vectors, "<f4")
@@ -139,7 +140,7 @@ class EmbeddingProcess:
             return np.empty((0, width), np.float32)
         vectors = np.concatenate(found).reshape(len(texts), -1)
         if vectors.shape[1] != width:
-            raise ModelError(f"{self._model.name} gives vectors of another length than its file says.")
+            raise ModelError(f"{self._model.name} returns vectors of a different length than its file says.")
         return vectors
 
     def _parts(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
@@ -157,7 +158,8 @@ class EmbeddingProcess:
             self._child = Child("ragchat.llm.embedding.process", self._log, _THREADS)
         except OSError as error:
             raise ModelError(
-                f"The embedding process cannot be started: {error}.", "`ragchat doctor` looks closer."
+                f"The embedding process cannot be started: {error}.",
+                "Run `ragchat doctor` to find the cause.",
             ) from error
         command = wire.Load(next(self._ids), str(self._path), LONGEST_TEXT, self._threads, self._niceness)
         try:
@@ -173,10 +175,10 @@ class EmbeddingProcess:
             self._child.send(wire.encode(command))
             reply = self._reply(self._child, command.id)
         except (ChildGoneError, msgspec.DecodeError) as error:
-            reason = error.reason if isinstance(error, ChildGoneError) else "spoke in riddles"
+            reason = error.reason if isinstance(error, ChildGoneError) else "sent an invalid message"
             raise self._died(reason) from error
         except ChildSilentError as error:
-            raise self._died("stopped responding and was ended") from error
+            raise self._died("stopped responding, so ragchat ended it") from error
         except (
             BaseException
         ):  # Ctrl-C: an answer that comes later would be taken for that of the next request
@@ -188,7 +190,7 @@ class EmbeddingProcess:
                 f"The log is {self._log}.",
             )
         if not isinstance(reply, answer):
-            raise self._died("spoke in riddles")
+            raise self._died("sent an invalid message")
         return reply
 
     def _reply(self, child: Child, request: int) -> wire.Replies:
@@ -207,7 +209,8 @@ class EmbeddingProcess:
     def _died(self, reason: str) -> InferenceDiedError:
         self._kill()
         return InferenceDiedError(
-            f"The embedding process {reason}.", f"The next use starts it again. The log is {self._log}."
+            f"The embedding process {reason}.",
+            f"It restarts the next time you use it. The log is {self._log}.",
         )
 
     def _kill(self) -> None:
@@ -217,7 +220,7 @@ class EmbeddingProcess:
 
 
 def default_threads(*, background: bool) -> int:
-    """At most 4: for a question somebody waits; in the background a quarter of the cores and at most 2."""
+    """At most 4: for a question someone waits; in the background a quarter of the cores and at most 2."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(2, cores // 4) if background else min(4, cores))
 

@@ -140,11 +140,11 @@ class _Safetensors:
         with open(path, "rb") as file:
             (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\xff"))
             if length > min(_LARGEST_HEADER, path.stat().st_size):
-                raise self._damaged("its header does not fit into the file")
+                raise self._damaged("its header is larger than the file")
             try:
                 self._table: dict[str, Any] = json.loads(file.read(length))
             except ValueError as error:
-                raise self._damaged("its header is no JSON") from error
+                raise self._damaged("its header is not valid JSON") from error
         self._start = 8 + length
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -159,7 +159,7 @@ class _Safetensors:
         shape, (first, last) = self.shape(name), self._table[name]["data_offsets"]
         count = int(np.prod(shape))
         if last - first != 4 * count:
-            raise self._damaged(f"{name} has another size than its shape")
+            raise self._damaged(f"{name} has a size that does not match its shape")
         array = np.fromfile(self._path, "<f4", count, offset=self._start + first)
         if len(array) < count:
             raise self._damaged(f"{name} is cut short")
@@ -194,7 +194,7 @@ def _pooling(folder: Path) -> int:
     config = _read_json(folder / POOLING)
     chosen = [number for key, number in _POOLINGS.items() if config.get(key)]
     if len(chosen) != 1:
-        raise ModelFileError("The way in which the model pools its tokens is not known.")
+        raise ModelFileError("The pooling type of the model is unknown.")
     return chosen[0]
 
 

@@ -59,6 +59,7 @@ class Engine:
         self._end = self._end_tokens()
 
     def close(self) -> None:
+        """Free the memory of llama.cpp."""
         if self._context:
             lib.llama_batch_free(self._batch)
             lib.llama_free(self._context)
@@ -103,7 +104,7 @@ class Engine:
             for number in range(len(step)):
                 row = lib.llama_get_embeddings_seq(self._context, number)
                 if not row:
-                    raise EngineError("it gives no vectors")
+                    raise EngineError("it returns no vectors")
                 found[first + number] = np.ctypeslib.as_array(row, (width,))
         return found
 
@@ -144,7 +145,7 @@ class Engine:
         params.no_perf = True
         context = lib.llama_init_from_model(self._model, params)
         if not context:
-            raise EngineError("memory does not suffice")
+            raise EngineError("there is not enough memory")
         return context
 
     # --- tokens -------------------------------------------------------------------------------------

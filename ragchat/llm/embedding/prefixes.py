@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Prefixes:
+    """What a model wants in front of a question and of a passage."""
+
     query: str = ""
     passage: str = ""
 

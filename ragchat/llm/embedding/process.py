@@ -9,13 +9,11 @@ import faulthandler
 import os
 import queue
 import sys
-import threading
 import traceback
-from typing import BinaryIO
 
 from ragchat.llm.embedding import wire
 from ragchat.llm.embedding.engine import Engine, EngineError
-from ragchat.pipes import child_pipes, read_frame, write_frame
+from ragchat.pipes import Parent, child_pipes
 
 BEAT_S = 0.5
 
@@ -23,20 +21,14 @@ BEAT_S = 0.5
 class Worker:
     """Executes commands one after the other."""
 
-    def __init__(self, replies: BinaryIO) -> None:
-        self._replies = replies
-        self._writing = threading.Lock()
+    def __init__(self, parent: Parent) -> None:
+        self._parent = parent
         self._request = 0
         self._engine: Engine | None = None
 
-    def reply(self, reply: wire.Replies) -> None:
-        with self._writing:
-            write_frame(self._replies, wire.encode(reply))
-
-    def beat(self) -> None:
-        with self._writing:  # looked at inside the lock: what is said later must not be behind it
-            if request := self._request:
-                write_frame(self._replies, wire.encode(wire.Beat(request)))
+    def sign(self) -> bytes | None:
+        """That the request is being worked on."""
+        return wire.encode(wire.Beat(self._request)) if self._request else None
 
     def execute(self, command: wire.Commands) -> None:
         """Work on one request; whatever goes wrong is a reply."""
@@ -49,7 +41,7 @@ class Worker:
             traceback.print_exc()
             answer = wire.Failed(command.id, f"{type(error).__name__}: {error}")
         self._request = 0
-        self.reply(answer)
+        self._parent.send(wire.encode(answer))
 
     def _answer(self, command: wire.Commands) -> wire.Replies:
         match command:
@@ -83,24 +75,11 @@ def _step_back(niceness: int) -> None:
 def main() -> None:
     """Serve commands until standard input closes."""
     faulthandler.enable()
-    commands, replies = child_pipes()
-    worker = Worker(replies)
+    parent = Parent(*child_pipes())
+    worker = Worker(parent)
     inbox: queue.SimpleQueue[wire.Commands] = queue.SimpleQueue()
-
-    def listen() -> None:
-        try:
-            while (frame := read_frame(commands)) is not None:
-                inbox.put(wire.command_decoder.decode(frame))
-        finally:
-            os._exit(0)
-
-    def beat() -> None:
-        pause = threading.Event()
-        while not pause.wait(BEAT_S):
-            worker.beat()
-
-    threading.Thread(target=listen, name="commands", daemon=True).start()
-    threading.Thread(target=beat, name="beat", daemon=True).start()
+    parent.listen(lambda frame: inbox.put(wire.command_decoder.decode(frame)))
+    parent.beat(BEAT_S, worker.sign)
     while True:
         worker.execute(inbox.get())
 

@@ -6,6 +6,8 @@ import msgspec
 
 
 class Command(msgspec.Struct, frozen=True, tag=True):
+    """What the parent sends to the embedding process; replies carry the same `id`."""
+
     id: int
 
 
@@ -35,6 +37,8 @@ Commands = Load | Embed | Rank
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
+    """What the embedding process answers."""
+
     id: int
 
 
@@ -43,6 +47,8 @@ class Beat(Reply, frozen=True):
 
 
 class Loaded(Reply, frozen=True):
+    """The model is ready; `n_ctx` in tokens."""
+
     dimensions: int
     n_ctx: int
 
@@ -60,6 +66,8 @@ class Ranked(Reply, frozen=True):
 
 
 class Failed(Reply, frozen=True):
+    """The request failed, told in a sentence."""
+
     sentence: str
 
 

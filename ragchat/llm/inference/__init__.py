@@ -1,1 +1,1 @@
-"""What runs in the inference process, the only one that loads llama.cpp to chat. Nobody outside imports it but tests."""
+"""What runs in the inference process, the only one that loads llama.cpp to chat. No one outside imports it but tests."""

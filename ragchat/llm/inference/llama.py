@@ -19,7 +19,7 @@ from ragchat.llm.inference import reasoning, scoring
 from ragchat.llm.inference.lora import Adapters, LoraError
 from ragchat.llm.inference.template import ChatTemplate, Piece
 from ragchat.llm.inference.writer import Writer
-from ragchat.types import Sampling
+from ragchat.types import FinishReason, GenerationFinished, PrefillProgress, Sampling, Score, TokenSample
 
 _PREFILL_STEP_S = 1.0
 _PENALTY_WINDOW = 64
@@ -51,13 +51,16 @@ class AbortFlag:
         self.data = ctypes.cast(self._buffer, ctypes.c_void_p)
 
     def set(self) -> None:
+        """Ask for the end."""
         self._buffer[0] = b"\x01"
 
     def clear(self) -> None:
+        """Take the request back."""
         self._buffer[0] = b"\x00"
 
     @property
     def is_set(self) -> bool:
+        """Whether the end was asked for."""
         return self._buffer[0] != b"\x00"
 
 
@@ -73,30 +76,16 @@ class Tuning:
     decode_tok_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One generation, as `wire.Finished`."""
-
-    finish_reason: str
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    ttft_s: float
-    prefill_tok_s: float
-    decode_tok_s: float
-    reasoning_tokens: int = 0
-    reasoning_s: float = 0.0
-
-
 @dataclass(slots=True)
 class _Written:
     """What came of one answer so far; `first_at` is when its first token was there (perf_counter)."""
 
-    finish_reason: str = "length"
+    finish_reason: FinishReason = "length"
     tokens: int = 0
     thoughts: int = 0
     thoughts_s: float = 0.0
     first_at: float = 0.0
+    repeated: str = ""
 
 
 class Llama:
@@ -121,7 +110,7 @@ class Llama:
         self._model = lib.llama_model_load_from_file(path.encode(), params)
         if not self._model:
             raise LlamaError(
-                "model", "cancelled" if abort.is_set else "llama.cpp cannot load it (inference.log says why)"
+                "model", "cancelled" if abort.is_set else "llama.cpp cannot load it (see inference.log)"
             )
         self._adapters = Adapters(self._model)
         self._vocab = lib.llama_model_get_vocab(self._model)
@@ -151,7 +140,7 @@ class Llama:
         }
 
     def open(self, n_ctx: int, n_batch: int, tuning: Tuning) -> None:
-        """Make the context. Raises LlamaError when memory does not suffice."""
+        """Make the context. Raises LlamaError when memory does not are enough."""
         self._close_context()
         self._context = self._new_context(n_ctx, n_batch, tuning)
         self.n_ctx, self._n_batch = lib.llama_n_ctx(self._context), n_batch
@@ -159,6 +148,7 @@ class Llama:
         self._prefill_rate = tuning.prefill_tok_s
 
     def close(self) -> None:
+        """Free the memory of llama.cpp."""
         self._close_context()
         if self._model:
             self._adapters.close()
@@ -179,10 +169,10 @@ class Llama:
         return list(buffer[:n])
 
     def prompt_tokens(self, pieces: Sequence[Piece], *, begins: bool = True) -> list[int]:
-        """Tokens of a rendered prompt. Control tokens are those of the template only. With `begins`, nothing stands before it.
+        """Tokens of a rendered prompt. Control tokens are those of the template only. With `begins`, nothing is before it.
 
-        The whole is tokenised at once, as the model saw it in training. Where somebody's text spells a control token, the text
-        is parted inside that word, and no tokeniser can join it again. A line break at the end of an answer that goes on is
+        The whole is tokenised at once, as the model saw it in training. Where someone's text spells a control token, the text
+        is parted inside that word, and no tokeniser can join it again. A line break at the end of an answer that continues is
         tokenised as it is in front of a word: many tokenisers join it with the one before when nothing follows.
         """
         if pieces and pieces[-1].foreign and pieces[-1].text.endswith("\n"):
@@ -235,16 +225,17 @@ class Llama:
             raise LlamaError("adapter", str(error)) from error
         self._forget()
 
-    def score(self, samples: Sequence[tuple[Sequence[int], int]]) -> list[tuple[float, int, int]]:
-        """(sum of -ln p of the answer, its tokens, how many of them are the first choice) for each (tokens, where it starts).
+    def score(self, samples: Sequence[TokenSample]) -> list[Score]:
+        """How likely each answer is. What the prompt of a sample shares with the one before is not read again.
 
-        What the prompt of a sample shares with the one before is not read again. Raises LlamaError.
+        Raises LlamaError.
         """
         self._forget()
-        scores: list[tuple[float, int, int]] = []
-        before: list[int] = []
+        scores: list[Score] = []
+        before: Sequence[int] = ()
         try:
-            for tokens, start in samples:
+            for sample in samples:
+                tokens, start = sample.tokens, sample.answer_start
                 shared = 0
                 for old, new in zip(before, tokens[: start - 1], strict=False):
                     if old != new:
@@ -252,8 +243,8 @@ class Llama:
                     shared += 1
                 rows = self._logits(tokens[:-1], range(start - 1, len(tokens) - 1), kept=shared)
                 nll, greedy = scoring.score(rows, tokens[start:])
-                scores.append((nll, len(tokens) - start, greedy))
-                before = list(tokens[:-1])
+                scores.append(Score(nll, len(tokens) - start, greedy))
+                before = tokens[:-1]
         finally:
             self._forget()
         return scores
@@ -285,24 +276,24 @@ class Llama:
         tokens: Sequence[int],
         sampling: Sampling,
         *,
-        on_prefill: Callable[[int, int, float | None], None],
+        on_prefill: Callable[[PrefillProgress], None],
         on_text: Callable[[str], None],
         on_reasoning: Callable[[str], None],
         thoughts_open: bool = False,
         spaces: int = 0,
-    ) -> Result:
+    ) -> GenerationFinished:
         """Read the prompt (what the last one shared with it is kept), then write until an end. Raises LlamaError.
 
-        `thoughts_open`: the prompt ends inside the thoughts; `spaces` as in `Writer`. Thoughts do not count against
+        `thoughts_open`: the prompt ends inside the reasoning; `spaces` as in `Writer`. Reasoning do not count against
         sampling.max_tokens: they may take what the context has beside it, at least half; then they are ended. They are
-        ended too when the model would stop in the midst of them, so that there is an answer.
+        ended too when the model would stop in the midst of them, or repeats itself there, so that there is an answer.
         """
         if len(tokens) >= self.n_ctx:
             raise LlamaError("too_long", f"The prompt has {len(tokens)} tokens, the context {self.n_ctx}.")
         started = time.perf_counter()
         cached = self._keep_common_prefix(tokens)
         if not self._prefill(tokens, cached, on_prefill):
-            return Result("cancelled", len(tokens), cached, 0, 0.0, 0.0, 0.0)
+            return GenerationFinished("cancelled", len(tokens), cached, 0, 0.0, 0.0, 0.0, sampling.seed or 0)
         prefill_s = time.perf_counter() - started
         room = self.n_ctx - len(tokens)
         limit = sampling.max_tokens or room
@@ -321,7 +312,7 @@ class Llama:
             lib.llama_sampler_free(sampler)
         decode_s = time.perf_counter() - written.first_at
         read, n = len(tokens) - cached, written.tokens
-        return Result(
+        return GenerationFinished(
             finish_reason=written.finish_reason,
             prompt_tokens=len(tokens),
             cached_tokens=cached,
@@ -329,12 +320,14 @@ class Llama:
             ttft_s=written.first_at - started,
             prefill_tok_s=read / prefill_s if prefill_s > 0 else 0.0,
             decode_tok_s=(n - 1) / decode_s if n > 1 and decode_s > 0 else 0.0,
+            seed=sampling.seed or 0,
             reasoning_tokens=written.thoughts,
             reasoning_s=written.thoughts_s,
+            repeated=written.repeated,
         )
 
     def _write(self, sampler: Any, writer: Writer, limit: int, *, thoughts_limit: int) -> _Written:
-        """Write tokens until an end: `limit` of the answer at most, and before it about `thoughts_limit` of thoughts."""
+        """Write tokens until an end: `limit` of the answer at most, and before it about `thoughts_limit` of reasoning."""
         written = _Written()
         while len(self._past) < self.n_ctx:
             token = lib.llama_sampler_sample(sampler, self._context, -1)
@@ -343,14 +336,15 @@ class Llama:
             next_tokens = [] if ended else [token]
             written.tokens += len(next_tokens)
             if (ended and not thinking) or (not ended and writer.feed(self._piece(token))):
-                written.finish_reason = "stop"
+                written.repeated = writer.repeated
+                written.finish_reason = "repeats" if written.repeated else "stop"
                 break
             if thinking or writer.reasoning:
                 written.thoughts = written.tokens
                 written.thoughts_s = time.perf_counter() - written.first_at
             elif written.tokens - written.thoughts >= limit:
                 break
-            if writer.reasoning and (ended or written.thoughts >= thoughts_limit):
+            if writer.reasoning and (ended or writer.thoughts_repeat or written.thoughts >= thoughts_limit):
                 next_tokens += self._end_thoughts(writer)
             if not next_tokens:
                 written.finish_reason = "stop"
@@ -362,7 +356,7 @@ class Llama:
         return written
 
     def _end_thoughts(self, writer: Writer) -> list[int]:
-        """Write the end of the thoughts for a model that does not find it; its tokens, none when they do not fit."""
+        """Write the end of the reasoning for a model that does not find it; its tokens, none when they do not fit."""
         end = (self.markers or reasoning.USUAL).end
         tokens = self.tokenize(end, special=True)
         if len(self._past) + 1 + len(tokens) >= self.n_ctx:
@@ -391,7 +385,7 @@ class Llama:
         return kept
 
     def _prefill(
-        self, tokens: Sequence[int], start: int, on_prefill: Callable[[int, int, float | None], None]
+        self, tokens: Sequence[int], start: int, on_prefill: Callable[[PrefillProgress], None]
     ) -> bool:
         """Read tokens[start:] in steps of about a second; False when cancelled."""
         try:
@@ -400,14 +394,14 @@ class Llama:
             self._step = None
 
     def _prefill_steps(
-        self, tokens: Sequence[int], start: int, on_prefill: Callable[[int, int, float | None], None]
+        self, tokens: Sequence[int], start: int, on_prefill: Callable[[PrefillProgress], None]
     ) -> bool:
         done, total = start, len(tokens)
         while done < total:
             if self._abort.is_set:
                 return False
             rate = self._prefill_rate
-            on_prefill(done, total, (total - done) / rate if rate else None)
+            on_prefill(PrefillProgress(done, total, (total - done) / rate if rate else None))
             step = max(_BLOCK, min(self._n_batch, int((rate or 128) * _PREFILL_STEP_S)) // _BLOCK * _BLOCK)
             end = (done // step + 1) * step
             if 0 < total - end < _COMPANY:
@@ -422,10 +416,10 @@ class Llama:
             if len(batch) >= _BLOCK:
                 self._prefill_rate = len(batch) / (time.perf_counter() - began)
         self._step = None
-        on_prefill(total, total, 0.0)
+        on_prefill(PrefillProgress(total, total, 0.0))
         return True
 
-    def reading(self) -> tuple[int, int, float | None] | None:
+    def reading(self) -> PrefillProgress | None:
         """How far the prompt is read, as `on_prefill` tells it; None when none is. Any thread may ask.
 
         Inside a step, which takes long on a slow machine, it is what the rate so far lets expect.
@@ -435,7 +429,7 @@ class Llama:
         done, size, total, began = step
         rate = self._prefill_rate
         done += min(size, int(rate * (time.perf_counter() - began)))
-        return done, total, (total - done) / rate if rate else None
+        return PrefillProgress(done, total, (total - done) / rate if rate else None)
 
     def _decode(self, tokens: list[int]) -> int:
         """0 done, 2 aborted (the KV cache is then as before). Raises LlamaError otherwise."""
@@ -473,7 +467,7 @@ class Llama:
         return chain
 
     def _piece(self, token: int) -> bytes:
-        """Text of a token; control tokens have none, unless they mark thoughts."""
+        """Text of a token; control tokens have none, unless they mark reasoning."""
         special = token in self._marker_tokens
         buffer = ctypes.create_string_buffer(64)
         n = lib.llama_token_to_piece(self._vocab, token, buffer, 64, 0, special)
@@ -563,7 +557,7 @@ class Llama:
         if not context:
             raise LlamaError(
                 "memory",
-                f"llama.cpp cannot make a context of {n_ctx} tokens; most likely memory does not suffice.",
+                f"llama.cpp cannot make a context of {n_ctx} tokens; there is probably not enough memory.",
             )
         return context
 

@@ -32,7 +32,7 @@ class Adapters:
         array = (lib.llama_adapter_lora_p_ctypes * max(1, len(pointers)))(*pointers)
         scales = (ctypes.c_float * max(1, len(wanted)))(*(scale for _, scale in wanted))
         if lib.llama_set_adapters_lora(context, array, len(pointers), scales):
-            raise LoraError("it cannot be put into the context")
+            raise LoraError("llama.cpp cannot add it to the context")
 
     def close(self) -> None:
         """Free all of them."""
@@ -46,6 +46,6 @@ class Adapters:
         if key not in self._read:
             pointer = lib.llama_adapter_lora_init(self._model, path.encode())
             if not pointer:
-                raise LoraError("llama.cpp cannot load it for this model (inference.log says why)")
+                raise LoraError("llama.cpp cannot load it for this model (see inference.log)")
             self._read[key] = pointer
         return self._read[key]

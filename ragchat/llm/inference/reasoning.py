@@ -1,7 +1,7 @@
-"""Tells what a thinking model thinks from what it answers, by the markers that stand around its thoughts.
+"""Tells what a thinking model thinks from what it answers, by the markers that stand around its reasoning.
 
 It works on text and knows no tokens. Which markers a model uses is read from its chat template, or, where that shows none, from
-its vocabulary. Thoughts stand before the answer: a marker that is quoted in the middle of an answer is text.
+its vocabulary. Reasoning stand before the answer: a marker that is quoted in the middle of an answer is text.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Markers:
-    """One of `openings` begins thoughts, one of `closings` ends them; the first opening tells the format.
+    """One of `openings` begins reasoning, one of `closings` ends them; the first opening tells the format.
 
-    `end` is what is written for a model that does not come to an end, `skip` what begins an answer without thoughts where the
+    `end` is what is written for a model that does not come to an end, `skip` what begins an answer without reasoning where the
     template leaves even that to the model.
     """
 
@@ -27,10 +27,11 @@ class Markers:
 
     @property
     def all(self) -> tuple[str, ...]:
+        """All tags."""
         return self.openings + self.closings
 
     def left_open(self, opening: str) -> bool:
-        """Whether `opening`, the text in front of an answer, begins thoughts and does not end them."""
+        """Whether `opening`, the text in front of an answer, begins reasoning and does not end them."""
         begun = max(opening.rfind(marker) for marker in self.openings)
         return begun > max(opening.rfind(marker) for marker in self.closings)
 
@@ -84,11 +85,11 @@ class Part(NamedTuple):
 class Splitter:
     """Parts a stream into reasoning and answer; markers, and the white space around them, belong to neither.
 
-    What may yet become a marker is held back. A closing marker in front of an answer without thoughts is dropped.
+    What may yet become a marker is held back. A closing marker in front of an answer without reasoning is dropped.
     """
 
     def __init__(self, markers: Markers | None, *, reasoning: bool = False) -> None:
-        """`reasoning`: the prompt has opened the thoughts already."""
+        """`reasoning`: the prompt has opened the reasoning already."""
         self.reasoning = reasoning and markers is not None
         self._markers = markers.all if markers else ()
         self._openings = markers.openings if markers else ()

@@ -2,7 +2,7 @@
 
 The template is foreign code: it runs in jinja2's immutable sandbox, inside the inference process, against a clock. Message
 contents are not given to it: it places marks, which are then replaced, so that the prompt is a list of pieces of which each
-is known to be the template's or somebody's text.
+is known to be the template's or someone's text.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PLAIN_FORMATS = {
         "{% if add_generation_prompt %}Answer:{% endif %}"
     ),
 }
-"""Formats for models that bring no template; which one fits is for the person to say."""
+"""Formats for models that bring no template; which one fits is for the user to say."""
 
 LONGEST_RENDERING = 1_000_000
 
@@ -93,11 +93,11 @@ class ChatTemplate:
             raise TemplateError(f"its chat template does not compile: {error}") from error
 
     def render(self, messages: Sequence[Message], *, thinking: bool = False) -> list[Piece]:
-        """The prompt for `messages`, ending where the answer begins, or goes on. Raises TemplateError.
+        """The prompt for `messages`, ending where the answer begins, or continues. Raises TemplateError.
 
         When they end with an assistant's turn that says something, the prompt ends with its text, without the white space at
         its end that a model writes together with the next word (see `spaces_after`). Such a model has thought before; the
-        thoughts themselves are not shown to it again. Without `thinking` an answer begins behind its thoughts, whatever the
+        reasoning themselves are not shown to it again. Without `thinking` an answer begins behind its reasoning, whatever the
         template does. A template without a place for instructions, or which insists that turns alternate, gets the
         instructions in front of the first question.
         """
@@ -121,7 +121,7 @@ class ChatTemplate:
         return [piece for piece in pieces if piece.text]
 
     def opens_thoughts(self, pieces: Sequence[Piece]) -> bool:
-        """Whether a prompt ends inside the thoughts of the model."""
+        """Whether a prompt ends inside the reasoning of the model."""
         if self._markers is None or not pieces or pieces[-1].foreign:
             return False
         return self._markers.left_open(pieces[-1].text)
@@ -150,7 +150,7 @@ class ChatTemplate:
         ) as error:
             raise TemplateError(f"its chat template refuses these messages: {error}") from error
         except (RecursionError, MemoryError) as error:
-            raise TemplateError("its chat template does not come to an end") from error
+            raise TemplateError("its chat template does not terminate") from error
         if len(text) > LONGEST_RENDERING:
             raise TemplateError("its chat template writes more than a million characters")
         pieces: list[Piece] = []
@@ -164,7 +164,7 @@ class ChatTemplate:
 
 
 def spaces_after(messages: Sequence[Message]) -> int:
-    """How many spaces at the end of an answer that goes on `ChatTemplate.render` leaves out: they stand there already."""
+    """How many spaces at the end of an answer that continues `ChatTemplate.render` leaves out: they are there already."""
     if not messages or messages[-1].role != "assistant":
         return 0
     text = messages[-1].content

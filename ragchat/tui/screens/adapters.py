@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 STEP = 0.25
 LARGEST = 2.0
-EMPTY = "There is no adapter yet. F9 and then n trains one; so does `ragchat finetune NAME` in a shell."
+EMPTY = (
+    "There are no adapters yet. To train one, press F9 and then n, or run `ragchat finetune NAME` in a shell."
+)
 
 
 class Host(Protocol):
@@ -27,15 +29,15 @@ class Host(Protocol):
     def open_training(self) -> None: ...
 
 
-class AdaptersScreen(Picker[str]):
-    """Gives what shall be on, as `AdapterScale` writes it, or None."""
+class AdaptersScreen(Picker[tuple[AdapterScale, ...]]):
+    """Gives what shall be on, or None."""
 
     TITLE_TEXT: ClassVar[str] = "Adapters of this chat"
     HELP_TEXT: ClassVar[str] = (
-        "Space switches one · Ctrl+Up, Ctrl+Down change its scale · Enter uses them · Ctrl+N trains one · Esc leaves"
+        "Space turns one on or off · Ctrl+Up, Ctrl+Down change its scale · Enter applies · Ctrl+N trains one · Esc cancels"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "switch", "Switch on or off", id="adapters.switch", show=False, priority=True),
+        Binding("space", "switch", "Turn on or off", id="adapters.switch", show=False),
         Binding("ctrl+up", "scale(1)", "Stronger", id="adapters.stronger", show=False, priority=True),
         Binding("ctrl+down", "scale(-1)", "Weaker", id="adapters.weaker", show=False, priority=True),
         Binding("ctrl+n", "train", "Train an adapter", id="adapters.train", show=False, priority=True),
@@ -43,10 +45,10 @@ class AdaptersScreen(Picker[str]):
 
     MARKS: ClassVar[bool] = True
 
-    def __init__(self, adapters: Sequence[InstalledAdapter], on: str) -> None:
+    def __init__(self, adapters: Sequence[InstalledAdapter], on: Sequence[AdapterScale]) -> None:
         super().__init__()
         self._adapters = {adapter.name: adapter for adapter in adapters}
-        self.on = {each.name: each.scale for each in AdapterScale.parse(on) if each.name in self._adapters}
+        self.on = {each.name: each.scale for each in on if each.name in self._adapters}
 
     def on_mount(self) -> None:
         self.rebuild()
@@ -62,7 +64,10 @@ class AdaptersScreen(Picker[str]):
         if adapter.problem:
             name = Content.styled(f"  {clean_line(adapter.name)}", "$foreground 42%")
             return Content.assemble(
-                name, Content.styled(f"\n  does not fit: {clean_line(adapter.problem)}", "$foreground 42%")
+                name,
+                Content.styled(
+                    f"\n  does not fit this model: {clean_line(adapter.problem)}", "$foreground 42%"
+                ),
             )
         scale = self.on.get(adapter.name)
         mark = Content.styled("● ", "$text-accent") if scale is not None else Content("  ")
@@ -96,7 +101,9 @@ class AdaptersScreen(Picker[str]):
         """The highlighted one, unless it does not fit; then the reason is said."""
         adapter = self._adapters.get(self.highlighted or "")
         if adapter is not None and adapter.problem:
-            self.notify(f"{adapter.name} does not fit: {adapter.problem}.", timeout=5, markup=False)
+            self.notify(
+                f"{adapter.name} does not fit this model: {adapter.problem}.", timeout=5, markup=False
+            )
             return ""
         return adapter.name if adapter is not None else ""
 
@@ -105,11 +112,7 @@ class AdaptersScreen(Picker[str]):
         self.options.highlighted = self.options.get_option_index(name)
 
     def choose(self) -> None:
-        self.dismiss(
-            AdapterScale.join(
-                [AdapterScale(name, self.on[name]) for name in self._adapters if name in self.on]
-            )
-        )
+        self.dismiss(tuple(AdapterScale(name, self.on[name]) for name in self._adapters if name in self.on))
 
 
 def _facts(adapter: InstalledAdapter) -> str:

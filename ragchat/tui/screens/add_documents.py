@@ -12,7 +12,9 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from ragchat.app.typed_paths import complete_path, suggested_name
+from ragchat.app.typed_paths import complete_path, existing_path, suggested_name
+from ragchat.errors import RagchatError, UsageError
+from ragchat.store.knowledge import check_name
 from ragchat.text import clean_line
 from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line
@@ -31,7 +33,7 @@ class AddDocuments(Dialog[str]):
 
     TITLE_TEXT: ClassVar[str] = "Add documents"
     HELP_TEXT: ClassVar[str] = (
-        "Tab completes a path · Enter begins · Ctrl+X stops · Esc closes, indexing goes on"
+        "Tab completes a path · Enter starts · Ctrl+X stops · Esc closes, indexing continues"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete the path", id="add.complete", show=False, priority=True),
@@ -48,9 +50,7 @@ class AddDocuments(Dialog[str]):
         name.id = "name"
         yield name
         note = Static(
-            Content.styled(
-                "Your files are only read, never changed, and never leave this machine.", "$foreground 62%"
-            )
+            Content.styled("ragchat only reads your files. They never leave this machine.", "$foreground 62%")
         )
         note.id = "note"
         yield note
@@ -87,19 +87,29 @@ class AddDocuments(Dialog[str]):
     def _begin(self) -> None:
         text = self.query_one("#path", Line).value.strip()
         note = self.query_one("#note", Static)
-        path = Path(text).expanduser()
-        if not text or not path.exists():
-            said = f"There is nothing at {clean_line(text)}." if text else "Say where the documents are."
-            note.update(Content.styled(said, "$text-warning"))
-            self.query_one("#path", Line).focus()
+        try:
+            if not text:
+                raise UsageError("Type the path of a folder or file.")
+            path = existing_path(text)
+        except RagchatError as error:
+            self._refuse(error, "#path")
             return
         name = self.query_one("#name", Line).value.strip() or suggested_name(path)
-        if self.host.start_sync(name, [path.resolve()]):
+        try:
+            check_name(name)
+        except RagchatError as error:
+            self._refuse(error, "#name")
+            return
+        if self.host.start_sync(name, [path]):
             note.update(
-                Content.styled(
-                    f"Goes into “{clean_line(name)}”. You can go on chatting meanwhile.", "$foreground 62%"
-                )
+                Content.styled(f"Adding to “{clean_line(name)}”. You can keep chatting.", "$foreground 62%")
             )
+
+    def _refuse(self, error: RagchatError, line: str) -> None:
+        """Say what is wrong with what was typed into a line."""
+        sentence = clean_line(f"{error} {error.remedy}".strip())
+        self.query_one("#note", Static).update(Content.styled(sentence, "$text-warning"))
+        self.query_one(line, Line).focus()
 
     def action_stop(self) -> None:
         self.host.stop_job("sync")

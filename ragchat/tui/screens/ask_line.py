@@ -16,10 +16,12 @@ from ragchat.tui.screens.dialog import Dialog, Line
 class AskLine(Dialog[str]):
     """Gives the line, or None."""
 
-    HELP_TEXT: ClassVar[str] = "Enter keeps it · Esc leaves it as it was"
+    HELP_TEXT: ClassVar[str] = "Enter saves · Esc cancels"
 
-    def __init__(self, title: str, value: str = "") -> None:
+    def __init__(self, title: str, value: str = "", *, limit: int = 200) -> None:
+        """The line is cut to `limit` characters (0: never)."""
         super().__init__()
+        self._limit = limit
         self._title = title
         self._value = value
 
@@ -31,4 +33,4 @@ class AskLine(Dialog[str]):
 
     @on(Input.Submitted)
     def _keep(self, event: Input.Submitted) -> None:
-        self.dismiss(clean_line(event.value, limit=200) or None)
+        self.dismiss(clean_line(event.value, limit=self._limit) or None)

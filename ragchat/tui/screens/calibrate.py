@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.errors import RagchatError
-from ragchat.text import clean_line, curve
+from ragchat.text import clean_line, counted, curve
 from ragchat.tui.screens.dialog import Dialog
 from ragchat.types import CancelToken
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
 _DIM = "$foreground 62%"
 _WIDTH = 51
-"""Cells of the curves; each stands for as many degrees of strictness as are needed."""
+"""Cells of the curves; each represents as many degrees of strictness as are needed."""
 
 
 class CalibrateScreen(Dialog[bool]):
     """Gives True when the settings were changed."""
 
     HELP_TEXT: ClassVar[str] = (
-        "Left and Right move the point · Home, End to its ends · b where both errors are least · Enter keeps it · Esc leaves it"
+        "Left, Right, Home, End move the point · b goes to the fewest errors · Enter saves · Esc cancels"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1)", "Less strict", id="calibrate.less", show=False),
         Binding("right,l", "move(1)", "Stricter", id="calibrate.more", show=False),
-        Binding("home", "move(-1000)", "Answers whatever is found", id="calibrate.first", show=False),
-        Binding("end", "move(1000)", "Answers next to nothing", id="calibrate.last", show=False),
-        Binding("b", "best", "Least of both errors", id="calibrate.best", show=False),
-        Binding("enter", "keep", "Keep it", id="calibrate.keep", show=False),
+        Binding("home", "move(-1000)", "Answers everything", id="calibrate.first", show=False),
+        Binding("end", "move(1000)", "Answers almost nothing", id="calibrate.last", show=False),
+        Binding("b", "best", "Fewest errors", id="calibrate.best", show=False),
+        Binding("enter", "keep", "Save", id="calibrate.keep", show=False),
     ]
 
     def __init__(self, services: Services, set_name: str) -> None:
@@ -48,7 +48,7 @@ class CalibrateScreen(Dialog[bool]):
         self.at = 0
 
     def title_text(self) -> str:
-        return f"When to say “not in your documents” · {clean_line(self._set_name, limit=60)}"
+        return f"When to decline · {clean_line(self._set_name, limit=60)}"
 
     def body(self) -> Iterable[Widget]:
         yield Static(
@@ -70,7 +70,7 @@ class CalibrateScreen(Dialog[bool]):
     )
     def _look(self) -> None:
         try:
-            found = self._services.refusal_curve(self._set_name, self._cancel)
+            found = self._services.evaluations.refusal_curve(self._set_name, self._cancel)
         except RagchatError as error:
             self.app.call_from_thread(self._say, f"{error} {error.remedy}".strip())
             return
@@ -105,8 +105,8 @@ class CalibrateScreen(Dialog[bool]):
             return
         point = self.found.points[self.at]
         try:
-            self._services.set_setting("retrieval.min_match", str(point.min_match))
-            self._services.set_setting("retrieval.min_confidence", str(point.min_confidence))
+            self._services.preferences.set("retrieval.min_match", str(point.min_match))
+            self._services.preferences.set("retrieval.min_confidence", str(point.min_confidence))
         except RagchatError as error:
             self._say(f"{error} {error.remedy}".strip())
             return
@@ -124,9 +124,9 @@ def page(found: RefusalCurve, at: int) -> Content:
     refusals = curve([point.wrong_refusals for point in points], _WIDTH, scale=scale)
     place = round(at / (len(points) - 1) * (len(answers) - 1))
     lines = [
-        Content("Answers what the documents do not hold:"),
+        Content("False answers (no answer in the documents):"),
         Content.styled(answers, "$text-error"),
-        Content("Declines what they hold:"),
+        Content("Wrong refusals (answer in the documents):"),
         Content.styled(refusals, "$text-warning"),
         Content.styled(f"{' ' * place}▲", "bold"),
         Content.styled(f"{'answers all':<{_WIDTH - 16}}{'answers nothing':>16}", _DIM),
@@ -134,7 +134,8 @@ def page(found: RefusalCurve, at: int) -> Content:
         Content.assemble(Content.styled("Here: ", "bold"), _errors(points[at])),
         Content.styled(f"Now:  {_errors(found.now)}", _DIM),
         Content.styled(
-            f"From {found.answerable} questions with an answer and {found.unanswerable} without.", _DIM
+            f"Measured on {counted(found.answerable, 'question')} with an answer and {found.unanswerable} without.",
+            _DIM,
         ),
     ]
     return Content("\n").join(lines)

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from ragchat.text import clean, clean_line
+from ragchat.text import clean, clean_line, counted
 from ragchat.tui import option_fields
 from ragchat.tui.screens.ask_line import AskLine
 from ragchat.tui.screens.choose import KnowledgePicker
@@ -45,7 +45,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("min_p", "Min p"),
     ("repeat_penalty", "Repeat penalty"),
     ("seed", "Seed"),
-    ("max_tokens", "Longest answer"),
+    ("max_tokens", "Maximum length"),
 )
 _TITLES = dict(ROWS)
 
@@ -66,11 +66,11 @@ class Usual:
 
 
 class ChatOptionsScreen(Dialog[ChatOptions]):
-    """Gives the options when they were changed, or None. `save_preset` and `delete_preset` keep what the person named."""
+    """Gives the options when they were changed, or None. `save_preset` and `delete_preset` keep what the user named."""
 
     TITLE_TEXT: ClassVar[str] = "This chat's settings"
     HELP_TEXT: ClassVar[str] = (
-        "Enter changes · Del as in the settings · s saves as a preset · Esc closes, the next question uses them"
+        "Enter changes · Del uses the default · s saves as a preset · Esc closes; they apply to the next question"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "put_back", "As in the settings", id="options.put_back", show=False),
@@ -136,7 +136,7 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
         return Content(self._words(key, value))
 
     def _words(self, key: str, value: Any) -> str:
-        """A value as a person reads it."""
+        """A value as a user reads it."""
         match key:
             case "preset":
                 return clean_line(value or "", limit=60) or "none"
@@ -145,15 +145,15 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
             case "knowledge_bases":
                 return clean_line(", ".join(value), limit=200) or "none, a plain chat"
             case "strict":
-                return "yes, only what the documents say" if value else "no"
+                return "yes, answers only from your documents" if value else "no"
             case "thinking":
-                return "yes, if the model can" if value else "no"
+                return "yes, if the model can reason" if value else "no"
             case "system_prompt":
                 return clean_line(value, limit=200) or "the built-in ones"
             case "seed" if value is None or value < 0:
-                return "a new one for each answer"
+                return "new for each answer"
             case "max_tokens":
-                return f"{value} tokens" if value else "until the context is full"
+                return counted(value, "token") if value else "until the context is full"
             case _:
                 return f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -161,12 +161,12 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
     def _explain(self, event: LazyList.Highlighted) -> None:
         event.stop()
         meanings = {
-            "preset": "All of these under a name.",
+            "preset": "All these settings, saved under a name.",
             "model": "The model that answers in this chat.",
-            "knowledge_bases": "What the questions of this chat are looked up in.",
-            "strict": "Decline, without asking the model, when the documents hold nothing relevant.",
-            "thinking": "Let a model that can think do so before it answers; it takes longer.",
-            "system_prompt": "What the model is told before everything else.",
+            "knowledge_bases": "The knowledge bases that this chat searches.",
+            "strict": "Decline without calling the model if the search finds no relevant passages.",
+            "thinking": "Let the model reason before it answers, if it can. This takes longer.",
+            "system_prompt": "The text at the beginning of every prompt.",
         }
         said = meanings.get(event.key) or (option_fields.meaning(event.key) if event.key else "")
         self.query_one("#meaning", Static).update(Content.styled(said, DIM))
@@ -217,7 +217,7 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
             case "system_prompt":
                 text = self.options.system_prompt
                 shown = self._usual.system_prompt if text is None else text
-                said = "The model reads them before everything else. Empty: the built-in ones."
+                said = "The model reads this text first. Empty: the built-in instructions."
                 self.app.push_screen(
                     EditText("Instructions of this chat", shown, said), self._take_instructions
                 )
@@ -256,9 +256,7 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
     # --- presets ------------------------------------------------------------------------------------
 
     def _choose_preset(self) -> None:
-        choices = [
-            Choice(AS_SET, "none: everything as in the settings", marked=self.options == ChatOptions())
-        ]
+        choices = [Choice(AS_SET, "none: use the default settings", marked=self.options == ChatOptions())]
         choices += [
             Choice(name, clean_line(name, limit=60), self._facts(options), marked=name == self.options.preset)
             for name, options in self._presets.items()
@@ -293,7 +291,7 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
                 self._change(preset=name)
                 self._presets[name] = self.options
                 self._save(name, self.options)
-                self.notify(f"“{name}” is kept: p chooses it in any chat.", timeout=4, markup=False)
+                self.notify(f"Saved “{name}”. Press p in any chat to use it.", timeout=4, markup=False)
 
         self.app.push_screen(AskLine("Save these as a preset", self.options.preset), named)
 
@@ -309,10 +307,12 @@ def _is_set(options: ChatOptions, key: str) -> bool:
 class AskNumber(Dialog["AskNumber.Answer"]):
     """One number of the sampling; an empty line: as in the settings. Gives an `Answer`, or None when it was left."""
 
-    HELP_TEXT: ClassVar[str] = "Enter keeps it · empty: as in the settings · Esc leaves it as it was"
+    HELP_TEXT: ClassVar[str] = "Enter saves · empty uses the default · Esc cancels"
 
     @dataclass(frozen=True, slots=True)
     class Answer:
+        """What was typed; None means the usual value."""
+
         value: int | float | None
 
     def __init__(self, name: str, title: str, value: float | None, usual: str) -> None:

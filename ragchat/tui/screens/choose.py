@@ -1,8 +1,10 @@
-"""Pickers: a list with a filter that is typed. One for models, which may be fetched first, one for knowledge bases."""
+"""Pickers: a list with a filter that you type. One is for models, which may be fetched first, one for knowledge bases."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from textual import on, work
@@ -12,14 +14,17 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from ragchat.text import clean_line, human_bytes
+from ragchat.app.typed_paths import complete_path, existing_file, is_file, paths_from
+from ragchat.errors import RagchatError
+from ragchat.text import clean_line, counted, human_bytes
 from ragchat.tui import messages, tasks
+from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line, Result
-from ragchat.tui.sentences import count
 from ragchat.tui.widgets.job_line import JobLine
 
 if TYPE_CHECKING:
-    from ragchat.app.services import ModelChoice, Services
+    from ragchat.app.models import ModelChoice
+    from ragchat.app.services import Services
     from ragchat.types import KnowledgeBaseStatus
 
 
@@ -29,17 +34,25 @@ class Host(Protocol):
     services: Services
 
     def use_model(self, name: str) -> None: ...
-    def start_pull(self, name: str) -> None: ...
+    def add_model(self, file: Path) -> None: ...
+    def start_pull(self, name: str, *, use: bool = False) -> None: ...
     def stop_job(self, kind: str) -> None: ...
+    def open_add_documents(self) -> None: ...
 
 
 class Picker(Dialog[Result]):
     """The filter has the keyboard; Up, Down, PageUp and PageDown move in the list below it.
 
-    `MARKS`: the space bar marks rows.
+    `MARKS`: the space bar marks rows, except in the midst of what you type. `EMPTY` says what to do when there is nothing to
+    choose from.
     """
 
     MARKS: ClassVar[bool] = False
+    EMPTY: ClassVar[str] = "The list is empty."
+    _enter_waits = False
+    """Whether Enter was pressed before the rows were known."""
+    _moved = False
+    """Whether the list was moved in since the filter was typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "list('cursor_up')", "Up", id="picker.up", show=False, priority=True),
@@ -51,7 +64,7 @@ class Picker(Dialog[Result]):
     ]
 
     def body(self) -> Iterable[Widget]:
-        yield Line(placeholder="Type to filter", passes_space=self.MARKS)
+        yield Line(placeholder="Type to filter", passes_space=self._space_marks if self.MARKS else None)
         options = OptionList()
         options.can_focus = False
         yield options
@@ -59,6 +72,11 @@ class Picker(Dialog[Result]):
     @property
     def host(self) -> Host:
         return cast(Host, self.app)
+
+    @property
+    def filter(self) -> str:
+        """What was typed."""
+        return self.query_one(Line).value.strip()
 
     @property
     def options(self) -> OptionList:
@@ -69,7 +87,11 @@ class Picker(Dialog[Result]):
         return highlighted_id(self.options)
 
     def action_list(self, action: str) -> None:
+        self._moved = True
         getattr(self.options, f"action_{action}")()
+
+    def _space_marks(self) -> bool:
+        return self._moved or not self.filter
 
     def rows(self, words: list[str]) -> list[Option]:
         """The options that match all of the words."""
@@ -77,21 +99,38 @@ class Picker(Dialog[Result]):
 
     def rebuild(self) -> None:
         before = self.highlighted
-        rows = self.rows(self.query_one(Line).value.casefold().split())
-        self.options.set_options(
-            rows or [Option(Content.styled("Nothing matches", "$foreground 62%"), disabled=True)]
-        )
+        rows = self.rows(self.filter.casefold().split())
+        self.options.set_options(rows or [self._nothing()])
         wanted = [index for index, row in enumerate(rows) if row.id == before and before]
         usable = [index for index, row in enumerate(rows) if not row.disabled]
         self.options.highlighted = wanted[0] if wanted else usable[0] if usable else None
 
+    def _nothing(self) -> Option:
+        """The row of an empty list: what to do next."""
+        typed = clean_line(self.filter, limit=40)
+        sentence = f"Nothing matches “{typed}”. Delete some letters to see more." if typed else self.EMPTY
+        return Option(Content.styled(sentence, "$foreground 62%"), disabled=True)
+
     @on(Input.Changed)
     def _filter(self) -> None:
-        self.rebuild()
+        self._moved = False
+        if not self.options.loading:
+            self.rebuild()
 
     @on(Input.Submitted)
     def _submit(self) -> None:
-        self.choose()
+        if self.options.loading:
+            self._enter_waits = True
+        else:
+            self.choose()
+
+    def listed(self) -> None:
+        """The rows are known now. An Enter that came before them counts."""
+        self.options.loading = False
+        self.rebuild()
+        if self._enter_waits:
+            self._enter_waits = False
+            self.call_after_refresh(self.choose)
 
     @on(OptionList.OptionSelected)
     def _click(self) -> None:
@@ -103,11 +142,19 @@ class Picker(Dialog[Result]):
 
 
 class ModelPicker(Picker[str]):
-    """Installed models are used, others are fetched first; the download goes on when the window closes."""
+    """Installed models are used, others are fetched first; the download continues when the window closes.
+
+    A path in place of a name means a GGUF file of yours.
+    """
 
     TITLE_TEXT: ClassVar[str] = "Choose a model"
-    HELP_TEXT: ClassVar[str] = "Enter uses or fetches it · Ctrl+X stops a download · Esc closes"
+    HELP_TEXT: ClassVar[str] = (
+        "Enter uses or downloads · / or ~ starts the path of a GGUF file · Ctrl+X stops a download · Esc closes"
+    )
+    EMPTY: ClassVar[str] = "There are no models. Type the path of a GGUF file."
+    FILE: ClassVar[str] = "\0file"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "Complete a path", id="picker.complete", show=False, priority=True),
         Binding("ctrl+x", "stop", "Stop the download", id="picker.stop", show=False, priority=True),
     ]
 
@@ -131,17 +178,39 @@ class ModelPicker(Picker[str]):
             services,
             "listing the models",
             self.post_message,
-            lambda: self.post_message(messages.ModelsListed(services.models())),
+            lambda: self.post_message(messages.ModelsListed(services.models.choices())),
         )
 
     @on(messages.ModelsListed)
     def _show(self, event: messages.ModelsListed) -> None:
         ordered = sorted(event.choices, key=lambda choice: not choice.installed)
         self._choices = {choice.name: choice for choice in ordered}
-        self.options.loading = False
-        self.rebuild()
+        self.listed()
+
+    @property
+    def _typed_path(self) -> str:
+        """The path that was typed in place of a name, or empty."""
+        text = self.filter
+        return text if text.startswith("~") or "/" in text or os.sep in text else ""
+
+    def _files(self) -> list[Option]:
+        """The file that was typed, or folders and GGUF files that the path may continue to."""
+        if is_file(self._typed_path):
+            shown = shown_line(self._typed_path, limit=200)
+            what = Content.styled("\n  your file, used in its place and not copied", "$foreground 62%")
+            return [Option(Content.assemble(shown, what), id=self.FILE)]
+        paths = [path for path in paths_from(self._typed_path) if path.casefold().endswith(("/", ".gguf"))]
+        return [Option(shown_line(_last_name(path), limit=200), id=f"{self.FILE}{path}") for path in paths]
+
+    def _nothing(self) -> Option:
+        if not self._typed_path:
+            return super()._nothing()
+        sentence = "No folder or GGUF file matches. Delete some letters to see more."
+        return Option(Content.styled(sentence, "$foreground 62%"), disabled=True)
 
     def rows(self, words: list[str]) -> list[Option]:
+        if self._typed_path:
+            return self._files()
         rows: list[Option] = []
         group = None
         for choice in self._choices.values():
@@ -151,7 +220,8 @@ class ModelPicker(Picker[str]):
                 group = choice.installed
                 rows.append(
                     Option(
-                        Content.styled("Installed" if group else "To fetch", "$foreground 62%"), disabled=True
+                        Content.styled("Installed" if group else "To download", "$foreground 62%"),
+                        disabled=True,
                     )
                 )
             rows.append(Option(self._line(choice), id=choice.name))
@@ -169,37 +239,75 @@ class ModelPicker(Picker[str]):
         if title and title != clean_line(choice.name):
             parts.append(Content(f"  {title}"))
         parts.append(Content.styled("\n  " + " · ".join(facts), "$foreground 62%"))
+        if choice.recommended:
+            parts.append(Content.styled("\n  recommended for the memory of this machine", "$text-success"))
         if choice.problem:
             parts.append(Content.styled(f"\n  {clean_line(choice.problem, limit=160)}", "$text-warning"))
         return Content.assemble(*parts)
 
     def choose(self) -> None:
         choice = self._choices.get(self.highlighted)
-        if choice is None:
+        if self.highlighted.startswith(self.FILE):
+            self._choose_path(self.highlighted.removeprefix(self.FILE))
+        elif choice is None:
             return
-        if choice.installed:
+        elif choice.installed:
             self.host.use_model(choice.name)
             self.dismiss(choice.name)
         elif choice.problem:
             self.notify(clean_line(choice.problem), severity="warning", markup=False)
         else:
-            self.host.start_pull(choice.name)
+            self._fetch(choice)
+
+    def _fetch(self, choice: ModelChoice) -> None:
+        """Fetch a model. Without any, the smallest comes first, so that there is one to talk to meanwhile."""
+        first = next(iter(self._choices.values()))
+        alone = first.installed or choice is first
+        if not alone:
+            self.host.start_pull(first.name)
+        self.host.start_pull(choice.name, use=not alone)
+
+    def _choose_path(self, path: str) -> None:
+        """Continue with a path, or use the file that was typed."""
+        if path and not is_file(path):
+            self._put(path)
+            return
+        try:
+            file = existing_file(path or self._typed_path)
+        except RagchatError as error:
+            self.notify(f"{error} {error.remedy}".strip(), severity="warning", markup=False)
+            return
+        self.host.add_model(file)
+        self.dismiss(None)
+
+    def action_complete(self) -> None:
+        if self._typed_path:
+            line = self.query_one(Line)
+            # Behind the keys that were typed before: they may still be on their way to the line.
+            self.call_later(line.call_later, lambda: self._put(complete_path(line.value)[0]))
+
+    def _put(self, text: str) -> None:
+        line = self.query_one(Line)
+        line.value = text
+        line.cursor_position = len(text)
 
     def action_stop(self) -> None:
         self.host.stop_job("pull")
 
     def pull_ended(self) -> None:
         """A download is over: look again."""
+        self._selected = self.host.services.model.selected
         self._list()
 
 
 class KnowledgePicker(Picker["tuple[str, ...]"]):
     """Gives the names that shall be asked; empty: none, a plain chat."""
 
-    TITLE_TEXT: ClassVar[str] = "Which documents shall be asked?"
-    HELP_TEXT: ClassVar[str] = "Space marks several · Enter uses them · Esc leaves it as it was"
+    TITLE_TEXT: ClassVar[str] = "Choose the documents of this chat"
+    HELP_TEXT: ClassVar[str] = "Enter chooses · Space marks several · Esc cancels"
+    EMPTY: ClassVar[str] = "You have no documents yet. Press Enter to add a folder or a file."
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "mark", "Mark", id="picker.mark", show=False, priority=True),
+        Binding("space", "mark", "Mark", id="picker.mark", show=False),
     ]
     MARKS: ClassVar[bool] = True
     NONE: ClassVar[str] = "\0none"
@@ -207,7 +315,8 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
     def __init__(self, chosen: tuple[str, ...]) -> None:
         super().__init__()
         self._marked = set(chosen)
-        self._touched = False
+        self._toggled: set[str] = set()
+        """What the space bar was pressed on."""
         self._statuses: dict[str, KnowledgeBaseStatus] = {}
 
     def on_mount(self) -> None:
@@ -228,14 +337,14 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
     def _show(self, event: messages.KnowledgeBasesListed) -> None:
         self._statuses = {status.name: status for status in event.statuses}
         self._marked &= set(self._statuses)
-        self.options.loading = False
-        self.rebuild()
-        first = next((name for name in self._statuses if name in self._marked), self.NONE)
-        self.options.highlighted = self.options.get_option_index(first)
+        self.listed()
+        if not self.filter and self._statuses:
+            first = next((name for name in self._statuses if name in self._marked), self.NONE)
+            self.options.highlighted = self.options.get_option_index(first)
 
     def rows(self, words: list[str]) -> list[Option]:
         rows = []
-        if not words:
+        if not words and self._statuses:
             rows.append(
                 Option(
                     Content.assemble(
@@ -246,7 +355,7 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
             )
         for name, status in self._statuses.items():
             if all(word in name.casefold() for word in words):
-                counts = f"· {count(status.indexed, 'document')}, {count(status.chunks, 'chunk')}"
+                counts = f"· {counted(status.indexed, 'document')}, {counted(status.chunks, 'chunk')}"
                 problems = (
                     f", {status.skipped + status.failed} not read" if status.skipped + status.failed else ""
                 )
@@ -266,7 +375,7 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
         name = self.highlighted
         if not name:
             return
-        self._touched = True
+        self._toggled.add(name)
         if name == self.NONE:
             self._marked.clear()
         else:
@@ -274,19 +383,31 @@ class KnowledgePicker(Picker["tuple[str, ...]"]):
         self.rebuild()
 
     def choose(self) -> None:
-        name = self.highlighted
-        if name == self.NONE and not self._touched:
-            self._marked.clear()
-        elif name in self._statuses and not self._touched and name not in self._marked:
-            self._marked = {name}
-        self.dismiss(tuple(name for name in self._statuses if name in self._marked))
+        if not self._statuses:
+            self.dismiss(None)
+            self.host.open_add_documents()
+        elif self.highlighted:
+            chosen = self._chosen(self.highlighted)
+            self.dismiss(tuple(name for name in self._statuses if name in chosen))
+
+    def _chosen(self, highlighted: str) -> set[str]:
+        """What Enter means: what was marked here and the row whose name was typed, else the highlighted row."""
+        if self._toggled:
+            typed = {highlighted} if self.filter and highlighted not in self._toggled else set()
+            return self._marked | typed
+        as_it_was = highlighted in self._marked and not self.filter
+        return self._marked if as_it_was else {highlighted}
 
 
 def list_knowledge_bases(services: Services, post: tasks.Post) -> None:
     """Post KnowledgeBasesListed, or what went wrong. For a worker: it reads files."""
 
     def listing() -> None:
-        post(messages.KnowledgeBasesListed(services.knowledge_bases(), services.default_knowledge_bases()))
+        post(
+            messages.KnowledgeBasesListed(
+                services.documents.statuses(), services.documents.asked_by_default()
+            )
+        )
 
     tasks.reporting(services, "listing the knowledge bases", post, listing)
 
@@ -295,6 +416,11 @@ def highlighted_id(options: OptionList) -> str:
     """The id of the highlighted row; empty when there is none, or it has no id."""
     option = options.highlighted_option
     return (option.id or "") if option else ""
+
+
+def _last_name(path: str) -> str:
+    """`models/` of `~/models/`."""
+    return path[path.rstrip("/").rfind("/") + 1 :]
 
 
 def _mark(on: bool) -> Content:

@@ -15,11 +15,10 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui import tasks
 from ragchat.tui.safe_content import cut_front
 from ragchat.tui.screens.dialog import Dialog, Line
-from ragchat.tui.sentences import count
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _QUIET = "$foreground 62%"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """An indexed document. `name` is the last part of its path, for the person."""
+    """An indexed document. `name` is the last part of its path, for the user."""
 
     knowledge_base: str
     document_id: int
@@ -46,7 +45,7 @@ class ChooseDocument(Dialog[Chosen]):
 
     TITLE_TEXT: ClassVar[str] = "Summarise a whole document"
     HELP_TEXT: ClassVar[str] = (
-        "Words narrow the list · Enter chooses · Esc closes · /summarise FILE takes any file"
+        "Type to filter · Enter chooses · Esc closes · /summarise FILE summarises any file"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "Summarise it", id="choose_document.take", show=False, priority=True),
@@ -66,6 +65,8 @@ class ChooseDocument(Dialog[Chosen]):
     ]
 
     class Listed(Message):
+        """The documents to choose from were read."""
+
         def __init__(self, documents: Sequence[Chosen]) -> None:
             super().__init__()
             self.documents = documents
@@ -76,7 +77,7 @@ class ChooseDocument(Dialog[Chosen]):
         self._documents: dict[str, Chosen] = {}
 
     def body(self) -> Iterable[Widget]:
-        yield Line(placeholder="Part of its name or path")
+        yield Line(placeholder="Part of the name or path")
         yield Static(Content.styled("Reading the list of documents", _QUIET), id="summary")
         found = LazyList(self._draw)
         found.can_focus = False
@@ -91,7 +92,7 @@ class ChooseDocument(Dialog[Chosen]):
         def listing() -> None:
             documents = []
             for name in self._names:
-                with closing(self._services.open_knowledge_base(name)) as store:
+                with closing(self._services.documents.open(name)) as store:
                     documents += [
                         Chosen(name, one.id, one.path) for one in store.documents() if one.state == "indexed"
                     ]
@@ -117,9 +118,9 @@ class ChooseDocument(Dialog[Chosen]):
         found.styles.height = max(1, min(12, len(rows)))
         if rows and found.highlighted is None:
             found.action_first()
-        said = count(len(rows), "document")
+        said = counted(len(rows), "document")
         if not self._documents:
-            said = "No documents are asked in this chat: F3 chooses some, F4 adds some."
+            said = "This chat has no documents. Press F3 to choose some or F4 to add some."
         self.query_one("#summary", Static).update(Content.styled(said, _QUIET))
 
     def _draw(self, key: str, width: int) -> Content:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
@@ -16,8 +14,7 @@ from textual.widgets import OptionList
 
 from ragchat.text import clean_line
 from ragchat.tui.markdown import CodeBlock
-from ragchat.tui.screens.ask_line import AskLine
-from ragchat.tui.screens.confirm import Confirm
+from ragchat.tui.saving import save_text
 from ragchat.tui.screens.dialog import Dialog
 
 
@@ -61,7 +58,7 @@ def _line(number: int, block: CodeBlock) -> Content:
 def choose_code(
     app: App[Any], title: str, blocks: Sequence[CodeBlock], then: Callable[[CodeBlock], object]
 ) -> None:
-    """Go on with the only block, or with the one that is chosen."""
+    """Continue with the only block, or with the one that is chosen."""
 
     def chosen(number: int | None) -> None:
         if number is not None:
@@ -77,21 +74,12 @@ def choose_code(
 
 def save_code(app: App[Any], block: CodeBlock) -> None:
     """Ask for a name and write the block there."""
-    folder = Path.cwd()
-
-    def named(name: str | None) -> None:
-        if name:
-            _write_in_thread(app, folder / Path(name).expanduser(), block.code, replace=False)
-
-    title = f"Save the code as, in {clean_line(str(folder), limit=60)}"
-    app.push_screen(AskLine(title, free_name(folder, block.language)), named)
+    save_text(app, block.code, "the code", code_name(block.language))
 
 
-def free_name(folder: Path, language: str) -> str:
-    """`code.py`, or `code-2.py` when that exists; the ending is the language's."""
-    ending = _ending(language)
-    names = (f"code{f'-{n}' if n > 1 else ''}{ending}" for n in range(1, 1000))
-    return next((name for name in names if not (folder / name).exists()), f"code{ending}")
+def code_name(language: str) -> str:
+    """`code.py`: the ending is the language's, `.txt` where no one knows it."""
+    return f"code{_ending(language)}"
 
 
 def _ending(language: str) -> str:
@@ -103,37 +91,3 @@ def _ending(language: str) -> str:
     except ClassNotFound:
         return ".txt"
     return next((p[1:] for p in patterns if p.startswith("*.") and p[2:].isalnum()), ".txt")
-
-
-def _write_in_thread(app: App[Any], path: Path, code: str, *, replace: bool) -> None:
-    app.run_worker(
-        partial(_write, app, path, code, replace=replace),
-        thread=True,
-        exit_on_error=False,
-        group="save",
-        description="save a code block",
-    )
-
-
-def _write(app: App[Any], path: Path, code: str, *, replace: bool) -> None:
-    try:
-        with path.open("w" if replace else "x", encoding="utf-8") as file:
-            file.write(code)
-    except FileExistsError:
-        app.call_from_thread(_ask_to_replace, app, path, code)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        app.notify(f"Not saved to {clean_line(str(path))}: {reason}.", severity="error", markup=False)
-    else:
-        app.notify(f"Saved to {clean_line(str(path))}.", timeout=4, markup=False)
-
-
-def _ask_to_replace(app: App[Any], path: Path, code: str) -> None:
-    def answered(yes: bool | None) -> None:
-        if yes:
-            _write_in_thread(app, path, code, replace=True)
-
-    name = clean_line(path.name, limit=40)
-    app.push_screen(
-        Confirm(f"{name} exists already.", "What is in it would be gone.", "Replace it"), answered
-    )

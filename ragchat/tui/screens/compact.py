@@ -1,4 +1,4 @@
-"""Compacting a chat: the model writes the summary that will stand for its beginning, it is read here, and can be taken back."""
+"""Compacting a chat: the model writes the summary that will stand for its beginning, it is read here, and can be undone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from textual.widgets import Static
 from ragchat.errors import CancelledError
 from ragchat.session.compact import KEEP_TURNS, Compacted, compact
 from ragchat.session.events import SummaryProgress
-from ragchat.text import clean
+from ragchat.text import clean, counted
 from ragchat.tui import messages, tasks
 from ragchat.tui.screens.dialog import Dialog
-from ragchat.tui.sentences import count, progress_sentence, trouble
+from ragchat.tui.sentences import progress_sentence, trouble
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, TextDelta
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class CompactScreen(Dialog[Compacted]):
     """Begins at once; gives what was stored, or None. Esc stops it, and closes when nothing runs."""
 
     TITLE_TEXT: ClassVar[str] = "Compact this chat"
-    HELP_TEXT: ClassVar[str] = "u takes it back · Enter, Esc close (Esc stops it while it runs)"
+    HELP_TEXT: ClassVar[str] = "u removes the summary · Enter, Esc close (Esc stops it while it runs)"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "undo", "Take it back", id="compact.undo", show=False),
+        Binding("u", "undo", "Remove the summary", id="compact.undo", show=False),
         Binding("enter,q", "close", "Close", id="compact.close", show=False),
     ]
 
@@ -46,7 +46,7 @@ class CompactScreen(Dialog[Compacted]):
             self.sentence = sentence
 
     class Grew(Message):
-        """There is more of the summary; one such message stands for any number of pieces."""
+        """There is more of the summary; one such message represents any number of pieces."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, CompactScreen.Grew)
@@ -71,8 +71,8 @@ class CompactScreen(Dialog[Compacted]):
 
     def body(self) -> Iterable[Widget]:
         said = (
-            f"A summary will stand for all but the last {KEEP_TURNS} questions in the prompts from now on."
-            " The chat itself stays as it is."
+            f"A summary will replace all but the last {KEEP_TURNS} questions in future prompts."
+            " The chat itself does not change."
         )
         yield Static(Content.styled(said, DIM), classes="intro")
         yield Static(Content.styled("◌ Getting ready", "$text-accent"), id="state")
@@ -115,14 +115,14 @@ class CompactScreen(Dialog[Compacted]):
                         return event
         return None
 
-    @work(thread=True, exit_on_error=False, group="compact", description="take a summary back")
+    @work(thread=True, exit_on_error=False, group="compact", description="remove a summary")
     def _take_back(self, compaction_id: int) -> None:
         def run() -> None:
             with tasks.chats(self._services) as store:
                 store.remove_compaction(compaction_id)
             self.post_message(self.TakenBack())
 
-        tasks.reporting(self._services, "taking the summary back", self.post_message, run)
+        tasks.reporting(self._services, "removing the summary", self.post_message, run)
 
     # --- showing ------------------------------------------------------------------------------------
 
@@ -144,16 +144,17 @@ class CompactScreen(Dialog[Compacted]):
         self.running = False
         self.done = done = event.done
         if done is not None:
-            said = f"✓ {count(done.turns, 'turn')}, {done.tokens_before} tokens, are now {done.tokens_after} tokens:"
+            size = f"{counted(done.tokens_before, 'token')} → {counted(done.tokens_after, 'token')}"
+            said = f"✓ {counted(done.turns, 'turn')}, {size}:"
             self._say(Content.styled(said, "$text-success"))
             self.query_one("#summary", Static).update(Content(clean(done.summary)))
         elif event.stopped:
-            self._say(Content("Stopped; the chat is as it was."))
+            self._say(Content("Stopped. The chat is unchanged."))
 
     @on(TakenBack)
     def _show_taken_back(self) -> None:
         self.done = None
-        self._say(Content("Taken back: the turns speak for themselves again."))
+        self._say(Content("The summary is removed. The whole chat is in the prompt again."))
         self.query_one("#summary", Static).update(Content(""))
 
     @on(messages.TroubleReported)

@@ -16,25 +16,24 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
 from ragchat.errors import CancelledError, RagchatError
 from ragchat.session.compare import Trial, TrialEvent, try_out
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line, counted, human_seconds
 from ragchat.tui import tasks
 from ragchat.tui.clipboard import copy
 from ragchat.tui.safe_content import file_name
 from ragchat.tui.screens.ask_line import AskLine
 from ragchat.tui.screens.choose import KnowledgePicker
-from ragchat.tui.screens.dialog import Dialog
+from ragchat.tui.screens.dialog import Dialog, Leaving
 from ragchat.tui.screens.pick import Choice, Pick
 from ragchat.tui.sentences import progress_sentence
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.message import AnswerView, Facts
 from ragchat.tui.widgets.status_bar import KeyHints
-from ragchat.types import CancelToken, ChatOptions, ReasoningDelta, TextDelta
+from ragchat.types import AdapterScale, CancelToken, ChatOptions, ReasoningDelta, TextDelta
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
@@ -72,7 +71,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The side that the person wants in the chat: how it was asked, and what was answered."""
+    """The side that the user wants in the chat: how it was asked, and what was answered."""
 
     options: ChatOptions
     trial: Trial
@@ -87,14 +86,14 @@ def run_on_copies(services: Services, default_model: str) -> Run:
         name = options.model or default_model
         if name and name != services.model.selected:
             services.model.select(name)
-        services.scratch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        services.paths.scratch_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tasks.chats(services) as store:
             yield from try_out(
                 store,
                 conversation_id,
                 question,
                 lambda trial_store: services.open_session(trial_store, options),
-                folder=services.scratch_dir,
+                folder=services.paths.scratch_dir,
                 cancel=cancel,
             )
 
@@ -105,8 +104,8 @@ def other_side(options: ChatOptions, defaults: Defaults) -> ChatOptions:
     """What a chat is compared with when nothing is chosen: the same without its adapters; else without documents, or with the
     usual ones if it has none.
     """
-    if options.adapter:
-        return replace(options, adapter="", preset="")
+    if options.adapters:
+        return replace(options, adapters=(), preset="")
     asked = defaults.knowledge_bases if options.knowledge_bases is None else options.knowledge_bases
     return replace(options, knowledge_bases=() if asked else defaults.knowledge_bases, preset="")
 
@@ -115,8 +114,8 @@ def describe(options: ChatOptions, defaults: Defaults) -> str:
     """A side in short: model, documents, what else is set."""
     names = defaults.knowledge_bases if options.knowledge_bases is None else options.knowledge_bases
     said = [options.model or defaults.model or "no model", ", ".join(names) or "no documents"]
-    if options.adapter:
-        said.append(f"adapter {options.adapter}")
+    if options.adapters:
+        said.append(f"adapter {AdapterScale.join(options.adapters)}")
     if options.preset:
         said.append(f"preset {options.preset}")
     elif options.temperature is not None:
@@ -147,7 +146,7 @@ class CompareSetup(Dialog[Comparison]):
     def on_mount(self) -> None:
         rows = [Row("question"), Row("ask")]
         for number, name in enumerate(SIDES):
-            rows.append(Row("", text=f"{name}{'  this chat as it is' if not number else ''}"))
+            rows.append(Row("", text=f"{name}{'  this chat' if not number else ''}"))
             rows += [Row(f"{what}{number}") for what in ("model", "adapter", "documents", "preset")]
         self.rows.set_rows(rows, highlight="ask" if self.question else "question")
         self.rows.highlight("ask" if self.question else "question")
@@ -174,7 +173,7 @@ class CompareSetup(Dialog[Comparison]):
             case "model":
                 return clean_line(options.model or self._defaults.model) or "none is installed"
             case "adapter":
-                return clean_line(options.adapter, limit=60) or "none"
+                return clean_line(AdapterScale.join(options.adapters), limit=60) or "none"
             case "documents":
                 names = options.knowledge_bases
                 shown = self._defaults.knowledge_bases if names is None else names
@@ -208,7 +207,7 @@ class CompareSetup(Dialog[Comparison]):
         def chosen(name: str | None) -> None:
             if name is not None:
                 self._change(
-                    side, replace(options, model="" if name == _AS_SET else name, adapter="", preset="")
+                    side, replace(options, model="" if name == _AS_SET else name, adapters=(), preset="")
                 )
 
         self.app.push_screen(Pick(f"The model of {SIDES[side]}", choices), chosen)
@@ -218,20 +217,24 @@ class CompareSetup(Dialog[Comparison]):
         names = self._defaults.adapters.get(options.model)
         if names is None:
             self.notify(
-                f"Ask {options.model} in a chat first: which adapters fit it is found out there.",
+                f"Use {options.model} in a chat first, so that ragchat can find the adapters that fit it.",
                 markup=False,
             )
             return
         if not names:
-            self.notify("No adapter fits this model; F9 and then n trains one.", timeout=4, markup=False)
+            self.notify(
+                "No adapter fits this model. To train one, press F9 and then n.", timeout=4, markup=False
+            )
             return
-        on = dict.fromkeys([*names, *filter(None, [options.adapter])])
-        choices = [Choice(_AS_SET, "none", marked=not options.adapter)]
-        choices += [Choice(name, clean_line(name, limit=60), marked=name == options.adapter) for name in on]
+        used = AdapterScale.join(options.adapters)
+        on = dict.fromkeys([*names, *filter(None, [used])])
+        choices = [Choice(_AS_SET, "none", marked=not used)]
+        choices += [Choice(name, clean_line(name, limit=60), marked=name == used) for name in on]
 
         def chosen(name: str | None) -> None:
             if name is not None:
-                self._change(side, replace(options, adapter="" if name == _AS_SET else name, preset=""))
+                chosen = () if name == _AS_SET else AdapterScale.parse(name)
+                self._change(side, replace(options, adapters=chosen, preset=""))
 
         self.app.push_screen(Pick(f"The adapter of {SIDES[side]}", choices), chosen)
 
@@ -249,10 +252,10 @@ class CompareSetup(Dialog[Comparison]):
     def _choose_preset(self, side: int) -> None:
         presets = dict(self._defaults.presets)
         if not presets:
-            self.notify("There is no preset yet; F8 in a chat saves one.", timeout=3, markup=False)
+            self.notify("There are no presets yet. Press F8 in a chat to save one.", timeout=3, markup=False)
             return
         now = self.sides[side].preset
-        choices = [Choice(_AS_SET, "none: everything as in the settings")]
+        choices = [Choice(_AS_SET, "none: use the default settings")]
         choices += [Choice(name, clean_line(name, limit=60), marked=name == now) for name in presets]
 
         def chosen(name: str | None) -> None:
@@ -306,7 +309,7 @@ class SidePanel(Vertical):
             reasoning_s=finished.reasoning_s,
             reasoning_tokens=finished.reasoning_tokens,
         )
-        await self.answer.finish(finished.text, footer(finished), facts)
+        await self.answer.finish(finished.shown, footer(finished), facts)
 
     async def fail(self, sentence: str) -> None:
         """There is no answer, or no whole one."""
@@ -315,7 +318,7 @@ class SidePanel(Vertical):
         )
 
 
-class CompareScreen(Screen[Kept]):
+class CompareScreen(Leaving[Kept]):
     """Gives what was kept, or None. Esc stops it, and closes when nothing runs."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - no ClassVar in the base class
@@ -344,7 +347,7 @@ class CompareScreen(Screen[Kept]):
             self.side, self.sentence = side, sentence
 
     class Grew(Message):
-        """There is more text of a side; one such message stands for any number of pieces."""
+        """There is more text of a side; one such message represents any number of pieces."""
 
         def __init__(self, side: int) -> None:
             super().__init__()
@@ -411,7 +414,7 @@ class CompareScreen(Screen[Kept]):
         try:
             for side in range(len(SIDES)):
                 if self._cancel.cancelled:
-                    self.post_message(self.Failed(side, "Stopped before it was asked."))
+                    self.post_message(self.Failed(side, "Stopped before this side was asked."))
                 else:
                     self._ask_side(side)
         finally:
@@ -479,7 +482,7 @@ class CompareScreen(Screen[Kept]):
     def action_back(self) -> None:
         if self.running and not self._cancel.cancelled:
             self._cancel.cancel()
-            self.notify("Stopping; what is written stays here. Esc again closes.", timeout=3, markup=False)
+            self.notify("Stopping. The text stays here. Press Esc again to close.", timeout=3, markup=False)
         else:
             self.dismiss(None)
 
@@ -505,16 +508,19 @@ class CompareScreen(Screen[Kept]):
         getattr(self.focused_panel.scroll, f"scroll_{where}")(animate=False)
 
 
+_HOW_IT_ENDED = {"length": "cut", "repeats": "stopped: it repeated itself", "cancelled": "stopped"}
+
+
 def footer(finished: AnswerFinished) -> Content:
-    """What an answer cost and which passages it stands on."""
+    """What an answer cost and which passages it is based on."""
     timings = finished.timings
     facts = [f"first word after {human_seconds(timings.ttft_s)}"] if timings.ttft_s else []
     if timings.decode_tok_s:
         facts.append(f"{timings.decode_tok_s:.1f} tokens/s")
     if timings.completion_tokens:
-        facts.append(f"{timings.completion_tokens} tokens")
+        facts.append(counted(timings.completion_tokens, "token"))
     if finished.finish_reason != "stop":
-        facts.append({"length": "cut", "cancelled": "stopped"}.get(finished.finish_reason, "failed"))
+        facts.append(_HOW_IT_ENDED.get(finished.finish_reason, "failed"))
     lines = [Content.styled(" · ".join(facts), DIM)] if facts else []
     used = [citation for citation in finished.citations if citation.used]
     for citation in used:
@@ -523,5 +529,5 @@ def footer(finished: AnswerFinished) -> Content:
             Content.assemble(Content.styled(f"[{citation.n}] ", "$text-accent"), Content.styled(place, DIM))
         )
     if not used:
-        lines.append(Content.styled("No passage is cited.", DIM))
+        lines.append(Content.styled("No citations.", DIM))
     return Content("\n").join(lines)

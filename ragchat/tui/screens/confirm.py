@@ -15,9 +15,9 @@ from ragchat.tui.screens.dialog import Dialog
 
 
 class Confirm(Dialog[bool]):
-    """Gives True when the person says so."""
+    """Gives True when the user says so."""
 
-    HELP_TEXT: ClassVar[str] = "Up, Down and Enter choose · Esc leaves everything as it is"
+    HELP_TEXT: ClassVar[str] = "Up, Down and Enter choose · Esc cancels"
 
     def __init__(self, question: str, consequence: str, yes: str) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Confirm(Dialog[bool]):
 
     def body(self) -> Iterable[Widget]:
         yield Static(Content.styled(self._consequence, "$foreground 62%"), classes="intro")
-        yield OptionList(Option(Content("Leave it as it is"), id="no"), Option(Content(self._yes), id="yes"))
+        yield OptionList(Option(Content("Cancel"), id="no"), Option(Content(self._yes), id="yes"))
 
     @on(OptionList.OptionSelected)
     def _answer(self, event: OptionList.OptionSelected) -> None:

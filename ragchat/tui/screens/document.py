@@ -8,13 +8,14 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
+from ragchat.tui.markdown_marks import is_markdown
 from ragchat.tui.safe_content import shown
-from ragchat.tui.screens.dialog import Line
+from ragchat.tui.screens.dialog import Leaving, Line
+from ragchat.tui.shown import OpenedDocument
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.status_bar import KeyHints
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ragchat.types import Citation
 
 
-class DocumentScreen(Screen[None]):
+class DocumentScreen(Leaving[None]):
     """Reads the document in a worker; the text itself scrolls by rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,7 +49,7 @@ class DocumentScreen(Screen[None]):
         super().__init__()
         self._services = services
         self._citation = citation
-        self._opened: tasks.OpenedDocument | None = None
+        self._opened: OpenedDocument | None = None
         self._found: tuple[int, int] | None = None
 
     def compose(self) -> ComposeResult:
@@ -87,7 +88,13 @@ class DocumentScreen(Screen[None]):
         text.loading = False
         text.focus()
         numbered = opened.document is not None and opened.document.source_lines
-        text.load(opened.text, passage=opened.passage, evidence=opened.evidence, numbered=numbered)
+        text.load(
+            opened.text,
+            passage=opened.passage,
+            evidence=opened.evidence,
+            numbered=numbered,
+            markdown=is_markdown(opened.citation.hit.path),
+        )
         self._say(*opened.notes)
         quote = self.query_one("#quote", Static)
         quote.update(shown(f"“{opened.quote}”"))
@@ -170,7 +177,7 @@ class DocumentScreen(Screen[None]):
         group="document",
         description="prepare a file for the editor",
     )
-    def _prepare_edit(self, opened: tasks.OpenedDocument) -> None:
+    def _prepare_edit(self, opened: OpenedDocument) -> None:
         def prepare() -> None:
             self.app.post_message(tasks.edit_target(self._services, opened))
 

@@ -26,9 +26,9 @@ class TextBox(TextArea):
 
 
 class EditText(Dialog[str]):
-    """Gives the text, or None when the person left."""
+    """Gives the text, or None when the user left."""
 
-    HELP_TEXT: ClassVar[str] = "Ctrl+S keeps it · Esc leaves it as it was"
+    HELP_TEXT: ClassVar[str] = "Ctrl+S saves · Esc cancels"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "keep", "Keep", id="edit_text.keep", priority=True),
     ]

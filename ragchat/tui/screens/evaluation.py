@@ -1,4 +1,4 @@
-"""Which way serves the person best: the verdict in words, table and bars, and the questions where the ways disagree."""
+"""The recommended configuration: the verdict in words, table and bars, and the questions where configurations disagree."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui import tasks
 from ragchat.tui.safe_content import shown_line
-from ragchat.tui.screens.dialog import Dialog
+from ragchat.tui.screens.dialog import Dialog, Leaving
 from ragchat.tui.widgets.status_bar import KeyHints
 
 if TYPE_CHECKING:
@@ -32,20 +31,21 @@ DIM = "$foreground 62%"
 _BAR = 30
 _NEW = "\0new"
 EMPTY = (
-    "Nothing was measured yet.\n\nE on an answer keeps its question; `ragchat eval questions import NAME FILE` brings many, and"
-    " `ragchat eval questions draft NAME --kb DOCUMENTS` makes some from your documents; e adds and edits them here."
-    "\n\nThen, in a shell: `ragchat eval run NAME --adapter ADAPTER`. It asks them of the model alone, with your documents, with"
-    " the adapter and with both, and this page says which serves you best."
+    "No evaluation yet.\n\nAn evaluation needs questions. In a chat, press E on an answer to keep its question. Here, press e to"
+    " add and edit questions. `ragchat eval questions import NAME FILE` imports many, and"
+    " `ragchat eval questions draft NAME --kb DOCUMENTS` drafts some from your documents."
+    "\n\nThen run `ragchat eval run NAME --adapter ADAPTER` in a shell. It asks every question of four configurations: the model"
+    " alone, your documents, the adapter, and both. This page then recommends one."
 )
 
 
-class EvaluationScreen(Screen[None]):
+class EvaluationScreen(Leaving[None]):
     """The newest run of each set; the newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "Back", id="evaluation.back"),
         Binding("s,right", "other(1)", "Next set", id="evaluation.next"),
-        Binding("left", "other(-1)", "Set before", id="evaluation.previous", show=False),
+        Binding("left", "other(-1)", "Previous set", id="evaluation.previous", show=False),
         Binding(
             "e", "questions", "Questions", id="evaluation.questions", tooltip="Add, edit and delete questions"
         ),
@@ -54,11 +54,11 @@ class EvaluationScreen(Screen[None]):
             "calibrate",
             "When to decline",
             id="evaluation.calibrate",
-            tooltip="When the chat says that nothing in the documents matches",
+            tooltip="Set when the chat says that your documents contain no answer",
         ),
         Binding("pagedown", "page(1)", "Scroll", id="evaluation.down", priority=True),
         Binding("pageup", "page(-1)", "Scroll up", id="evaluation.up", show=False, priority=True),
-        Binding("r,f5", "again", "Read again", id="evaluation.again"),
+        Binding("r,f5", "again", "Reload", id="evaluation.again"),
     ]
 
     def __init__(self, services: Services) -> None:
@@ -68,9 +68,9 @@ class EvaluationScreen(Screen[None]):
         self.at = 0
 
     def compose(self) -> ComposeResult:
-        yield Static(Content("Which way serves you best"), id="evaluation-title")
+        yield Static(Content("Recommended configuration"), id="evaluation-title")
         with VerticalScroll(id="evaluation-page", can_focus=False):
-            yield Static(Content.styled("Reading what was measured …", DIM), id="evaluation-text")
+            yield Static(Content.styled("Loading evaluations …", DIM), id="evaluation-text")
             yield OptionList(id="disagreements")
         yield KeyHints()
 
@@ -118,7 +118,7 @@ class EvaluationScreen(Screen[None]):
 
     def _with_sets(self, then: Callable[[dict[str, list[Asked]]], None]) -> None:
         def read() -> None:
-            sets = self._services.question_sets()
+            sets = self._services.evaluations.question_sets()
             self.app.call_from_thread(then, sets)
 
         tasks.reporting(self._services, "listing the question sets", self.post_message, read)
@@ -134,7 +134,7 @@ class EvaluationScreen(Screen[None]):
         ]
         if not able:
             self.notify(
-                "That needs a set with questions that your documents answer and some that they do not; e adds them.",
+                "You need a set with both answerable and unanswerable questions. Press e to add them.",
                 timeout=6,
                 markup=False,
             )
@@ -142,7 +142,7 @@ class EvaluationScreen(Screen[None]):
 
         def kept(changed: bool | None) -> None:
             if changed:
-                self.notify("Chats decline by it from now on.", timeout=4, markup=False)
+                self.notify("Chats use this setting from now on.", timeout=4, markup=False)
                 self._read()
 
         def chosen(name: str | None) -> None:
@@ -152,7 +152,7 @@ class EvaluationScreen(Screen[None]):
         if len(able) == 1:
             chosen(able[0].key)
         else:
-            self.app.push_screen(Pick("By which questions?", able), chosen)
+            self.app.push_screen(Pick("Choose a question set", able), chosen)
 
     @property
     def _set_name(self) -> str:
@@ -160,28 +160,27 @@ class EvaluationScreen(Screen[None]):
 
     def _choose_set(self, sets: dict[str, list[Asked]]) -> None:
         from ragchat.tui.screens.pick import Choice, Pick
-        from ragchat.tui.sentences import count
 
         choices = [
             Choice(
-                name, f"{clean_line(name)}: {count(len(asked), 'question')}", marked=name == self._set_name
+                name, f"{clean_line(name)}: {counted(len(asked), 'question')}", marked=name == self._set_name
             )
             for name, asked in sets.items()
         ]
-        choices.append(Choice(_NEW, "a new set"))
+        choices.append(Choice(_NEW, "New set"))
 
         def chosen(name: str | None) -> None:
             if name == _NEW:
                 from ragchat.tui.screens.ask_line import AskLine
 
                 self.app.push_screen(
-                    AskLine("The name of the new set"),
+                    AskLine("Name of the new set"),
                     lambda typed: self._open_set(typed or "", sets.get(typed or "", [])),
                 )
             elif name is not None:
                 self._open_set(name, sets[name])
 
-        self.app.push_screen(Pick("Which questions?", choices), chosen)
+        self.app.push_screen(Pick("Choose a question set", choices), chosen)
 
     def _open_set(self, name: str, asked: Sequence[Asked]) -> None:
         from ragchat.tui.screens.questions import QuestionsScreen
@@ -191,7 +190,7 @@ class EvaluationScreen(Screen[None]):
 
         if name:
             screen = QuestionsScreen(
-                name, asked, lambda before, now: self._services.write_questions(name, before, now)
+                name, asked, lambda before, now: self._services.evaluations.write_questions(name, before, now)
             )
             self.app.push_screen(screen, back)
 
@@ -200,10 +199,10 @@ class EvaluationScreen(Screen[None]):
     )
     def _read(self) -> None:
         def read() -> None:
-            found = self._services.evaluations()
+            found = self._services.evaluations.newest()
             self.app.call_from_thread(self._take, found)
 
-        tasks.reporting(self._services, "reading what was measured", self.post_message, read)
+        tasks.reporting(self._services, "loading the evaluations", self.post_message, read)
 
     def _take(self, found: Sequence[Evaluation]) -> None:
         self.found = found
@@ -220,7 +219,7 @@ class EvaluationScreen(Screen[None]):
         shown = self.found[self.at]
         verdict = shown.verdict
         of = f"  {self.at + 1} of {len(self.found)}" if len(self.found) > 1 else ""
-        title = f"Which way serves you best · {clean_line(verdict.run.set_name)}{of}"
+        title = f"Recommended configuration · {clean_line(verdict.run.set_name)}{of}"
         self.query_one("#evaluation-title", Static).update(Content(title))
         text.update(page(shown))
         asked = [*verdict.disagreements(), *verdict.unanswered()]
@@ -248,7 +247,7 @@ def page(shown: Evaluation) -> Content:
     verdict, lines = shown.verdict, []
     run = verdict.run
     if shown.stale:
-        said = f"Stale: {'; '.join(shown.stale)} changed. `ragchat eval run {run.set_name}` says it again."
+        said = f"Out of date. Changed since: {'; '.join(shown.stale)}. `ragchat eval run {run.set_name}` measures again."
         lines.append(Content.styled(clean_line(said), "$text-warning"))
     lead, *more = verdict.says
     lines += [Content.styled(clean_line(lead), "bold"), Content("")]
@@ -276,20 +275,21 @@ def page(shown: Evaluation) -> Content:
                 for arm in run.arms
             ]
             lines.append(Content(f"{meaning:34}{''.join(cells)}"))
-    for meaning, of in (("first word, seconds", "ttft_s"), ("tokens of the prompt", "prompt_tokens")):
+    for meaning, of in (("time to the first word, s", "ttft_s"), ("prompt length, tokens", "prompt_tokens")):
         cells = [f"{getattr(verdict.prices[arm], of):>11.2f}" for arm in run.arms]
         lines.append(Content(f"{meaning:34}{''.join(cells)}"))
     lines.append(Content(""))
     for difference in verdict.differences:
         said = f"{difference.one} − {difference.other}: {points(difference.interval)}, p {difference.adjusted:.3f}"
         lines.append(
-            Content.styled(f"{said}  shown", "bold") if difference.shown else Content.styled(said, DIM)
+            Content.styled(f"{said}  measurable", "bold") if difference.shown else Content.styled(said, DIM)
         )
     if verdict.disagreements() or verdict.unanswered():
         lines += [
             Content(""),
             Content.styled(
-                "Where the ways disagree, then what none gets right (Up, Down, Enter shows the answers):", DIM
+                "Questions where configurations disagree, then questions that none gets right (Enter shows the answers):",
+                DIM,
             ),
         ]
     return Content("\n").join(lines)
@@ -311,9 +311,9 @@ def _right(verdict: Verdict, question: Asked, arm: str) -> bool:
 
 
 class Disagreement(Dialog[None]):
-    """One question, what each way said, and what it cited."""
+    """One question, the answer of each configuration, and its citations."""
 
-    TITLE_TEXT: ClassVar[str] = "One question, every way"
+    TITLE_TEXT: ClassVar[str] = "One question, every configuration"
     HELP_TEXT: ClassVar[str] = "Up and Down scroll · Esc closes"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "close", "Close", id="disagreement.close", show=False)
@@ -332,7 +332,7 @@ class Disagreement(Dialog[None]):
 
     def _page(self) -> Content:
         question, verdict = self._question, self._verdict
-        expected = " | ".join(question.answers) if question.answerable else "the documents hold no answer"
+        expected = " | ".join(question.answers) if question.answerable else "the documents contain no answer"
         lines = [
             Content.styled(clean_line(question.question), "bold"),
             Content.styled(f"expected: {clean_line(expected)}", DIM),
@@ -344,7 +344,7 @@ class Disagreement(Dialog[None]):
             lines += [
                 Content(""),
                 Content.assemble(mark, Content.styled(arm, "bold")),
-                Content(clean_line(answer.said)),
+                Content(clean_line(answer.shown)),
             ]
             lines += [
                 Content.styled(

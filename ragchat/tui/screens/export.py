@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from textual.widget import Widget
 from textual.widgets import Checkbox, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ragchat.app.typed_paths import complete_path
+from ragchat.app.typed_paths import complete_path, typed_path
 from ragchat.errors import RagchatError
+from ragchat.paths import expanded
 from ragchat.session.exporting import (
     MANY,
     SUFFIXES,
@@ -30,10 +30,9 @@ from ragchat.session.exporting import (
     format_of,
     write_export,
 )
-from ragchat.text import clean_line, human_bytes
+from ragchat.text import clean_line, counted, human_bytes
 from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Line, Result
-from ragchat.tui.sentences import count
 from ragchat.tui.tasks import chats, record_unexpected
 from ragchat.tui.widgets.toggles import Check
 from ragchat.types import CancelToken
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
 DIM = "$foreground 62%"
 _FORMATS: dict[Format, str] = {
     "markdown": "Markdown: questions, answers, sources, to read",
-    "html": "HTML: one page for any browser, needs nothing else",
+    "html": "HTML: one page for any browser",
     "json": "JSON: everything, can be imported again",
     "jsonl": "JSON lines: OpenAI messages, for training",
 }
@@ -77,7 +76,7 @@ def write_chats(services: Services, request: ExportRequest) -> str:
 def _said(number: int, written: Written) -> str:
     size = human_bytes(sum(path.stat().st_size for path in written.files))
     where = written.folder or written.files[0]
-    return f"{count(number, 'chat')} written to {clean_line(str(where.resolve()))} ({size})."
+    return f"{counted(number, 'chat')} written to {clean_line(str(where.resolve()))} ({size})."
 
 
 class PathDialog(Dialog[Result]):
@@ -98,13 +97,18 @@ class PathDialog(Dialog[Result]):
     def line(self) -> Line:
         return self.query_one(Line)
 
-    @property
-    def target(self) -> Path | None:
-        """What was typed, or None."""
+    def read_path(self, *, empty: str) -> Path | None:
+        """What was typed, or None, after the note has said why; `empty` is said when nothing was."""
         text = self.line.value.strip()
-        with contextlib.suppress(RuntimeError):  # ~nobody
-            return Path(text).expanduser() if text else None
-        return Path(text)
+        try:
+            if text:
+                typed_path(text)
+                return expanded(text)
+            self.note(empty, "$text-warning")
+        except RagchatError as error:
+            self.note(f"{error} {error.remedy}".strip(), "$text-warning")
+        self.line.focus()
+        return None
 
     def note(self, content: str | Content, style: str = DIM) -> None:
         """Foreign text may stand in it."""
@@ -115,10 +119,7 @@ class PathDialog(Dialog[Result]):
         if self.focused is not self.line:
             self.focus_next()
             return
-        try:
-            completed, offers = complete_path(self.line.value)
-        except RuntimeError:  # ~nobody
-            completed, offers = self.line.value, []
+        completed, offers = complete_path(self.line.value)
         if completed == self.line.value and not offers:
             self.focus_next()
             return
@@ -144,24 +145,27 @@ class ExportChats(PathDialog[str]):
     TITLE_TEXT: ClassVar[str] = "Export"
     HELP_TEXT: ClassVar[str] = "Up, Down choose · Tab completes the path · Enter writes · Esc closes"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "format('cursor_up')", "Format before", id="export.up", show=False, priority=True),
-        Binding("down", "format('cursor_down')", "Format after", id="export.down", show=False, priority=True),
+        Binding("up", "format('cursor_up')", "Previous format", id="export.up", show=False, priority=True),
+        Binding("down", "format('cursor_down')", "Next format", id="export.down", show=False, priority=True),
         Binding("enter", "write", "Write the file", id="export.write", show=False, priority=True),
     ]
 
     class Written(Message):
+        """The file was written."""
+
         def __init__(self, sentence: str) -> None:
             super().__init__()
             self.sentence = sentence
 
     def __init__(self, services: Services, conversation_id: int, stem: str, *, path: str = "") -> None:
         """`conversation_id` 0: there is no chat yet, only all of them; `stem`: a name for the file of this chat, `path` the
-        one that the person gave already, whose ending says the format.
+        one that the user gave already, whose ending says the format.
         """
         super().__init__()
         self._services, self._conversation_id, self._stem = services, conversation_id, stem
         self._path, self._first = path, format_of(Path(path)) or "markdown"
         self._suggested = self._suggestion(self._first, everything=not conversation_id)
+        self._asked: ExportRequest | None = None
         self._confirmed: ExportRequest | None = None
         self._busy = False
 
@@ -199,7 +203,7 @@ class ExportChats(PathDialog[str]):
     @on(OptionList.OptionHighlighted)
     @on(Checkbox.Changed)
     def _follow(self) -> None:
-        """The name follows what is chosen, as far as the person has not made it their own."""
+        """The name follows what is chosen, as far as the user has not made it their own."""
         suggestion = self._suggestion(self.format, everything=self.everything)
         typed = Path(self.line.value.strip() or ".")
         if self.line.value == self._suggested:
@@ -218,13 +222,12 @@ class ExportChats(PathDialog[str]):
         self.line.focus()
 
     def action_write(self) -> None:
-        target = self.target
-        if target is None:
-            self.note("Say where it goes.", "$text-warning")
-            self.line.focus()
-        elif not self._busy:
+        if self._busy:
+            return
+        target = self.read_path(empty="Type the path of the new file.")
+        if target is not None:
             request = self._request(target)
-            self._busy = True
+            self._busy, self._asked = True, request
             self.note("Writing…")
             self._write(replace(request, overwrite=request == self._confirmed))
 
@@ -246,9 +249,9 @@ class ExportChats(PathDialog[str]):
     @on(PathDialog.Failed)
     def _explain(self, event: PathDialog.Failed) -> None:
         self._busy = False
-        if event.exists and self.target is not None:
-            self._confirmed = self._request(self.target)
-            self.note(f"{event.sentence} Enter again overwrites it.", "$text-warning")
+        if event.exists:
+            self._confirmed = self._asked
+            self.note(f"{event.sentence} Press Enter again to overwrite it.", "$text-warning")
         else:
             self.note(event.sentence, "$text-error")
         self.line.focus()
@@ -258,9 +261,11 @@ class ImportChats(PathDialog[bool]):
     """Gives True when chats came in, so that the list of chats is read again."""
 
     TITLE_TEXT: ClassVar[str] = "Import chats"
-    HELP_TEXT: ClassVar[str] = "Tab completes the path · Enter brings them in · Esc closes"
+    HELP_TEXT: ClassVar[str] = "Tab completes the path · Enter imports · Esc closes"
 
     class Taken(Message):
+        """The chats of a file were stored."""
+
         def __init__(self, incoming: Incoming, taken: TakenIn) -> None:
             super().__init__()
             self.incoming, self.taken = incoming, taken
@@ -278,7 +283,7 @@ class ImportChats(PathDialog[bool]):
         yield Static(
             Content.styled(
                 "From ragchat, ChatGPT (the ZIP, too), Open WebUI, LM Studio, ShareGPT, or OpenAI messages."
-                " What is here already is not added again; pictures and messages of tools are left out.",
+                " Duplicates are skipped. Pictures and messages of tools are left out.",
                 DIM,
             ),
             id="note",
@@ -289,10 +294,10 @@ class ImportChats(PathDialog[bool]):
 
     @on(Input.Submitted)
     def _begin(self) -> None:
-        target = self.target
-        if target is None:
-            self.note("Say where the file is.", "$text-warning")
-        elif not self._busy:
+        if self._busy:
+            return
+        target = self.read_path(empty="Type the path of the file.")
+        if target is not None:
             self._busy = True
             self.note("Reading…")
             self._read(target)

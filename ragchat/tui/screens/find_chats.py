@@ -10,16 +10,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from ragchat.errors import RagchatError
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui import messages, tasks
 from ragchat.tui.latest_value import LatestValue
-from ragchat.tui.screens.dialog import Line
-from ragchat.tui.sentences import count
+from ragchat.tui.screens.dialog import Leaving, Line
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import MessageHit
@@ -35,7 +33,7 @@ DIM = "$foreground 62%"
 FOUND_WORD = "$text-warning bold"
 
 
-class FindChats(Screen[MessageHit]):
+class FindChats(Leaving[MessageHit]):
     """Gives the message that was chosen, or None. The query has the keyboard, the arrows move in the list."""
 
     VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012 - no ClassVar in the base class
@@ -92,9 +90,7 @@ class FindChats(Screen[MessageHit]):
 
     # --- searching ----------------------------------------------------------------------------------
 
-    @work(
-        thread=True, exit_on_error=False, group="search", description="search the chats as the person types"
-    )
+    @work(thread=True, exit_on_error=False, group="search", description="search the chats while typing")
     def _serve(self, requests: LatestValue[str]) -> None:
         def serve() -> None:
             with tasks.chats(self._services) as store:
@@ -141,19 +137,21 @@ class FindChats(Screen[MessageHit]):
     def _summary(self) -> str:
         if not self._answered:
             return "all chats"
-        chats = count(len({hit.conversation_id for hit in self._hits}), "chat")
+        chats = counted(len({hit.conversation_id for hit in self._hits}), "chat")
         if len(self._hits) == HITS:
             return f"the {HITS} newest messages, in {chats}"
-        return f"{count(len(self._hits), 'message')} in {chats}, newest first" if self._hits else "no message"
+        return (
+            f"{counted(len(self._hits), 'message')} in {chats}, newest first" if self._hits else "no message"
+        )
 
     def _empty_state(self) -> Content:
         if not self._answered:
             return Content.assemble(
-                "Type what was said.",
-                Content.styled("\nQuestions and answers of all chats are searched as you type.", DIM),
+                "Type words from a message.",
+                Content.styled("\nragchat searches all questions and answers as you type.", DIM),
             )
         said = f"Nothing found for “{clean_line(self._answered, limit=60)}”."
-        todo = "All words must occur in one message; parts of words count. Deleted chats are left out."
+        todo = "One message must contain all words. Parts of words count. Deleted chats are not searched."
         return Content.assemble(said, Content.styled(f"\n{todo}", DIM))
 
     def _draw(self, key: str, width: int) -> Content:

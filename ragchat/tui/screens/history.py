@@ -1,4 +1,4 @@
-"""What the person asked before, searched as in a shell: newest first, typed words narrow it, Enter takes one."""
+"""What the user asked before, searched as in a shell: newest first, typed words narrow it, Enter takes one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from ragchat.text import clean, clean_line
+from ragchat.text import clean, clean_line, counted
 from ragchat.tui.screens.dialog import Dialog, Line
-from ragchat.tui.sentences import count
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 
 DIM = "$foreground 62%"
@@ -27,9 +26,9 @@ class HistoryScreen(Dialog[str]):
     """Gives a prompt as it was written, or None. `prompts` are newest first."""
 
     TITLE_TEXT: ClassVar[str] = "Earlier prompts"
-    HELP_TEXT: ClassVar[str] = "Enter puts it into the prompt · Ctrl+R the next older one · Esc closes"
+    HELP_TEXT: ClassVar[str] = "Enter puts it in the prompt · Ctrl+R goes to an older one · Esc closes"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "take", "Take it", id="history.take", show=False, priority=True),
+        Binding("enter", "take", "Use it", id="history.take", show=False, priority=True),
         Binding("ctrl+r", "list('cursor_down')", "Next older", id="history.older", show=False, priority=True),
         Binding("ctrl+s", "list('cursor_up')", "Next newer", id="history.newer", show=False, priority=True),
         Binding("up", "list('cursor_up')", "Up", id="history.up", show=False, priority=True),
@@ -47,7 +46,7 @@ class HistoryScreen(Dialog[str]):
         self._begun_with = query
 
     def body(self) -> Iterable[Widget]:
-        yield Line(self._begun_with, placeholder="Words of it")
+        yield Line(self._begun_with, placeholder="Words in the prompt")
         yield Static(Content(""), id="summary")
         found = LazyList(self._draw)
         found.can_focus = False
@@ -81,11 +80,11 @@ class HistoryScreen(Dialog[str]):
         if not self._prompts:
             return "You have not asked anything yet."
         if not found:
-            return "Nothing found; all words must occur in the prompt."
+            return "No prompt contains all these words."
         return (
-            count(found, "prompt")
+            counted(found, "prompt")
             if not self.words
-            else f"{found:,} of {count(len(self._prompts), 'prompt')}"
+            else f"{found:,} of {counted(len(self._prompts), 'prompt')}"
         )
 
     def _draw(self, key: str, width: int) -> Content:
@@ -109,7 +108,7 @@ class HistoryScreen(Dialog[str]):
         lines = text.splitlines()
         preview.display = len(lines) > 1
         if len(lines) > _PREVIEW:
-            lines = [*lines[: _PREVIEW - 1], f"… {count(len(lines) - _PREVIEW + 1, 'more line')}"]
+            lines = [*lines[: _PREVIEW - 1], f"… {counted(len(lines) - _PREVIEW + 1, 'more line')}"]
         preview.update(Content.styled("\n".join(lines), DIM))
 
     def action_list(self, action: str) -> None:

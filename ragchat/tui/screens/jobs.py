@@ -1,4 +1,4 @@
-"""Work behind the chat: downloads, indexing and what else runs in the background, with how far it is. The chat goes on."""
+"""Work behind the chat: downloads, indexing and what else runs in the background, with how far it is. The chat continues."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _HEIGHT = 4
 _WITH_CURVE = 5
 _NONE = "Nothing is running."
 _NONE_MORE = (
-    "Downloads, indexing, embedding and training show here how far they are. You can chat while they run."
-    " n begins a training."
+    "Downloads, indexing, embedding and training show their progress here. You can chat while they run."
+    " Press n to train an adapter."
 )
 
 
@@ -53,13 +53,13 @@ class JobsScreen(Dialog[None]):
 
     TITLE_TEXT: ClassVar[str] = "Jobs"
     HELP_TEXT: ClassVar[str] = (
-        "x stops it · p pauses it · n trains · Del forgets what has ended · Esc closes, all goes on"
+        "x stops · p pauses · n trains · Del removes finished jobs · Esc closes, jobs continue"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x,ctrl+x", "stop", "Stop", id="jobs.stop", show=False),
-        Binding("p", "pause", "Pause, or go on", id="jobs.pause", show=False),
+        Binding("p", "pause", "Pause or continue", id="jobs.pause", show=False),
         Binding("n", "train", "Train an adapter", id="jobs.train", show=False),
-        Binding("delete,d", "clear", "Forget what has ended", id="jobs.clear", show=False),
+        Binding("delete,d", "clear", "Remove finished jobs", id="jobs.clear", show=False),
         Binding("q", "close", "Close", id="jobs.close", show=False),
     ]
 
@@ -110,14 +110,14 @@ class JobsScreen(Dialog[None]):
             self.host.stop_job(job.kind)
             self.rows.redraw()
         elif job is not None:
-            self.notify("This has ended already; Del forgets it.", timeout=3, markup=False)
+            self.notify("This job has finished. Press Del to remove it.", timeout=3, markup=False)
 
     def action_pause(self) -> None:
         job = self._jobs.get(self.rows.key)
         if job is not None and job.running and job.kind == EMBEDDING:
             self.host.chat.upkeep.embeddings.pause_or_resume()
         elif job is None or not job.running or not self.host.pause_job(job.kind):
-            self.notify("Only a training and embedding can be paused.", timeout=3, markup=False)
+            self.notify("You can pause only training and embedding.", timeout=3, markup=False)
 
     def action_train(self) -> None:
         self.host.open_training()
@@ -151,7 +151,7 @@ def job_content(job: JobState, width: int) -> Content:
 
 def _bar(job: JobState, cells: int) -> Content:
     if not job.total:
-        return Content.styled("how much there is, is not known yet", DIM)
+        return Content.styled("total not known yet", DIM)
     filled = round(cells * job.fraction)
     return Content.assemble(
         Content.styled("━" * filled, "$accent"),

@@ -14,9 +14,10 @@ from textual.widgets import Static
 
 from ragchat.tui import jumping
 from ragchat.tui.jumping import Spot
+from ragchat.tui.screens.dialog import Leaving
 
 
-class JumpScreen(ModalScreen[Spot]):
+class JumpScreen(Leaving[Spot], ModalScreen[Spot]):
     """Gives the spot whose label was typed, or None. The screen behind stays to be seen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,7 +37,7 @@ class JumpScreen(ModalScreen[Spot]):
             label.styles.offset = (spot.x, spot.y)
             label.styles.width = len(name)
             yield label
-        yield Static(Content("Jump: type the letters · Esc leaves"), id="jump-help")
+        yield Static(Content("Jump: type the letters · Esc cancels"), id="jump-help")
 
     def _content(self, name: str) -> Content:
         typed = len(self._typed)

@@ -1,4 +1,4 @@
-"""A question of the chat becomes one to measure with: its words, what counts as right, the document that holds it."""
+"""Keep a question of the chat for evaluation: its words, the expected answer, the document with the answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class KeepQuestion(Dialog[Kept]):
     """Gives what was filled in, or None."""
 
     TITLE_TEXT: ClassVar[str] = "Keep as a question for the evaluation"
-    HELP_TEXT: ClassVar[str] = "Tab goes on · Ctrl+S keeps it · Esc leaves"
+    HELP_TEXT: ClassVar[str] = "Tab moves on · Ctrl+S saves · Esc cancels"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "keep", "Keep", id="keep_question.keep", priority=True),
     ]
@@ -48,12 +48,12 @@ class KeepQuestion(Dialog[Kept]):
     def body(self) -> Iterable[Widget]:
         yield Static(Content("Question"), classes="label")
         yield Line(self._question)
-        yield Static(Content("Expected answer: each line is one that counts as right"), classes="label")
+        yield Static(Content("Expected answers, one per line"), classes="label")
         yield TextBox(clean_line(self._answer), soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
-        yield Static(Content("The document that holds it"), classes="label")
+        yield Static(Content("Document with the answer"), classes="label")
         rows = [Option(shown_line(one.hit.path), id=str(n)) for n, one in enumerate(self._sources)]
         yield OptionList(*rows, Option(Content.styled("none of these", "$foreground 62%"), id="none"))
-        yield Check("The documents hold no answer to it", id="unanswerable")
+        yield Check("The documents contain no answer", id="unanswerable")
         yield Static(Content(""), id="note")
 
     def on_mount(self) -> None:
@@ -68,7 +68,7 @@ class KeepQuestion(Dialog[Kept]):
         answers = tuple(dict.fromkeys(line for line in lines if line))
         answerable = not self.query_one(Checkbox).value
         if not question or (answerable and not answers):
-            missing = "a question" if not question else "an answer that counts as right"
+            missing = "a question" if not question else "an expected answer"
             self.query_one("#note", Static).update(Content.styled(f"It needs {missing}.", "$text-error"))
             return
         option = self.query_one(OptionList).highlighted_option

@@ -12,15 +12,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ragchat.text import clean_line, human_bytes
+from ragchat.text import clean_line, counted, human_bytes
 from ragchat.tui import messages, tasks
 from ragchat.tui.screens.choose import highlighted_id, list_knowledge_bases
-from ragchat.tui.screens.dialog import Line
-from ragchat.tui.sentences import ago, count
+from ragchat.tui.screens.dialog import Leaving, Line
+from ragchat.tui.sentences import ago
 from ragchat.tui.widgets.file_list import FileList
 from ragchat.tui.widgets.job_line import JobLine
 from ragchat.tui.widgets.status_bar import KeyHints
@@ -53,7 +52,7 @@ class Host(Protocol):
     def stop_job(self, kind: str) -> None: ...
 
 
-class KnowledgeScreen(Screen[None]):
+class KnowledgeScreen(Leaving[None]):
     """Names on the left (above, when narrow), the chosen one on the right. It reads in workers and writes through the app."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012 - no ClassVar in the base class
@@ -144,7 +143,7 @@ class KnowledgeScreen(Screen[None]):
     def _show_names(self) -> None:
         before = self.options.highlighted
         rows = [Option(self._name_row(status), id=name) for name, status in self._statuses.items()]
-        none = Option(Content.styled("None yet: F4 adds documents", DIM), disabled=True)
+        none = Option(Content.styled("None yet. Press F4 to add documents", DIM), disabled=True)
         self.options.set_options(rows or [none])
         if before is not None and before < len(rows):
             self.options.highlighted = before
@@ -155,7 +154,7 @@ class KnowledgeScreen(Screen[None]):
         return Content.assemble(
             Content.styled(mark, "$text-accent"),
             clean_line(status.name),
-            Content.styled(f"\n  {count(status.indexed, 'document')}{problems}", DIM),
+            Content.styled(f"\n  {counted(status.indexed, 'document')}{problems}", DIM),
         )
 
     @on(OptionList.OptionHighlighted)
@@ -191,7 +190,9 @@ class KnowledgeScreen(Screen[None]):
         status = self._status
         if status is None:
             facts.update(
-                Content.styled("A knowledge base is a folder, or several, made searchable. F4 adds one.", DIM)
+                Content.styled(
+                    "A knowledge base makes one or more folders searchable. Press F4 to add one.", DIM
+                )
             )
             self.files.show((), folder="")
             return
@@ -204,11 +205,11 @@ class KnowledgeScreen(Screen[None]):
             ("roots", clean_line(", ".join(status.roots), limit=200) or "none"),
             (
                 "synced",
-                f"{ago(status.synced_at)} · {'watched: changes come in by themselves' if watched else 'not watched'}",
+                f"{ago(status.synced_at)} · {'watched: changes are indexed automatically' if watched else 'not watched'}",
             ),
             (
                 "size",
-                f"{human_bytes(status.size_bytes)} · {status.chunks:,} chunks{_language_names(self._languages)}",
+                f"{human_bytes(status.size_bytes)} · {counted(status.chunks, 'chunk')}{_language_names(self._languages)}",
             ),
         ]
         if settings := option_facts(status.options):
@@ -239,7 +240,7 @@ class KnowledgeScreen(Screen[None]):
         found = Counter(file.state for file in status.documents)
         changed = ""
         if found["changed"] + found["missing"]:
-            changed = f" · {found['changed']} changed and {found['missing']} gone since the sync: s"
+            changed = f" · {found['changed']} changed and {found['missing']} gone since the sync: press s"
         matching = f" with “{clean_line(' '.join(words), limit=30)}”" if words else ""
         self.query_one("#shown", Static).update(
             Content.assemble(
@@ -271,7 +272,7 @@ class KnowledgeScreen(Screen[None]):
             on = name not in self._upkeep.watching
             self._upkeep.switch(name, on)
             said = (
-                f"Changes in the files of {name} come in by themselves."
+                f"ragchat now indexes changes in {name} automatically."
                 if on
                 else f"{name} is no longer watched."
             )
@@ -314,7 +315,7 @@ class KnowledgeScreen(Screen[None]):
 
         document = event.document
         if not document.chunk_count or self._status is None:
-            reason = document.reason or "nothing of it is indexed"
+            reason = document.reason or "it is not indexed"
             self.notify(f"There is no text to show: {clean_line(reason)}.", timeout=4, markup=False)
             return
         self.app.push_screen(
@@ -328,12 +329,12 @@ class KnowledgeScreen(Screen[None]):
         if not name:
             return
         if self.files.has_focus and document is not None:
-            what = f"Forget {clean_line(document.path)}?"
-            why = "Its text leaves the index for good and stays out until the file is added again. The file itself stays."
-            self._confirm(Confirm(what, why, "Forget it"), lambda: self._forget(name, document.path))
+            what = f"Remove {clean_line(document.path)}?"
+            why = "This removes its text from the index until you add the file again. Your file stays."
+            self._confirm(Confirm(what, why, "Remove it"), lambda: self._forget(name, document.path))
         else:
             what = f"Remove the knowledge base “{clean_line(name)}”?"
-            why = "The index is deleted. Your documents stay as they are."
+            why = "This deletes the index. Your documents stay as they are."
             self._confirm(Confirm(what, why, "Remove it"), lambda: self._remove(name))
 
     def _confirm(self, question: Confirm, then: Callable[[], object]) -> None:
@@ -347,7 +348,7 @@ class KnowledgeScreen(Screen[None]):
     def _forget(self, name: str, path: str) -> None:
         def forget() -> None:
             with self._upkeep.alone(name):
-                self._services.forget(name, path)
+                self._services.documents.forget(name, path)
             self.app.call_from_thread(self.refresh_facts)
 
         tasks.reporting(self._services, "forgetting the document", self.app.post_message, forget)
@@ -360,7 +361,7 @@ class KnowledgeScreen(Screen[None]):
     def _remove_files(self, name: str) -> None:
         def remove() -> None:
             with self._upkeep.alone(name):
-                self._services.remove_knowledge_base(name)
+                self._services.documents.remove(name)
             self.app.call_from_thread(self.refresh_facts)
 
         tasks.reporting(self._services, "removing the knowledge base", self.app.post_message, remove)
@@ -380,7 +381,7 @@ def option_facts(options: KnowledgeBaseOptions) -> str:
     if options.ocr:
         facts.append(f"OCR in {'+'.join(options.ocr)}")
     if options.forgotten:
-        facts.append(f"{len(options.forgotten)} forgotten")
+        facts.append(f"{len(options.forgotten)} removed")
     return clean_line(" · ".join(facts), limit=200)
 
 

@@ -20,7 +20,7 @@ class LinkScreen(Dialog[None]):
     """Enter copies the address that is marked; `o` opens it, if it is a web address."""
 
     TITLE_TEXT: ClassVar[str] = "Links in the answer"
-    HELP_TEXT: ClassVar[str] = "Enter copies it · o opens it in the browser · Esc closes"
+    HELP_TEXT: ClassVar[str] = "Enter copies · o opens in the browser · Esc closes"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "open", "Open in the browser", id="link.open"),
     ]
@@ -43,7 +43,7 @@ class LinkScreen(Dialog[None]):
 
     def action_open(self) -> None:
         if not is_web_address(self._href):
-            self.notify("Only http and https addresses are opened. Enter copies it.", markup=False)
+            self.notify("ragchat opens only http and https addresses. Press Enter to copy it.", markup=False)
             return
         self.app.open_url(self._href)
         self.dismiss(None)

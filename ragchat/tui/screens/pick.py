@@ -26,7 +26,7 @@ class Choice:
 class Pick(Picker[str]):
     """Gives the key of a choice, or None."""
 
-    HELP_TEXT: ClassVar[str] = "Enter chooses · Esc leaves it as it was"
+    HELP_TEXT: ClassVar[str] = "Enter chooses · Esc cancels"
 
     def __init__(self, title: str, choices: Sequence[Choice]) -> None:
         super().__init__()
@@ -60,9 +60,9 @@ class Pick(Picker[str]):
 
 
 class PickKept(Pick):
-    """Choices that the person made and may delete, except the one with the key `fixed`; `delete` is told which."""
+    """Choices that the user made and may delete, except the one with the key `fixed`; `delete` is told which."""
 
-    HELP_TEXT: ClassVar[str] = "Enter chooses · Ctrl+X deletes · Esc leaves it as it was"
+    HELP_TEXT: ClassVar[str] = "Enter chooses · Ctrl+X deletes · Esc cancels"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+x", "delete", "Delete", id="pick.delete", show=False, priority=True),
     ]

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from ragchat.session import prompt_view
@@ -20,7 +19,7 @@ from ragchat.session.prompt_view import FREE, PromptView
 from ragchat.text import clean, clean_line
 from ragchat.tui.clipboard import copy
 from ragchat.tui.saving import save_text
-from ragchat.tui.screens.dialog import Line
+from ragchat.tui.screens.dialog import Leaving, Line
 from ragchat.tui.sentences import ago
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.status_bar import KeyHints
@@ -29,7 +28,7 @@ DIM = "$foreground 62%"
 _NAME, _TOKENS = 25, 6
 
 
-class PromptViewScreen(Screen[None]):
+class PromptViewScreen(Leaving[None]):
     """`t` goes from the messages to the text as the chat template writes it, and back."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - no ClassVar in the base class
@@ -37,9 +36,7 @@ class PromptViewScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", id="prompt_view.back"),
         Binding("q", "back", "Back", id="prompt_view.quit", show=False),
-        Binding(
-            "t", "rendered", "As sent", id="prompt_view.rendered", tooltip="As the chat template writes it"
-        ),
+        Binding("t", "rendered", "As sent", id="prompt_view.rendered", tooltip="With the chat template"),
         Binding("y", "copy", "Copy", id="prompt_view.copy"),
         Binding("s", "save", "Save", id="prompt_view.save"),
         Binding("slash", "search", "Search", id="prompt_view.search"),
@@ -118,7 +115,7 @@ class PromptViewScreen(Screen[None]):
 
     def action_rendered(self) -> None:
         if not self._view.rendered:
-            why = self._view.not_rendered or "How the template writes it is not known."
+            why = self._view.not_rendered or "The formatted prompt is not available."
             self.notify(clean_line(why), timeout=4, markup=False)
             return
         self._rendered = not self._rendered
@@ -185,7 +182,7 @@ def meter_content(view: PromptView, cells: int) -> Content:
     """The context by part with bars of at most `cells`, what was left out, the facts."""
     lines = []
     for part in view.meter:
-        style = DIM if part.name == FREE else ""
+        style = DIM if part.kind is FREE else ""
         lines.append(
             Content.assemble(
                 Content.styled(f"{clean_line(part.name, limit=_NAME - 1):<{_NAME}}", style),
@@ -194,8 +191,10 @@ def meter_content(view: PromptView, cells: int) -> Content:
             )
         )
     if not view.parts:
-        lines.append(Content.styled("The sizes of its parts were not recorded.", DIM))
-    lines += [Content.styled(f"Left out: {clean_line(s)}", "$text-warning") for s in view.left_out]
+        lines.append(Content.styled("The sizes of the parts were not recorded.", DIM))
+    lines += [
+        Content.styled(f"Left out: {clean_line(one.sentence)}", "$text-warning") for one in view.left_out
+    ]
     lines.append(Content(""))
     for name, value in prompt_view.facts(view):
         lines.append(Content.assemble(Content.styled(f"{name}  ", DIM), Content(value)))

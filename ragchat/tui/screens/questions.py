@@ -10,18 +10,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Checkbox, OptionList, Static
 from textual.widgets.option_list import Option
 
 from ragchat.errors import RagchatError
 from ragchat.evaluation.question_sets import new
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui.safe_content import shown_line
-from ragchat.tui.screens.dialog import Dialog, Line
+from ragchat.tui.screens.dialog import Dialog, Leaving, Line
 from ragchat.tui.screens.edit_text import TextBox
-from ragchat.tui.sentences import count
 from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.tui.widgets.toggles import Check
 
@@ -34,8 +32,8 @@ DIM = "$foreground 62%"
 class EditQuestion(Dialog["Asked"]):
     """Gives the question as it was filled in, or None."""
 
-    TITLE_TEXT: ClassVar[str] = "A question to measure with"
-    HELP_TEXT: ClassVar[str] = "Tab goes on · Ctrl+S keeps it · Esc leaves"
+    TITLE_TEXT: ClassVar[str] = "Evaluation question"
+    HELP_TEXT: ClassVar[str] = "Tab moves on · Ctrl+S saves · Esc cancels"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "keep", "Keep", id="edit_question.keep", priority=True),
     ]
@@ -48,19 +46,19 @@ class EditQuestion(Dialog["Asked"]):
         before = self._before
         yield Static(Content("Question"), classes="label")
         yield Line(before.question if before else "")
-        yield Static(Content("Expected answer: each line is one that counts as right"), classes="label")
+        yield Static(Content("Expected answers, one per line"), classes="label")
         text = "\n".join(before.answers) if before else ""
         yield TextBox(text, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
-        yield Static(Content("Documents that hold it, parted by commas"), classes="label")
+        yield Static(Content("Documents with the answer, separated by commas"), classes="label")
         sources = Line(", ".join(before.sources) if before else "")
         sources.id = "sources"
         yield sources
-        yield Static(Content("Tags, parted by commas"), classes="label")
+        yield Static(Content("Tags, separated by commas"), classes="label")
         tags = Line(", ".join(before.tags) if before else "")
         tags.id = "tags"
         yield tags
         yield Check(
-            "The documents hold no answer to it",
+            "The documents contain no answer",
             id="unanswerable",
             value=bool(before and not before.answerable),
         )
@@ -91,7 +89,7 @@ class EditQuestion(Dialog["Asked"]):
         self.dismiss(made)
 
 
-class QuestionsScreen(Screen[None]):
+class QuestionsScreen(Leaving[None]):
     """`write` is given the questions before and after a change, and does to the set what was changed; it raises RagchatError."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -99,7 +97,7 @@ class QuestionsScreen(Screen[None]):
         Binding("n", "add", "New", id="questions.add"),
         Binding("e", "edit", "Edit", id="questions.edit"),
         Binding("d,delete", "remove", "Delete", id="questions.delete"),
-        Binding("u", "undo", "Take back", id="questions.undo"),
+        Binding("u", "undo", "Undo", id="questions.undo"),
     ]
 
     def __init__(
@@ -148,7 +146,7 @@ class QuestionsScreen(Screen[None]):
         if self.at >= 0:
             number = self.at
             self._become([*self.questions[:number], *self.questions[number + 1 :]], number)
-            self.notify("Deleted; u takes it back.", timeout=4, markup=False)
+            self.notify("Deleted. Press u to undo.", timeout=4, markup=False)
 
     def action_undo(self) -> None:
         if self._before:
@@ -176,19 +174,21 @@ class QuestionsScreen(Screen[None]):
         return True
 
     def _show(self, number: int) -> None:
-        title = f"{clean_line(self._of)} · {count(len(self.questions), 'question')}"
+        title = f"{clean_line(self._of)} · {counted(len(self.questions), 'question')}"
         self.query_one("#questions-title", Static).update(Content(title))
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options([Option(_row(one)) for one in self.questions])
         if not self.questions:
-            options.add_option(Option(Content.styled("No question yet: n adds one.", DIM), disabled=True))
+            options.add_option(
+                Option(Content.styled("No questions yet. Press n to add one.", DIM), disabled=True)
+            )
         else:
             options.highlighted = max(0, min(number, len(self.questions) - 1))
 
 
 def _row(one: Asked) -> Content:
-    expected = " | ".join(one.answers) if one.answerable else "no answer in the documents"
+    expected = " | ".join(one.answers) if one.answerable else "the documents contain no answer"
     tags = f"  #{' #'.join(one.tags)}" if one.tags else ""
     return Content.assemble(
         shown_line(one.question, limit=200),

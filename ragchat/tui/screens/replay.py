@@ -14,16 +14,16 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from ragchat.errors import CancelledError, RagchatError
 from ragchat.session.replay import Piece, Recorded, Replayed, Verdict, difference, recorded, replay
-from ragchat.text import clean, clean_line
+from ragchat.text import clean, clean_line, counted
 from ragchat.tui import messages, tasks
 from ragchat.tui.clipboard import copy
 from ragchat.tui.lines import Block, Line, plain_lines
-from ragchat.tui.sentences import ago, count, progress_sentence, trouble
+from ragchat.tui.screens.dialog import Leaving
+from ragchat.tui.sentences import ago, progress_sentence, trouble
 from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.tui.widgets.text_rows import TextRows
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, ReasoningDelta, TextDelta
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 DIM = "$foreground 62%"
 _SAID: dict[Verdict, tuple[str, str]] = {
-    "identical": ("✓ Identical: the same words, to the last.", "$text-success"),
-    "beginning": ("✓ The same as far as it goes.", "$text-success"),
+    "identical": ("✓ Identical, word for word.", "$text-success"),
+    "beginning": ("✓ The same up to where it ends.", "$text-success"),
     "different": ("≠ Different", "$text-warning"),
 }
 
 
-class ReplayScreen(Screen[None]):
+class ReplayScreen(Leaving[None]):
     """Streams the new answer, then says how it compares. Esc stops it, and closes when nothing runs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -70,7 +70,7 @@ class ReplayScreen(Screen[None]):
             self.sentence = sentence
 
     class Grew(Message):
-        """There is more text; one such message stands for any number of pieces."""
+        """There is more text; one such message represents any number of pieces."""
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, ReplayScreen.Grew)
@@ -179,7 +179,7 @@ class ReplayScreen(Screen[None]):
     def _show_text(self) -> None:
         if self.running:
             if not self._cancel.cancelled:
-                self._say(Content.styled("◌ Writing it again", "$text-accent"))
+                self._say(Content.styled("◌ Replaying the answer", "$text-accent"))
             self._draw()
             self.query_one(VerticalScroll).scroll_end(animate=False)
 
@@ -190,7 +190,7 @@ class ReplayScreen(Screen[None]):
         if event.result is not None:
             self._say(verdict_content(event.result))
         elif self._cancel.cancelled:
-            self._say(Content("Stopped before anything was written."))
+            self._say(Content("Stopped before the first word."))
         self._draw()
         self.query_one(VerticalScroll).scroll_home(animate=False)
 
@@ -240,13 +240,13 @@ def verdict_content(result: Replayed) -> Content:
         gone, new = _words(pieces, "removed"), _words(pieces, "added")
         sentence += f": {gone} gone, marked [-so-]; {new} new, marked {{+so+}}."
         if all(piece.kind == "same" for piece in pieces):
-            sentence = "≠ The same words; blanks or line breaks differ."
+            sentence = "≠ The same words; spaces or line breaks differ."
     reasons = [Content.styled(clean_line(reason), DIM) for reason in result.reasons]
     return Content("\n").join([Content.styled(sentence, f"{style} bold"), *reasons])
 
 
 def _words(pieces: tuple[Piece, ...], kind: str) -> str:
-    return count(sum(len(piece.text.split()) for piece in pieces if piece.kind == kind), "word")
+    return counted(sum(len(piece.text.split()) for piece in pieces if piece.kind == kind), "word")
 
 
 def difference_content(result: Replayed) -> Content:

@@ -21,7 +21,7 @@ DIM = "$foreground 62%"
 
 
 class ReviewPairs(Screen[None]):
-    """Begins at the first pair that nobody has looked at."""
+    """Begins at the first pair that no one has looked at."""
 
     AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,7 +73,7 @@ class ReviewPairs(Screen[None]):
         self.query_one("#pair", Static).update(
             Content.assemble(
                 Content.styled(f"{clean_line(self._of)} · {self.at + 1} of {len(pairs)}", "bold"),
-                f" · {len(self._file.kept)} kept · {looked} looked at\n",
+                f" · {len(self._file.kept)} kept · {looked} reviewed\n",
                 Content.styled(f"{clean_line(pair.path)}\n\n", DIM),
                 f"{clean_line(before)} " if before.strip() else "",
                 Content.styled(clean_line(pair.answer), "$text-accent bold"),
@@ -94,7 +94,9 @@ class ReviewPairs(Screen[None]):
     def action_go(self, step: int) -> None:
         there = self.at + step
         if not 0 <= there < len(self._file.pairs):
-            self._draw("This is the last one. Esc goes back." if step > 0 else "This is the first one.")
+            self._draw(
+                "This is the last one. Press Esc to go back." if step > 0 else "This is the first one."
+            )
             return
         self.at = there
         self._draw()
@@ -106,14 +108,14 @@ class ReviewPairs(Screen[None]):
         pair = self._before.pop()
         self._file.put(pair)
         self.at = next(n for n, one in enumerate(self._file.pairs) if one.id == pair.id)
-        self._draw("As it was before.")
+        self._draw("Undone.")
 
     def action_edit(self) -> None:
         question, answer = self.query_one("#question", Input), self.query_one("#answer", Input)
         question.value, answer.value = self.pair.question, self.pair.answer
         question.display = answer.display = True
         question.focus()
-        self._draw("Enter goes on, Esc leaves it as it was.")
+        self._draw("Enter continues, Esc cancels.")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -124,7 +126,7 @@ class ReviewPairs(Screen[None]):
         said = answer.value.strip()
         if not question.value.strip() or not said or said not in self.pair.sentence:
             self._draw(
-                "The answer must stand word for word in the sentence, and the question must not be empty."
+                "The sentence must contain the answer word for word, and the question must not be empty."
             )
             return
         self._put(
@@ -138,7 +140,7 @@ class ReviewPairs(Screen[None]):
             )
         )
         self._close_inputs()
-        self._draw("Changed, and kept.")
+        self._draw("Changed and kept.")
 
     def action_leave(self) -> None:
         if self.query_one("#question", Input).display:
@@ -171,9 +173,10 @@ class ReviewApp(App[None]):
 
 
 def review(name: str, file: PairFile) -> None:
-    """Show the pairs of a knowledge base until the person leaves. Raises UsageError where no screen can be drawn."""
+    """Show the pairs of a knowledge base until the user leaves. Raises UsageError where no screen can be drawn."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
-            "No screen can be drawn here.", "`ragchat pairs list` and `ragchat pairs export` work in pipes."
+            "This terminal cannot draw a screen.",
+            "`ragchat pairs list` and `ragchat pairs export` work in pipes.",
         )
     ReviewApp(name, file).run()

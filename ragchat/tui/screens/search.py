@@ -12,18 +12,18 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui import messages, searching
 from ragchat.tui.clipboard import copy
 from ragchat.tui.latest_value import LatestValue
+from ragchat.tui.markdown_marks import is_markdown, unmarked
 from ragchat.tui.safe_content import citation_text, cut_front, file_name
-from ragchat.tui.screens.dialog import Line
-from ragchat.tui.sentences import count
+from ragchat.tui.screens.dialog import Leaving, Line
+from ragchat.tui.shown import AsTyped, NamesRequest, PreviewRequest, ScopeNames, SearchRequest, ShownHit
 from ragchat.tui.widgets.document_text import DocumentText
 from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import Citation, Hit
@@ -31,7 +31,7 @@ from ragchat.types import Citation, Hit
 if TYPE_CHECKING:
     from ragchat.app.services import Services
     from ragchat.retrieval.spelling import Correction
-    from ragchat.tui.searching import Found, ShownHit
+    from ragchat.tui.shown import Found, ShownHit
 
 _EVIDENCE = 160
 """Characters of evidence in the list."""
@@ -41,7 +41,7 @@ DIM = "$foreground 62%"
 FOUND_WORD = "$text-warning bold"
 
 
-_HOW = """No model is needed; results come as you type.
+_HOW = """Results appear as you type. You need no model.
 in:FOLDER, file:NAME, kb:NAME, after:2025-01, before:2025-06-30, "exact words" and -word narrow the search."""
 
 
@@ -56,7 +56,7 @@ class _Operators(Suggester):
         return self._suggest(value)
 
 
-class SearchScreen(Screen[Hit]):
+class SearchScreen(Leaving[Hit]):
     """Gives the hit that the next question shall be about, or None. The query has the keyboard, the arrows move in the list."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012 - no ClassVar in the base class
@@ -66,7 +66,7 @@ class SearchScreen(Screen[Hit]):
         Binding("ctrl+t", "ask_about", "Ask about this", id="search.ask", priority=True),
         Binding("ctrl+y", "copy", "Copy", id="search.copy", priority=True),
         Binding("ctrl+z", "as_typed", "As typed", id="search.as_typed", show=False, priority=True),
-        Binding("f6", "why", "Why here", id="search.why", priority=True),
+        Binding("f6", "why", "Explain the rank", id="search.why", priority=True),
         Binding("escape", "back", "Back", id="search.back"),
         Binding("f3", "choose_knowledge", "Documents", id="search.knowledge", priority=True),
         Binding("up", "list('cursor_up')", "Up", id="search.up", show=False, priority=True),
@@ -93,10 +93,10 @@ class SearchScreen(Screen[Hit]):
         self._services = services
         self.names = names
         self._begun_with = query
-        self._requests: LatestValue[searching.SearchRequest] = LatestValue()
+        self._requests: LatestValue[SearchRequest] = LatestValue()
         self._found: Found | None = None
-        self._shown: Sequence[searching.ShownHit] = ()
-        self._names: searching.ScopeNames | None = None
+        self._shown: Sequence[ShownHit] = ()
+        self._names: ScopeNames | None = None
         self._says_all = False
         """Whether all is said of why a passage is where it is."""
         self._as_typed = ""
@@ -155,8 +155,8 @@ class SearchScreen(Screen[Hit]):
             self._serve(names, self._requests)
         self._request()
 
-    @work(thread=True, exit_on_error=False, group="search", description="search as the person types")
-    def _serve(self, names: tuple[str, ...], requests: LatestValue[searching.SearchRequest]) -> None:
+    @work(thread=True, exit_on_error=False, group="search", description="search while typing")
+    def _serve(self, names: tuple[str, ...], requests: LatestValue[SearchRequest]) -> None:
         searching.serve(self._services, names, requests, self.post_message)
 
     def _suggest(self, query: str) -> str | None:
@@ -164,7 +164,7 @@ class SearchScreen(Screen[Hit]):
         if self._names is not None:
             return searching.suggest(query, self._names)
         if searching.begun_operator(query):
-            self._requests.put("names", searching.NamesRequest())
+            self._requests.put("names", NamesRequest())
         return None
 
     @on(messages.ScopeNamesRead)
@@ -176,7 +176,7 @@ class SearchScreen(Screen[Hit]):
     def _request(self) -> None:
         self.last_query = query = self.query_text.strip()
         if query and self.names:
-            self._requests.put("search", searching.AsTyped(query) if query == self._as_typed else query)
+            self._requests.put("search", AsTyped(query) if query == self._as_typed else query)
         else:
             self._found = None
             self._show()
@@ -209,7 +209,7 @@ class SearchScreen(Screen[Hit]):
             self.options.set_options([Option(self._row(shown)) for shown in hits])
             self.options.highlighted = at if hits else None
 
-    def _place_of_marked(self, hits: Sequence[searching.ShownHit]) -> int:
+    def _place_of_marked(self, hits: Sequence[ShownHit]) -> int:
         """Where the hit is now that you moved to; the first, where you did not move."""
         before, at = self._shown, self.options.highlighted or 0
         self._shown = hits
@@ -224,7 +224,7 @@ class SearchScreen(Screen[Hit]):
         if self._found is None:
             return Content.styled(among, DIM)
         found = self._found
-        number = count(len(found.hits), "passage")
+        number = counted(len(found.hits), "passage")
         if len(found.hits) == searching.HITS:
             number = f"the {searching.HITS} best passages"
         demands = "".join(f" · {demand}" for demand in found.scope)
@@ -238,23 +238,26 @@ class SearchScreen(Screen[Hit]):
 
     def _empty_state(self) -> Content:
         if not self.names:
-            said, todo = "There is nothing to search.", "F3 chooses documents, F4 adds a folder or a file."
+            said, todo = (
+                "There are no documents to search.",
+                "Press F3 to choose documents or F4 to add a folder or a file.",
+            )
         elif self._found is None:
-            said, todo = "Type what you are looking for.", _HOW
+            said, todo = "Type what to search for.", _HOW
         elif self._found.says_nothing:
-            said, todo = "Add what you are looking for: the query only says where.", _HOW
+            said, todo = "Add words to search for. The query contains only search filters.", _HOW
         elif self._found.unheld:
             phrases = clean_line(", ".join(f"“{phrase}”" for phrase in self._found.unheld), limit=200)
             said, todo = (
-                f"No passage holds {phrases} word for word.",
-                "Leave the quotation marks out, or search elsewhere.",
+                f"No passage contains {phrases} word for word.",
+                "Remove the quotation marks or search other documents.",
             )
         else:
             words = clean_line(", ".join(f"“{word}”" for word in self._found.unknown), limit=200)
-            said = f"Nothing found: {words} stands in no document." if words else "Nothing found."
+            said = f"No passages found. No document contains {words}." if words else "No passages found."
             if len(self._found.unknown) > 1:
-                said = f"Nothing found: {words} stand in no document."
-            todo = "Try another word for it, or F3 to search other documents."
+                said = f"No passages found. No document contains {words}."
+            todo = "Try other words, or press F3 to search other documents."
         return Content.assemble(Content(said), Content.styled(f"\n{todo}", DIM))
 
     def _row(self, shown: ShownHit) -> Content:
@@ -272,7 +275,7 @@ class SearchScreen(Screen[Hit]):
     @on(OptionList.OptionHighlighted)
     def _show_preview(self) -> None:
         if (shown := self.highlighted) and self._found:
-            self._requests.put("preview", searching.PreviewRequest(shown.hit, self._found.marked))
+            self._requests.put("preview", PreviewRequest(shown.hit, self._found.marked))
 
     @on(messages.PreviewRead)
     def _take_preview(self, event: messages.PreviewRead) -> None:
@@ -291,6 +294,7 @@ class SearchScreen(Screen[Hit]):
             evidence=preview.evidence,
             words=preview.matches,
             numbered=False,
+            markdown=is_markdown(preview.hit.path),
         )
 
     def _show_why(self) -> None:
@@ -374,4 +378,6 @@ def evidence_line(shown: ShownHit) -> Content:
     for a, b in spans:
         if begin <= a < begin + _EVIDENCE:
             content = content.stylize(FOUND_WORD, a - begin, min(b, begin + _EVIDENCE) - begin)
+    if is_markdown(shown.hit.path):
+        content = unmarked(content)
     return Content.assemble("… " if begin else "", content)

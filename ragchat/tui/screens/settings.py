@@ -1,4 +1,4 @@
-"""Every setting with its value, default, origin and meaning, over the same file that a person may edit by hand."""
+"""Every setting with its value, default, origin and meaning, over the same file that a user may edit by hand."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from ragchat.errors import RagchatError, UsageError
 from ragchat.text import clean_line
 from ragchat.tui import keymap, messages
-from ragchat.tui.screens.dialog import Line
+from ragchat.tui.key_groups import key_groups
+from ragchat.tui.screens.dialog import Leaving, Line
 from ragchat.tui.widgets.status_bar import KeyHints
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
     from ragchat.config import Setting
-    from ragchat.tui.appearance import Comfort
+    from ragchat.tui.appearance import Appearance
 
 QUIET = "$foreground 62%"
 _KEYS = "keys."
@@ -47,7 +47,7 @@ class Row:
         return self.key.partition(".")[0]
 
 
-class SettingsScreen(Screen[None]):
+class SettingsScreen(Leaving[None]):
     """The list has the keyboard; `/` filters it, Enter changes what is highlighted."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012 - no ClassVar in the base class
@@ -63,14 +63,14 @@ class SettingsScreen(Screen[None]):
         Binding("k", "list('cursor_up')", "Up", id="settings.up", show=False),
     ]
 
-    def __init__(self, services: Services, comfort: Comfort) -> None:
+    def __init__(self, services: Services, appearance: Appearance) -> None:
         super().__init__()
         self._services = services
-        self._comfort = comfort
+        self._appearance = appearance
         self._rows: dict[str, Row] = {}
 
     def compose(self) -> ComposeResult:
-        file = clean_line(str(self._services.settings_file))
+        file = clean_line(str(self._services.paths.settings_file))
         yield Static(
             Content.assemble(
                 Content.styled("Settings", "bold"), Content.styled(f"  Enter changes one  {file}", QUIET)
@@ -124,17 +124,15 @@ class SettingsScreen(Screen[None]):
         self._show()
 
     def _plain_rows(self) -> Iterator[Row]:
-        for setting in self._services.settings():
+        for setting in self._services.preferences.all():
             if setting.key == "ui.theme":
                 yield replace(_row(setting), choices=("auto", *sorted(self.app.available_themes)))
             elif not setting.key.startswith(_KEYS):
                 yield _row(setting)
 
     def _key_rows(self) -> Iterator[Row]:
-        from ragchat.tui.screens.help import key_groups
-
         for name, bound in keymap.bound(key_groups()).items():
-            own = self._comfort.keys.get(name, "")
+            own = self._appearance.keys.get(name, "")
             meaning = f"{bound.place}: {bound.meaning}"
             origin = "file" if own else "default"
             yield Row(f"{_KEYS}{name}", own or bound.keys, bound.keys, origin, meaning, (), True, "")
@@ -155,7 +153,7 @@ class SettingsScreen(Screen[None]):
             kept = ids.index(before.key) if before and before.key in ids else None
             self.options.highlighted = kept if kept is not None else (1 if options else None)
         if not options:
-            self._about("Nothing is called so.", "Backspace, or Esc to see all settings.")
+            self._about("No setting matches.", "Delete some letters, or press Esc to see all settings.")
 
     @on(OptionList.OptionHighlighted)
     def _show_about(self) -> None:
@@ -201,30 +199,32 @@ class SettingsScreen(Screen[None]):
         """Write the value down, None: put the default back; whether it was taken."""
         try:
             if row.key.startswith(_KEYS):
-                self._comfort.keep_key(row.key.removeprefix(_KEYS), "" if value is None else _no_less(value))
+                self._appearance.keep_key(
+                    row.key.removeprefix(_KEYS), "" if value is None else _no_less(value)
+                )
             elif value is None:
-                self._services.unset_setting(row.key)
+                self._services.preferences.unset(row.key)
             else:
-                self._services.set_setting(row.key, value)
+                self._services.preferences.set(row.key, value)
         except RagchatError as error:
             self._say(error)
             return False
         self._read()
         now = self._rows[row.key]
-        if trouble := self._comfort.take_up(row.key, now.value):
+        if trouble := self._appearance.take_up(row.key, now.value):
             self._about(now.meaning, trouble, "$text-error")
         else:
             self._show_about()
         return True
 
     def action_edit_file(self) -> None:
-        file = self._services.settings_file
+        file = self._services.paths.settings_file
         file.parent.mkdir(parents=True, exist_ok=True)
         self.app.post_message(messages.EditTargetReady(file, 1, "", then=self._edited))
 
     def _edited(self) -> None:
         try:
-            self._comfort.reread()
+            self._appearance.reread()
         except RagchatError as error:
             self._say(error)
         else:
@@ -286,7 +286,7 @@ def _text(value: object) -> str:
 
 def _no_less(keys: str) -> str:
     if not keys:
-        raise UsageError("A key is needed.", "Del puts the usual one back.")
+        raise UsageError("Type a key.", "Press Del to reset it.")
     return keys
 
 
@@ -310,12 +310,12 @@ def _standing(row: Row) -> str:
     if row.origin == "environment":
         section, _, name = row.key.upper().partition(".")
         waits = (
-            f"the file's {row.behind} waits behind it"
+            f"the file has {row.behind}"
             if row.behind
-            else "what you change here waits behind it"
+            else "your change here has no effect until you unset it"
         )
-        said.append(f"RAGCHAT_{section}__{name} in the environment decides; {waits}.")
+        said.append(f"RAGCHAT_{section}__{name} in the environment overrides this; {waits}.")
     elif row.origin == "file":
-        said.append("Set in the file; Del puts the default back.")
-    said.append("Works at once." if row.at_once else "Works from the next start on.")
+        said.append("Set in the file. Press Del to reset it.")
+    said.append("Takes effect now." if row.at_once else "Takes effect the next time you start ragchat.")
     return " ".join(said)

@@ -21,7 +21,7 @@ class AskTags(Dialog["tuple[str, ...]"]):
     """Gives the tags, or None when it was left. `known`: those of other chats, to write them alike."""
 
     TITLE_TEXT: ClassVar[str] = "Tags of this chat"
-    HELP_TEXT: ClassVar[str] = "Enter keeps them · empty: none · Esc leaves them as they were"
+    HELP_TEXT: ClassVar[str] = "Enter saves · empty removes all tags · Esc cancels"
 
     def __init__(self, tags: Sequence[str], *, known: Sequence[str] = ()) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class AskTags(Dialog["tuple[str, ...]"]):
         yield Line(", ".join(self._tags), placeholder="work, boiler")
         if self._known:
             names = ", ".join(clean_line(name, limit=_LONGEST) for name in self._known[:_KNOWN])
-            yield Static(Content.styled(f"So far: {names}", "$foreground 62%"), id="note")
+            yield Static(Content.styled(f"Your tags: {names}", "$foreground 62%"), id="note")
 
     @on(Input.Submitted)
     def _keep(self, event: Input.Submitted) -> None:

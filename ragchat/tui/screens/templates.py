@@ -1,4 +1,4 @@
-"""Templates of prompts: choose one, fill in its fields, see what comes of it. Gives the prompt; sending it is the person's."""
+"""Templates of prompts: choose one, fill in its fields, see what comes of it. Gives the prompt; sending it is the user's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TemplatePicker(Picker[str]):
     def __init__(
         self, templates: Sequence[Template], wrong: Sequence[WrongFile] = (), *, folder: str = ""
     ) -> None:
-        """`folder` is where the person's own templates belong."""
+        """`folder` is where your own templates belong."""
         super().__init__()
         self._templates = {template.name: template for template in templates}
         self._wrong = wrong
@@ -51,7 +51,7 @@ class TemplatePicker(Picker[str]):
         ]
         if len(self._wrong) > 3:
             lines.append(
-                Content.styled(f"and {len(self._wrong) - 3} more files that are none", "$text-warning")
+                Content.styled(f"and {len(self._wrong) - 3} more files with errors", "$text-warning")
             )
         if self._folder:
             lines.append(shown_line(f"Your own: NAME.md in {self._folder}", _QUIET))
@@ -93,7 +93,7 @@ class TemplatePicker(Picker[str]):
 class FillTemplate(Dialog[str]):
     """One line for each field, and the prompt as it will be. Gives the prompt, or None."""
 
-    HELP_TEXT: ClassVar[str] = "Enter goes on, in the last field into the prompt · Esc goes back"
+    HELP_TEXT: ClassVar[str] = "Enter continues; in the last field it fills the prompt · Esc goes back"
 
     def __init__(self, template: Template) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class FillTemplate(Dialog[str]):
             for field in self._template.fields:
                 yield Static(shown_line(field.name), classes="label")
                 yield Line(placeholder=clean_line(field.default))
-        yield Static(Content.styled("The prompt will be", _QUIET), classes="label result")
+        yield Static(Content.styled("Preview", _QUIET), classes="label result")
         with VerticalScroll(id="shown", can_focus=False):
             yield Static(id="preview")
 

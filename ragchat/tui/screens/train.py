@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -13,27 +13,28 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Checkbox, Input, RadioSet, Static
 
+from ragchat.app.typed_paths import existing_file
 from ragchat.errors import RagchatError
 from ragchat.llm.adapters import check_adapter_name
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui import tasks
 from ragchat.tui.screens.dialog import Dialog, Line
-from ragchat.tui.sentences import count
 from ragchat.tui.widgets.toggles import Check, Radio
 
 if TYPE_CHECKING:
-    from ragchat.app.services import Services, TrainingData
+    from ragchat.app.services import Services
+    from ragchat.app.trainings import TrainingData
     from ragchat.tui.trainings import Trainings
 
 MODES = (
     ("task", "task: what to do with an input"),
-    ("style", "style: how to say things"),
-    ("knowledge", "knowledge: facts, answered without documents"),
-    ("rag", "rag: to answer from passages, and to cite them"),
+    ("style", "style: how to write answers"),
+    ("knowledge", "knowledge: facts, to answer without documents"),
+    ("rag", "rag: answer from passages and cite them"),
 )
 _NO_DATA = (
-    "Nothing to learn from yet. In the chat, + rates an answer good and w corrects it; `ragchat pairs draft NAME` makes questions"
-    " from documents; a JSONL or CSV file serves as well."
+    "There is no training data yet. In a chat, press + to rate an answer good or w to correct it. `ragchat pairs draft NAME`"
+    " drafts questions from documents. You can also use a JSONL or CSV file."
 )
 _DIM = "$foreground 62%"
 
@@ -42,7 +43,7 @@ class Train(Dialog[None]):
     """Begins `ragchat finetune`; the settings that are not asked here are its defaults."""
 
     TITLE_TEXT: ClassVar[str] = "Train an adapter for this model"
-    HELP_TEXT: ClassVar[str] = "Tab goes on · Space chooses · Ctrl+S begins · Esc leaves"
+    HELP_TEXT: ClassVar[str] = "Tab moves on · Space chooses · Ctrl+S starts · Esc cancels"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "begin", "Begin", id="train.begin", priority=True),
     ]
@@ -50,20 +51,19 @@ class Train(Dialog[None]):
     def __init__(self, services: Services, trainings: Trainings) -> None:
         super().__init__()
         self._services, self._trainings = services, trainings
-        self._data: TrainingData | None = None
 
     def body(self) -> Iterable[Widget]:
         with VerticalScroll(id="fields", can_focus=False):
             yield Static(Content("Name"), classes="label")
             yield Line(placeholder="support-style")
-            yield Static(Content("What it is to learn"), classes="label")
+            yield Static(Content("What the adapter learns"), classes="label")
             with RadioSet():
                 for name, meaning in MODES:
                     yield Radio(Content(meaning), value=name == "task", id=f"mode-{name}")
             yield Static(Content("From"), classes="label")
-            yield Check(Content("answers that were rated good or corrected"), id="rated", disabled=True)
+            yield Check(Content("answers that you rated good or corrected"), id="rated", disabled=True)
             yield VerticalScroll(id="pairs", can_focus=False)
-            file = Line(placeholder="a JSONL or CSV file, if there is one")
+            file = Line(placeholder="JSONL or CSV file (optional)")
             file.id = "file"
             yield file
         yield Static(Content(""), id="note")
@@ -76,22 +76,21 @@ class Train(Dialog[None]):
     )
     def _look(self) -> None:
         def look() -> None:
-            data = self._services.training_data()
+            data = self._services.trainings.data()
             self.app.call_from_thread(self._show, data)
 
-        tasks.reporting(self._services, "looking for data", self.post_message, look)
+        tasks.reporting(self._services, "looking for training data", self.post_message, look)
 
     def _show(self, data: TrainingData) -> None:
-        self._data = data
         rated = self.query_one("#rated", Checkbox)
-        rated.label = Content(f"{count(data.rated, 'answer')} rated good or corrected")
+        rated.label = Content(f"{counted(data.rated, 'answer')} rated good or corrected")
         rated.disabled, rated.value = not data.rated, bool(data.rated)
         pairs = self.query_one("#pairs", VerticalScroll)
         boxes = []
         for name, kept in data.pairs.items():
             fresh = data.unreviewed.get(name, 0)
-            note = f", {fresh} not looked at by you" if fresh else ""
-            label = Content(f"{count(kept, 'question')} made from {clean_line(name)}{note}")
+            note = f", {fresh} not reviewed" if fresh else ""
+            label = Content(f"{counted(kept, 'question')} drafted from {clean_line(name)}{note}")
             boxes.append(Check(label, name=name))
         pairs.mount(*boxes)
         if not data.rated and not boxes:
@@ -116,21 +115,22 @@ class Train(Dialog[None]):
             if box.value and box.name:
                 sources += ["--kb", box.name]
         if path := self.query_one("#file", Line).value.strip():
-            file = Path(path).expanduser()
-            if not file.is_file():
-                self._say(f"There is no file {clean_line(path)}.", "$text-error")
+            try:
+                sources += ["--file", os.path.realpath(existing_file(path))]
+            except RagchatError as error:
+                self._say(f"{error} {error.remedy}".strip(), "$text-error")
+                self.query_one("#file", Line).focus()
                 return
-            sources += ["--file", str(file.resolve())]
         if not sources:
-            self._say("Say what it is to learn from.", "$text-error")
+            self._say("Choose the training data.", "$text-error")
             return
         if mode == "rag" and "--kb" not in sources:
-            self._say("The mode rag needs questions made from documents.", "$text-error")
+            self._say("The mode rag needs questions drafted from documents.", "$text-error")
             return
         model = self._services.model.selected
         named = ["--model", model] if model else []
         self._trainings.begin([name, "--mode", mode, *named, *sources], name)
-        self.app.notify("The training begins; F9 shows how far it is.", timeout=5, markup=False)
+        self.app.notify("The training has started. Press F9 to see its progress.", timeout=5, markup=False)
         self.dismiss(None)
 
     def _say(self, sentence: str, style: str) -> None:

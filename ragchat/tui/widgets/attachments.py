@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,32 @@ class Chip:
         return f"{name}, {clean_line(self.hit.place)}" if self.hit else name
 
 
+def settled(chips: tuple[Chip, ...], path: Path, attachment: Attachment | None) -> tuple[Chip, ...]:
+    """The chips after a file was read, or (None) could not be: then its chip is gone."""
+    return tuple(
+        replace(chip, attachment=attachment) if chip.path == path and chip.hit is None else chip
+        for chip in chips
+        if chip.path != path or chip.hit is not None or attachment is not None
+    )
+
+
+def brought_again(names: Sequence[str], hits: Sequence[Hit]) -> tuple[tuple[Chip, ...], tuple[str, ...]]:
+    """What was attached to an earlier question, and the names of what cannot be found again.
+
+    `names` are those that are stored with the question, `hits` the passages of its answer: a pinned passage is one of them,
+    and those of an attached file say where the file lies.
+    """
+    from ragchat.session.sources import pinned_name
+
+    pinned = {pinned_name(hit): Chip(Path(hit.path), hit=hit) for hit in hits if hit.knowledge_base}
+    files = {file_name(hit.path): Chip(Path(hit.path)) for hit in hits if not hit.knowledge_base}
+    known = files | pinned
+    return (
+        tuple(known[name] for name in names if name in known),
+        tuple(name for name in names if name not in known),
+    )
+
+
 class AttachmentBar(Widget):
     """Takes no room while nothing is attached."""
 
@@ -57,11 +84,11 @@ class AttachmentBar(Widget):
 
     def settle(self, path: Path, attachment: Attachment | None) -> None:
         """A file was read, or could not be: then its chip goes."""
-        self.chips = tuple(
-            replace(chip, attachment=attachment) if chip.path == path and chip.hit is None else chip
-            for chip in self.chips
-            if chip.path != path or chip.hit is not None or attachment is not None
-        )
+        self.chips = settled(self.chips, path, attachment)
+
+    def put(self, chips: tuple[Chip, ...]) -> None:
+        """Attach these in place of what is attached."""
+        self.chips = chips
 
     def remove_last(self) -> None:
         self.chips = self.chips[:-1]
@@ -84,7 +111,7 @@ class AttachmentBar(Widget):
             for chip in self.chips
         ]
         line = Content.styled("   ", "").join(shown)
-        hint = Content.styled("   ⌫ takes it off", "$foreground 62%")
+        hint = Content.styled("   ⌫ removes it", "$foreground 62%")
         if line.cell_length + hint.cell_length <= self.content_size.width:
             line = Content.assemble(line, hint)
         return line.truncate(max(1, self.content_size.width), ellipsis=True)

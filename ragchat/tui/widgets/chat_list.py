@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -22,7 +22,7 @@ from ragchat.types import Conversation
 
 DIM, QUIET = "$foreground 62%", "$foreground 42%"
 _NO_CHATS = ("No chats yet", "Questions and answers", "are kept here.")
-_NO_MATCH = ("No chat matches", "Esc shows all of them.")
+_NO_MATCH = ("No chat matches", "Press Esc to show all.")
 
 
 class _Options(LazyList):
@@ -30,7 +30,7 @@ class _Options(LazyList):
 
 
 class ChatList(Vertical):
-    """Posts what the person wants done with a chat."""
+    """Posts what the user wants done with a chat."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "request('new')", "New", id="chats.new"),
@@ -101,7 +101,7 @@ class ChatList(Vertical):
         if (current, answering) != (self._current, self._answering):
             self._current, self._answering = current, answering
             self.options.redraw()
-            if self.highlighted is None:
+            if self.highlighted is None or not self.has_focus_within:
                 self.options.highlight(str(current))
 
     def _rebuild(self) -> None:
@@ -159,6 +159,11 @@ class ChatList(Vertical):
     def _open(self, event: LazyList.Chosen) -> None:
         event.stop()
         self.post_message(self.Requested("open", self._conversations.get(event.key)))
+
+    @on(events.DescendantBlur)
+    def _back_to_current(self) -> None:
+        """Where no one moves in the list, the chat that is open is the one that is marked."""
+        self.options.highlight(str(self._current))
 
     @on(LazyList.Highlighted)
     def _moved(self, event: LazyList.Highlighted) -> None:

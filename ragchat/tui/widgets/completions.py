@@ -1,4 +1,4 @@
-"""The list over the prompt of what a slash command may go on with. It never has the keyboard: the prompt moves in it."""
+"""The list over the prompt of what a slash command may continue with. It never has the keyboard: the prompt moves in it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ragchat.text import clean_line
 
 ROWS = 8
 _WIDEST_NAME = 34
+_AROUND = 4
+"""Cells beside a row: the padding and the scrollbar."""
 
 
 class Completions(OptionList, can_focus=False):
-    """Invariant: it is displayed exactly when it has offers. It lies over what stands above the prompt and moves nothing."""
+    """Invariant: it is displayed exactly when it has offers. It lies over what is above the prompt and moves nothing."""
 
     def __init__(self, take: Callable[[Offer], None]) -> None:
         """`take` is called with the offer that was clicked."""
@@ -54,6 +56,8 @@ class Completions(OptionList, can_focus=False):
         self.highlighted = 0 if highlight else None
         rows = min(len(offers), ROWS)
         self.styles.height = rows
+        # Beside long lists the conversation is narrow: the list may be as wide as the screen.
+        self.styles.width = column + 2 + max(cell_len(offer.meaning) for offer in offers) + _AROUND
         self.styles.offset = (0, -rows)
 
     def close(self) -> None:

@@ -1,10 +1,12 @@
 """The chat that is open: its transcript, its prompt, and the answer that may be running, here or in another chat.
 
-One answer runs at a time. It belongs to its own chat and goes on when the person opens another one.
+One answer runs at a time. It belongs to its own chat and continues when you open another one. A question that you ask there
+waits until the answer is written.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,20 +20,26 @@ from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
 from ragchat.app import commands
-from ragchat.app.typed_paths import typed_path
+from ragchat.app.typed_paths import existing_file
 from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
+from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
+from ragchat.tui.chat_changes import ChatChanges
 from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer, Request
 from ragchat.tui.sentences import answer_footer, answered_by, progress_sentence
+from ragchat.tui.shown import FIRST, ShownMessage, Where
 from ragchat.tui.turns import Turns
-from ragchat.tui.widgets.attachments import AttachmentBar, Chip
+from ragchat.tui.waiting import Waiting
+from ragchat.tui.widgets.attachments import AttachmentBar, Chip, brought_again
 from ragchat.tui.widgets.message import AnswerView, Facts, MessageView, NoticeView, QuestionView
 from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.transcript import Transcript
-from ragchat.types import LoadProgress
+from ragchat.types import LoadProgress, text_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ragchat.app.services import Services
     from ragchat.types import Conversation, Hit, StoredMessage, Timings
 
@@ -40,10 +48,14 @@ DRAFT_DELAY_S = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Editing:
-    """An earlier question is being written anew; it is to come after `parent_id`. `set_aside` stood in the prompt before."""
+    """An earlier question is being written again; it is to come after `parent_id`. `set_aside` stood in the prompt before.
+
+    `chips_aside` were attached then.
+    """
 
     parent_id: int
     set_aside: str
+    chips_aside: tuple[Chip, ...] = ()
 
 
 class ConversationPane(Vertical):
@@ -72,15 +84,15 @@ class ConversationPane(Vertical):
             super().__init__()
             self.live = live
 
+    class Asked(Message):
+        """These knowledge bases were asked for the answer in this chat."""
+
+        def __init__(self, knowledge_bases: tuple[str, ...]) -> None:
+            super().__init__()
+            self.knowledge_bases = knowledge_bases
+
     class Stored(Message):
         """The list of chats has changed."""
-
-    class Forked(Message):
-        """A chat was made of a branch of this one."""
-
-        def __init__(self, conversation: Conversation) -> None:
-            super().__init__()
-            self.conversation = conversation
 
     def __init__(self, services: Services, empty: Widget) -> None:
         super().__init__()
@@ -97,7 +109,11 @@ class ConversationPane(Vertical):
         self._asked_early = False
         self._sends_when_read = False
         self.live: LiveAnswer | None = None
+        self.waiting = Waiting()
         self.drafts = Drafts(services)
+        self.one_by_one = threading.Lock()
+        """Held while the chats are changed, so that an older list never comes in after a newer one."""
+        self.changes = ChatChanges(self, services)
         self.turns = Turns(self, services)
 
     def compose(self) -> ComposeResult:
@@ -131,21 +147,22 @@ class ConversationPane(Vertical):
         if not self._opening:
             self.leave_editing()
             self._keep_draft()
+            self.drafts.set_aside(self.conversation_id, self.attachments.take())
             self.prompt.put("")
-        self._opening = True
+        self._opening, self._sends_when_read = True, False
         self.visit += 1
         self.transcript.leave_find()
         self.conversation_id = conversation_id
         self.conversation = None
         self.options = self._services.new_chat
-        self._load_page(conversation_id, tasks.Where(around=around), self.visit)
+        self._load_page(conversation_id, Where(around=around), self.visit)
 
     def reload(self, *, around: int = 0) -> None:
         """Show the branch that is now the shown one, at its end or at a message."""
-        self._load_page(self.conversation_id, tasks.Where(around=around), self.visit)
+        self._load_page(self.conversation_id, Where(around=around), self.visit)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="page", description="read a chat")
-    def _load_page(self, conversation_id: int, where: tasks.Where, visit: int) -> None:
+    def _load_page(self, conversation_id: int, where: Where, visit: int) -> None:
         tasks.read_page(self._services, conversation_id, self.post_message, visit=visit, where=where)
 
     @on(messages.PageFailed)
@@ -175,6 +192,8 @@ class ConversationPane(Vertical):
             self.options = page.conversation.options
         await self.transcript.show(views, earlier=page.earlier, later=page.later, select=where.around)
         await self._feed_missed()
+        if (waits := self.waits) is not None and not page.later:
+            await self._show_asked(waits)
         if self._opening:
             await self._take_draft(page.draft)
         self.post_message(self.Changed(self.conversation))
@@ -187,6 +206,7 @@ class ConversationPane(Vertical):
         typed, asked = self.prompt.text, self._asked_early
         self._opening = self._asked_early = False
         draft = self.drafts.newest(self.conversation_id, stored)
+        self.attachments.put((*self.drafts.attached(self.conversation_id), *self.attachments.chips))
         self.prompt.put(draft if asked else draft + typed)
         if asked:
             await self._send(commands.literal(typed))
@@ -198,10 +218,10 @@ class ConversationPane(Vertical):
                 await view.feed(missed)
             view.show_progress(self.live.progress)
 
-    def _view(self, message: tasks.ShownMessage) -> MessageView:
+    def _view(self, message: ShownMessage) -> MessageView:
         stored = message.stored
         if stored.role == "user":
-            return QuestionView(stored.content, message_id=stored.id, facts=facts_of(stored))
+            return QuestionView(stored.text, message_id=stored.id, facts=facts_of(stored))
         live = self.live
         if live is not None and live.answer_id == stored.id:
             return AnswerView(
@@ -224,7 +244,7 @@ class ConversationPane(Vertical):
             compacted=message.compacted,
         )
         return AnswerView(
-            stored.content,
+            stored.text,
             message_id=stored.id,
             citations=message.citations,
             facts=facts_of(stored),
@@ -235,17 +255,17 @@ class ConversationPane(Vertical):
     @on(Transcript.EarlierWanted)
     def _load_earlier(self, event: Transcript.EarlierWanted) -> None:
         event.stop()
-        self._load_page(self.conversation_id, tasks.Where(before=event.before), self.visit)
+        self._load_page(self.conversation_id, Where(before=event.before), self.visit)
 
     @on(Transcript.LaterWanted)
     def _load_later(self, event: Transcript.LaterWanted) -> None:
         event.stop()
-        self._load_page(self.conversation_id, tasks.Where(after=event.after), self.visit)
+        self._load_page(self.conversation_id, Where(after=event.after), self.visit)
 
     @on(Transcript.FirstWanted)
     def _load_first(self, event: Transcript.FirstWanted) -> None:
         event.stop()
-        self._load_page(self.conversation_id, tasks.FIRST, self.visit)
+        self._load_page(self.conversation_id, FIRST, self.visit)
 
     @on(Transcript.LastWanted)
     def _load_last(self, event: Transcript.LastWanted) -> None:
@@ -292,23 +312,28 @@ class ConversationPane(Vertical):
         event.stop()
         if self._opening:
             self._asked_early = True
-        elif event.text.strip() and self.live is not None:
-            self.notify("One answer at a time: Esc stops the running one. Your text is kept.", markup=False)
+        elif event.text.strip() and (hindrance := self._hindrance()):
+            self.notify(f"{hindrance} Your text is kept.", markup=False)
         elif event.text.strip() and not self.attachments.ready:
             self._sends_when_read = True
-            self.notify("The file is still being read; then this is sent.", timeout=3, markup=False)
+            self.notify(
+                "ragchat is still reading the file. It sends the question when it is done.",
+                timeout=3,
+                markup=False,
+            )
         elif event.text.strip():
             self.prompt.put("")
+            await self.changes.settled()
             await self._send(event.text)
 
     # --- what goes with the next question -----------------------------------------------------------
 
     def attach(self, typed: str) -> None:
-        """Have a file go with the next question; a path as it was typed."""
+        """Have a file go with the next question; a path as it was typed. Raises UsageError, NotFoundError."""
         if not typed:
-            self.notify("Say which file: /attach PATH; Tab completes it.", timeout=4, markup=False)
+            self.notify("Type the path of a file: /attach PATH. Tab completes it.", timeout=4, markup=False)
             return
-        path = typed_path(typed)
+        path = existing_file(typed)
         self.attachments.add(Chip(path))
         self._read_attachment(path)
 
@@ -326,7 +351,8 @@ class ConversationPane(Vertical):
     def _attachment_read(self, event: messages.AttachmentRead) -> None:
         event.stop()
         bar = self.attachments
-        if all(chip.path != event.path for chip in bar.chips):
+        waited = self.drafts.settle(event.path, event.attachment)
+        if not waited and all(chip.path != event.path for chip in bar.chips):
             return  # it was taken off meanwhile
         bar.settle(event.path, event.attachment)
         if event.attachment is None:
@@ -343,7 +369,7 @@ class ConversationPane(Vertical):
 
     async def _send(self, text: str) -> None:
         question = text.strip()
-        if not question or self.live is not None:
+        if not question or self._hindrance():
             self.prompt.put(self.prompt.text + text)
             return
         chips = self.attachments.take()
@@ -354,57 +380,154 @@ class ConversationPane(Vertical):
             self.begin(request, chips=chips)
             self.leave_editing()
             return
-        shown = question
-        if chips:
-            from ragchat.session.attachment import stored_question
+        live = self._prepared(request, chips)
+        if self.live is not None:
+            self._let_wait(live)
+            await self._show_asked(live)
+            return
+        await self._show_asked(live)
+        self._run(live)
 
-            shown = stored_question(question, "", [chip.label for chip in chips])
-        live = self.begin(request, chips=chips, write=False)
-        speaker = answered_by(live.model or self._services.model.selected, live.options.adapter)
-        view = AnswerView("", model=speaker, streaming=True)
-        await self.transcript.add(QuestionView(shown), view)
+    def _hindrance(self) -> str:
+        """Why nothing can be asked in this chat now; empty: it can, or it can wait."""
+        if (waits := self.waits) is not None:
+            return f"Your question {waits.progress[:1].lower()}{waits.progress[1:]}."
+        if self.live is not None and (self.showing(self.live) or self.editing is not None):
+            return "The model is writing another answer. Press Esc to stop it."
+        return ""
+
+    async def _show_asked(self, live: LiveAnswer) -> None:
+        """A question that is not stored yet, and the place of its answer."""
+        shown = text_of(live.question, attachments=[chip.label for chip in live.chips])
+        speaker = answered_by(live.model or self._services.model.selected, live.options.adapters)
+        await self.transcript.add(QuestionView(shown), AnswerView("", model=speaker, streaming=True))
         self._show_live_progress(live)
-        self._write(live)
 
-    def begin(self, request: Request, *, chips: tuple[Chip, ...] = (), write: bool = True) -> LiveAnswer:
+    def begin(self, request: Request, *, chips: tuple[Chip, ...] = ()) -> LiveAnswer:
         """Have something written; none may be running."""
+        live = self._prepared(request, chips)
+        self._run(live)
+        return live
+
+    def _prepared(self, request: Request, chips: tuple[Chip, ...]) -> LiveAnswer:
         if self.options.model and not self.default_model:
             self.default_model = self._services.model.selected
-        self.live = LiveAnswer(
+        title = self.conversation.title if self.conversation else request.question
+        return LiveAnswer(
             self.conversation_id,
             request,
             options=self.options,
             visit=self.visit,
             model=self.options.model or self.default_model,
             chips=chips,
+            title=clean_line(title, limit=32) or "another chat",
         )
+
+    def _run(self, live: LiveAnswer) -> None:
+        self.live = live
+        self.post_message(self.Busy(live))
+        self._write(live)
+
+    # --- questions that wait ------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> LiveAnswer | None:
+        """The question of this chat that waits for the answer in another."""
+        return next((live for live in self.waiting.questions if self.showing(live)), None)
+
+    def _let_wait(self, live: LiveAnswer) -> None:
+        self.waiting.questions.append(live)
+        self.waiting.tell(self.live)
         self.post_message(self.Busy(self.live))
-        if write:
-            self._write(self.live)
-        return self.live
+        if not live.conversation_id:
+            self._reserve(live)
+
+    # Not exclusive: questions may wait in several new chats.
+    @work(thread=True, exit_on_error=False, group="reserve", description="make the chat of a question")
+    def _reserve(self, live: LiveAnswer) -> None:
+        tasks.reserve_chat(self._services, live, self.post_message)
+
+    @on(messages.ChatReserved)
+    def _reserved(self, event: messages.ChatReserved) -> None:
+        event.stop()
+        live = event.live
+        if self.showing(live):
+            self.conversation_id = event.conversation_id
+            self.drafts.drop(0)
+        live.conversation_id = event.conversation_id
+        self.post_message(self.Stored())
+        self._run_next()
+
+    def _run_next(self) -> None:
+        """Have the question answered that has waited longest."""
+        if self.live is None and (live := self.waiting.next()) is not None:
+            live.progress = "Getting ready"
+            self._run(live)
+        self.waiting.tell(self.live)
+        for live in (self.live, self.waits):
+            if live is not None:
+                self._show_live_progress(live)
+
+    def withdraw(self) -> None:
+        """Put the question that waits in this chat back into the prompt."""
+        if (live := self.waits) is not None:
+            self.waiting.questions.remove(live)
+            self.waiting.tell(self.live)
+            self.post_message(self.Busy(self.live))
+            self.call_later(self._take_back, live)
+
+    async def _take_back(self, live: LiveAnswer) -> None:
+        await self._remove_asked(live)
+        self.prompt.put("\n".join(part for part in (live.question, self.prompt.text) if part))
+        self._attach_again(live)
+
+    async def _remove_asked(self, live: LiveAnswer) -> None:
+        if (view := self._live_view(live)) is not None:
+            question = self.transcript.views[self.transcript.views.index(view) - 1]
+            await self.transcript.remove_view(view)
+            await self.transcript.remove_view(question)
 
     # --- a question that is written anew ------------------------------------------------------------
 
-    def edit(self, question: str, parent_id: int) -> None:
-        """Put an earlier question into the prompt; sent, it begins a branch of its own."""
-        set_aside = self.editing.set_aside if self.editing else self.prompt.text
-        self.editing = Editing(parent_id, set_aside)
+    def edit(
+        self, question: str, parent_id: int, names: Sequence[str] = (), hits: Sequence[Hit] = ()
+    ) -> None:
+        """Put an earlier question into the prompt; sent, it begins a branch of its own.
+
+        `names` of what was attached to it and the `hits` of its answer bring back what can be read again.
+        """
+        set_aside, chips = self.prompt.text, self.attachments.take()
+        if self.editing is not None:
+            set_aside, chips = self.editing.set_aside, self.editing.chips_aside
+        self.editing = Editing(parent_id, set_aside, chips)
+        self._bring_again(*brought_again(names, hits))
         line = self.query_one("#editing", Static)
         line.update(
             Content.assemble(
                 Content.styled("✎ An earlier question", "$text-accent"),
-                Content.styled(" · Enter sends it as a new branch · Esc leaves it", "$foreground 62%"),
+                Content.styled(" · Enter sends it as a new branch · Esc cancels", "$foreground 62%"),
             )
         )
         line.display = True
         self.prompt.put(question)
         self.prompt.focus()
 
+    def _bring_again(self, chips: tuple[Chip, ...], lost: tuple[str, ...]) -> None:
+        """Attach what an earlier question had, and say what cannot be found again."""
+        for chip in chips:
+            self.attachments.add(chip)
+            if not chip.ready:
+                self._read_attachment(chip.path)
+        if lost:
+            names = clean_line(", ".join(lost), limit=80)
+            self.notify(f"Not attached again: {names}. Attach it with Ctrl+T.", timeout=8, markup=False)
+
     def leave_editing(self) -> bool:
-        """Put back what stood in the prompt before; whether a question was being written anew."""
+        """Put back what stood in the prompt before; whether a question was being written again."""
         if self.editing is None:
             return False
         self.prompt.put(self.editing.set_aside)
+        self.attachments.put(self.editing.chips_aside)
         self.editing = None
         self.query_one("#editing", Static).display = False
         return True
@@ -426,7 +549,8 @@ class ConversationPane(Vertical):
         """Whether `live` belongs to the chat on the screen."""
         if live is None:
             return False
-        return live.conversation_id == self.conversation_id if live.stored else live.visit == self.visit
+        here = live.conversation_id == self.conversation_id
+        return here if live.conversation_id else here and live.visit == self.visit
 
     def _live_view(self, live: LiveAnswer) -> AnswerView | None:
         if not self.showing(live):
@@ -458,6 +582,8 @@ class ConversationPane(Vertical):
                 self._adopt(live, said)
             case QueryUsed():
                 live.asked_documents = bool(said.knowledge_bases)
+                if self.showing(live):
+                    self.post_message(self.Asked(said.knowledge_bases))
             case PromptReady():
                 live.citations, live.left_out = said.citations, said.left_out
                 self.post_message(messages.ModelLoaded(self._services.model.info))
@@ -519,7 +645,7 @@ class ConversationPane(Vertical):
             reasoning_s=said.reasoning_s,
             reasoning_tokens=said.reasoning_tokens,
         )
-        await view.finish(said.text, footer, facts)
+        await view.finish(said.shown, footer, facts)
         self._show_citations(live)
         used = said.timings.prompt_tokens + said.timings.completion_tokens
         self.post_message(self.Measured(used=used, n_ctx=0, timings=said.timings))
@@ -529,36 +655,47 @@ class ConversationPane(Vertical):
         event.stop()
         live = event.live
         live.take()
+        if live in self.waiting.questions:
+            self.waiting.questions.remove(live)
         view = self._live_view(live)
         if live.stored:
-            if view is not None:
-                state = "cancelled" if event.cancelled else "error"
-                await view.finish(
-                    view.plain_text, answer_footer(state, error=event.sentence, remedy=event.remedy)
-                )
-            else:
-                live.missed = self.showing(live)
-                if not event.cancelled:
-                    self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
-            return
-        if view is not None:
-            question = self.transcript.views[self.transcript.views.index(view) - 1]
-            await self.transcript.remove_view(view)
-            await self.transcript.remove_view(question)
+            await self._show_failed(event, view)
+        elif view is not None:
+            await self._remove_asked(live)
             if not event.cancelled:
                 await self.transcript.add(NoticeView(event.sentence, event.remedy))
             if not self.prompt.text and live.request.kind == "ask":
                 self.prompt.put(live.question)
-            for chip in live.chips:
-                self.attachments.add(chip)
+            self._attach_again(live)
         else:
-            parent_id = live.request.parent_id
-            if parent_id is not None and self.showing(live):
-                self.edit(live.question, parent_id)
-            elif live.request.kind == "ask":
-                self.drafts.hold(live.conversation_id, live.question)
-                self._save_drafts()
+            self._give_back(live)
             self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
+
+    async def _show_failed(self, event: messages.AnswerFailed, view: AnswerView | None) -> None:
+        """The question is stored: what there is of the answer stays."""
+        if view is not None:
+            state = "cancelled" if event.cancelled else "error"
+            await view.finish(
+                view.plain_text, answer_footer(state, error=event.sentence, remedy=event.remedy)
+            )
+            return
+        event.live.missed = self.showing(event.live)
+        if not event.cancelled:
+            self.notify(f"{event.sentence} {event.remedy}".strip(), severity="error", markup=False)
+
+    def _give_back(self, live: LiveAnswer) -> None:
+        """Nothing is stored, and the question is not on the screen: it becomes a draft again."""
+        parent_id = live.request.parent_id
+        if parent_id is not None and self.showing(live):
+            self.edit(live.question, parent_id)
+            self._attach_again(live)
+        elif live.request.kind == "ask":
+            self.drafts.hold(live.conversation_id, live.question)
+            self._save_drafts()
+
+    def _attach_again(self, live: LiveAnswer) -> None:
+        for chip in live.chips:
+            self.attachments.add(chip)
 
     @on(messages.AnswerEnded)
     def _end(self, event: messages.AnswerEnded) -> None:
@@ -567,7 +704,8 @@ class ConversationPane(Vertical):
             self.live = None
             if event.live.missed:  # it ended before it was on the screen
                 self.reload(around=event.live.answer_id)
-            self.post_message(self.Busy(None))
+            self._run_next()
+            self.post_message(self.Busy(self.live))
             self.post_message(self.Stored())
 
     @on(Transcript.Reused)
@@ -586,11 +724,15 @@ class ConversationPane(Vertical):
             self._draft_timer.resume()
 
     def hold_typed(self) -> None:
-        """Hold what stands in the prompt, to be written before the end."""
+        """Hold what is in the prompt, to be written before the end."""
         if not self._opening:
             self._keep_draft()
         elif self.prompt.text:
             self.drafts.hold_more(self.conversation_id, self.prompt.text)
+        for live in self.waiting.questions:
+            typed = live.conversation_id == self.conversation_id and self.prompt.text
+            self.drafts.hold_more(live.conversation_id, f"\n{live.question}" if typed else live.question)
+        self.waiting.questions.clear()  # nothing begins any more
 
     def _keep_draft(self) -> None:
         self.drafts.hold(self.conversation_id, self.prompt.text)

@@ -18,9 +18,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from ragchat.tui.markdown_marks import Mark, marks
 from ragchat.tui.messages import RowsWrapped
 from ragchat.tui.wrapping import TAB, Rows, wrap_rows
 
+_LONGEST_LINE = 4000
 _AT_ONCE = 100_000
 """Characters that are laid out without a thread."""
 
@@ -34,6 +36,9 @@ class DocumentText(ScrollView, can_focus=True):
         "document--match",
         "document--word",
         "document--gutter",
+        "document--heading",
+        "document--code",
+        "document--bold",
     }
 
     class Ready(Message):
@@ -43,7 +48,7 @@ class DocumentText(ScrollView, can_focus=True):
         super().__init__()
         self.text = ""
         self.rows: Rows | None = None
-        self._numbered = False
+        self._numbered = self._markdown = False
         self._marks: list[tuple[int, int, str]] = []
         self._pattern: re.Pattern[str] | None = None
         self._wanted = 0
@@ -58,9 +63,13 @@ class DocumentText(ScrollView, can_focus=True):
         evidence: tuple[int, int] | None,
         numbered: bool,
         words: Iterable[tuple[int, int]] = (),
+        markdown: bool = False,
     ) -> None:
-        """Show `text` from the evidence on. `numbered`: its lines have numbers worth showing. `words` stand out in it."""
-        self.text, self._numbered = text, numbered
+        """Show `text` from the evidence on. `numbered`: its lines have numbers worth showing. `words` stand out in it.
+
+        `markdown`: headings, code and bold words are drawn as such, without their signs.
+        """
+        self.text, self._numbered, self._markdown = text, numbered, markdown
         self._marks = [(*span, name) for span, name in ((passage, "passage"), (evidence, "evidence")) if span]
         self._marks += [(*span, "word") for span in words]
         self._at = (evidence or passage or (0, 0))[0]
@@ -155,6 +164,16 @@ class DocumentText(ScrollView, can_focus=True):
 
     # --- rendering ----------------------------------------------------------------------------------
 
+    def _signs(self, first: int, last: int) -> list[Mark]:
+        """The marks of Markdown in the line that a row belongs to; in the row alone where the line is very long."""
+        if not self._markdown:
+            return []
+        begin, end = self.text.rfind("\n", 0, first) + 1, self.text.find("\n", first)
+        end = len(self.text) if end < 0 else end
+        if end - begin > _LONGEST_LINE:
+            begin, end = first, last
+        return [Mark(a + begin, b + begin, kind) for a, b, kind in marks(self.text[begin:end])]
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         row = y + self.scroll_offset.y
@@ -171,19 +190,22 @@ class DocumentText(ScrollView, can_focus=True):
             new_line = row == 0 or lines[row] != lines[row - 1]
             number = f"{lines[row]:>{gutter - 2}}  " if new_line else " " * gutter
             segments.append(Segment(number, self.get_component_rich_style("document--gutter")))
-        marks = list(self._marks)
+        signs = self._signs(first, last)
+        spans: list[tuple[int, int, str]] = [mark for mark in signs if mark.kind] + self._marks
         if self._pattern is not None:
-            marks += [(first + m.start(), first + m.end(), "match") for m in self._pattern.finditer(piece)]
+            spans += [(first + m.start(), first + m.end(), "match") for m in self._pattern.finditer(piece)]
         cuts = sorted(
             {
                 first,
                 first + len(piece),
-                *(p for a, b, _ in marks for p in (a, b) if first < p < first + len(piece)),
+                *(p for a, b, _ in [*spans, *signs] for p in (a, b) if first < p < first + len(piece)),
             }
         )
         for begin, end in pairwise(cuts):
+            if any(a <= begin < b for a, b, kind in signs if not kind):
+                continue
             style = base
-            for a, b, name in marks:
+            for a, b, name in spans:
                 if a <= begin < b:
                     style = base + self.get_component_rich_style(f"document--{name}")
             segments.append(Segment(self.text[begin:end].replace("\t", " " * TAB), style))

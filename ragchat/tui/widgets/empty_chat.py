@@ -7,8 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from ragchat.text import clean_line
-from ragchat.tui.sentences import count
+from ragchat.text import clean_line, counted
 from ragchat.types import KnowledgeBaseStatus
 
 _MANUAL = "manual"
@@ -17,24 +16,28 @@ _MOST = 4
 """Knowledge bases that are named."""
 _KEYS = (
     ("app.model", "choose a model"),
-    ("chat.knowledge", "choose which documents are asked"),
-    ("app.add_documents", "add documents: a folder or a file of yours"),
-    ("chat.search", "search them, without a model"),
+    ("chat.knowledge", "choose the documents of this chat"),
+    ("app.add_documents", "add a folder or a file"),
+    ("chat.search", "search your documents without a model"),
     ("chat.find_chats", "search all chats"),
     ("app.help", "all keys; / in the prompt shows all commands"),
 )
 
 
 class EmptyChat(Widget):
-    """`statuses` are the knowledge bases there are, None while nobody has looked."""
+    """`statuses` are the knowledge bases there are, None while no one has looked."""
 
     statuses: reactive[tuple[KnowledgeBaseStatus, ...] | None] = reactive(None, layout=True)
+
+    def on_mount(self) -> None:
+        # Under a window some keys do not work and are not shown: they come back when it closes.
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
 
     def render(self) -> RenderResult:
         lines = [
             Content.styled("What would you like to know?\n", "bold"),
             Content.styled(
-                "Ask anything, or ask your documents: answers name the passages they stand on.\n", _QUIET
+                "Ask anything, or ask about your documents. Answers cite their passages.\n", _QUIET
             ),
         ]
         for action, meaning in _KEYS:
@@ -59,13 +62,15 @@ class EmptyChat(Widget):
         own = [status for status in self.statuses if status.name != _MANUAL]
         if not self.statuses:
             return [
-                Content.styled("\nNo documents yet: the model answers from what it knows itself.", _QUIET)
+                Content.styled(
+                    "\nYou have no documents yet, so the model answers from its own knowledge.", _QUIET
+                )
             ]
         if not own:
-            sentence = "Until you add documents, ragchat's own manual answers: try “What is ragchat?”"
+            sentence = "Until you add documents, ragchat answers from its own manual. Try “What is ragchat?”"
             return [Content.styled(f"\n{sentence}", _QUIET)]
         named = [
-            f"{clean_line(one.name, limit=40)} ({count(one.indexed, 'document')})" for one in own[:_MOST]
+            f"{clean_line(one.name, limit=40)} ({counted(one.indexed, 'document')})" for one in own[:_MOST]
         ]
         more = [f"{len(own) - _MOST} more"] if len(own) > _MOST else []
         return [Content.styled(f"\nYour documents: {', '.join([*named, *more])}.", _QUIET)]

@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.tui.safe_content import cut_front
 from ragchat.types import Document
 
@@ -112,7 +112,7 @@ class FileList(ScrollView, can_focus=True):
         path = clean_line(file.path)
         if self._folder and path.startswith(self._folder):
             path = path[len(self._folder) :]
-        chunks = f"{file.chunk_count} chunks" if file.chunk_count != 1 else "1 chunk"
+        chunks = counted(file.chunk_count, "chunk")
         if file.missing_phrase:
             chunks = f"{file.missing_phrase} · {chunks}"
         reason = clean_line(file.reason or chunks, limit=max(0, width // 2))

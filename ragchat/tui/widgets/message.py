@@ -1,4 +1,4 @@
-"""One turn of the chat on the screen: what the person asked, what the model answered, or a note of ragchat's own.
+"""One turn of the chat on the screen: what the user asked, what the model answered, or a note of ragchat's own.
 
 A view is given all it shows and knows no database. Copying and cutting happen elsewhere; it says what there is to copy.
 """
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
 
-from ragchat.text import clean, clean_line, human_seconds
+from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui import markdown
 from ragchat.tui.lines import EMPTY, QUIET, Block, Line, label_lines, plain_lines
 from ragchat.tui.messages import LinksCalled
-from ragchat.tui.sentences import count, trouble
+from ragchat.tui.sentences import trouble
 from ragchat.tui.widgets.text_rows import TextRows
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ NOTHING = Facts()
 
 
 class MessageView(TextRows):
-    """A turn. `citations` are the passages it stands on, `plain_text` what copying it gives."""
+    """A turn. `citations` are the passages it is based on, `plain_text` what copying it gives."""
 
     DEFAULT_CLASSES: ClassVar[str] = "message"
     name_of_text: ClassVar[str] = "The message"
@@ -107,11 +107,11 @@ class MessageView(TextRows):
         return [Block(0, label_lines(self._heading()), gap=False)]
 
     def below(self) -> list[Block]:
-        """What stands under the text."""
+        """What is under the text."""
         return []
 
     def _heading(self) -> Content:
-        """Who, at which of several branches, and what the person thinks of it."""
+        """Who, at which of several branches, and what the user thinks of it."""
         facts, place = self.facts, self.facts.siblings
         parts = [Content.styled(self.speaker, f"bold {self.speaker_style}")]
         if len(place) > 1:
@@ -131,7 +131,7 @@ class MessageView(TextRows):
 
 
 class QuestionView(MessageView):
-    """What the person wrote, word for word."""
+    """What the user wrote, word for word."""
 
     name_of_text = "The question"
 
@@ -205,7 +205,7 @@ class AnswerView(MessageView):
         return "\n".join([self.plain_text, "", "Sources:", *lines]) if lines else self.plain_text
 
     def action_link(self, href: str) -> None:
-        """A link was pressed; the person is asked what to do with it."""
+        """A link was pressed; the user is asked what to do with it."""
         self.post_message(LinksCalled([href]))
 
     # --- drawing ------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class AnswerView(MessageView):
     # --- streaming ----------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """A cut answer is about to go on."""
+        """A cut answer is about to continue."""
         self.streaming = True
         self.footer = EMPTY
         self.draw()
@@ -270,7 +270,7 @@ class AnswerView(MessageView):
             self._draw_s = 2 * (time.perf_counter() - started)
 
     def feed_reasoning(self, piece: str, *, tokens: int = 0) -> None:
-        """More of what the model thinks before it answers; `tokens` so far, 0 when nobody counts them."""
+        """More of what the model thinks before it answers; `tokens` so far, 0 when no one counts them."""
         self._thought += piece
         self._thought_tokens = tokens
         self._progress = EMPTY
@@ -333,12 +333,12 @@ class AnswerView(MessageView):
     def _reasoning_line(self) -> str:
         if self.streaming and not self.plain_text:
             tokens = self._thought_tokens
-            return f"thinking … {count(tokens, 'token') if tokens else count(len(self._thought.split()), 'word')}"
+            return f"reasoning … {counted(tokens, 'token') if tokens else counted(len(self._thought.split()), 'word')}"
         facts, said = self.facts, "thought"
         if facts.reasoning_s:
             said += f" for {human_seconds(facts.reasoning_s)}"
         if facts.reasoning_tokens:
-            said += f", {count(facts.reasoning_tokens, 'token')}"
+            said += f", {counted(facts.reasoning_tokens, 'token')}"
         return f"{said} (t {'folds' if self._unfolded else 'shows'} it)"
 
 

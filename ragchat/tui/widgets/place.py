@@ -39,7 +39,7 @@ class PlaceKeeper(VerticalScroll):
         self.refresh(layout=True)
 
     def follow(self) -> None:
-        """Go to the end and stay there while it grows, until somebody scrolls up."""
+        """Go to the end and stay there while it grows, until someone scrolls up."""
         self.following = True
         self.refresh(layout=True)
 

@@ -1,4 +1,4 @@
-"""Where the person types: Enter sends, several ways make a new line, Up and Down at the edges walk what was asked before.
+"""Where the user types: Enter sends, several ways make a new line, Up and Down at the edges walk what was asked before.
 
 A `/` at the beginning opens the list of slash commands; what they do is the business of whoever hears `Commanded`.
 """
@@ -24,7 +24,7 @@ ATTACH = "/attach"
 
 
 def attach_command(text: str) -> tuple[str, str] | None:
-    """(path, the question that stands below) when the text begins with `/attach`, None otherwise."""
+    """(path, the question that is below) when the text begins with `/attach`, None otherwise."""
     typed = commands.parse(text)
     return (typed.argument, typed.rest) if typed and typed.command == "attach" else None
 
@@ -42,8 +42,8 @@ class Prompt(TextArea):
             priority=True,
             key_display="^j",
         ),
-        Binding("ctrl+o", "edit_elsewhere", "Write it in $EDITOR", id="prompt.editor", show=False),
-        Binding("ctrl+r", "history", "What was asked before", id="prompt.history", show=False),
+        Binding("ctrl+o", "edit_elsewhere", "Write in $EDITOR", id="prompt.editor", show=False),
+        Binding("ctrl+r", "history", "Earlier prompts", id="prompt.history", show=False),
         # With priority, like everything with Alt: terminals send a letter along, which would be typed.
         Binding("alt+t", "templates", "Templates", id="prompt.templates", show=False, priority=True),
     ]
@@ -66,15 +66,14 @@ class Prompt(TextArea):
             self.typed = typed
 
     class Unknown(Message):
-        """The text begins with `/name`, which is no command; Enter once more sends it as it stands."""
+        """The text begins with `/name`, which is no command: it is not sent, and stays."""
 
-        def __init__(self, name: str, nearest: str) -> None:
+        def __init__(self, command: commands.Unknown) -> None:
             super().__init__()
-            self.name = name
-            self.nearest = nearest
+            self.command = command
 
     class EditorWanted(Message):
-        """The text is to be written in the person's own editor."""
+        """The text is to be written in your own editor."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -97,7 +96,6 @@ class Prompt(TextArea):
         self._unwanted = False
         """Whether the list was closed by Esc, or the text did not come from the keyboard."""
         self._offered_for = ""
-        self._warned_of = ""
         self._history: list[str] = []
         self._position = -1
         self._draft = ""
@@ -141,9 +139,8 @@ class Prompt(TextArea):
         typed, unknown = commands.parse(self.text), commands.unknown_command(self.text)
         if typed is not None:
             self.post_message(self.Commanded(typed))
-        elif unknown is not None and self._warned_of != self.text:
-            self._warned_of = self.text
-            self.post_message(self.Unknown(unknown.name, unknown.nearest))
+        elif unknown is not None:
+            self.post_message(self.Unknown(unknown))
         else:
             self.post_message(self.Submitted(commands.literal(self.text)))
 
@@ -182,7 +179,7 @@ class Prompt(TextArea):
         return line if row == 0 and column == len(line) and line.startswith("/") else ""
 
     def _offer(self, *, paths: bool = False) -> None:
-        """Show what the command may go on with. Folders are looked into only when Tab asks (`paths`): they may be slow."""
+        """Show what the command may continue with. Folders are looked into only when Tab asks (`paths`): they may be slow."""
         begun = self._begun()
         if not self.document.get_line(0).startswith("/"):
             self._unwanted = False

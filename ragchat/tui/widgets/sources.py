@@ -1,4 +1,4 @@
-"""The passages that the selected answer stands on: where each is from, its text, the evidence in it."""
+"""The passages of the selected answer: where each is from, its text, the evidence in it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _EXCERPT = 220
 EMPTY = Content.assemble(
     Content.styled("Nothing to show yet.\n\n", "$foreground 62%"),
     Content.styled(
-        "When an answer uses your documents, the passages it was given stand here: those it cites first,"
-        " with the sentence that matters marked. Enter opens the document there.",
+        "When an answer uses your documents, its passages appear here: cited ones first,"
+        " with the key sentence marked. Press Enter to open the document there.",
         "$foreground 62%",
     ),
 )
-UNGROUNDED = Content.styled("This answer was given no passages of your documents.", "$foreground 62%")
+UNGROUNDED = Content.styled("This answer used no passages from your documents.", "$foreground 62%")
 
 
 class SourceView(Vertical):

@@ -1,8 +1,11 @@
-"""The two lowest lines: what is in use and what it costs, and the keys that matter where the person is."""
+"""The two lowest lines: what is in use and what it costs, and the keys that matter where the user is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.app import RenderResult
+from textual.binding import ActiveBinding, Binding
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -39,7 +42,7 @@ class StatusBar(Widget):
         if self.watching:
             facts.append((5, Content.styled("watching", "$foreground 62%")))
         if self.stale:
-            facts.append((6, Content.styled("verdict stale: F11", "$text-warning")))
+            facts.append((6, Content.styled("verdict out of date: F11", "$text-warning")))
         facts += [(4, Content.styled(job.short, "$text-accent")) for job in self.jobs]
         if self.answering:
             facts.append((2, Content.styled(clean_line(self.answering, limit=44), "$text-accent")))
@@ -86,35 +89,90 @@ def model_content(state: ModelState, *, limit: int) -> Content:
             return Content.assemble(Content.styled("○ ", "$foreground 62%"), name)
 
 
+_ALWAYS = (
+    "app.help",
+    "app.model",
+    "chat.knowledge",
+    "app.add_documents",
+    "chat.new",
+    "chat.search",
+    "app.quit",
+)
+"""Over the chat, in this order, wherever the focus is."""
+_MOST_LOCAL = 3
+"""Keys that are shown beside these: what is bound where the focus is."""
+_GAP = "   "
+
+
 class KeyHints(Widget):
-    """The bindings worth showing, from the live keymap, as many as fit."""
+    """A few bindings, from the live keymap. Over the chat they are always the same, and what works where the focus is follows at
+    the right end, where there is room. A screen that was opened on top shows its own, and the help.
+    """
 
     def on_mount(self) -> None:
+        """Draw again when the focus has moved."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.refresh())
 
     def render(self) -> RenderResult:
-        # What is bound where the focus is comes first. Over the chat, what works everywhere follows; a screen
-        # that was opened on top of it says first how to get along there.
-        screen_place = 3 if self.screen is self.app.screen_stack[0] else 1
-        places = {self.app: 2, self.screen: screen_place}
-        bindings = sorted(self.screen.active_bindings.values(), key=lambda active: places.get(active.node, 0))
+        """One line; what does not fit is left out from the end."""
+        width = self.content_size.width
+        if self.screen is not self.app.screen_stack[0]:
+            return _fitting(self._hints(self._own()), width)
+        line = _fitting(self._hints(self._always()), width)
+        here = _fitting(self._hints(self._local()), width - line.cell_length - 2 * len(_GAP))
+        gap = width - line.cell_length - here.cell_length
+        return Content.assemble(line, " " * gap, here) if here else line
+
+    def _active(self) -> list[ActiveBinding]:
+        """Those that have a description, those of the focus first and the app's last."""
+        places = {self.app: 2, self.screen: 1}
+        bindings = [active for active in self.screen.active_bindings.values() if active.binding.description]
+        return sorted(bindings, key=lambda active: places.get(active.node, 0))
+
+    def _always(self) -> list[Binding]:
+        bindings = [active.binding for active in self._active()]
+        return [binding for name in _ALWAYS for binding in bindings if binding.id == name]
+
+    def _local(self) -> list[Binding]:
+        """What is bound where the focus is, inside of the screen."""
+        beyond = (self.app, self.screen)
+        found = [
+            active.binding
+            for active in self._active()
+            if active.node not in beyond and active.binding.show and active.enabled
+        ]
+        return found[:_MOST_LOCAL]
+
+    def _own(self) -> list[Binding]:
+        """What a screen on top of the chat has bound, and the help."""
+        return [
+            active.binding
+            for active in self._active()
+            if active.enabled
+            and (active.binding.show if active.node is not self.app else active.binding.id == "app.help")
+        ]
+
+    def _hints(self, bindings: Sequence[Binding]) -> list[Content]:
+        """Each key with what it does. Of several keys for one action the F key is shown, else the first."""
         keys: dict[str, str] = {}
-        for active in bindings:
-            binding = active.binding
-            if binding.show and binding.description and active.enabled:
-                key = self.app.get_key_display(binding)
-                if binding.description not in keys or key.startswith("F"):
-                    keys[binding.description] = key
-        hints = [
+        for binding in bindings:
+            key = self.app.get_key_display(binding)
+            if binding.description not in keys or key.startswith("F"):
+                keys[binding.description] = key
+        return [
             Content.assemble(
                 Content.styled(key, "$text-primary bold"), Content.styled(f" {name}", "$foreground 62%")
             )
             for name, key in keys.items()
         ]
-        width, line = self.content_size.width, Content("")
-        for hint in hints:
-            longer = Content("   ").join([part for part in (line, hint) if part])
-            if longer.cell_length > width:
-                break
-            line = longer
-        return line
+
+
+def _fitting(hints: Sequence[Content], width: int) -> Content:
+    """As many as fit on one line."""
+    line = Content("")
+    for hint in hints:
+        longer = Content(_GAP).join([part for part in (line, hint) if part])
+        if longer.cell_length > width:
+            break
+        line = longer
+    return line

@@ -26,11 +26,14 @@ _EDGE = 2
 
 @dataclass(frozen=True, slots=True)
 class OpenChat:
-    """A tab. `conversation_id` 0: a chat that is not stored yet. `answering`: an answer is being written in it."""
+    """A tab. `conversation_id` 0: a chat that is not stored yet. `answering`: an answer is being written in it; `waiting`: a
+    question in it waits for that.
+    """
 
     conversation_id: int
     title: str
     answering: bool = False
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class TabStrip(Widget):
     """A click chooses, a middle click or ✕ closes; the wheel and the signs at the ends show the others."""
 
     class Chosen(Message):
+        """Show this chat."""
+
         def __init__(self, conversation_id: int) -> None:
             super().__init__()
             self.conversation_id = conversation_id
@@ -102,7 +107,7 @@ class TabStrip(Widget):
 
     def _label(self, chat: OpenChat) -> Content:
         current = chat.conversation_id == self._current
-        mark = "◌ " if chat.answering else ""
+        mark = "◌ " if chat.answering else "… " if chat.waiting else ""
         room = max(4, min(_TITLE, self.content_size.width - 2 * _EDGE - 6))
         title = Content(clean_line(chat.title, limit=4 * _TITLE) or "New chat").truncate(room, ellipsis=True)
         style = "$foreground bold on $primary 40%" if current else "$foreground 62%"

@@ -40,7 +40,7 @@ class TextCursor(TextArea, inherit_bindings=False):
     ]
 
     class Left(Message):
-        """The person is done; `text` is to be copied, None: nothing is."""
+        """The user is done; `text` is to be copied, None: nothing is."""
 
         def __init__(self, text: str | None) -> None:
             super().__init__()
@@ -67,7 +67,7 @@ class TextCursor(TextArea, inherit_bindings=False):
         self.cursor_location = target
         self._show_selection()
 
-    def _target(self, where: str) -> Location:
+    def _target(self, where: str) -> Location:  # noqa: C901
         row, column = self.cursor_location
         last = self.document.line_count - 1
         half = max(1, self.size.height // 2)

@@ -11,9 +11,9 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
+from ragchat.text import counted
 from ragchat.tui.messages import LinksCalled
 from ragchat.tui.screens.dialog import Line
-from ragchat.tui.sentences import count as plural
 from ragchat.tui.widgets.message import (
     AnswerView,
     MessageView,
@@ -28,8 +28,8 @@ _STEP = 3
 _REQUESTS = (
     ("e", "edit", "Edit", True),
     ("r", "regenerate", "Regenerate", True),
-    ("c", "continue", "Continue a cut answer", False),
-    ("h,left", "branch_previous", "Branch before", False),
+    ("c", "continue", "Continue this answer", False),
+    ("h,left", "branch_previous", "Previous branch", False),
     ("l,right", "branch_next", "Next branch", False),
     ("f", "fork", "Fork the chat here", False),
     ("d", "delete_turn", "Delete this turn", False),
@@ -37,7 +37,7 @@ _REQUESTS = (
     ("+,plus", "rate_good", "Good answer", False),
     ("-,b,minus", "rate_bad", "Bad answer", False),
     ("w", "correct", "Correct this answer", False),
-    ("E,shift+e", "question", "Make it an evaluation question", False),
+    ("E,shift+e", "question", "Keep as an evaluation question", False),
     ("p", "prompt", "The prompt of this answer", False),
     ("R,shift+r", "replay", "Replay this answer", False),
 )
@@ -69,8 +69,8 @@ class Transcript(MessageWindow):
         Binding("ctrl+d", "half_page(1)", "Half a page down", id="transcript.half_down", show=False),
         Binding("ctrl+u", "half_page(-1)", "Half a page up", id="transcript.half_up", show=False),
         Binding("slash", "find", "Find in this chat", id="transcript.find", key_display="/"),
-        Binding("n", "next_found", "Next found", id="transcript.next_found", show=False),
-        Binding("N,shift+n", "previous_found", "Found before", id="transcript.previous_found", show=False),
+        Binding("n", "next_found", "Next match", id="transcript.next_found", show=False),
+        Binding("N,shift+n", "previous_found", "Previous match", id="transcript.previous_found", show=False),
         Binding("v", "select_text", "Select text in this message", id="transcript.select_text", show=False),
         Binding("V,shift+v", "mark", "Select messages", id="transcript.mark", show=False),
         Binding("escape", "unmark", "End the selection", id="transcript.unmark", show=False),
@@ -81,7 +81,7 @@ class Transcript(MessageWindow):
         Binding("enter", "sources", "Sources", id="transcript.sources"),
         Binding("o", "links", "Links", id="transcript.links", show=False),
         Binding("a", "reuse", "Ask again", id="transcript.reuse", show=False),
-        Binding("t", "reasoning", "Show or fold the thoughts", id="transcript.reasoning", show=False),
+        Binding("t", "reasoning", "Show or hide the reasoning", id="transcript.reasoning", show=False),
         *[
             Binding(keys, f"request('{action}')", description, id=f"transcript.{action}", show=show)
             for keys, action, description, show in _REQUESTS
@@ -115,7 +115,7 @@ class Transcript(MessageWindow):
             self.question = question
 
     class Requested(Message):
-        """What the person wants done about a turn; only "undo" may have none."""
+        """What the user wants done about a turn; only "undo" may have none."""
 
         def __init__(self, action: str, view: MessageView | None) -> None:
             super().__init__()
@@ -246,7 +246,7 @@ class Transcript(MessageWindow):
             view.highlight(self._pattern)
         self._found_ids = sorted(set(message_ids))
         if not self._found_ids:
-            self.notify("Nothing in this chat has these words.", timeout=2, markup=False)
+            self.notify("No message in this chat contains these words.", timeout=2, markup=False)
             return
         here = self.selected.message_id if self.selected is not None else 0
         before = [index for index, found in enumerate(self._found_ids) if found <= here]
@@ -272,7 +272,11 @@ class Transcript(MessageWindow):
         if self._found_ids:
             self._go_to_found((self._found_at + step) % len(self._found_ids))
         else:
-            self.notify("/ finds words in this chat; then n and N walk.", timeout=2, markup=False)
+            self.notify(
+                "Press / to find words in this chat, then n and N to move between matches.",
+                timeout=2,
+                markup=False,
+            )
 
     def _go_to_found(self, index: int) -> None:
         self._found_at = index
@@ -315,7 +319,7 @@ class Transcript(MessageWindow):
 
     def action_copy(self) -> None:
         if marked := self.marked:
-            said = f"{plural(len(marked), 'message')}"
+            said = f"{counted(len(marked), 'message')}"
             self.post_message(self.Copied(selected_markdown(marked), said))
             self.action_unmark()
         elif self.selected is not None:
@@ -331,7 +335,7 @@ class Transcript(MessageWindow):
         if answer := self._answer():
             choose_code(
                 self.app,
-                "Which code block to copy?",
+                "Choose a code block to copy",
                 answer.code_blocks,
                 lambda block: self.post_message(self.Copied(block.code, "The code")),
             )
@@ -341,7 +345,7 @@ class Transcript(MessageWindow):
 
         if answer := self._answer():
             app = self.app
-            choose_code(app, "Which code block to save?", answer.code_blocks, lambda b: save_code(app, b))
+            choose_code(app, "Choose a code block to save", answer.code_blocks, lambda b: save_code(app, b))
 
     def action_select_text(self) -> None:
         """Turn the selected turn into a text with a cursor."""
@@ -349,7 +353,7 @@ class Transcript(MessageWindow):
         if view is None or self._text_of is not None:
             return
         if view.streaming:
-            self.notify("The answer is still being written.", timeout=2, markup=False)
+            self.notify("The model is still writing the answer.", timeout=2, markup=False)
             return
         self._text_of = view
         view.display = False
@@ -396,7 +400,7 @@ class Transcript(MessageWindow):
         return next((view for view in reversed(upto) if isinstance(view, QuestionView)), None)
 
     def action_request(self, action: str) -> None:
-        """Tell the pane what the person wants."""
+        """Tell the pane what the user wants."""
         view: MessageView | None = self.selected
         if action == "undo":
             self.post_message(self.Requested(action, view))
@@ -408,7 +412,7 @@ class Transcript(MessageWindow):
         if view is None:
             return
         if view.streaming and action != "prompt":
-            self.notify("The answer is still being written; Esc stops it.", timeout=2, markup=False)
+            self.notify("The model is writing an answer. Press Esc to stop it.", timeout=2, markup=False)
         elif action.startswith("branch_") and len(view.facts.siblings) < 2:
             self.notify("There is no other branch here.", timeout=1.5, markup=False)
         elif view.message_id:
@@ -418,7 +422,7 @@ class Transcript(MessageWindow):
         if (answer := self._answer()) and answer.has_reasoning:
             answer.toggle_reasoning()
         elif answer:
-            self.notify("The model wrote no thoughts before this answer.", timeout=2, markup=False)
+            self.notify("The model wrote no reasoning for this answer.", timeout=2, markup=False)
 
     def action_sources(self) -> None:
         self.post_message(self.SourceCalled(0))

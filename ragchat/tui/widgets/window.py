@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ragchat.tui.sentences import count as plural
+from ragchat.text import counted
 from ragchat.tui.widgets.message import AnswerView, MessageView
 from ragchat.tui.widgets.place import PlaceKeeper
 
@@ -51,13 +51,13 @@ class MessageWindow(PlaceKeeper):
             self.after = after
 
     class FirstWanted(Message):
-        """The person goes to the beginning of the chat, which is not mounted."""
+        """The user goes to the beginning of the chat, which is not mounted."""
 
     class LastWanted(Message):
-        """The person goes to the end of the chat, which is not mounted."""
+        """The user goes to the end of the chat, which is not mounted."""
 
     class MessageWanted(Message):
-        """The person goes to a turn that is not mounted."""
+        """The user goes to a turn that is not mounted."""
 
         def __init__(self, message_id: int) -> None:
             super().__init__()
@@ -121,7 +121,7 @@ class MessageWindow(PlaceKeeper):
         await self.mount_all(views, before=before)
 
     async def add(self, *views: MessageView) -> None:
-        """Append, select the last one and go to the end: the person has just asked."""
+        """Append, select the last one and go to the end: the user has just asked."""
         if self.later:
             # The end is not mounted: the chat is shown from here on, what was before is earlier.
             hidden = self.earlier + self.later + _stored(self.views)
@@ -135,7 +135,7 @@ class MessageWindow(PlaceKeeper):
     async def add_earlier(self, views: Sequence[MessageView], *, earlier: int) -> None:
         """Put the earlier stretch that was wanted above; what is on the screen stays where it is.
 
-        What comes after the transcript was shown anew is not wanted any more, and is dropped.
+        What comes after the transcript was shown again is not wanted any more, and is dropped.
         """
         if self._loading != "earlier":
             return
@@ -212,7 +212,7 @@ class MessageWindow(PlaceKeeper):
         for side, number, arrow in (("earlier", self.earlier, "↑"), ("later", self.later, "↓")):
             line = self.query_one(f"#{side}", Static)
             line.display = number > 0
-            line.update(Content(f"{arrow} {plural(number, f'{side} message')}"))
+            line.update(Content(f"{arrow} {counted(number, f'{side} message')}"))
 
     def find(self, message_id: int) -> MessageView | None:
         return next((view for view in self.views if view.message_id == message_id), None)

@@ -1,4 +1,4 @@
-"""Bodies of mails: which of two that claim to say the same says all of it, and plain text as a person reads it."""
+"""Bodies of mails: which of two that claim to say the same says all of it, and plain text as a user reads it."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _is_short_cell(content: str) -> bool:
 def plain_body(
     text: str, numbers: Sequence[int], *, flowed: bool = False, delete_space: bool = False
 ) -> PlainBody:
-    """Plain text as a person reads it: flowed lines joined (RFC 3676), PGP's armour and uuencoded files taken out."""
+    """Plain text as a user reads it: flowed lines joined (RFC 3676), PGP's armour and uuencoded files taken out."""
     lines = text.split("\n")
     pairs = list(zip(lines, numbers if len(numbers) == len(lines) else [0] * len(lines), strict=True))
     body = PlainBody(pairs, [], [])

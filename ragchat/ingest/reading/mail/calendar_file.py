@@ -189,7 +189,7 @@ class _Reader:
     # What stands outside of entries
 
     def _take_other(self, one: _Property) -> None:
-        """Properties of the calendar, and of alarms; a time zone says when clocks change, which nobody asks for."""
+        """Properties of the calendar, and of alarms; a time zone says when clocks change, which no one asks for."""
         kind = self._open[-1]
         if kind == "VALARM" and one.name in ("SUMMARY", "DESCRIPTION"):
             said = " ".join(_decoded(one).split())
@@ -277,7 +277,7 @@ class _Reader:
 
 
 def _decoded(one: _Property) -> str:
-    """The value as a person reads it, with its line breaks."""
+    """The value as a user reads it, with its line breaks."""
     options, value = one.options, one.value
     if options and "QUOTED-PRINTABLE" in options.upper():
         declared = _CHARSET.search(options)

@@ -1,4 +1,4 @@
-"""Appointments (iCalendar) and visiting cards (vCard) as lines that a person reads. Runs in the reading process."""
+"""Appointments (iCalendar) and visiting cards (vCard) as lines that a user reads. Runs in the reading process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ZONE = re.compile(r";TZID=\"?([^;:\"]{1,100})", re.IGNORECASE)
 
 
 def calendar_lines(text: str) -> list[str]:
-    """What an iCalendar or vCard file says, a line for each property that means something to a person."""
+    """What an iCalendar or vCard file says, a line for each property that means something to a user."""
     lines: list[str] = []
     inside: list[str] = []
     name_at = -1
@@ -80,6 +80,7 @@ def halves(line: str) -> tuple[str, str, str]:
 
 
 def said_line(name: str, options: str, value: str) -> str:
+    """The value of a property as a reader wants it: names instead of addresses, dates in one form."""
     if "QUOTED-PRINTABLE" in options.upper():
         value = binascii.a2b_qp(value.encode("utf-8", "replace")).decode("utf-8", "replace")
     if name in ("ORGANIZER", "ATTENDEE"):

@@ -58,7 +58,7 @@ _QUOTED_NAME = re.compile(r'"((?:[^"\\]|\\.){0,300})"')
 
 
 def head_lines(mail: Entity) -> list[str]:
-    """The headers that a person reads, "Name: value" each."""
+    """The headers that a user reads, "Name: value" each."""
     sender = _unquoted_names(mail.field("from"))
     lines = []
     for name in _HEAD:

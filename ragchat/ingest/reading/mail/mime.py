@@ -33,7 +33,7 @@ class Entity:
 
     `kind` is its media type in lower case; `parts` are those of a multipart, none of which was found when it is empty.
     `lines` counts the lines of the file, None where the body is not a stretch of the file. `is_cut`: it is nested deeper, or has
-    more parts, than is followed. `outside` is what of a multipart stands before, between and behind its parts.
+    more parts, than is followed. `outside` is what of a multipart is before, between and behind its parts.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Entity:
         self.outside = ""
 
     def field(self, name: str) -> str:
-        """A header as a person reads it, '' when there is none."""
+        """A header as a user reads it, '' when there is none."""
         return decode_words(_field_text(self.fields.get(name, b""))).strip()
 
     @property
@@ -339,7 +339,7 @@ def decode_transfer(raw: bytes, encoding: str) -> bytes:
 
 
 def decode_base64(raw: bytes) -> bytes:
-    """Base64 with whatever stands between its characters, ended or begun again by padding any number of times."""
+    """Base64 with whatever is between its characters, ended or begun again by padding any number of times."""
     pieces = []
     for piece in raw.translate(None, _NOT_BASE64).split(b"="):
         whole = piece[:-1] if len(piece) % 4 == 1 else piece

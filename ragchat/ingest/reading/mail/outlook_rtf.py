@@ -93,7 +93,7 @@ def html_in_rtf(rtf: bytes) -> str:
 
 @dataclass(slots=True)
 class _State:
-    """What holds until a group ends. `is_hidden`: text that stands for RTF readers only."""
+    """What holds until a group ends. `is_hidden`: text that represents RTF readers only."""
 
     is_skipped: bool = False
     is_hidden: bool = False

@@ -66,7 +66,7 @@ def _element(data: bytes, place: int, last: int, depth: int = 0) -> _Element:
         size = length - 0x80
         first, length = first + size, int.from_bytes(data[first : first + size], "big")
     if first + length > last:
-        raise ValueError("longer than what holds it")
+        raise ValueError("longer than its container")
     return _Element(tag, first, first + length, first + length)
 
 

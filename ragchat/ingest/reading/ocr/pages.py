@@ -129,7 +129,7 @@ class _Reading(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Lines as they stand; paragraphs are parted by an empty line."""
+        """Lines as they stand; paragraphs are separated by an empty line."""
         paragraphs = []
         for _, paragraph in groupby(self.words, lambda word: word.line[:-1]):
             lines = groupby(paragraph, lambda word: word.line)

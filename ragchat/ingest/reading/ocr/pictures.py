@@ -54,7 +54,8 @@ class Encoded(NamedTuple):
 class Sheet(Protocol):
     """One page of a picture. `render` gives it turned clockwise by so many degrees, or None: it cannot be turned."""
 
-    def render(self, turn: int) -> Encoded | None: ...
+    def render(self, turn: int) -> Encoded | None:
+        """The picture turned clockwise by `turn` degrees; None if it cannot be turned."""
 
 
 class _Plain(Sheet):
@@ -78,6 +79,7 @@ class PageSheet(Sheet):
         self.is_small = dpi < DPI
 
     def render(self, turn: int) -> Encoded | None:
+        """The picture turned clockwise by `turn` degrees; None if it cannot be turned."""
         bitmap = self._page.render(scale=self._scale, rotation=(self._upright + turn) % 360, grayscale=True)
         try:
             return Encoded(_as_png(bitmap.width, bitmap.height, bitmap.stride, bitmap.buffer), "image/png")

@@ -82,11 +82,11 @@ class Shapes:
                 self.shape(shape)
 
     def is_invisible(self, shape: Element) -> bool:
-        """Whether nobody sees this shape."""
+        """Whether no one sees this shape."""
         return is_hidden(shape)
 
     def report_hidden(self, shape: Element) -> None:
-        """Report a shape that nobody sees, if it holds anything."""
+        """Report a shape that no one sees, if it holds anything."""
         if any((one.text or "").strip() for one in descendants(shape, "t")) or local(shape) != "sp":
             self.builder.leave_out(LeftOutKind.HIDDEN_TEXT, attribute(settings_of(shape), "name"))
 
@@ -123,7 +123,7 @@ class Shapes:
             self.builder.paragraph(f"[Picture: {described}]")
 
     def picture(self, shape: Element) -> None:
-        """A picture, or the picture that stands for a sound or a film."""
+        """A picture, or the picture that represents a sound or a film."""
         media = next(descendants(shape, "videoFile", "audioFile", "wavAudioFile", "quickTimeFile"), None)
         settings = settings_of(shape)
         if media is None:

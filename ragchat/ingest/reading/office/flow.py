@@ -54,7 +54,7 @@ def is_code_style(name: str) -> bool:
 
 
 def add_code(text: str, after: list[Block], found: list[Block]) -> None:
-    """Add a line of source code, whose blanks stay, to the lines that stand above it."""
+    """Add a line of source code, whose blanks stay, to the lines that are above it."""
     if found and found[-1].is_code and len(found[-1].text) < _LONGEST_CODE:
         found[-1].text += f"\n{text}"
         found[-1].after.extend(after)

@@ -1,4 +1,4 @@
-"""A line of text that is gathered piece by piece, in which raised digits stay apart from what stands before them."""
+"""A line of text that is gathered piece by piece, in which raised digits stay apart from what is before them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class TextLine:
         self._raised = False
 
     def add(self, text: str) -> None:
-        """Text of the line; letters and digits stay apart from a raised mark that stands before them."""
+        """Text of the line; letters and digits stay apart from a raised mark that is before them."""
         if not text:
             return
         if self._raised:

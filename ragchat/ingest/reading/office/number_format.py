@@ -1,4 +1,4 @@
-"""Excel's number formats: what a person sees of a value. Dates and times come out in ISO form, whatever order a format has.
+"""Excel's number formats: what a user sees of a value. Dates and times come out in ISO form, whatever order a format has.
 
 A format has up to four sections (positive; negative; zero; text), each a row of tokens. Colours and the widths of padding are
 ignored. Work is linear in the length of a format, and formats longer than Excel allows are not followed.
@@ -64,7 +64,7 @@ class _Simple(NamedTuple):
     """Digits before the point at least."""
 
     def shown(self, value: float) -> str:
-        """What a person sees of a value."""
+        """What a user sees of a value."""
         amount = abs(_decimal(value))
         if self.percents:
             amount = amount.scaleb(2 * self.percents, _PRECISE)
@@ -235,7 +235,7 @@ class NumberFormat:
     _known: dict[str, str] = field(default_factory=dict)
 
     def shown(self, raw: str) -> str:
-        """What a person sees of a number as it is in the file; "" when the format hides it. What is no number stays."""
+        """What a user sees of a number as it is in the file; "" when the format hides it. What is no number stays."""
         if self.is_general and len(raw) < 18 and raw.isdecimal():
             return raw
         known = self._known.get(raw)
@@ -246,7 +246,7 @@ class NumberFormat:
         return known
 
     def text(self, text: str) -> str:
-        """What a person sees of a text; "" when the format hides it."""
+        """What a user sees of a text; "" when the format hides it."""
         if self.text_section is None:
             return text
         return "".join(

@@ -485,7 +485,7 @@ def _marked(element: Element, part: Callable[[str], str]) -> str:
 
 
 def limits(below: str, above: str) -> str:
-    """What stands below and above the sign before it."""
+    """What is below and above the sign before it."""
     return (f"_{grouped(below)}" if below else "") + (f"^{grouped(above)}" if above else "")
 
 
@@ -697,7 +697,7 @@ _FILE_NAME = re.compile(r"[^\n]{0,200}[\w-]\.(png|jpe?g|gif|svg|emf|wmf|tiff?|bm
 
 
 def is_file_name(description: str) -> bool:
-    """Whether a program wrote the name of a file where nobody described a picture."""
+    """Whether a program wrote the name of a file where no one described a picture."""
     return _FILE_NAME.fullmatch(description.strip()) is not None
 
 

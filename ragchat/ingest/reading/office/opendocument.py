@@ -1,4 +1,4 @@
-"""OpenDocument texts, spreadsheets and presentations, zipped or flat: all that a person sees of them, in order.
+"""OpenDocument texts, spreadsheets and presentations, zipped or flat: all that a user sees of them, in order.
 
 Notes, comments, text boxes and pictures follow the paragraph or table that refers to them. Runs in the reading process.
 """
@@ -224,7 +224,7 @@ class _Look(NamedTuple):
 
     @property
     def is_unseen(self) -> bool:
-        """Whether nobody sees it on a white page."""
+        """Whether no one sees it on a white page."""
         return self.is_hidden or self.is_tiny or (self.is_white and not self.is_shaded)
 
 
@@ -869,7 +869,7 @@ class _Reader:
         return [*blocks, *_alternative(element)]
 
     def _lit(self, container: Element) -> list[Block]:
-        """Blocks on a background that nobody knows."""
+        """Blocks on a background that no one knows."""
         lit, self._is_lit = self._is_lit, True
         blocks = self._apart(container)
         self._is_lit = lit

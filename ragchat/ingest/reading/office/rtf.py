@@ -1,4 +1,4 @@
-"""RTF: all that a person sees of it, in order, with notes, comments and boxes behind the paragraph that refers to them.
+"""RTF: all that a user sees of it, in order, with notes, comments and boxes behind the paragraph that refers to them.
 
 One pass over the file: groups stand on a stack, and what holds no text is passed over whole.
 """
@@ -146,7 +146,7 @@ _READ, _FURNITURE, _DROPPED = 0, 1, 2
 
 
 class _Flow:
-    """A text of its own: the document, a note, a box, a property. `mark` is what stands before a paragraph of a list."""
+    """A text of its own: the document, a note, a box, a property. `mark` is what is before a paragraph of a list."""
 
     def __init__(self, kind: str, budget: Budget, *, in_header: bool = False) -> None:
         self.kind = kind

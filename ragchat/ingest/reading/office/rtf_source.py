@@ -47,7 +47,7 @@ def _any_of(words: list[str]) -> str:
 
 
 def number_of(digits: str | None) -> int | None:
-    """The number of a word, None where it has none or nobody could mean it."""
+    """The number of a word, None where it has none or no one could mean it."""
     return int(digits) if digits and len(digits) < 11 else None
 
 
@@ -141,7 +141,7 @@ def is_wide(codec: str) -> bool:
 
 
 def codec_of_page(number: int) -> str:
-    """Python's name of a code page; western European where nobody knows it."""
+    """Python's name of a code page; western European where no one knows it."""
     name = _PAGES.get(number, f"cp{number}")
     try:
         return name if codecs.lookup(name)._is_text_encoding else "cp1252"

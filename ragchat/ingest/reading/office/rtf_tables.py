@@ -9,12 +9,12 @@ from ragchat.ingest.reading.office.flow import Block, all_after, flat_text
 
 _MOST_COLUMNS = 63
 _SAME_EDGE = 30
-"""Twips between edges that a person sees as one."""
+"""Twips between edges that a user sees as one."""
 
 
 @dataclass(slots=True)
 class CellDefinition:
-    """How a cell stands: its right edge in twips; whether it goes on from the one on its left or above."""
+    """How a cell stands: its right edge in twips; whether it continues from the one on its left or above."""
 
     right: int
     is_beside: bool = False
@@ -71,7 +71,7 @@ class Table:
         self.cell = []
 
     def end_row(self, definition: RowDefinition) -> None:
-        """The row ends; what stands behind its last cell is one more."""
+        """The row ends; what is behind its last cell is one more."""
         if self.cell:
             self.end_cell()
         if self._cells:

@@ -1,4 +1,4 @@
-"""Excel workbooks: the cells of each sheet as a person sees them, with notes, text boxes, charts, headers and prompts.
+"""Excel workbooks: the cells of each sheet as a user sees them, with notes, text boxes, charts, headers and prompts.
 
 Each block of rows between empty rows is a table whose first row names its columns; single cells above it are its titles.
 """
@@ -332,7 +332,7 @@ class _SheetReader:
                 known.update(cells)
 
     def _shown(self, cell: Element) -> str:
-        """What a person sees in a cell."""
+        """What a user sees in a cell."""
         child = cell[0]
         if len(cell) == 1:  # nearly all cells that are no formulas
             tag = child.tag
@@ -539,7 +539,7 @@ def _header_text(code: str) -> str:
 
 
 def _after_code(code: str, position: int, mark: str) -> int:
-    """Where the text goes on behind a code whose mark is at `position`."""
+    """Where the text continues behind a code whose mark is at `position`."""
     if mark == '"':
         end = code.find('"', position + 1)
         return len(code) if end < 0 else end + 1
@@ -599,7 +599,7 @@ class _Covered:
 def write_block(block: Block, builder: DocumentBuilder, *, is_declared: bool, above: Block) -> Block:
     """A block as a table, with the titles above it as paragraphs; the table that was written.
 
-    A block that goes on the table `above` it, behind an empty row, gets its column names.
+    A block that continues the table `above` it, behind an empty row, gets its column names.
     """
     widest = max(len(row) for _, row in block)
     first = 0

@@ -128,7 +128,7 @@ class _Deck:
         return names
 
     def _write_once(self) -> None:
-        """What stands on many slides, once: layouts and masters, then footers."""
+        """What is on many slides, once: layouts and masters, then footers."""
         trees = [(part, find(self.package.root(part), "cSld", "spTree")) for part in self.backdrops]
         own = [(part, tree) for part, tree in trees if tree is not None and _has_own_shapes(tree)]
         if own or self.footers:
@@ -181,7 +181,7 @@ class _Slide(Shapes):
         return ""
 
     def read(self, root: Element) -> None:
-        """Write what stands under the heading of the slide."""
+        """Write what is under the heading of the slide."""
         tree = find(root, "cSld", "spTree")
         if tree is not None:
             self.write(tree)
@@ -249,7 +249,7 @@ class _Slide(Shapes):
 
 
 class _Backdrop(Shapes):
-    """A layout or a master: what is no placeholder stands on every slide."""
+    """A layout or a master: what is no placeholder is on every slide."""
 
     def is_invisible(self, shape: Element) -> bool:
         """Whether a shape is hidden. Placeholders hold prompts, which no slide shows."""

@@ -1,4 +1,4 @@
-"""Word documents (DOCX, DOCM and their templates): all that a person sees of them, in order. Runs in the reading process.
+"""Word documents (DOCX, DOCM and their templates): all that a user sees of them, in order. Runs in the reading process.
 
 Notes, comments, text boxes and pictures follow the paragraph or table that refers to them.
 """
@@ -97,7 +97,7 @@ def _child(element: Element | None, name: str) -> Element | None:
 
 
 def _alternative(alternatives: Element) -> Element:
-    """The one of `mc:AlternateContent` that is read: the first choice, or what stands for it in older programs."""
+    """The one of `mc:AlternateContent` that is read: the first choice, or what represents it in older programs."""
     choice = next((one for one in alternatives if local(one) == "Choice" and len(one)), None)
     return (
         choice if choice is not None else next((one for one in alternatives if local(one) == "Fallback"), ())
@@ -279,7 +279,7 @@ _NO_LEVEL = _Level("", "bullet", 1, True, False, "")
 
 
 class _Numbering:
-    """The lists of a document, which count as the text goes on."""
+    """The lists of a document, which count as the text continues."""
 
     def __init__(self, root: Element | None) -> None:
         self._abstract: dict[str, Element] = {}
@@ -647,7 +647,7 @@ class _Reader:
         return blocks
 
     def _inserted_document(self, element: Element) -> list[Block]:
-        """A document that stands here as a file of its own."""
+        """A document that is here as a file of its own."""
         relation = self._relations[self._part].get(relation_id(element))
         name = relation.target.rpartition("/")[2] if relation else ""
         try:
@@ -992,7 +992,7 @@ class _Reader:
         self._builder.leave_out(LeftOutKind.OBJECT, f"{name} ({base})" if name and base else name or base)
 
     def _box(self, content: Element) -> list[Block]:
-        """The text of a box, whose background nobody knows."""
+        """The text of a box, whose background no one knows."""
         lit, self._is_lit = self._is_lit, True
         blocks = self._apart(content)
         self._is_lit = lit
@@ -1088,7 +1088,7 @@ class _Drawn:
 
 @dataclass(slots=True)
 class _Cell:
-    """A cell: its blocks, how many columns it covers, whether it goes on from the one above or to the left."""
+    """A cell: its blocks, how many columns it covers, whether it continues from the one above or to the left."""
 
     blocks: list[Block]
     span: int = 1
@@ -1182,7 +1182,7 @@ def _is_drop_cap(settings: Element | None) -> bool:
 
 
 def _is_entry(paragraph: Element, style: str) -> bool:
-    """Whether a paragraph of a table of contents is an entry of it, or its heading: they repeat what stands below."""
+    """Whether a paragraph of a table of contents is an entry of it, or its heading: they repeat what is below."""
     if style.startswith(("toc ", "table of figures")) or re.fullmatch("toc[1-9]|toc ?heading", style):
         return True
     links = (_get(one, "anchor") for one in descendants(paragraph, "hyperlink"))
@@ -1212,7 +1212,7 @@ def _is_layout(rows: list[_Row]) -> bool:
 
 
 def _repeats(blocks: list[Block], before: list[Block]) -> bool:
-    """Whether what a table says of itself is the caption that stands above it."""
+    """Whether what a table says of itself is the caption that is above it."""
     return bool(blocks and before) and blocks[0].text == f"[Table: {before[-1].text}]"
 
 

@@ -25,7 +25,7 @@ _WORD_GAP = 0.25
 _LEVEL = 0.12
 """Baselines that are less than this many letter heights apart are the same."""
 _SCRIPT = 0.86
-"""Raised or lowered text is smaller than this share of what it stands at."""
+"""Raised or lowered text is smaller than this share of what it is at."""
 _MOST_PIECES = 3_000
 _MOST_CUTS = 8
 _QUARTERS = 4
@@ -124,7 +124,7 @@ class Segment(NamedTuple):
     size: float
     text: str
     spaced: bool
-    """White space stands before it."""
+    """White space is before it."""
     bold: bool
 
 
@@ -143,12 +143,13 @@ class Piece:
 
     @property
     def text(self) -> str:
+        """The text so far."""
         if len(self.parts) > 1:
             self.parts = ["".join(self.parts)]
         return self.parts[0]
 
     def takes(self, segment: Segment) -> bool:
-        """Join the segment if it goes on with the line."""
+        """Join the segment if it continues with the line."""
         larger = self.size if self.size > segment.size else segment.size
         gap = segment.u0 - self.u1
         if not -0.6 * larger < gap < _WIDE_GAP * larger:
@@ -653,7 +654,7 @@ def _left(piece: Piece) -> float:
 
 
 def _with_asides(lines: list[Line], aside: list[Line]) -> list[Line]:
-    """The lines with notes of the margin put behind the paragraph that they stand at."""
+    """The lines with notes of the margin put behind the paragraph that they are at."""
     result: list[Line] = []
     waiting = list(reversed(aside))
     for line in lines:
@@ -808,7 +809,7 @@ def _as_columns(band: list[Piece], edge: float) -> _Gutter | None:
 
 
 def _trimmed(band: list[Piece], edge: float) -> list[Piece]:
-    """The band without what stands at its ends on one side only, behind a gap."""
+    """The band without what is at its ends on one side only, behind a gap."""
     steps = sorted(step for one, other in pairwise(band) if (step := one.v - other.v) > 0.5 * one.size)
     if not steps:
         return band
@@ -817,7 +818,7 @@ def _trimmed(band: list[Piece], edge: float) -> list[Piece]:
     parts = [band[one:other] for one, other in pairwise([0, *cuts, len(band)])]
 
     def is_other(part: list[Piece]) -> bool:
-        """Whether it stands on one side only, or is a table."""
+        """Whether it is on one side only, or is a table."""
         left = [piece for piece in part if piece.u0 < edge]
         sides = (left, [piece for piece in part if piece.u0 >= edge])
         rows = 1 + sum(one.v - other.v > 0.5 * one.size for one, other in pairwise(part))
@@ -860,7 +861,7 @@ def _prose(side: list[Piece]) -> float:
 
 
 def _level_share(left: list[Piece], right: list[Piece]) -> float:
-    """Which share of the shorter side stands on a line with a piece of the other."""
+    """Which share of the shorter side is on a line with a piece of the other."""
     shorter, longer = sorted((left, right), key=len)
     heights = sorted(piece.v for piece in longer)
     level = 0

@@ -62,7 +62,7 @@ class Widget:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What somebody wrote on a page."""
+    """What someone wrote on a page."""
 
     author: str
     text: str
@@ -71,7 +71,7 @@ class Note:
 
 @dataclass(slots=True)
 class PageContent:
-    """What stands on one page. `glyphs` is None where no text is seen or none can be understood."""
+    """What is on one page. `glyphs` is None where no text is seen or none can be understood."""
 
     glyphs: Glyphs | None = None
     rotation: int = 0
@@ -82,7 +82,7 @@ class PageContent:
     notes: list[Note] = field(default_factory=list)
     attached: list[tuple[str, bytes]] = field(default_factory=list)
     hidden: int = 0
-    """Stretches of text that nobody sees."""
+    """Stretches of text that no one sees."""
     unread: int = 0
     """Annotations beyond those that are looked at."""
 
@@ -221,7 +221,7 @@ class Pdf:
     # --- a page -------------------------------------------------------------------------------------------
 
     def page(self, number: int, *, with_fonts: bool = False) -> PageContent | None:
-        """What stands on a page (from 0), or None when it cannot be read. `with_fonts`: which glyphs are bold."""
+        """What is on a page (from 0), or None when it cannot be read. `with_fonts`: which glyphs are bold."""
         page = pdfium.FPDF_LoadPage(self._document, number)
         if not page:
             return None
@@ -439,7 +439,7 @@ def _glyphs(page: Any, text_page: Any, codes: np.ndarray, *, with_fonts: bool) -
 def _boxes(handle: int, letters: np.ndarray, solid: np.ndarray) -> np.ndarray:
     """The box of each character that leaves ink: left, top, right, bottom.
 
-    To save time PDFium is asked for the first and last letter of plain Latin words alone; if they stand on one line, the letters
+    To save time PDFium is asked for the first and last letter of plain Latin words alone; if they are on one line, the letters
     between them are spread evenly. Digits, signs and all other characters are asked for one by one, and so are long words and
     those with capitals inside: PDFium may have overlooked a gap in them.
     """
@@ -491,7 +491,7 @@ def _kind(letter: str) -> int:
 
 
 _KINDS = np.array([_kind(chr(code)) for code in range(0x2E0)] + [_ALONE], np.uint8)
-"""Kinds of the first characters of Unicode; the last stands for all others."""
+"""Kinds of the first characters of Unicode; the last represents all others."""
 
 
 def _finite(numbers: np.ndarray) -> None:

@@ -50,15 +50,6 @@ def read_pdf(
         return _Reader(pdf, recognise, read_inside).read()
 
 
-def pages_without_text(data: bytes) -> list[int]:
-    """The numbers (from 1) of pages that are pictures. Raises IngestError."""
-    from ragchat.ingest.reading.pdf.pdfium import Pdf
-
-    with Pdf(data) as pdf:
-        reader = _Reader(pdf, None, None)
-        return [number + 1 for number in range(pdf.page_count) if reader.page(number).is_picture]
-
-
 class _Reader:
     """Reads one document; `report` collects what is left out."""
 
@@ -218,7 +209,7 @@ def _recognised_lines(text: str, confidence: float) -> Iterator[Line]:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Pages as a person would list them: "p. 3, 7-9". They ascend."""
+    """Pages as a user would list them: "p. 3, 7-9". They ascend."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:

@@ -56,7 +56,7 @@ def _json_title(head: str) -> str:
 
 
 def _title(lines: list[str]) -> str:
-    """The value of the key `title` that stands at the margin, with what is indented below it."""
+    """The value of the key `title` that is at the margin, with what is indented below it."""
     for number, line in enumerate(lines):
         if found := _KEY.match(line):
             value = found[1].strip()

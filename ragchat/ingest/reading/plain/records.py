@@ -1,4 +1,4 @@
-"""Records of data (objects of JSON, elements of XML): lines that stand under one heading, which is the record's name."""
+"""Records of data (objects of JSON, elements of XML): lines that are under one heading, which is the record's name."""
 
 from __future__ import annotations
 

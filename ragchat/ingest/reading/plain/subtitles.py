@@ -48,7 +48,7 @@ def read_subtitles(text: str) -> ExtractedText:
 
 
 def _head(lines: list[str], first: int, builder: DocumentBuilder) -> str:
-    """Read what stands above the first cue and give the title, where the file has one."""
+    """Read what is above the first cue and give the title, where the file has one."""
     title = ""
     if lines[0].startswith("WEBVTT"):
         title = lines[0][6:].strip(" \t-")
@@ -137,7 +137,7 @@ def _flush(block: list[tuple[str, int]], builder: DocumentBuilder) -> None:
 
 
 def _joined(lines: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The lines of one cue as one, except where somebody else begins to speak."""
+    """The lines of one cue as one, except where someone else begins to speak."""
     joined: list[tuple[str, int]] = []
     for text, line in lines:
         if joined and not text.startswith(("-", "–", "—", "NOTE")) and not joined[-1][0].startswith("NOTE"):

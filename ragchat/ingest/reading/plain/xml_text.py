@@ -137,7 +137,7 @@ def _as_it_is(text: str) -> ExtractedText:
 
 
 def _with_plain_entities(text: str) -> str:
-    """The text with its own entities as what they stand for; a name that stands for no plain text is kept as it is written."""
+    """The text with its own entities as what they stand for; a name that represents no plain text is kept as it is written."""
     values = {match[1]: match[2] or match[3] or "" for match in _ENTITY.finditer(text)}
     begins = text.rfind("<!ENTITY")
     head, body = text[:begins], text[begins:]
@@ -391,7 +391,7 @@ class _ProseReader:
             elif (opened := self._visit(node, stack[-1])) is not None:
                 stack.append(opened)
 
-    def _visit(self, node: Any, above: _Open) -> _Open | None:
+    def _visit(self, node: Any, above: _Open) -> _Open | None:  # noqa: C901
         """Write an element, or say what is to be read of it."""
         name = _name(node)
         if node.tag is etree.Comment:
@@ -475,7 +475,7 @@ class _ProseReader:
 
 
 def _mark(above: _Open) -> str:
-    """What stands before an item: its number in a numbered list."""
+    """What is before an item: its number in a numbered list."""
     if above.name not in _NUMBERED_LISTS:
         return "-"
     above.counts["item"] = above.counts.get("item", 0) + 1
@@ -579,7 +579,7 @@ class _DataReader:
         return _Open(iter(node), name, prefix=prefix, record=record, owner=owner)
 
     def _write(self, key: str, text: str, node: Any, above: _Open) -> None:
-        """A value by the name that stands beside it."""
+        """A value by the name that is beside it."""
         above.record.consider(key, text)
         key = f"{above.prefix}.{key}" if above.prefix else key
         above.record.write(f"{key}: {text}" if text else key, node.sourceline or 0)

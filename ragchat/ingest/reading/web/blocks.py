@@ -33,6 +33,7 @@ class Block(NamedTuple):
 
     @property
     def text(self) -> str:
+        """Its lines in one."""
         return self.lines[0][0] if len(self.lines) == 1 else " ".join(text for text, _ in self.lines)
 
 
@@ -85,6 +86,7 @@ def definition(terms: list[Line], first: list[Line]) -> Block:
 
 
 def indented(lines: list[Line]) -> list[Line]:
+    """The lines, two spaces further in."""
     return [(f"  {text}", line) for text, line in lines]
 
 
@@ -99,6 +101,7 @@ class Cell(NamedTuple):
 
     @property
     def is_header(self) -> bool:
+        """Whether it names a row or column."""
         element = self.element
         return element.tag == "th" or (element.hints & ROLE > 0 and element.get("role") == "columnheader")
 

@@ -342,7 +342,7 @@ def _write_parts_above(builder: DocumentBuilder, entry: _Entry) -> None:
 def _titles(entries: list[_Entry], page: str) -> dict[str, tuple[int, str]]:
     """The headings that the table of contents has for a page, by the ids at which they stand.
 
-    The first stands at the beginning where its id is nowhere; in front of it, a chapter may end that began in another file.
+    The first is at the beginning where its id is nowhere; in front of it, a chapter may end that began in another file.
     """
     titles: dict[str, tuple[int, str]] = {}
     for number, entry in enumerate(entries):

@@ -1,6 +1,6 @@
 """A web page's own content: the tree of the page is walked once and written block by block.
 
-Navigation, scripts, permalinks and link targets go; what a person cannot see is left out and reported.
+Navigation, scripts, permalinks and link targets go; what a user cannot see is left out and reported.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def read_page(
     """What is to be read of a page.
 
     `whole`: only menus are furniture. `titles` are headings, as (level, title), that the page lacks, by the id of the element in
-    front of which they stand; "" stands for the beginning.
+    front of which they stand; "" represents the beginning.
     """
     with _without_collection():
         return _read(page, with_lines, whole, titles or {})
@@ -819,7 +819,7 @@ _LEAVE: dict[str, _Leave] = {
 
 
 def _tag_of(element: Element) -> str:
-    """The tag that an element stands for: a box may have the role of a cell or a heading."""
+    """The tag that an element represents: a box may have the role of a cell or a heading."""
     return _ROLES.get(element.get("role"), element.tag)
 
 

@@ -1,4 +1,4 @@
-"""What of a page a person came to read: its own content, told from its furniture and from what nobody can see.
+"""What of a page a user came to read: its own content, told from its furniture and from what no one can see.
 
 Every rule can be told in a sentence, and each looks at the page alone. Runs in the reading process.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from ragchat.ingest.reading.web.tree import KEYED, ROLE, STYLED, UNSEEN, WORDS, Element
 
 SILENT, HIDDEN, DELETED, CHROME, NAMED = "silent", "hidden", "deleted", "chrome", "named"
-"""Why an element is not read: it has no text of its own to show; nobody sees it; it is struck out; it belongs to the site
+"""Why an element is not read: it has no text of its own to show; no one sees it; it is struck out; it belongs to the site
 (menus, header, footer); it has the name of such a thing and the shape, or stands outside the main part."""
 
 _SILENT_TAGS = frozenset(
@@ -154,7 +154,7 @@ class Parts:
     # --- hidden text --------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Each element by itself: what it tells of the page, and whether its tag or its names say that nobody sees it."""
+        """Each element by itself: what it tells of the page, and whether its tag or its names say that no one sees it."""
         kinds = _Kinds()
         all_hints = 0
         for element in self._elements:
@@ -583,7 +583,7 @@ _SKIPS: dict[str, Callable[[Element], str]] = {
     "svg": _skip_drawing,
     "noscript": _skip_substitute,
 }
-"""Why an element is skipped that nobody sees, by its tag."""
+"""Why an element is skipped that no one sees, by its tag."""
 _TELLING_TAGS = _MAIN_TAGS.union(_SKIPS, _FURNITURE_TAGS)
 
 
@@ -709,7 +709,7 @@ def _is_folded(style: dict[str, str]) -> bool:
 
 
 def _is_out_of_sight(element: Element, style: dict[str, str]) -> bool:
-    """Hidden in a way in which nobody folds anything: off the page, clipped away, without colour."""
+    """Hidden in a way in which no one folds anything: off the page, clipped away, without colour."""
     if style.get("mso-hide") == "all":
         return True
     if _number(style, "opacity") == 0:

@@ -79,7 +79,7 @@ _SPEAKING = re.compile(
 
 
 ROLE, KEYED, STYLED, UNSEEN, SPACES, WORD_LIST = 1, 2, 4, 8, 16, 32
-"""What the attributes of an element may say, as bits of its `hints`: without the bit nobody need ask them."""
+"""What the attributes of an element may say, as bits of its `hints`: without the bit no one need ask them."""
 _HINTS = (
     ("role=", ROLE),
     ("id=", KEYED),
@@ -173,7 +173,7 @@ class Element:
 
     @property
     def before(self) -> Element | None:
-        """The element in front of it, when nothing but white space stands between."""
+        """The element in front of it, when nothing but white space is between."""
         siblings = (
             self.parent.children[max(0, self.place - 2) : self.place] if self.parent is not None else []
         )
@@ -316,7 +316,7 @@ _Told = tuple[dict[str, str] | None, tuple[str, ...], int]
 
 
 class _Attributes(dict[str, _Told]):
-    """By attributes as they are written: the same by name (None: they have no names, and are taken apart when somebody asks), the
+    """By attributes as they are written: the same by name (None: they have no names, and are taken apart when someone asks), the
     names among them, and hints."""
 
     def __missing__(self, raw: str) -> _Told:
@@ -408,7 +408,7 @@ class _Source:
         return "".join(self._out)
 
     def _at(self, position: int) -> int:
-        """Where to go on behind the "<" at `position`; -1 when the parser drops all that follows."""
+        """Where to continue behind the "<" at `position`; -1 when the parser drops all that follows."""
         page = self._page
         following = page[position + 1 : position + 2]
         if following == "!":

@@ -77,6 +77,15 @@ def test_unknown_names_know_their_nearest() -> None:
     assert unknown_command("/tmp is full\nwhat now?") == Unknown("tmp", "")
 
 
+@pytest.mark.parametrize(
+    "text", ["/help?", "/nonsense!", "/kb2 x", "/übung", "/nonsense\tnow", "/attatch\nWhat?"]
+)
+def test_a_command_that_is_spelt_wrong_is_not_sent(text: str) -> None:
+    unknown = unknown_command(text)
+    assert unknown is not None
+    assert "no command" in str(unknown.error)
+
+
 def test_two_slashes_are_one_that_is_meant() -> None:
     assert literal("//help") == "/help"
     assert literal("//usr/bin is what?") == "/usr/bin is what?"
@@ -104,7 +113,7 @@ def test_completion_of_names() -> None:
     assert lines("help") == lines("/help\nand more") == lines("//he") == []
     (quit_,) = complete("/quit", candidates)
     assert quit_.final
-    assert quit_.meaning == "End ragchat; nothing is lost"
+    assert quit_.meaning == "Quit ragchat; everything is saved"
 
 
 def test_what_may_be_taken_unseen() -> None:
