@@ -242,7 +242,8 @@ def chat_session(
     from ragchat.session.chat import ChatSession
 
     with knowledge_bases(context, names) as stores:
-        yield ChatSession(chats, chat_model, stores, options, embedder(context) if names else None)
+        meaning = (embedder(context), reranker(context)) if names else (None, None)
+        yield ChatSession(chats, chat_model, stores, options, *meaning)
 
 
 def index_manual(context: Context, cancel: CancelToken) -> int:

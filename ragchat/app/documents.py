@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from ragchat.ingest.embedding import EmbeddingEvent
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
+    from ragchat.retrieval.search import Searcher
     from ragchat.session.attachment import Attachment
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types.embedding import Embedder
+    from ragchat.types.reranking import Reranker
 
 
 class Documents:
@@ -128,6 +130,16 @@ class Documents:
     def embedder(self) -> Embedder | None:
         """The embedding model, one for all threads; None: words alone are searched."""
         return build.embedder(self._preferences.context)
+
+    def reranker(self) -> Reranker | None:
+        """The cross-encoder of the settings, one for all threads; None: there is none."""
+        return build.reranker(self._preferences.context)
+
+    def searcher(self, stores: Sequence[KnowledgeStore]) -> Searcher:
+        """A search over these stores, with meaning as the settings want it, for the calling thread."""
+        from ragchat.retrieval.search import Searcher
+
+        return Searcher(stores, self.embedder(), self.reranker()) if stores else Searcher(stores)
 
     def embed(self, name: str, cancel: CancelToken, hold: Callable[[], str]) -> Iterator[EmbeddingEvent]:
         """Embed what of a knowledge base is not; nothing when it is gone or switched off, or there is no model.

@@ -11,6 +11,7 @@ from ragchat.app import build
 from ragchat.errors import RagchatError
 from ragchat.text import clean, clean_line
 from ragchat.types import CancelToken, ChatModel
+from ragchat.types.defaults import MOST_N_CTX
 
 if TYPE_CHECKING:
     from ragchat.app.context import Context
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 PullProgress = Callable[[int, int, float, float | None], None]
 """Bytes done, bytes in all, bytes per second, seconds left."""
-_USUAL_CONTEXT = 8192
 _SHARE_OF_MEMORY = 1 / 3
 """What a model may need of the memory of the machine, so that other programs have room."""
 
@@ -162,4 +162,4 @@ def _to_fetch(context: Context, entry: CatalogueEntry, best: CatalogueEntry) -> 
 
 
 def _n_ctx(context: Context, trained: int) -> int:
-    return min(context.settings.model.n_ctx or _USUAL_CONTEXT, trained or _USUAL_CONTEXT)
+    return min(context.settings.model.n_ctx or MOST_N_CTX, trained or MOST_N_CTX)

@@ -31,7 +31,7 @@ def rename(context: Context, name: str, new_name: str) -> None:
     rename_knowledge_base(context.paths.kb_dir, name, new_name)
     note(f"{name} is now called {new_name}.")
     if chats := _rename_in_chats(context, name, new_name):
-        note(f"Renamed in {counted(chats, 'chat')}, too.")
+        note(f"Also renamed in {counted(chats, 'chat')}.")
     for setting, chosen in (
         ("chat.knowledge_bases", context.settings.chat.knowledge_bases),
         ("knowledge.watch", context.settings.knowledge.watch),

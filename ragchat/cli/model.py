@@ -181,7 +181,10 @@ def add(context: Context, file: Path, copy: bool, name: str) -> None:
     click.echo(f"{clean_line(added.name)}  {clean_line(str(added.path))}")
     metadata = read_metadata(added.path)
     if metadata.pooling_name == "rank":
-        note("It is a cross-encoder. It compares a question with passages and cannot chat.")
+        note(
+            "It is a cross-encoder. It compares a question with passages and cannot chat."
+            f" `ragchat config set retrieval.reranker {clean_line(added.name)}` lets it order the first hits."
+        )
         return
     if metadata.embeds:
         note(

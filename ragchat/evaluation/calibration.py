@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.types import CancelToken
-from ragchat.types.defaults import MIN_CONFIDENCE, MIN_MATCH
+from ragchat.types.defaults import HITS, MIN_CONFIDENCE, MIN_MATCH
 
 STEPS = 101
 SHIPPED = 0.5
 NEEDS_BOTH = "the set must contain answerable and unanswerable questions"
-_HITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def look(
     for question in questions:
         if cancel.cancelled:
             return
-        found = searcher.search(question.question, _HITS, ranking=ranking)
+        found = searcher.search(question.question, HITS, ranking=ranking)
         hit = bool(found.hits)
         yield Judged(
             question.question,

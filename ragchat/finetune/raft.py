@@ -19,6 +19,7 @@ from ragchat.session import prompt
 from ragchat.session.packing import Packing
 from ragchat.session.sources import Sources
 from ragchat.types import CancelToken, Hit, LoadedModel, Message
+from ragchat.types.defaults import PASSAGE_SHARE
 
 WITHOUT_THE_RIGHT_ONE = 0.04
 """Share of the examples whose passages do not hold the answer; it is refused there. A small model hardly learns when to refuse
@@ -55,7 +56,7 @@ def build(  # noqa: PLR0913
     passages: tuple[int, ...] = (),
     form: Form = "sentence",
     refusals: float = WITHOUT_THE_RIGHT_ONE,
-    share: float = 0.5,
+    share: float = PASSAGE_SHARE,
     seed: int = 0,
     cancel: CancelToken,
     on_progress: Callable[[float], None] = lambda _: None,

@@ -31,8 +31,6 @@ class PlainSettings:
 
     def search(self, typed: Typed) -> None:
         """Show the hits of a search, without a model."""
-        from ragchat.retrieval.search import Searcher
-
         if not typed.argument:
             raise UsageError("Type what to search for: /search WORDS.")
         with ExitStack() as stack:
@@ -40,7 +38,7 @@ class PlainSettings:
                 stack.enter_context(self._services.documents.open(name))
                 for name in self._chat.knowledge_bases
             ]
-            searcher = Searcher(stores, self._services.documents.embedder() if stores else None)
+            searcher = self._services.documents.searcher(stores)
             ranking = self._services.ask_options().ranking
             hits = searcher.search(typed.argument, _HITS, ranking=ranking).hits if stores else ()
         for hit in hits:

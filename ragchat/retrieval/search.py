@@ -226,6 +226,8 @@ class Searcher:
         self._stores = tuple(stores)
         self._vocabulary = Vocabulary(self._stores)
         self._embedder, self._reranker = embedder, reranker
+        self.has_meaning = embedder is not None or reranker is not None
+        """Whether more than words may have a say."""
         self._meaning: Meaning | None = None
         self._version: tuple[tuple[int, int], ...] = ()
         self._space: SlotSpace | None = None

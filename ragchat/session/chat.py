@@ -56,6 +56,7 @@ from ragchat.types.defaults import HITS, MIN_CONFIDENCE, MIN_MATCH, PASSAGE_SHAR
 
 if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
+    from ragchat.types.reranking import Reranker
 
 NOT_FROM_DOCUMENTS = "Nothing in your documents matches this question, so this answer is not from them."
 NO_ROOM = (
@@ -120,12 +121,16 @@ class ChatSession:
         knowledge_bases: Sequence[KnowledgeStore],
         options: AskOptions,
         embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
-        """Without `chats` nothing is stored (a question from a script); without `embedder` words alone find passages."""
+        """Without `chats` nothing is stored (a question from a script); without `embedder` words alone find passages.
+
+        With a `reranker` a cross-encoder orders the first hits.
+        """
         self._chats, self._model, self._options = chats, model, options
         self._stores = tuple(knowledge_bases)
         self._names = tuple(store.name for store in knowledge_bases)
-        self._searcher = Searcher(knowledge_bases, embedder) if knowledge_bases else None
+        self._searcher = Searcher(knowledge_bases, embedder, reranker) if knowledge_bases else None
 
     @property
     def options(self) -> AskOptions:

@@ -116,7 +116,7 @@ class RagchatApp(App[None]):
             self.chat.post_message(messages.KnowledgeBasesListed(statuses, default))
             own = [name for name in default if name != MANUAL]
             self.call_from_thread(self.chat.upkeep.begin, statuses, own)
-            if not statuses:
+            if all(status.name == MANUAL and not status.indexed for status in statuses):
                 services.documents.index_manual(self._manual_cancel)
                 self.chat.list_knowledge()
 
@@ -305,6 +305,15 @@ class RagchatApp(App[None]):
         with self.chat.upkeep.alone(name):
             tasks.sync(self.services, name, paths, cancel, self.post_message)
         self.chat.list_knowledge()
+        if paths:
+            self.call_from_thread(self._offer_added, name)
+
+    def _offer_added(self, name: str) -> None:
+        """Say so when the chat has a choice of its own, which documents that were added do not change."""
+        chosen = self.chat.pane.options.knowledge_bases
+        if chosen is not None and name not in chosen:
+            asked = ", ".join(chosen) or "no documents"
+            self._tell(f"This chat asks {asked}. Press F3 to ask {name}.", "")
 
     @on(messages.SyncAdvanced)
     def _show_sync(self, event: messages.SyncAdvanced) -> None:

@@ -73,13 +73,11 @@ class _Handling:
     def __init__(
         self, services: Services, stores: dict[str, KnowledgeStore], post: Callable[[Message], object]
     ) -> None:
-        from ragchat.retrieval.search import Searcher
-
         self._stores, self._post = stores, post
-        embedder = services.documents.embedder()
-        self._searcher = Searcher(list(stores.values()), embedder)
+        documents = services.documents
+        self._searcher = documents.searcher(list(stores.values()))
         self._ranking = services.ask_options().ranking
-        self._has_meaning = embedder is not None and self._ranking.meaning > 0
+        self._has_meaning = self._searcher.has_meaning and self._ranking.meaning > 0
         self._typed: str | AsTyped | None = None
         """What words have answered and meaning has not."""
 

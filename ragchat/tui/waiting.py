@@ -38,5 +38,5 @@ class Waiting:
         before = running
         for live in self.questions:
             if before is not None:
-                live.progress = f"Waits for the answer in “{before.title}” · Esc cancels"
+                live.progress = f"Waiting for the answer in “{before.title}”. Press Esc to cancel."
             before = live

@@ -58,7 +58,9 @@ def left_behind(stage: Stage, options: ChatOptions, conversation_id: int) -> Aft
             tuple(
                 sorted((m.text, m.rating, m.correction) for chat in chats for m in store.messages(chat.id))
             ),
-            tuple((q.question, q.answers, Path(q.source).name, q.quote) for q in store.evaluation_questions()),
+            tuple(
+                (q.question, q.answers, Path(q.source).name, q.quote) for q in store.evaluation_questions()
+            ),
             tuple(store.presets()),
             options,
             title,

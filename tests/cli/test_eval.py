@@ -185,7 +185,7 @@ def test_a_changed_document_makes_it_stale_and_a_lost_folder_is_caught(home: Pat
     (documents / "bridge.txt").write_text("The Harrow bridge was built by Bela Orn in 1871.\n")
     ragchat(home, "kb", "sync", "notes")
     assert any("the documents (notes)" in change for change in report(home)["stale"])
-    assert "stale" in ragchat(home, "doctor").stdout
+    assert "out of date" in ragchat(home, "doctor").stdout
     calm = ragchat(home, "eval", "watch", "work", "--sample", "12")
     assert "no measurable regression" in calm.stdout
     for file in documents.glob("*.txt"):

@@ -132,7 +132,7 @@ def test_what_was_forgotten_stays_out_until_it_is_added_again(tmp_path: Path, kb
         assert forget(store, str(docs / "private")).documents == 1
         bring_in(store, tmp_path / "log")
         assert Searcher([store]).search(CANARY, 5).hits == ()
-        with pytest.raises(UsageError, match="was forgotten"):
+        with pytest.raises(UsageError, match="which you removed"):
             remember(store, [str(docs / "private" / "a.md")])
         remember(store, [str(docs)])
         bring_in(store, tmp_path / "log", docs)
@@ -296,12 +296,12 @@ def test_a_sound_file_is_sound(store: KnowledgeStore) -> None:
     [
         ("DELETE FROM chunks WHERE id = 7", "a different number of chunks"),
         ("UPDATE documents SET chunk_count = 9 WHERE id = 3", "a different number of chunks"),
-        ("UPDATE meta SET value = 5 WHERE key = 'next_chunk'", "given twice"),
+        ("UPDATE meta SET value = 5 WHERE key = 'next_chunk'", "used twice"),
         ("UPDATE meta SET value = 5 WHERE key = 'chunk_count'", "not counted"),
         ("INSERT INTO tombstones VALUES (7)", "removed chunks still exist"),
         (
             "UPDATE segments SET dead = dead + 1 WHERE id = (SELECT min(id) FROM segments WHERE state = 'live')",
-            "wrongly",
+            "a wrong count",
         ),
         (
             "DELETE FROM segment_chunks WHERE segment_id = (SELECT min(id) FROM segments WHERE state = 'live')",
@@ -489,7 +489,7 @@ def test_what_was_only_just_brought_up_to_date_is_carried_and_indexed_there(tmp_
     done = run(home, "kb", "search", "okapi", "--file", str(target))
     assert (done.returncode, "no index yet" in done.stderr, "kb import" in done.stderr) == (6, True, True)
     done = run(home, "kb", "import", str(target))
-    assert (done.returncode, "built anew" in done.stderr) == (0, True), done.stderr
+    assert (done.returncode, "built again" in done.stderr) == (0, True), done.stderr
     assert (
         run_json(home, "kb", "search", "okapis", "--json", "--kb", "okapis")["hits"][0]["path"] == "/okapi.md"
     )
@@ -525,9 +525,9 @@ def test_somebody_elses_file_is_searched_where_it_lies(store: KnowledgeStore, tm
         ("ALTER TABLE roots ADD COLUMN more AS (upper(path))", "roots"),
         ("ALTER TABLE roots ADD COLUMN more", "roots"),
         ("DROP TABLE tombstones", "tombstones"),
-        ("PRAGMA application_id = 7", "no knowledge base"),
-        ("PRAGMA user_version = 99", "newer ragchat"),
-        ("PRAGMA user_version = 1", "older ragchat"),
+        ("PRAGMA application_id = 7", "not a ragchat knowledge base"),
+        ("PRAGMA user_version = 99", "newer version"),
+        ("PRAGMA user_version = 1", "older version"),
         ("UPDATE chunks SET text = 'red ' || char(27) || '[31m' WHERE id = 3", "control characters"),
         (
             "UPDATE documents SET title = char(27) || ']52;c;aGk=' || char(7) WHERE id = 3",
@@ -580,7 +580,7 @@ def test_our_own_export_comes_in_whatever_its_files_are_called(tmp_path: Path, k
 def test_what_is_no_knowledge_base(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.ragkb"
     path.write_bytes(content)
-    with pytest.raises(StorageError, match="no knowledge base"):
+    with pytest.raises(StorageError, match="not a ragchat knowledge base"):
         import_knowledge_base(tmp_path / "kb", path, "x")
     with pytest.raises(NotFoundError):
         import_knowledge_base(tmp_path / "kb", tmp_path / "none", "x")
@@ -669,7 +669,7 @@ def test_a_lock_ends_with_its_process_however_it_ends(kb_dir: Path, store: Knowl
         assert child.stdout.readline() == "ready\n"
         assert watcher(store.path) == child.pid
         with (
-            pytest.raises(RagchatError, match=rf"watches zoo already \(process {child.pid}\)"),
+            pytest.raises(RagchatError, match=rf"already watches zoo \(process {child.pid}\)"),
             watching(store.path),
         ):
             pass
@@ -927,7 +927,7 @@ def test_chats_follow_a_rename(tmp_path: Path) -> None:
     chats.close()
     done = run(home, "kb", "rename", "notes", "papers")
     assert done.returncode == 0, done.stderr
-    assert "1 chats" in done.stderr
+    assert "1 chat" in done.stderr
     chats = ChatStore(home / "data" / "ragchat.db")
     found = {conversation.id: conversation.knowledge_bases for conversation in chats.conversations()}
     chats.close()

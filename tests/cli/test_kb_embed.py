@@ -117,7 +117,7 @@ def test_switched_off_it_is_refused_and_said(home: Path) -> None:
     refused = run(home, "kb", "embed", "notes")
     assert refused.returncode == 4
     assert "config unset embedding.model" in refused.stderr
-    assert "words alone are searched" in run(home, "kb", "status", "notes").stdout
+    assert "the search uses words only" in run(home, "kb", "status", "notes").stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

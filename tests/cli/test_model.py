@@ -73,7 +73,7 @@ def test_list_as_json(models: Path) -> None:
         ("c", True),
     ]
     assert shown["installed"][0]["quantisation"] == "Q8_0"
-    assert "2.0 KiB are here" in shown["catalogue"][-1]["state"]
+    assert "2.0 KiB downloaded" in shown["catalogue"][-1]["state"]
 
 
 def test_nothing_of_a_file_reaches_the_terminal_as_control_or_markup(models: Path) -> None:
@@ -185,7 +185,7 @@ def test_an_interrupt_keeps_the_part_and_says_so(hub: Hub, models: Path) -> None
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "goes on" in said
+    assert "continues" in said
     assert "Traceback" not in said
     kept = part.stat().st_size
     assert 50_000 < kept < len(hub.content)

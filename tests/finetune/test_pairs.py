@@ -96,7 +96,9 @@ def test_objections(store: KnowledgeStore) -> None:
     searcher = Searcher([store])
     chunk = next(chunk for chunk in chunks(store) if "Zephyr" in chunk.text)
     assert objection("What is it", "84", searcher, chunk, []) == "it is not a question"
-    assert "contains the answer" in objection("Does it last 84 months or more?", "84 months", searcher, chunk, [])
+    assert "contains the answer" in objection(
+        "Does it last 84 months or more?", "84 months", searcher, chunk, []
+    )
     good = "How long does the warranty of the Zephyr pump last?"
     assert objection(good, "84 months", searcher, chunk, []) == ""
     assert "another" in objection(good, "84 months", searcher, chunk, [good])

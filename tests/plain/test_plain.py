@@ -544,7 +544,11 @@ def test_a_long_chat_is_compacted_and_taken_back(stage: Stage) -> None:
 
 @pytest.mark.parametrize("path", ["~nobodyx", "x" * 300, "a\0b"])
 @pytest.mark.parametrize("command", ["attach", "import", "summarise", "export"])
-def test_no_typed_path_ends_the_plain_chat(stage: Stage, command: str, path: str) -> None:
+def test_no_typed_path_ends_the_plain_chat(stage: Stage, command: str, path: str, tmp_path: Path) -> None:
+    stage.monkeypatch.chdir(tmp_path)
     said = stage.talk("What is it?", f"/{command} {path}")
-    assert said.code in (UsageError.exit_code, NotFoundError.exit_code) or (command, path) == ("export", "a\0b")
+    assert said.code in (UsageError.exit_code, NotFoundError.exit_code) or (command, path) == (
+        "export",
+        "a\0b",
+    )
     assert "Traceback" not in said.err

@@ -157,9 +157,7 @@ def test_it_stops_when_its_time_is_over_and_says_so(store: KnowledgeStore) -> No
     some = cross_encoder.reread(reranker, "harbour", hits, hits, 0.2)
     read = len(reranker.read)
     assert 4 <= read < 20
-    assert (
-        some.note == f"The cross-encoder read {read} of 20 passages in 0.2 s. The others keep their rank."
-    )
+    assert some.note == f"The cross-encoder read {read} of 20 passages in 0.2 s. The others keep their rank."
     assert [hit.path for hit in some.hits[read:]] == names(alone)[read:]
     assert len(some.moves) == read
     none = cross_encoder.reread(reranker, "harbour", hits, hits, 0.0)

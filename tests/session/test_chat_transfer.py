@@ -376,7 +376,7 @@ def test_parents_that_come_late_are_unknown_or_run_in_a_circle_are_mended() -> N
 
 
 def test_a_file_of_a_newer_ragchat_is_refused() -> None:
-    with pytest.raises(IngestError, match=r"newer ragchat \(version 2"):
+    with pytest.raises(IngestError, match=r"newer version of ragchat \(format 2"):
         read({"format": "ragchat-chats", "version": 2, "chats": []})
 
 
@@ -854,7 +854,7 @@ def test_what_we_write_as_openai_lines_comes_in_again() -> None:
         (b"# Notes", "not a JSON file"),
         (b"\x00\x01\x02", "not a JSON file"),
         (b'"text"', "not a JSON file"),
-        (b"[]", "empty list"),
+        (b"[]", "list is empty"),
         (b'{"mapping": {', "not complete JSON"),
         (b'{\n "mapping": {\n', "not complete JSON: .*line"),
         (b'{"a":' * 100_000, "nested too deeply"),

@@ -278,7 +278,7 @@ def test_a_prompt_of_a_model_that_is_not_loaded_is_not_rendered(chats: ChatStore
     record = recorded(chats, ask(chats, FakeModel("Yes."), "Really?"))
     view = prompt_view.of_answer(record, FakeModel("", n_ctx=512))
     assert view.rendered == ""
-    assert "not loaded" in view.not_rendered
+    assert "load fake" in view.not_rendered
     view = prompt_view.of_answer(record, None)
     assert view.rendered == ""
     assert "being written" in view.not_rendered

@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from ragchat.errors import DownloadError
+from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.downloads import Downloads
 from ragchat.tui.screens.add_documents import AddDocuments
@@ -76,6 +77,13 @@ async def test_the_manual_is_indexed_and_no_longer_asked_when_there_are_document
         await until(pilot, lambda: app.chat.asked_knowledge == ("notes",))
         await ask(app, pilot, "What do the notes say?")
     assert stage.script.asked_of == [("manual",), ("notes",)]
+
+
+async def test_a_manual_whose_indexing_was_interrupted_is_indexed_again(stage: Stage) -> None:
+    KnowledgeStore.create(stage.folder / "kb", "manual").close()
+    async with running(stage) as (app, pilot):
+        await until(pilot, lambda: any(one.indexed for one in stage.services.documents.statuses()))
+        assert app.chat.asked_knowledge == ("manual",)
 
 
 async def test_a_larger_model_comes_after_a_small_one_that_is_there_at_once(stage: Stage) -> None:

@@ -143,8 +143,7 @@ def test_who_wants_the_same_key(keymap: dict[str, str], expected: set[tuple[str,
         ),
         (
             {"prompt.send": "backspace"},
-            "keys: prompt.send needs backspace for typing."
-            " Choose a function key, or a key with ctrl or alt.",
+            "keys: prompt.send needs backspace for typing. Choose a function key, or a key with ctrl or alt.",
         ),
         (
             {"chat.new": "ctlr+n"},

@@ -72,6 +72,19 @@ async def test_a_filter_marks_nothing(stage: Stage) -> None:
         assert app.chat.asked_knowledge == ("guide",)
 
 
+async def test_documents_that_were_added_are_offered_to_a_chat_that_asks_others(stage: Stage) -> None:
+    folder = stage.folder / "notes"
+    folder.mkdir()
+    (folder / "a.txt").write_text("A")
+    async with running(stage) as (app, pilot):
+        app.chat.use_knowledge(("guide",))
+        app.start_sync("notes", [folder])
+        await until(pilot, lambda: "This chat asks guide. Press F3 to ask notes." in screen_text(app))
+        assert app.chat.asked_knowledge == ("guide",)
+        app.chat.open_chat(0)
+        await until(pilot, lambda: "notes" in app.chat.asked_knowledge)
+
+
 async def test_nothing_is_chosen_where_nothing_matches(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await pilot.press("f3")

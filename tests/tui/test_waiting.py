@@ -42,16 +42,16 @@ async def test_a_question_in_a_second_tab_waits_and_is_answered_next(stage: Stag
         await pilot.press("alt+n")
         await until(pilot, lambda: not pane.transcript.views)
         await send(app, pilot, "Second")
-        await until(pilot, lambda: "Waits for the answer in “First”" in screen_text(app))
+        await until(pilot, lambda: "Waiting for the answer in “First”" in screen_text(app))
         await until(pilot, lambda: pane.conversation_id > 0)
-        assert app.chat.query_one(StatusBar).answering == "waiting, Esc cancels"
+        assert app.chat.query_one(StatusBar).answering == "waiting, press Esc to cancel"
         assert stage.script.questions == ["First"]
         assert "◌ First" in tabs(app)
         await until(pilot, lambda: "… Second" in tabs(app))
         stage.script.release()
         await until(pilot, lambda: pane.live is None and not pane.waiting)
         assert "Forty-two is the answer" in screen_text(app)
-        assert "Waits" not in screen_text(app)
+        assert "Waiting" not in screen_text(app)
         assert stage.script.questions == ["First", "Second"]
     assert turns(stage) == {"First": ["complete"] * 2, "Second": ["complete"] * 2}
 
@@ -69,7 +69,7 @@ async def test_it_waits_while_other_chats_are_read_and_several_keep_their_order(
             await until(pilot, lambda: pane.conversation_id > 0)
         second = pane.waiting.questions[0].conversation_id
         app.chat.open_chat(second)
-        await until(pilot, lambda: "Waits for the answer in “First”" in screen_text(app))
+        await until(pilot, lambda: "Waiting for the answer in “First”" in screen_text(app))
         await pilot.press(*"more", "enter")
         await until(pilot, lambda: "Your text is kept" in screen_text(app))
         assert pane.prompt.text == "more"
@@ -88,7 +88,7 @@ async def test_escape_takes_it_back(stage: Stage) -> None:
         await pilot.press("alt+n")
         await until(pilot, lambda: not pane.transcript.views)
         await send(app, pilot, "Second")
-        await until(pilot, lambda: "Waits for" in screen_text(app) and pane.conversation_id > 0)
+        await until(pilot, lambda: "Waiting for" in screen_text(app) and pane.conversation_id > 0)
         await pilot.press("escape")
         await until(pilot, lambda: pane.prompt.text == "Second")
         assert not pane.waiting
@@ -107,7 +107,7 @@ async def test_a_question_that_waits_is_a_draft_when_you_leave(stage: Stage) -> 
         await pilot.press("alt+n")
         await until(pilot, lambda: not pane.transcript.views)
         await send(app, pilot, "Second")
-        await until(pilot, lambda: "Waits for" in screen_text(app) and pane.conversation_id > 0)
+        await until(pilot, lambda: "Waiting for" in screen_text(app) and pane.conversation_id > 0)
         number = pane.conversation_id
         await pilot.press("ctrl+q")
     with stage.chats() as store:
@@ -123,7 +123,7 @@ async def test_an_answer_that_is_stopped_lets_the_next_begin(stage: Stage) -> No
         await pilot.press("alt+n")
         await until(pilot, lambda: not pane.transcript.views)
         await send(app, pilot, "Second")
-        await until(pilot, lambda: "Waits for" in screen_text(app) and pane.conversation_id > 0)
+        await until(pilot, lambda: "Waiting for" in screen_text(app) and pane.conversation_id > 0)
         app.chat.open_chat(first)
         await until(pilot, lambda: "Forty-two" in screen_text(app))
         await pilot.press("escape")

@@ -308,7 +308,7 @@ class ChatFrame(Screen[None]):
             where = "" if self.pane.showing(live) else f" in “{clean_line(live.question, limit=16)}”"
             said = f"answering{where}, press Esc to stop"
         if self.pane.waits is not None:
-            said = "waiting, Esc cancels"
+            said = "waiting, press Esc to cancel"
         self.query_one(StatusBar).answering = said
 
     # --- status ---------------------------------------------------------------------------------------

@@ -391,9 +391,9 @@ class ConversationPane(Vertical):
     def _hindrance(self) -> str:
         """Why nothing can be asked in this chat now; empty: it can, or it can wait."""
         if (waits := self.waits) is not None:
-            return f"Your question {waits.progress[:1].lower()}{waits.progress[1:]}."
+            return f"Your question is {waits.progress[:1].lower()}{waits.progress[1:]}"
         if self.live is not None and (self.showing(self.live) or self.editing is not None):
-            return "The model is writing another answer. Press Esc to stop it."
+            return "An answer is being written. Press Esc to stop it."
         return ""
 
     async def _show_asked(self, live: LiveAnswer) -> None:
