@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat.errors import IngestError, NotFoundError
@@ -21,6 +21,7 @@ from ragchat.ingest.wire import Reason
 from ragchat.paths import exists
 from ragchat.retrieval import analyzer, evidence
 from ragchat.session.packing import GAP, Passage, render
+from ragchat.session.sources import Attachment as Attachment
 from ragchat.session.sources import Sources
 from ragchat.text import clean_line
 from ragchat.types import ChunkDraft, Citation, ExtractedText, Hit, Omission, OmissionKind
@@ -37,20 +38,6 @@ _CHARS_PER_TOKEN = 12
 """More than any tokeniser makes of a token on average: what is longer by this measure need not be counted."""
 _FEWEST_TOKENS = 128
 """Left beside what is attached for the template, the instructions and an answer, whatever the share."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that was read. `path` is real and absolute, `content_hash` the SHA-256 of the file."""
-
-    path: str
-    content_hash: str
-    content: ExtractedText
-
-    @property
-    def name(self) -> str:
-        """The name of the file, fit for a line."""
-        return clean_line(PurePath(self.path).name) or "(no name)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from ragchat.text import clean, clean_line
-from ragchat.types import Hit
+from ragchat.types import ExtractedText, Hit
 
-if TYPE_CHECKING:
-    from ragchat.session.attachment import Attachment
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that was read. `path` is real and absolute, `content_hash` the SHA-256 of the file."""
+
+    path: str
+    content_hash: str
+    content: ExtractedText
+
+    @property
+    def name(self) -> str:
+        """The name of the file, fit for a line."""
+        return clean_line(PurePath(self.path).name) or "(no name)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from ragchat.session.events import HitsFound, MessageStored, PromptReady, QueryUsed, SummaryProgress
 from ragchat.text import clean, clean_line, counted, human_seconds
+from ragchat.tui.markdown_marks import unmarked
 from ragchat.types import AdapterScale, LoadProgress, OmissionKind, PrefillProgress
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def trouble(sentence: str, remedy: str) -> Content:
     """An error as the user reads it."""
     parts = [Content.styled(clean(sentence), "$text-error")]
     if remedy:
-        parts += [Content("\n"), Content.styled(clean(remedy), "$foreground 62%")]
+        parts += [Content("\n"), unmarked(Content.styled(clean(remedy), "$foreground 62%"))]
     return Content.assemble(*parts)
 
 

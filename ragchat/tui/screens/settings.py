@@ -17,6 +17,7 @@ from ragchat.errors import RagchatError, UsageError
 from ragchat.text import clean_line
 from ragchat.tui import keymap, messages
 from ragchat.tui.key_groups import key_groups
+from ragchat.tui.markdown_marks import unmarked
 from ragchat.tui.screens.dialog import Leaving, Line
 from ragchat.tui.widgets.status_bar import KeyHints
 
@@ -162,7 +163,7 @@ class SettingsScreen(Leaving[None]):
 
     def _about(self, meaning: str, standing: str, style: str = QUIET) -> None:
         about = Content.assemble(clean_line(meaning), "\n", Content.styled(clean_line(standing), style))
-        self.query_one("#about", Static).update(about)
+        self.query_one("#about", Static).update(unmarked(about))
 
     def _say(self, error: RagchatError) -> None:
         row = self.chosen
