@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from ragchat.text import clean_line, counted
 from ragchat.tui import tasks
+from ragchat.tui.markdown_marks import unmarked
 from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Dialog, Leaving
 from ragchat.tui.widgets.status_bar import KeyHints
@@ -214,7 +215,7 @@ class EvaluationScreen(Leaving[None]):
         options.clear_options()
         options.display = False
         if not self.found:
-            text.update(Content.styled(EMPTY, DIM))
+            text.update(unmarked(Content.styled(EMPTY, DIM)))
             return
         shown = self.found[self.at]
         verdict = shown.verdict
