@@ -258,7 +258,7 @@ def test_kb_for_people(notes: Home) -> None:
     assert "3 documents" in notes.run("kb", "list").stdout
     done = notes.run("kb", "search", "zephyr warranty")
     assert "zephyr.md" in done.stdout
-    assert "hits in" in done.stderr
+    assert "1 hit in" in done.stderr
     done = notes.run("kb", "search", "xylophone")
     assert (done.returncode, done.stdout) == (0, "")
     assert "Nothing found." in done.stderr

@@ -107,7 +107,7 @@ def lacking(name: str) -> dict[str, np.ndarray]:
             "not a plain BERT",
         ),
         (lambda f: (f / "config.json").write_text("["), "config.json"),
-        (lambda f: (f / "1_Pooling/config.json").write_text("{}"), "pools"),
+        (lambda f: (f / "1_Pooling/config.json").write_text("{}"), "pooling"),
         (lambda f: (f / "vocab.txt").write_text("[PAD]\n"), "fewer entries"),
         (lambda f: (f / "vocab.txt").write_bytes(b"\xff"), "vocab.txt"),
         (lambda f: (f / "model.safetensors").write_bytes(b"\xff" * 64), "header"),
@@ -265,7 +265,7 @@ def test_a_death_at_work_is_an_error_with_a_remedy(tiny: Path, tmp_path: Path) -
     child.send = kill_first  # type: ignore[method-assign]
     with pytest.raises(InferenceDiedError, match="SIGKILL") as caught:
         embedder.embed_query("red")
-    assert "starts it again" in caught.value.remedy
+    assert "It restarts" in caught.value.remedy
     assert embedder.embed_query("red").shape == (WIDTH,)
     embedder.close()
 
@@ -332,7 +332,7 @@ def test_a_cross_encoder_ranks_as_torch_does(tmp_path: Path, monkeypatch: pytest
         assert np.allclose(ranker.rank("red", ["stone", "blue", "w7"]), expected, atol=0.002)
         assert ranker.rank("red", []).shape == (0,)
         assert ranker.rank("red " * 90, ["stone " * 90]).shape == (1,)
-        with pytest.raises(ModelError, match="compares"):
+        with pytest.raises(ModelError, match="is a cross-encoder"):
             ranker.embed_query("red")
     finally:
         ranker.close()
@@ -345,7 +345,7 @@ def test_a_cross_encoder_ranks_as_torch_does(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_model_of_vectors_does_not_rank(process: EmbeddingProcess, tiny: Path) -> None:
-    with pytest.raises(ModelFileError, match="no cross-encoder"):
+    with pytest.raises(ModelFileError, match="not a cross-encoder"):
         open_reranker(found_paths(), str(tiny))
     with pytest.raises(ModelError, match="makes vectors"):
         process.rank("red", ["stone"])
@@ -430,7 +430,7 @@ def test_a_chat_model_does_not_search_by_meaning(models: Path) -> None:
     chat = write_gguf(models / "chat.gguf")
     with pytest.raises(NotFoundError):
         open_embedder(found_paths(), "chat")
-    with pytest.raises(ModelFileError, match="no embedding model"):
+    with pytest.raises(ModelFileError, match="not an embedding model"):
         open_embedder(found_paths(), str(chat))
 
 

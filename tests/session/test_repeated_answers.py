@@ -13,6 +13,8 @@ from ragchat.errors import UsageError
 from ragchat.finetune import from_chats
 from ragchat.llm.fake import FakeModel
 from ragchat.llm.loading import loaded
+from ragchat.plain.chat import Telling
+from ragchat.plain.console import Console
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.chat_lines import remarks
 from ragchat.session.digest import Digest, Wording
@@ -99,3 +101,8 @@ def test_summaries_of_parts_are_cut_too() -> None:
     *_, finished = digest.run(["One.", "Two."])
     assert digest.notes == [ONCE, ONCE]
     assert isinstance(finished, GenerationFinished)
+
+
+def test_the_plain_chat_says_so(answered: AnswerFinished, capsys: pytest.CaptureFixture[str]) -> None:
+    Telling(Console(interactive=False)).tell(answered)
+    assert "The model repeated itself" in capsys.readouterr().err

@@ -281,7 +281,7 @@ def test_a_prompt_of_a_model_that_is_not_loaded_is_not_rendered(chats: ChatStore
     assert "load fake" in view.not_rendered
     view = prompt_view.of_answer(record, None)
     assert view.rendered == ""
-    assert "being written" in view.not_rendered
+    assert "busy with an answer" in view.not_rendered
 
 
 def test_the_prompt_of_the_next_question_is_what_is_then_sent(chats: ChatStore, zoo: KnowledgeStore) -> None:

@@ -54,7 +54,7 @@ async def test_the_verdict_and_its_disagreements(tmp_path: Path, size: tuple[int
     async with running(stage, size=size) as (app, pilot):
         await until(pilot, lambda: app.chat.query_one(StatusBar).stale)
         await pilot.press("f11")
-        await until(pilot, lambda: "Stale: the documents (work) changed" in screen_text(app))
+        await until(pilot, lambda: "Out of date. Changed since: the documents (work)" in screen_text(app))
         assert "1 of 2" in screen_text(app)
         assert isinstance(app.screen, EvaluationScreen)
         await pilot.press("down", "enter")

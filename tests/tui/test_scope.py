@@ -118,6 +118,6 @@ async def test_the_screen_says_why_a_passage_is_where_it_is(
         await until(pilot, lambda: "quince 2.5 · title and path +1.5" in screen_text(app))
         await pilot.press("f6")
         await until(pilot, lambda: "score 4.00" in screen_text(app))
-        assert "title, heading or path" in screen_text(app)
+        assert "words in the title" in screen_text(app)
         await pilot.press("f6")
         await until(pilot, lambda: "score 4.00" not in screen_text(app))

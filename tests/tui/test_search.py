@@ -215,7 +215,7 @@ async def test_a_file_is_attached_to_one_question(stage: Stage) -> None:
         await until(pilot, lambda: "+ contract one.txt reading…" in screen_text(app))
         assert prompt.text == "How long?"
         await pilot.press("enter")
-        await until(pilot, lambda: "still being read" in screen_text(app))
+        await until(pilot, lambda: "still reading the file" in screen_text(app))
         assert stage.script.questions == []
         stage.read_gate.set()
         await until(pilot, lambda: stage.script.questions == ["How long?"] and app.chat.pane.live is None)
@@ -243,7 +243,7 @@ async def test_what_cannot_be_attached_is_said(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         app.chat.pane.prompt.put("/attach /nowhere/at/all.txt")
         await pilot.press("enter")
-        await until(pilot, lambda: "There is no file /nowhere/at/all.txt" in screen_text(app))
+        await until(pilot, lambda: "/nowhere/at/all.txt does not exist" in screen_text(app))
         assert app.chat.pane.attachments.chips == ()
         app.chat.pane.prompt.put("/attach")
         await pilot.press("enter")

@@ -128,7 +128,7 @@ async def test_filtering_as_one_types(tmp_path: Path) -> None:
     stage = set_stage(tmp_path)
     async with running(stage) as (app, pilot):
         screen = await open_settings(app, pilot)
-        await pilot.press("slash", *"least share")
+        await pilot.press("slash", *"minimum share")
         await until(pilot, lambda: screen.options.option_count == 2)
         assert "min_match" in screen_text(app)
         await pilot.press(*"xyz")
