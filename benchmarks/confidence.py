@@ -13,9 +13,11 @@ Ends with one JSON line.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from ragchat.evaluation import corpora
 from ragchat.evaluation.corpora import QuestionSet
 from ragchat.ingest.chunk import split
+from ragchat.retrieval import search
 from ragchat.retrieval.analyzer import detect, query_terms, terms
 from ragchat.retrieval.bm25 import idf
 from ragchat.retrieval.confidence import confidence, reachable
@@ -68,6 +71,22 @@ def would_answer(result: SearchResult) -> bool:
     return bool(result.hits) and (result.match >= MIN_MATCH or result.confidence >= MIN_CONFIDENCE)
 
 
+@contextlib.contextmanager
+def given() -> Iterator[list[tuple[float, float]]]:
+    """What a search gives to `confidence`: the best plain score and the reachable one, so that the fit is on these."""
+    seen: list[tuple[float, float]] = []
+
+    def noting(top_score: float, reachable: float) -> float:
+        seen.append((top_score, reachable))
+        return confidence(top_score, reachable)
+
+    vars(search)["confidence"] = noting
+    try:
+        yield seen
+    finally:
+        vars(search)["confidence"] = confidence
+
+
 def judge(found: QuestionSet, limit: int, embedder: Embedder | None) -> list[Judged]:
     language = detect("\n".join(list(found.documents.values())[:20]))
     dfs: Counter[str] = Counter()
@@ -87,7 +106,8 @@ def judge(found: QuestionSet, limit: int, embedder: Embedder | None) -> list[Jud
             vectors.embed_share(store, embedder)
             searchers.append(Searcher([store], embedder))
         for question in corpora.spread(found.questions, limit):
-            hits = searcher.search(question.text, 3, with_evidence=False).hits
+            with given() as scores:
+                hits = searcher.search(question.text, 3, with_evidence=False).hits
             wanted = {term: float(count) for term, count in query_terms(question.text, (language,)).items()}
             rarity = {term: idf(dfs[term], n) for term in wanted}
             worth = {term: weight * rarity[term] for term, weight in wanted.items()}
@@ -98,8 +118,7 @@ def judge(found: QuestionSet, limit: int, embedder: Embedder | None) -> list[Jud
             ]
             judged.append(
                 Judged(
-                    hits[0].score if hits else 0.0,
-                    most,
+                    *(scores[-1] if scores else (0.0, most)),
                     max(shares, default=0.0),
                     any(name in found.documents for name in question.relevant),
                     tuple(would_answer(one.search(question.text, 8)) for one in searchers),

@@ -151,6 +151,14 @@ class RetrievalSettings(Section, frozen=True):
             " Not measured here: no weights of such a model could be had"
         ),
     ] = ""
+    rewrite: Annotated[
+        str,
+        Meta(
+            pattern="^(off|on|auto)$",
+            description="If a search is unsure, let the model write a sentence to search for as well; auto: for models where"
+            " `ragchat eval rewriting` found a gain, or not measured ones from 1 billion parameters",
+        ),
+    ] = "off"
     longest_passage: Annotated[
         int,
         Meta(

@@ -145,6 +145,7 @@ def ask_options(
     """How questions are answered; arguments that are given win over the settings."""
     from ragchat.session.chat import AskOptions
     from ragchat.session.packing import read_choices
+    from ragchat.session.rewriting import Rewriting, read_measured
 
     retrieval, chat = context.settings.retrieval, context.settings.chat
     return AskOptions(
@@ -159,7 +160,15 @@ def ask_options(
         thinking=context.settings.model.thinking,
         instructions=chat.system_prompt,
         packings=read_choices(context.paths.packings_file),
+        rewriting=Rewriting(retrieval.rewrite, read_measured(rewritings_file(context))),
     )
+
+
+def rewritings_file(context: Context) -> Path:
+    """For which models it was measured whether they should write what else to search for."""
+    from ragchat.session.rewriting import FILE
+
+    return context.paths.packings_file.with_name(FILE)
 
 
 def ranking(context: Context) -> Ranking:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
     from ragchat.session.attachment import Attachment
     from ragchat.session.chat import AskOptions, ChatSession, Preview
-    from ragchat.session.events import AnswerFinished, QueryUsed
+    from ragchat.session.events import AnswerFinished, QueryUsed, SearchUnsure
     from ragchat.store.chats import ChatStore
 
 LARGEST_ATTACHMENT = 4 * 1024 * 1024
@@ -281,6 +281,7 @@ class _Answer:
             "query": " ".join([self.query.query, *self.query.topic]),
             "scope": list(self.query.scope),
             "corrections": [{"word": one.word, "by": one.by} for one in self.query.corrections],
+            "rewritten": _rewritten_json(self.query),
             "citations": [
                 {
                     "n": citation.n,
@@ -304,6 +305,11 @@ class _Answer:
         }
 
 
+def _rewritten_json(used: QueryUsed) -> dict[str, Any] | None:
+    """What the model wrote to search for, and whether that search was used; None: it wrote nothing."""
+    return {"text": used.rewritten.text, "used": used.rewritten.kept} if used.rewritten else None
+
+
 def _run(
     session: ChatSession,
     model: InferenceClient,
@@ -315,7 +321,7 @@ def _run(
     conversation: int = 0,
     live: bool = False,
 ) -> _Answer:
-    from ragchat.session.events import AnswerFinished, PromptReady, QueryUsed
+    from ragchat.session.events import AnswerFinished, PromptReady, QueryUsed, SearchUnsure
 
     used, finished = None, None
     with _Progress() as progress, cancel_on_interrupt() as cancel:
@@ -323,15 +329,11 @@ def _run(
             match event:
                 case QueryUsed():
                     used = event
-                case LoadProgress(fraction=fraction, stage=stage):
-                    doing = "timing the model on this machine" if stage == "measure" else "loading the model"
-                    progress.say(f"{doing} {fraction:.0%}")
+                case LoadProgress() | SearchUnsure() | PrefillProgress():
+                    progress.say(_doing(event))
                 case PromptReady(left_out=left_out):
                     for omission in left_out:
                         note(omission.sentence)
-                case PrefillProgress(done=done, total=total, eta_s=eta_s):
-                    left = f", {human_seconds(eta_s)} left" if eta_s else ""
-                    progress.say(f"reading the prompt {done}/{total} tokens{left}")
                 case TextDelta(text=text):
                     progress.clear()
                     if live:
@@ -341,6 +343,18 @@ def _run(
     assert used
     assert finished
     return _Answer(question, model.selected, session.options.adapters, names, used, finished)
+
+
+def _doing(event: LoadProgress | SearchUnsure | PrefillProgress) -> str:
+    match event:
+        case LoadProgress(fraction=fraction, stage=stage):
+            doing = "timing the model on this machine" if stage == "measure" else "loading the model"
+            return f"{doing} {fraction:.0%}"
+        case PrefillProgress(done=done, total=total, eta_s=eta_s):
+            left = f", {human_seconds(eta_s)} left" if eta_s else ""
+            return f"reading the prompt {done}/{total} tokens{left}"
+        case _:
+            return "looking for other words to search for"
 
 
 class _Progress:
@@ -434,6 +448,8 @@ def _show(answer: _Answer, *, live: bool) -> None:
         note(f"[{citation.n}] {clean_line(where)}")
     if answer.query.scope:
         note(f"Searched: {', '.join(answer.query.scope)}")
+    if answer.query.rewritten:
+        note(answer.query.rewritten.sentence)
     timings = answer.finished.timings
     if timings.completion_tokens:
         note(
@@ -449,6 +465,7 @@ def _show_prompt(preview: Preview, *, as_json: bool) -> None:
             {
                 "query": " ".join([preview.query.query, *preview.query.topic]),
                 "scope": list(preview.query.scope),
+                "rewritten": _rewritten_json(preview.query),
                 "messages": [{"role": m.role, "content": m.content} for m in packed.messages],
                 "rendered": preview.rendered,
                 "parts": {part.name: part.tokens for part in packed.parts},

@@ -10,8 +10,9 @@ from typing import Any
 
 from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.index import VERSION as INDEX_VERSION
-from ragchat.session import citations, prompt
+from ragchat.session import citations, prompt, rewriting
 from ragchat.session.chat import AskOptions
+from ragchat.session.rewriting import Rewriting
 from ragchat.text import clean_line
 
 NAMES = {
@@ -67,6 +68,7 @@ def collect(  # noqa: PLR0913
             "strict": options.strict,
             "thinking": options.thinking,
             "packings": {key: asdict(way) for key, way in sorted(options.packings.items())},
+            **_rewriting(options.rewriting),
             "index": INDEX_VERSION,
             "citing": citations.REVISION,
             **context,
@@ -76,6 +78,13 @@ def collect(  # noqa: PLR0913
         ),
         "arms": list(arms),
     }
+
+
+def _rewriting(chosen: Rewriting) -> dict[str, object]:
+    """Nothing while it is off, as in runs of before there was such a setting."""
+    if chosen.choice == "off":
+        return {}
+    return {"rewrite": [chosen.choice, rewriting.REVISION, dict(chosen.measured)]}
 
 
 def prompt_revision(instructions: str = "") -> str:

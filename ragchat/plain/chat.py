@@ -17,6 +17,9 @@ from ragchat.session.events import (
     AnswerFinished,
     MessageStored,
     PromptReady,
+    QueryUsed,
+    Rewritten,
+    SearchUnsure,
     SessionEvent,
     SummaryProgress,
 )
@@ -146,24 +149,17 @@ class Telling:
     def tell(self, event: SessionEvent | SummaryProgress) -> None:
         """Write what an event of the session says."""
         match event:
-            case LoadProgress(fraction=fraction, stage=stage):
-                doing = "timing the model on this machine" if stage == "measure" else "loading the model"
-                self.progress(f"{doing}: {fraction * 100:.0f} %")
-            case PrefillProgress(done=done, total=total, eta_s=eta_s) if done < total:
-                left = f", {human_seconds(eta_s)} left" if eta_s else ""
-                self.progress(f"reading the prompt: {done * 100 / total:.0f} %{left}")
-            case ReasoningDelta():
-                self.progress("thinking")
-            case SummaryProgress(part=part, parts=parts, eta_s=eta_s):
-                left = f", {human_seconds(eta_s)} left" if eta_s else ""
-                self.progress(f"reading part {part} of {parts}{left}")
             case TextDelta(text=text):
                 self._stream(text)
+            case QueryUsed(rewritten=Rewritten() as rewritten):
+                self._console.note(rewritten.sentence)
             case PromptReady(left_out=left_out):
                 for omission in left_out:
                     self._console.note(omission.sentence)
             case AnswerFinished():
                 self._finish(event)
+            case _ if doing := _doing(event):
+                self.progress(doing)
 
     def end(self) -> None:
         """Whatever ended the answer: its last word and its last line are whole."""
@@ -200,3 +196,23 @@ class Telling:
             )
         for line in source_lines(event.citations):
             self._console.say(line)
+
+
+def _doing(event: SessionEvent | SummaryProgress) -> str:
+    """What the session is doing; empty for what is no progress."""
+    match event:
+        case LoadProgress(fraction=fraction, stage=stage):
+            doing = "timing the model on this machine" if stage == "measure" else "loading the model"
+            return f"{doing}: {fraction * 100:.0f} %"
+        case PrefillProgress(done=done, total=total, eta_s=eta_s) if done < total:
+            left = f", {human_seconds(eta_s)} left" if eta_s else ""
+            return f"reading the prompt: {done * 100 / total:.0f} %{left}"
+        case ReasoningDelta():
+            return "thinking"
+        case SummaryProgress(part=part, parts=parts, eta_s=eta_s):
+            left = f", {human_seconds(eta_s)} left" if eta_s else ""
+            return f"reading part {part} of {parts}{left}"
+        case SearchUnsure():
+            return "looking for other words to search for"
+        case _:
+            return ""

@@ -16,17 +16,21 @@ from ragchat.retrieval import scope
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.retrieval.vocabulary import Vocabulary
-from ragchat.session import packing, prompt, query
+from ragchat.session import packing, prompt, query, rewriting
 from ragchat.session.attachment import Attachment
 from ragchat.session.events import (
     AnswerKind,
     HitsFound,
     MessageStored,
     PromptReady,
+    QueryRewritten,
     QueryUsed,
+    Rewritten,
+    SearchUnsure,
     SessionEvent,
 )
 from ragchat.session.record import Record, turns_of
+from ragchat.session.rewriting import Averaging, Rewriting, Sought
 from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
@@ -73,7 +77,8 @@ class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
     A passage counts as relevant when it holds a share of `min_match` of the question's weight, or the search is sure of it by
-    `min_confidence`. `ranking` is how the search ranks. `adapters` are those that are switched on.
+    `min_confidence`. `ranking` is how the search ranks. `adapters` are those that are switched on. `rewriting` says whether the
+    model may write what else to search for.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -88,6 +93,7 @@ class AskOptions:
     adapters: tuple[AdapterScale, ...] = ()
     packings: Mapping[str, packing.Packing] = field(default_factory=dict)
     ranking: Ranking = DEFAULT
+    rewriting: Rewriting = rewriting.OFF
 
     def layout(self, info: ModelInfo) -> prompt.Layout:
         """How prompts for this model are made."""
@@ -111,6 +117,24 @@ class Preview:
     rendered: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Retrieved:
+    """What was searched for and found; `loading_s` of that time the model was loaded."""
+
+    query: QueryUsed
+    found: HitsFound
+    loading_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """The better of two searches, and what the second one was for; None: there was no second one."""
+
+    result: SearchResult
+    rewritten: Rewritten | None = None
+    loading_s: float = 0.0
+
+
 class ChatSession:
     """Asks one model over some knowledge bases. Belongs to the thread whose connections it was given."""
 
@@ -130,7 +154,10 @@ class ChatSession:
         self._chats, self._model, self._options = chats, model, options
         self._stores = tuple(knowledge_bases)
         self._names = tuple(store.name for store in knowledge_bases)
-        self._searcher = Searcher(knowledge_bases, embedder, reranker) if knowledge_bases else None
+        self._meant = Averaging(embedder) if embedder and rewriting.serves(options.rewriting, None) else None
+        self._searcher = (
+            Searcher(knowledge_bases, self._meant or embedder, reranker) if knowledge_bases else None
+        )
 
     @property
     def options(self) -> AskOptions:
@@ -216,7 +243,8 @@ class ChatSession:
         question, sources = _asked(question), Sources.attached(attachment, files, pinned)
         earlier = self._earlier(conversation_id, parent_id) if conversation_id else []
         question, demands = self._scoped(question, sources)
-        used, found = self._retrieve(question, sources, demands, earlier)
+        retrieved = _returned(self._retrieve(question, sources, demands, earlier, cancel))
+        used, found = retrieved.query, retrieved.found
         options = self._options
         model = loaded(self._model, cancel, thinking=options.thinking, adapters=options.adapters)
         packed = self._pack(model, question, _with_hits(sources, found), earlier)
@@ -260,7 +288,8 @@ class ChatSession:
     ) -> Iterator[SessionEvent]:
         started = time.perf_counter()
         question, demands = self._scoped(question, sources)
-        used, found = self._retrieve(question, sources, demands, earlier)
+        retrieved = yield from self._retrieve(question, sources, demands, earlier, cancel)
+        used, found = retrieved.query, retrieved.found
         yield used
         yield found
         has_documents = bool(self._searcher)
@@ -272,7 +301,7 @@ class ChatSession:
             return
         loading = time.perf_counter()
         model = yield from self._load(cancel, self._options.adapters)
-        loading_s = time.perf_counter() - loading
+        loading_s = retrieved.loading_s + time.perf_counter() - loading
         packed = self._pack(model, question, _with_hits(sources, found), earlier)
         generation = self._generation(model.info, used, packed, found)
         record.plan(generation, packed.citations)
@@ -374,33 +403,99 @@ class ChatSession:
         return demands.text, demands
 
     def _retrieve(
-        self, question: str, sources: Sources, demands: Scoped, earlier: Sequence[StoredMessage]
-    ) -> tuple[QueryUsed, HitsFound]:
+        self,
+        question: str,
+        sources: Sources,
+        demands: Scoped,
+        earlier: Sequence[StoredMessage],
+        cancel: CancelToken,
+    ) -> Generator[SessionEvent, None, _Retrieved]:
+        started = time.perf_counter()
         languages = self._languages()
         before = [scope.without_operators(m.content, languages) for m in earlier if m.role == "user"]
         built = query.build(
             question, before, languages, Vocabulary(self._stores).idf if self._stores else None
         )
         result = SearchResult((), 0.0, 0.0)
+        sought = Sought(built.text, built.weights, follow_up=bool(built.topic))
         if self._searcher and not sources.pinned:
-            k = packing.hits_wanted(self._options.packings.values(), self._options.k)
             result = self._searcher.search(
-                built.text,
-                k,
-                weights=built.weights,
-                follow_up=bool(built.topic),
+                sought.text,
+                self._hits_wanted,
+                weights=sought.weights,
+                follow_up=sought.follow_up,
                 ranking=self._options.ranking,
                 scope=demands,
             )
+        relevant, again = self._relevant(result), _Again(result)
+        if self._may_rewrite(result, demands, sources, relevant=relevant):
+            leaning = before[-1] if built.topic and before else ""
+            again = yield from self._search_again(result, sought, leaning, cancel)
+            # What the model wrote does not make the documents speak of the question.
+            relevant = relevant or again.result.match >= self._options.min_match
+        hits = sources.pinned or again.result.hits
+        used = QueryUsed(
+            built.text,
+            built.topic,
+            self._names,
+            demands.described(),
+            again.result.corrections,
+            again.rewritten,
+        )
+        took_s = time.perf_counter() - started - again.loading_s if again.rewritten else result.took_s
+        found = HitsFound(hits, relevant or bool(sources.pinned), took_s)
+        return _Retrieved(used, found, again.loading_s)
+
+    @property
+    def _hits_wanted(self) -> int:
+        return packing.hits_wanted(self._options.packings.values(), self._options.k)
+
+    def _relevant(self, result: SearchResult) -> bool:
         # Either tells: shares of words in small collections, scores in large ones and in scripts without spaces (decision 8).
-        relevant = bool(result.hits) and (
+        return bool(result.hits) and (
             result.match >= self._options.min_match
             or result.confidence >= self._options.min_confidence
             or result.related
         )
-        hits = sources.pinned or result.hits
-        used = QueryUsed(built.text, built.topic, self._names, demands.described(), result.corrections)
-        return used, HitsFound(hits, relevant or bool(sources.pinned), result.took_s)
+
+    def _may_rewrite(
+        self, result: SearchResult, demands: Scoped, sources: Sources, *, relevant: bool
+    ) -> bool:
+        """Whether other words may help: not where the question demands its own, nor where it is declined without the model."""
+        options = self._options
+        return (
+            self._searcher is not None
+            and not (demands.narrows or sources.brings_text or (options.strict and not relevant))
+            and rewriting.serves(options.rewriting, self._model.info)
+            and rewriting.unsure(result, min_match=options.min_match, min_confidence=options.min_confidence)
+        )
+
+    def _search_again(
+        self, first: SearchResult, sought: Sought, leaning: str, cancel: CancelToken
+    ) -> Generator[SessionEvent, None, _Again]:
+        """Let the model, without thinking and adapters, write what else to search for. Raises CancelledError, ModelError."""
+        assert self._searcher
+        started = time.perf_counter()
+        model = yield from self._model.load(cancel)
+        loading_s = time.perf_counter() - started
+        if not rewriting.serves(self._options.rewriting, model.info):
+            return _Again(first, None, loading_s)
+        yield SearchUnsure()
+        text = rewriting.rewrite(model, sought.text, cancel, before=leaning)
+        if not text:
+            return _Again(first, None, loading_s)
+        yield QueryRewritten(text)
+        second = rewriting.search_again(
+            self._searcher,
+            self._meant,
+            sought,
+            text,
+            Vocabulary(self._stores).idf,
+            self._hits_wanted,
+            self._options.ranking,
+        )
+        kept = rewriting.better(first, second)
+        return _Again(second if kept else first, Rewritten(text, kept), loading_s)
 
     def _pack(
         self, model: LoadedModel, question: str, sources: Sources, earlier: Sequence[StoredMessage]
@@ -422,9 +517,7 @@ class ChatSession:
             model_path=info.path,
             adapters=self._options.adapters,
             knowledge_bases=self._names,
-            query=" ".join(
-                [used.query, *(f"[{demand}]" for demand in used.scope), *(f"({term})" for term in used.topic)]
-            ),
+            query=used.recorded,
             prompt=packed.messages,
             left_out=packed.left_out,
             sampling=self._seeded(),
@@ -439,6 +532,16 @@ def _asked(question: str) -> str:
     if not (question := clean(question).strip()):
         raise UsageError("The question is empty.", "Type one.")
     return question
+
+
+def _returned(events: Generator[SessionEvent, None, _Retrieved]) -> _Retrieved:
+    """What is returned behind all events."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as done:
+            found: _Retrieved = done.value
+            return found
 
 
 def _with_hits(sources: Sources, found: HitsFound) -> Sources:

@@ -2,6 +2,8 @@
 
 MessageStored, QueryUsed, HitsFound, LoadProgress*, PromptReady, PrefillProgress*,
 ReasoningDelta*, TextDelta*, AnswerFinished.
+Where the question is written again, the model is loaded first: MessageStored, LoadProgress*, SearchUnsure, QueryRewritten,
+QueryUsed, and so on.
 Errors are raised, after everything that is known has been stored.
 """
 
@@ -12,6 +14,7 @@ from enum import StrEnum
 from typing import Literal
 
 from ragchat.retrieval.spelling import Correction
+from ragchat.session.rewriting import recorded
 from ragchat.types import (
     Citation,
     FinishReason,
@@ -37,6 +40,31 @@ class MessageStored:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchUnsure:
+    """The words of the question may not be those of the documents: the model writes what else to search for, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRewritten:
+    """What the model has written, one clean line: it is about to be searched for beside the question."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A text that was searched for beside the question; `kept` False: the first search, without it, was better."""
+
+    text: str
+    kept: bool
+
+    @property
+    def sentence(self) -> str:
+        """What the user reads of it."""
+        return f"Searched also for: {self.text}" + ("" if self.kept else " (no better, so not used)")
+
+
+@dataclass(frozen=True, slots=True)
 class QueryUsed:
     """What was searched for, and where. `topic` are the words that earlier turns added, empty for a first question.
 
@@ -49,6 +77,15 @@ class QueryUsed:
     scope: tuple[str, ...] = ()
     corrections: tuple[Correction, ...] = ()
     """Words that no document holds, and those that were searched for in their place."""
+    rewritten: Rewritten | None = None
+    """What the model wrote to search for, where it did."""
+
+    @property
+    def recorded(self) -> str:
+        """All of it as one text, as it is kept with an answer."""
+        also = recorded(self.rewritten.text) if self.rewritten and self.rewritten.kept else ""
+        parts = [self.query, *(f"[{one}]" for one in self.scope), *(f"({term})" for term in self.topic), also]
+        return " ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +167,8 @@ class SummaryProgress:
 
 SessionEvent = (
     MessageStored
+    | SearchUnsure
+    | QueryRewritten
     | QueryUsed
     | HitsFound
     | LoadProgress

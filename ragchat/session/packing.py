@@ -1,8 +1,9 @@
 """How hits become the passages of a prompt, within a budget of tokens, and which way of packing a model is given.
 
-Two forms: whole chunks, or evidence: the pieces of more hits that are likeliest to hold the answer, in the order of the
-document, with "…" where something between them was left out. Chunks that are beside each other in a document are joined, and
-what is in several of them is packed once. Which way serves a model is measured (`ragchat eval packing`) and kept in a file;
+Three forms: whole passages, or evidence: the pieces of more hits that are likeliest to hold the answer, in the order of the
+document, with "…" where something between them was left out; or by confidence: a first passage that is clearly ahead alone, else
+what was found of it and evidence of the next. Chunks that are beside each other in a document are joined, and what is in several
+of them is packed once. Which way serves a model is measured (`ragchat eval packing`) and kept in a file;
 where no one measured, its size decides. It writes no prompt: that is `session.prompt`.
 """
 
@@ -22,12 +23,16 @@ from ragchat.retrieval.passages import join
 from ragchat.text import clean_line
 from ragchat.types import Hit, ModelInfo
 
-Form = Literal["chunks", "evidence"]
+Form = Literal["chunks", "evidence", "by_confidence"]
 Order = Literal["best_first", "best_last"]
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 EVIDENCE_HITS = 16
 """Hits that evidence is taken from: more than are packed, since each gives only a piece or two."""
+CLEAR = 0.9
+"""Share of the first score up to which the second one leaves the first passage clearly ahead (decision 7)."""
+_LEAST_EVIDENCE = 60
+"""Tokens that a piece of another passage needs to say anything."""
 _HEADING_MARK = re.compile(r"^#{1,6}[ \t]+", re.MULTILINE)
 GAP = " … "
 """Between pieces of a passage that do not stand beside each other in the document."""
@@ -39,7 +44,8 @@ _ROUNDING = 1
 class Packing:
     """A way to pack. At most `passages` of them, within `budget` tokens (0: whatever the context leaves).
 
-    `example`: a worked example is before the conversation. `wording` names instructions of `session.prompt`.
+    A clear first passage by confidence has all the room: the budget is for several. `example`: a worked example is before the
+    conversation. `wording` names instructions of `session.prompt`.
     """
 
     passages: int = 1
@@ -111,15 +117,18 @@ def pack_hits(
     count: CountTokens, question: str, hits: Sequence[Hit], packing: Packing, *, room: int
 ) -> tuple[list[Passage], list[int], int]:
     """Passages, best first, that fit into `room` tokens as `render` writes them; their sizes; how many more were wanted."""
-    room = min(room, packing.budget or room)
+    budget = min(room, packing.budget or room)
     if packing.form == "evidence":
-        passages = _evidence(count, question, hits, packing.passages, room)
+        passages = _evidence(count, question, hits, packing.passages, budget)
         return (
             passages,
             count([render(9, p) for p in passages]) if passages else [],
             int(bool(hits) and not passages),
         )
-    wanted = [Passage(hit, hit.text, hit.evidence or hit.text) for hit in join(hits[: packing.passages])]
+    if packing.form == "by_confidence":
+        wanted = _by_confidence(count, question, hits, packing.passages, budget)
+    else:
+        wanted, room = [_whole(hit) for hit in join(hits[: packing.passages])], budget
     sizes = count([render(n, passage) for n, passage in enumerate(wanted, 1)]) if wanted else []
     fitting = _fitting(sizes, room)
     return wanted[:fitting], sizes[:fitting], len(wanted) - fitting
@@ -131,6 +140,33 @@ def render(n: int, passage: Passage) -> str:
     heading = clean_line(passage.hit.heading, limit=160)
     below = heading.rpartition(" > ")[2] if heading else ""
     return f"[{n}] {text}" if not below or text.startswith(below) else f"[{n}] {heading}\n{text}"
+
+
+def _whole(hit: Hit) -> Passage:
+    return Passage(hit, hit.text, hit.evidence or hit.text)
+
+
+def _as_found(hit: Hit) -> Passage:
+    """A hit without what its passage grew by."""
+    text = hit.found_text
+    return Passage(hit, text, hit.evidence if hit.evidence and hit.evidence in text else text)
+
+
+def _is_clear(hits: Sequence[Hit]) -> bool:
+    """Whether the first hit is clearly ahead of the second."""
+    return len(hits) < 2 or hits[1].score <= CLEAR * hits[0].score
+
+
+def _by_confidence(
+    count: CountTokens, question: str, hits: Sequence[Hit], most: int, room: int
+) -> list[Passage]:
+    """The first passage, where it is clear; else what was found of it and the best pieces of others, within `room`."""
+    if most > 1 and not _is_clear(hits):
+        first = _as_found(hits[0])
+        left = room - sum(count([render(9, first)])) - 2
+        if left >= _LEAST_EVIDENCE and (others := _evidence(count, question, hits[1:], most - 1, left)):
+            return [first, *others]
+    return [_whole(hit) for hit in hits[:1]]
 
 
 def _evidence(count: CountTokens, question: str, hits: Sequence[Hit], most: int, room: int) -> list[Passage]:

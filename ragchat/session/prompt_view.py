@@ -108,7 +108,7 @@ def of_preview(
         model_path=info.path,
         adapters=adapters,
         knowledge_bases=used.knowledge_bases,
-        query=" ".join([used.query, *(f"({term})" for term in used.topic)]),
+        query=used.recorded,
         messages=packed.messages,
         parts=packed.parts,
         prompt_tokens=packed.prompt_tokens,

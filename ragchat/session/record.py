@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from ragchat.session import citations
 from ragchat.session.events import AnswerFinished, AnswerKind, MessageStored
+from ragchat.session.rewriting import without
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
     Citation,
@@ -66,7 +67,7 @@ class Record:
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
         """What the answer is about to be made from."""
-        self._query = generation.query
+        self._query = without(generation.query)
         if self._chats:
             self._chats.save_generation(
                 self._answer_id, generation, [replace(c, used=False) for c in offered]

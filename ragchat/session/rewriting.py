@@ -1,19 +1,21 @@
 """A question in the words of the documents: the model writes a sentence as a manual would put the answer, and it is searched
-for as well. Only where the first search is unsure and the model is known, or large enough, to be worth the wait.
+for as well. Only where the first search is unsure, and for a model that is worth the wait.
 
-The sentence may be wrong; it is never shown as an answer. Gao et al., Precise zero-shot dense retrieval without relevance labels
-(2022); Wang et al., Query2doc (2023).
+The first search takes milliseconds, so the model writes after it rather than beside it. Its sentence may be wrong: it never
+takes the place of the question's own words, and it is no answer. Gao et al., Precise zero-shot dense retrieval without
+relevance labels (2022); Wang et al., Query2doc (2023).
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -29,12 +31,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ragchat.retrieval.search import SearchResult
+    from ragchat.retrieval.search import Ranking, Searcher, SearchResult
     from ragchat.types.embedding import Embedder, EmbeddingModel
 
     Vectors = NDArray[np.float32]
 
-Choice = Literal["off", "on", "auto"]
 Worth = Callable[[Collection[str]], Mapping[str, float]]
 """The idf of those terms that the documents hold."""
 
@@ -54,9 +55,13 @@ _LONGEST_QUESTION = 600
 _LONGEST_TEXT = 300
 _COVERED = 0.9
 """Match from which the words of the question are all there, so that other words have little to add ("PYTHONPATH")."""
-_WEIGHT = 0.3
-_SHARE = 0.5
+_WEIGHT = 0.5
+_SHARE = 1.0
 """What the added terms may weigh together, as a share of the weight of the question's own terms."""
+_KEPT = 0.5
+"""Least confidence of the second search, as a share of the first one's: it could score more, so it reaches less of that."""
+_AGAIN = "\n"
+"""Behind the question of a second search: a searcher remembers the vector of its last question, and this is another one."""
 _MOST_TERMS = 16
 _MARKS = re.compile(r"^(?:[-*•>#\"'“”„«`\s]|\d+[.)]\s|(?:answer|sentence|question)\s*:)+", re.IGNORECASE)
 _RECORDED = re.compile(r" \[also: [^\]]*\]$")
@@ -64,39 +69,34 @@ _RECORDED = re.compile(r" \[also: [^\]]*\]$")
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """Whether and when questions are written again. `choice` is the setting, `measured` what was found out, by `model_key`.
+    """Whether questions are written again: `choice` is "off", "on" or "auto", `measured` says for which `model_key` it pays."""
 
-    `min_match` and `min_confidence` are those of the chat: from which a search counts as successful.
-    """
-
-    choice: Choice = "off"
+    choice: str = "off"
     measured: Mapping[str, bool] = field(default_factory=dict)
-    min_match: float = MIN_MATCH
-    min_confidence: float = MIN_CONFIDENCE
+
+
+OFF = Rewriting()
 
 
 # --- when -------------------------------------------------------------------------------------------------
 
 
-def when(result: SearchResult, rewriting: Rewriting, info: ModelInfo | None) -> bool:
-    """Whether the question is written again after a search with this `result`; without `info`, as if the model were able."""
-    return unsure(result, rewriting) and serves(rewriting, info)
+def unsure(
+    result: SearchResult, *, min_match: float = MIN_MATCH, min_confidence: float = MIN_CONFIDENCE
+) -> bool:
+    """Whether the words of the question may not be those of the documents; `result` needs a match (with_evidence).
 
-
-def unsure(result: SearchResult, rewriting: Rewriting) -> bool:
-    """Whether the words of the question may not be those of the documents.
-
-    A search is sure when its confidence is as near to 1 as the one that counts as a failure is to 0, or when a passage holds
-    (nearly) all of the question. How far the first hits are apart adds nothing (`retrieval.confidence`). `result` needs a match.
+    `min_match` and `min_confidence` are those from which a search counts as successful. It is sure when its confidence is as
+    near to 1 as `min_confidence` is to 0, or when one passage holds nearly all of the question. How far the first hits are
+    apart adds nothing to that (`retrieval.confidence`).
     """
-    if not result.hits or result.match < rewriting.min_match:
+    if not result.hits or result.match < min_match:
         return True
-    sure = max(rewriting.min_confidence, 1 - rewriting.min_confidence)
-    return result.confidence < sure and result.match < _COVERED
+    return result.confidence < max(min_confidence, 1 - min_confidence) and result.match < _COVERED
 
 
 def serves(rewriting: Rewriting, info: ModelInfo | None) -> bool:
-    """Whether this model writes: "auto" goes by what was measured for its file, then by its size."""
+    """Whether this model writes: "auto" goes by what was measured for its file, then by its size; None: as if it could."""
     if rewriting.choice != "auto" or info is None:
         return rewriting.choice != "off"
     return rewriting.measured.get(model_key(info), info.n_params >= FEWEST_PARAMETERS)
@@ -175,48 +175,97 @@ def _line(written: str) -> str:
 # --- how it is used ---------------------------------------------------------------------------------------
 
 
-def weights(text: str, question: str, languages: Sequence[str], worth: Worth) -> dict[str, float]:
-    """Terms of `text` that the question lacks and the documents hold, the rarest first, each with a small weight.
-
-    Together they weigh at most half of what the question's own terms weigh, so that an invented sentence cannot outweigh it.
-    """
-    asked = query_terms(question, languages)
-    idf = worth([*asked, *(terms := query_terms(text, languages))])
-    # A small model writes the instructions off.
-    stops = {term for language in languages for term in stop_terms(language)} | set(
-        query_terms(INSTRUCTIONS, languages)
-    )
-    added = [term for term in terms if term in idf and term not in asked and term not in stops]
-    added = list(islice(sorted(added, key=lambda term: -idf[term]), _MOST_TERMS))
-    own, more = sum(idf.get(term, 0.0) for term in asked), _WEIGHT * sum(idf[term] for term in added)
-    factor = min(1.0, _SHARE * own / more) if more else 0.0
-    return {term: _WEIGHT * factor for term in added} if factor else {}
-
-
 class Averaging:
-    """An embedder for questions that are also put in other words: the vector of both, halfway. Others stay with their owner."""
+    """An embedder for questions that are put in other words as well. The one behind it stays with whoever opened it."""
 
-    def __init__(self, embedder: Embedder, text: str) -> None:
-        self._embedder, self._text = embedder, text
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._also = ""
 
     @property
     def model(self) -> EmbeddingModel:
         """The model behind it."""
         return self._embedder.model
 
+    @contextmanager
+    def put_as(self, text: str) -> Iterator[None]:
+        """Meanwhile a question stands halfway between itself and `text`, which is embedded as a passage."""
+        self._also = text
+        try:
+            yield
+        finally:
+            self._also = ""
+
     def embed_query(self, text: str) -> Vectors:
-        """Between the question and the text, as a passage would have it. Raises ModelError."""
+        """The vector of a question, shape (dimensions,). Raises ModelError."""
+        vector = self._embedder.embed_query(text.removesuffix(_AGAIN))
+        if not self._also:
+            return vector
         import numpy as np
 
-        both = self._embedder.embed_query(text) + self._embedder.embed_passages([self._text])[0]
-        return both / max(float(np.linalg.norm(both)), 1e-9)
+        both = vector + self._embedder.embed_passages([self._also])[0]
+        halfway: Vectors = (both / max(float(np.linalg.norm(both)), 1e-9)).astype(np.float32)
+        return halfway
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        """One vector of unit length for each text. Raises ModelError."""
+        """The vectors of passages, shape (texts, dimensions). Raises ModelError."""
         return self._embedder.embed_passages(texts)
 
     def close(self) -> None:
         """Nothing to do here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """A query as it was first searched for: its text, further terms with their weights, whether they belong to it."""
+
+    text: str
+    weights: Mapping[str, float] = field(default_factory=dict)
+    follow_up: bool = False
+
+
+def search_again(
+    searcher: Searcher,
+    meant: Averaging | None,
+    sought: Sought,
+    text: str,
+    worth: Worth,
+    k: int,
+    ranking: Ranking,
+) -> SearchResult:
+    """Search for a query and for `text`; `meant` is the embedder of the searcher (None: words alone). Raises StorageError."""
+    more = weights(text, sought.text, searcher.languages(), worth)
+    with meant.put_as(text) if meant else nullcontext():
+        return searcher.search(
+            sought.text + _AGAIN,
+            k,
+            weights={**more, **sought.weights},
+            follow_up=sought.follow_up,
+            ranking=ranking,
+        )
+
+
+def weights(text: str, question: str, languages: Sequence[str], worth: Worth) -> dict[str, float]:
+    """Terms of `text` that the question lacks and the documents hold, the rarest first, each with the same small weight.
+
+    Together they weigh no more than the question's own terms, so that an invented sentence cannot outweigh it.
+    """
+    terms, asked = query_terms(text, languages), query_terms(question, languages)
+    idf = worth([*asked, *terms])
+    # A small model writes the instructions off.
+    nothing = {*asked, *query_terms(INSTRUCTIONS, languages), *chain(*map(stop_terms, languages))}
+    added = sorted(
+        (term for term in terms if term in idf and term not in nothing), key=lambda term: -idf[term]
+    )
+    added = added[:_MOST_TERMS]
+    own, more = sum(idf.get(term, 0.0) for term in asked), _WEIGHT * sum(idf[term] for term in added)
+    factor = min(1.0, _SHARE * own / more) if more else 0.0
+    return dict.fromkeys(added, _WEIGHT * factor) if factor else {}
+
+
+def better(first: SearchResult, second: SearchResult) -> bool:
+    """Whether the second search is kept: where its confidence, which counts the added terms too, has not fallen by half."""
+    return bool(second.hits) and second.confidence >= _KEPT * first.confidence
 
 
 def recorded(text: str) -> str:

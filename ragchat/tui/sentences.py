@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from ragchat.session.events import HitsFound, MessageStored, PromptReady, QueryUsed, SummaryProgress
+from ragchat.session.events import (
+    HitsFound,
+    MessageStored,
+    PromptReady,
+    QueryRewritten,
+    QueryUsed,
+    SearchUnsure,
+    SummaryProgress,
+)
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui.markdown_marks import unmarked
 from ragchat.types import AdapterScale, LoadProgress, OmissionKind, PrefillProgress
@@ -54,13 +62,8 @@ def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
         case SummaryProgress(eta_s=eta_s):
             left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
             return f"Combining the summaries{left}"
-        case QueryUsed(knowledge_bases=names, corrections=(first, *_)) if names:
-            return f"Searching your documents for “{clean_line(first.by, limit=40)}”"
-        case QueryUsed(knowledge_bases=names, scope=scope):
-            where = f": {', '.join(scope)}" if scope else ""
-            return f"Searching your documents{where}" if names else "Thinking"
-        case HitsFound(hits=hits, relevant=relevant):
-            return f"{counted(len(hits), 'passage')} found" if relevant else "No relevant passages found"
+        case SearchUnsure() | QueryRewritten() | QueryUsed() | HitsFound():
+            return _search_sentence(said)
         case LoadProgress(fraction, stage):
             doing = "Measuring this machine" if stage == "measure" else "Loading the model"
             return f"{doing} {fraction:.0%}"
@@ -71,6 +74,22 @@ def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
             return f"Reading the prompt {done}/{total} tokens{left}"
         case _:
             return ""
+
+
+def _search_sentence(said: SearchUnsure | QueryRewritten | QueryUsed | HitsFound) -> str:
+    match said:
+        case SearchUnsure():
+            return "Looking for other words to search for"
+        case QueryRewritten(text=text):
+            return f"Searching also for “{clean_line(text, limit=80)}”"
+        case QueryUsed(knowledge_bases=()):
+            return "Thinking"
+        case QueryUsed(corrections=(first, *_)):
+            return f"Searching your documents for “{clean_line(first.by, limit=40)}”"
+        case QueryUsed(scope=scope):
+            return ": ".join(filter(None, ("Searching your documents", ", ".join(scope))))
+        case HitsFound(hits=hits, relevant=relevant):
+            return f"{counted(len(hits), 'passage')} found" if relevant else "No relevant passages found"
 
 
 def trouble(sentence: str, remedy: str) -> Content:

@@ -338,7 +338,7 @@ def test_a_cross_encoder_ranks_as_torch_does(tmp_path: Path, monkeypatch: pytest
         ranker.close()
     here = found_paths()
     assert open_reranker(here, str(target)).ranks
-    with pytest.raises(ModelFileError, match="makes no vectors"):
+    with pytest.raises(ModelFileError, match="not an embedding model"):
         open_embedder(here, str(target))
     ModelLibrary(here.model_dirs[:1]).add(target)
     assert find_embedding_model(here.model_dirs[:1]) is None
@@ -347,7 +347,7 @@ def test_a_cross_encoder_ranks_as_torch_does(tmp_path: Path, monkeypatch: pytest
 def test_a_model_of_vectors_does_not_rank(process: EmbeddingProcess, tiny: Path) -> None:
     with pytest.raises(ModelFileError, match="not a cross-encoder"):
         open_reranker(found_paths(), str(tiny))
-    with pytest.raises(ModelError, match="makes vectors"):
+    with pytest.raises(ModelError, match="not a cross-encoder"):
         process.rank("red", ["stone"])
 
 

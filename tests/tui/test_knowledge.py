@@ -119,7 +119,7 @@ async def test_forgetting_and_removing_ask_first(stage: Stage) -> None:
         screen = await open_papers(app, pilot)
         screen.files.focus()
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, Confirm) and "Forget" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, Confirm) and "Remove" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is screen)
         assert "bees.md" in screen_text(app)

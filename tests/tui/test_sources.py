@@ -165,7 +165,7 @@ def test_a_missing_file_and_a_newer_index_are_said(stage: Stage) -> None:
     opened = tasks.open_document(
         stage.services, replace(citation, hit=replace(citation.hit, content_hash="old"))
     )
-    assert any("not there any more" in note for note in opened.notes)
+    assert any("no longer exists" in note for note in opened.notes)
     assert any("changed since this was cited" in note for note in opened.notes)
 
 
