@@ -73,7 +73,6 @@ BANNED: dict[str, str] = {
 """What is banned, and what to write instead. docs/glossary.md has the same list in words."""
 
 DATA: dict[str, frozenset[str]] = {
-    "session/chat.py": frozenset({"DECLINED"}),
     "session/prompt.py": frozenset({"INSTRUCTIONS", "WORDINGS", "SUMMARY_OPENING"}),
     "finetune/raft.py": frozenset({"REFUSAL"}),
     "retrieval/stopwords.py": frozenset({"_WORDS"}),

@@ -15,6 +15,7 @@ from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli import eval_vectors
 from ragchat.cli.context import data, interactive, note, pass_context
 from ragchat.cli.eval_questions import questions
+from ragchat.cli.eval_rewriting import rewriting
 from ragchat.cli.eval_runs import history, report, run, watch
 from ragchat.cli.eval_settings import calibrate, tune
 from ragchat.cli.paths import TypedPath
@@ -32,7 +33,7 @@ def eval() -> None:
 
 
 eval.add_command(questions)
-for _command in (run, report, history, watch, calibrate, tune):
+for _command in (run, report, history, watch, calibrate, tune, rewriting):
     eval.add_command(_command)
 
 

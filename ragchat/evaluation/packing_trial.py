@@ -55,6 +55,8 @@ WAYS = (
     Way("evidence, 3 passages", Packing(3, "evidence", budget=384)),
     Way("evidence, 256 tokens", Packing(8, "evidence", budget=256)),
     Way("evidence, 1000 tokens", Packing(12, "evidence", budget=1000)),
+    Way("by confidence, 2 passages", Packing(2, "by_confidence", budget=400)),
+    Way("by confidence, 3 passages", Packing(3, "by_confidence", budget=400)),
 )
 
 

@@ -62,13 +62,11 @@ if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
     from ragchat.types.reranking import Reranker
 
-NOT_FROM_DOCUMENTS = "Nothing in your documents matches this question, so this answer is not from them."
-NO_ROOM = (
-    "What your documents say about this did not fit beside the question, so this answer is not from them."
-)
+NOT_FROM_DOCUMENTS = "No relevant passages found. This answer is not from your documents."
+NO_ROOM = "The relevant passages did not fit in the prompt. This answer is not from your documents."
 NOTICES = {AnswerKind.UNMATCHED: NOT_FROM_DOCUMENTS, AnswerKind.NO_ROOM: NO_ROOM}
 """What is above an answer of this kind."""
-DECLINED = "Your documents hold nothing that answers this question."
+DECLINED = "Your documents contain no answer to this question."
 LONGEST_TITLE = 60
 
 

@@ -22,6 +22,7 @@ from ragchat.retrieval import evidence
 from ragchat.retrieval.passages import join
 from ragchat.text import clean_line
 from ragchat.types import Hit, ModelInfo
+from ragchat.types.defaults import HITS
 
 Form = Literal["chunks", "evidence", "by_confidence"]
 Order = Literal["best_first", "best_last"]
@@ -29,6 +30,8 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 EVIDENCE_HITS = 16
 """Hits that evidence is taken from: more than are packed, since each gives only a piece or two."""
+_LOOKED_AT: Mapping[Form, int] = {"chunks": 0, "evidence": EVIDENCE_HITS, "by_confidence": HITS}
+"""Hits that a form looks at, however few it packs."""
 CLEAR = 0.9
 """Share of the first score up to which the second one leaves the first passage clearly ahead (decision 7)."""
 _LEAST_EVIDENCE = 60
@@ -107,7 +110,7 @@ def write_choice(path: Path, info: ModelInfo, chosen: Packing) -> None:
 
 def hits_wanted(ways: Iterable[Packing], k: int) -> int:
     """How many hits to search for, at least `k`, so that each of these ways has what it is measured with."""
-    return max([k, *(max(way.passages, EVIDENCE_HITS * (way.form == "evidence")) for way in ways)])
+    return max([k, *(max(way.passages, _LOOKED_AT[way.form]) for way in ways)])
 
 
 # --- packing ----------------------------------------------------------------------------------------------
@@ -164,7 +167,8 @@ def _by_confidence(
     if most > 1 and not _is_clear(hits):
         first = _as_found(hits[0])
         left = room - sum(count([render(9, first)])) - 2
-        if left >= _LEAST_EVIDENCE and (others := _evidence(count, question, hits[1:], most - 1, left)):
+        next_best = hits[1 : max(most, _LOOKED_AT["by_confidence"])]
+        if left >= _LEAST_EVIDENCE and (others := _evidence(count, question, next_best, most - 1, left)):
             return [first, *others]
     return [_whole(hit) for hit in hits[:1]]
 

@@ -67,6 +67,7 @@ class LiveAnswer:
         self.citations: tuple[Citation, ...] = ()
         self.left_out: tuple[Omission, ...] = ()
         self.asked_documents = False
+        self.searched_also = ""
         self.missed = False
         self._lock = threading.Lock()
         self._pending = ""

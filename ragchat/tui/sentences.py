@@ -119,6 +119,7 @@ def answer_footer(  # noqa: PLR0913
     from_documents: bool = True,
     left_out: tuple[Omission, ...] = (),
     compacted: bool = False,
+    searched_also: str = "",
 ) -> Content:
     """The lines under an answer: how it ended, what did not fit, what it cost, whether the documents bear it."""
     lines: list[Content] = []
@@ -126,7 +127,9 @@ def answer_footer(  # noqa: PLR0913
         lines.append(trouble(error or "The answer failed.", remedy))
     elif ending := _ENDINGS.get(finish_reason if state == "complete" else state):
         lines.append(Content.styled(ending, "$text-warning"))
-    lines += [Content.styled(clean_line(advised(one)), "$foreground 62%") for one in left_out]
+    below = [clean_line(advised(one)) for one in left_out]
+    below += [f"Searched also for “{clean_line(searched_also)}”"] if searched_also else []
+    lines += [Content.styled(one, "$foreground 62%") for one in below]
     facts = []
     if timings and timings.ttft_s:
         facts.append(f"{human_seconds(timings.ttft_s)} to first token")

@@ -19,7 +19,7 @@ Spans = tuple[tuple[int, int], ...]
 @dataclass(frozen=True, slots=True)
 class ShownMessage:
     """A stored message with what is shown beside it. `asked_documents`: a knowledge base was asked. `compacted`: up to here a
-    summary represents the chat in the prompts that follow.
+    summary represents the chat in the prompts that follow. `searched_also` is what the model wrote to search for.
     """
 
     stored: StoredMessage
@@ -28,6 +28,7 @@ class ShownMessage:
     left_out: tuple[Omission, ...] = ()
     model: str = ""
     compacted: bool = False
+    searched_also: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -567,7 +567,7 @@ def test_strict_declines_without_a_model(notes: Home) -> None:
     assert "Nothing in the documents" in done.stderr
     done = notes.run("ask", UNKNOWN, env={**nowhere, "RAGCHAT_CHAT__STRICT": "yes"})
     assert done.returncode == 3
-    assert done.stdout == "Your documents hold nothing that answers this question.\n"
+    assert done.stdout == "Your documents contain no answer to this question.\n"
 
 
 def test_what_cannot_be_asked_leaves_no_chat_behind(home: Home, tmp_path: Path) -> None:
@@ -687,7 +687,7 @@ def test_ask_batch(notes: Home, tmp_path: Path) -> None:
     assert all(keys(answer) == ["id", *SHAPE] for answer in answers)
     assert answers[0]["citations"]
     assert answers[1]["citations"] == []
-    assert answers[1]["answer"].startswith("Nothing in your documents matches")
+    assert answers[1]["answer"].startswith("No relevant passages found")
     assert answers[0]["answer"] == answers[2]["answer"], "one question does not colour the next"
     with notes.chats() as chats:
         assert len(chats.conversations()) == before

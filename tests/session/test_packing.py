@@ -146,7 +146,7 @@ sentences = st.lists(
     bodies=st.lists(sentences.map("".join), max_size=4),
     question=st.sampled_from(["pump", "Is the pump primed?", "", "本 abc"]),
     room=st.integers(0, 300),
-    form=st.sampled_from(["chunks", "evidence"]),
+    form=st.sampled_from(["chunks", "evidence", "by_confidence"]),
     most=st.integers(1, 5),
     budget=st.sampled_from([0, 0, 40]),
 )
@@ -160,7 +160,8 @@ def test_passages_fit_the_room_and_hold_nothing_but_the_document(
     assert len(passages) <= most
     assert len(sizes) == len(passages)
     assert missing >= 0
-    assert sum(sizes) + 2 * len(sizes) <= min(room, budget or room) or not passages
+    bound = room if form == "by_confidence" and len(passages) == 1 else min(room, budget or room)
+    assert sum(sizes) + 2 * len(sizes) <= bound or not passages
     for passage in passages:
         body = bodies[passage.hit.document_id]
         span = passage.hit.span
@@ -179,6 +180,59 @@ def test_the_weights_of_all_pieces_are_one() -> None:
     assert all(
         piece.last - piece.first <= evidence.LONGEST_EVIDENCE for piece in evidence.weigh("word", long)
     )
+
+
+# --- by confidence ----------------------------------------------------------------------------------------
+
+BY_CONFIDENCE = Packing(3, "by_confidence", budget=90)
+
+
+def grown(*scores: float) -> list[Hit]:
+    """Hits of several documents, each found by its third paragraph and grown to its whole text."""
+    found = []
+    for n, score in enumerate(scores, 1):
+        text = TEXT.replace("Zephyr", f"Zephyr{n}").replace("seven years", f"{n} years")
+        chunks = hits_of(text, document=n, first=100 * n)
+        chunk = next(one for one in chunks if "warranty" in one.text)
+        (whole,) = join(chunks)
+        found.append(replace(whole, rank=n, score=score, found=chunk.span, chunk_id=chunk.chunk_id))
+    return found
+
+
+def test_a_first_passage_that_is_clearly_ahead_is_packed_alone_and_whole() -> None:
+    for hits in (grown(10.0, 9.0, 8.0), grown(10.0)):
+        (passage,), _, missing = pack_hits(count, "How long is the warranty?", hits, BY_CONFIDENCE, room=400)
+        assert passage.text == hits[0].text, "the budget is for several"
+        assert missing == 0
+
+
+def test_when_the_first_is_not_clear_what_was_found_of_it_goes_with_the_best_pieces_of_others() -> None:
+    hits = grown(10.0, 9.5, 9.4, 9.3)
+    passages, sizes, _ = pack_hits(count, "How long is the warranty?", hits, BY_CONFIDENCE, room=400)
+    first, *others = passages
+    assert first.hit == hits[0]
+    assert first.text == hits[0].found_text != hits[0].text
+    assert others
+    assert len(others) <= 2
+    assert all("The warranty lasts" in passage.text for passage in others)
+    assert sum(sizes) + 2 * len(sizes) <= 90
+
+
+def test_without_room_for_others_the_first_passage_is_packed_whole() -> None:
+    hits = grown(10.0, 9.5)
+    for way in (replace(BY_CONFIDENCE, budget=60), replace(BY_CONFIDENCE, passages=1)):
+        (passage,), _, _ = pack_hits(count, "How long is the warranty?", hits, way, room=400)
+        assert passage.text == hits[0].text
+    assert pack_hits(count, "How long?", hits, BY_CONFIDENCE, room=10) == ([], [], 1)
+    assert pack_hits(count, "How long?", [], BY_CONFIDENCE, room=400) == ([], [], 0)
+
+
+def test_the_quote_of_a_shortened_passage_is_in_what_is_packed() -> None:
+    first, *others = grown(10.0, 9.5)
+    for evidence_text in ("The warranty lasts 1 years.", "A lamp shows that."):
+        hits = [replace(first, evidence=evidence_text), *others]
+        (passage, *_), _, _ = pack_hits(count, "How long is the warranty?", hits, BY_CONFIDENCE, room=400)
+        assert passage.quote in passage.text
 
 
 # --- in the prompt ----------------------------------------------------------------------------------------
@@ -260,6 +314,7 @@ def test_evidence_is_searched_in_more_hits_than_are_packed() -> None:
     assert packing.hits_wanted([Packing(12)], 8) == 12
     assert packing.hits_wanted([Packing(1), Packing(3, "evidence")], 8) == packing.EVIDENCE_HITS == 16
     assert packing.hits_wanted([Packing(3, "evidence")], 20) == 20
+    assert packing.hits_wanted([Packing(2, "by_confidence")], 0) == 8
 
 
 def test_larger_models_are_given_more() -> None:

@@ -150,8 +150,8 @@ def test_the_line_under_an_answer() -> None:
     assert answer_footer("complete", finish_reason="stop", timings=timings, citations=three).plain == (
         "1.2 s to first token · 34 tok/s · 3 sources"
     )
-    assert "Cut:" in answer_footer("complete", finish_reason="length").plain
-    assert "Interrupted" in answer_footer("interrupted").plain
+    assert "cut off" in answer_footer("complete", finish_reason="length").plain
+    assert "interrupted" in answer_footer("interrupted").plain
     assert "You stopped" in answer_footer("cancelled", finish_reason="cancelled").plain
     assert (
         answer_footer("complete", asked_documents=True, from_documents=False).plain

@@ -592,7 +592,7 @@ async def test_what_is_not_set_shows_what_the_settings_say() -> None:
             "Instructions     as in the settings: the built-in ones",
             "Temperature      as in the settings: 0.4",
             "Seed             as in the settings: new for each answer",
-            "Longest answer   as in the settings: 512 tokens",
+            "Maximum length   as in the settings: 512 tokens",
         ):
             assert line in app.text
         await go(pilot, "temperature")
@@ -747,7 +747,7 @@ async def test_settings_of_a_chat_at_every_size(size: tuple[int, int]) -> None:
             await pilot.press("escape", "home")
             await pilot.pause()
             assert "Preset" in app.text
-            assert "Longest answer" in app.text
+            assert "Maximum length" in app.text
             assert "Esc closes" in app.text
 
 
@@ -826,7 +826,7 @@ async def test_a_download_is_watched_and_stopped_in_the_jobs(stage: Stage) -> No
     async with running(stage) as (app, pilot):
         app.start_pull("distant")
         await pilot.press("f9")
-        await until(pilot, lambda: "◌ Fetching distant" in screen_text(app) and "40%" in screen_text(app))
+        await until(pilot, lambda: "◌ Downloading distant" in screen_text(app) and "40%" in screen_text(app))
         await pilot.press("x")
         await until(pilot, lambda: "The download was stopped" in screen_text(app))
         await pilot.press("delete")

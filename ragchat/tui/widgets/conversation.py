@@ -21,6 +21,7 @@ from textual.widgets import Static, TextArea
 
 from ragchat.app import commands
 from ragchat.app.typed_paths import existing_file
+from ragchat.session import rewriting
 from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
@@ -242,6 +243,7 @@ class ConversationPane(Vertical):
             from_documents=any(citation.used for citation in message.citations),
             left_out=message.left_out,
             compacted=message.compacted,
+            searched_also=message.searched_also,
         )
         return AnswerView(
             stored.text,
@@ -582,6 +584,7 @@ class ConversationPane(Vertical):
                 self._adopt(live, said)
             case QueryUsed():
                 live.asked_documents = bool(said.knowledge_bases)
+                live.searched_also = rewriting.also(said.recorded)
                 if self.showing(live):
                     self.post_message(self.Asked(said.knowledge_bases))
             case PromptReady():
@@ -638,6 +641,7 @@ class ConversationPane(Vertical):
             asked_documents=live.asked_documents,
             from_documents=said.from_documents,
             left_out=live.left_out,
+            searched_also=live.searched_also,
         )
         facts = replace(
             view.facts,
