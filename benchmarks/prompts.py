@@ -132,7 +132,8 @@ def answered(
     model = build.model(context, model_name)
     try:
         reader = loaded(model, cancel)
-        for step in packing_trial.run(reader, searcher, name, asked, ways, file, cancel=cancel):
+        also = {"meaning": searcher.has_meaning}
+        for step in packing_trial.run(reader, searcher, name, asked, ways, file, cancel=cancel, also=also):
             if step.done % 20 == 0:
                 print(f"  {step.done} of {step.total} answers", flush=True)
         ids = {question.id for question in asked}

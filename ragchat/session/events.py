@@ -9,12 +9,13 @@ Errors are raised, after everything that is known has been stored.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 from ragchat.retrieval.spelling import Correction
-from ragchat.session.rewriting import recorded
+from ragchat.text import clean_line
 from ragchat.types import (
     Citation,
     FinishReason,
@@ -28,6 +29,9 @@ from ragchat.types import (
     Timings,
     text_of,
 )
+
+_ALSO = re.compile(r" \[also: ([^\]]*)\]$")
+"""What a recorded query ends with where the model wrote what else to search for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,24 @@ class QueryUsed:
     @property
     def recorded(self) -> str:
         """All of it as one text, as it is kept with an answer."""
-        also = recorded(self.rewritten.text) if self.rewritten and self.rewritten.kept else ""
+        also = (
+            f"[also: {clean_line(self.rewritten.text).replace(']', ')')}]"
+            if self.rewritten and self.rewritten.kept
+            else ""
+        )
         parts = [self.query, *(f"[{one}]" for one in self.scope), *(f"({term})" for term in self.topic), also]
         return " ".join(filter(None, parts))
+
+
+def searched_also(recorded: str) -> str:
+    """What the model wrote to search for, of a recorded query; empty: nothing."""
+    found = _ALSO.search(recorded)
+    return found[1] if found else ""
+
+
+def without_rewriting(recorded: str) -> str:
+    """A recorded query without what the model wrote: what was asked."""
+    return _ALSO.sub("", recorded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ragchat.session import citations
-from ragchat.session.events import AnswerFinished, AnswerKind, MessageStored
-from ragchat.session.rewriting import without
+from ragchat.session.events import AnswerFinished, AnswerKind, MessageStored, without_rewriting
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
     Citation,
@@ -67,7 +66,7 @@ class Record:
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
         """What the answer is about to be made from."""
-        self._query = without(generation.query)
+        self._query = without_rewriting(generation.query)
         if self._chats:
             self._chats.save_generation(
                 self._answer_id, generation, [replace(c, used=False) for c in offered]

@@ -15,7 +15,7 @@ from typing import Literal
 
 from ragchat.errors import AdapterError, NotFoundError, UsageError
 from ragchat.session import citations
-from ragchat.session.rewriting import without
+from ragchat.session.events import without_rewriting
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
     AdapterScale,
@@ -134,7 +134,7 @@ def _finished(
 ) -> Replayed:
     text, old = said, record.answer.content
     if record.citations or record.generation.knowledge_bases:
-        text, _ = citations.bind(said, record.citations, without(record.generation.query))
+        text, _ = citations.bind(said, record.citations, without_rewriting(record.generation.query))
     verdict = _verdict(record, text, event.finish_reason)
     reasons = [*_cuts(record, verdict, event), *what_differs(record, info, adapters)]
     if verdict == "different" and not reasons:

@@ -64,7 +64,6 @@ _AGAIN = "\n"
 """Behind the question of a second search: a searcher remembers the vector of its last question, and this is another one."""
 _MOST_TERMS = 16
 _MARKS = re.compile(r"^(?:[-*•>#\"'“”„«`\s]|\d+[.)]\s|(?:answer|sentence|question)\s*:)+", re.IGNORECASE)
-_RECORDED = re.compile(r" \[also: ([^\]]*)\]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,19 +265,3 @@ def weights(text: str, question: str, languages: Sequence[str], worth: Worth) ->
 def better(first: SearchResult, second: SearchResult) -> bool:
     """Whether the second search is kept: where its confidence, which counts the added terms too, has not fallen by half."""
     return bool(second.hits) and second.confidence >= _KEPT * first.confidence
-
-
-def recorded(text: str) -> str:
-    """How a rewriting is kept behind the query of an answer."""
-    return f"[also: {clean_line(text).replace(']', ')')}]"
-
-
-def also(query: str) -> str:
-    """What else was searched for, of a recorded query; empty: nothing."""
-    found = _RECORDED.search(query)
-    return found[1] if found else ""
-
-
-def without(query: str) -> str:
-    """A recorded query without the rewriting: what was asked."""
-    return _RECORDED.sub("", query)

@@ -386,7 +386,11 @@ class RagchatApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("choose_model", "add_documents"):
-            whole = not isinstance(self.screen, ModalScreen) if self.screen_stack else False
+            if not self.screen_stack:
+                return False
+            if getattr(self.screen, "first_steps", False):
+                return True
+            whole = not isinstance(self.screen, ModalScreen)
             return whole and (self.screen is self.chat or action == "add_documents")
         return True
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ragchat.errors import CancelledError, IngestError, NotFoundError, RagchatError
-from ragchat.session import rewriting
-from ragchat.session.events import MessageStored
+from ragchat.session.events import MessageStored, searched_also
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui import messages
 from ragchat.tui.safe_content import evidence_in, file_name, locate
@@ -119,7 +118,7 @@ def _shown(store: ChatStore, message: StoredMessage) -> ShownMessage:
         bool(generation.knowledge_bases),
         generation.left_out,
         answered_by(generation.model, generation.adapters),
-        searched_also=rewriting.also(generation.query),
+        searched_also=searched_also(generation.query),
     )
 
 

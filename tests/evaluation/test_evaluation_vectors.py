@@ -380,7 +380,7 @@ def test_calibration_searches_as_the_chat_does(context: Context, embedder: Synon
     assert len(said) == 6
     assert embedder.asked
     read = len(embedder.read)
-    with pytest.raises(ValueError, match="both"):
+    with pytest.raises(ValueError, match="answerable and unanswerable"):
         refusals(context, ASKED, ["coast"], CancelToken())
     assert len(embedder.read) == read, "nothing is embedded for a curve that cannot be"
 

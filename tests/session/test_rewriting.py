@@ -38,6 +38,8 @@ from ragchat.session.events import (
     QueryUsed,
     Rewritten,
     SearchUnsure,
+    searched_also,
+    without_rewriting,
 )
 from ragchat.session.prompt_view import of_preview
 from ragchat.session.replay import recorded as record_of
@@ -324,9 +326,9 @@ def test_the_session_says_searches_and_keeps_it(chats: ChatStore, store: Knowled
     assert finished.text.startswith("With the cached flag")
     generation = record_of(chats, finished.answer_id).generation
     assert generation.query == f"{QUESTION} [also: {SENTENCE}]"
-    assert rewriting.without(generation.query) == QUESTION
-    assert rewriting.also(generation.query) == SENTENCE
-    assert rewriting.also(QUESTION) == ""
+    assert without_rewriting(generation.query) == QUESTION
+    assert searched_also(generation.query) == SENTENCE
+    assert searched_also(QUESTION) == ""
     assert SENTENCE not in "".join(message.content for message in generation.prompt)
 
 

@@ -56,13 +56,16 @@ class WelcomeScreen(Dialog[str]):
     TITLE_TEXT: ClassVar[str] = "Welcome to ragchat"
     HELP_TEXT: ClassVar[str] = "Enter does the next step · 1, 2, 3 choose a step · Esc opens the chat"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1,f2", "step('model')", "A model", id="welcome.model", show=False, priority=True),
+        Binding("1", "step('model')", "A model", id="welcome.model", show=False, priority=True),
         Binding(
-            "2,f4", "step('documents')", "Your documents", id="welcome.documents", show=False, priority=True
+            "2", "step('documents')", "Your documents", id="welcome.documents", show=False, priority=True
         ),
         Binding("3", "step('ask')", "Ask", id="welcome.manual", show=False),
         Binding("ctrl+x", "stop", "Stop a download or indexing", id="welcome.stop", show=False),
     ]
+
+    first_steps: ClassVar[bool] = True
+    """The keys of the app for a model and for documents work here too."""
 
     def __init__(self) -> None:
         super().__init__()

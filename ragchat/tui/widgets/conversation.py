@@ -21,8 +21,7 @@ from textual.widgets import Static, TextArea
 
 from ragchat.app import commands
 from ragchat.app.typed_paths import existing_file
-from ragchat.session import rewriting
-from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed
+from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed, searched_also
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.chat_changes import ChatChanges
@@ -584,7 +583,7 @@ class ConversationPane(Vertical):
                 self._adopt(live, said)
             case QueryUsed():
                 live.asked_documents = bool(said.knowledge_bases)
-                live.searched_also = rewriting.also(said.recorded)
+                live.searched_also = searched_also(said.recorded)
                 if self.showing(live):
                     self.post_message(self.Asked(said.knowledge_bases))
             case PromptReady():
