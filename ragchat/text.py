@@ -24,6 +24,8 @@ _DECEPTIVE = re.compile(
     "[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _NEWLINES = re.compile("\r\n?|\x85|\u2028|\u2029|\x0b|\x0c")
+_NEWLINE = re.compile("[\r\x85\u2028\u2029\x0b\x0c]")
+"""One character each, so that places in the text stay."""
 
 
 def clean(text: str) -> str:
@@ -68,7 +70,8 @@ class StreamCleaner:
         return clean(text)
 
     def _safe_end(self, text: str) -> int:
-        for match in _ESCAPES.finditer(text):
+        # Line ends end a sequence, as in `clean`, which makes them newlines first.
+        for match in _ESCAPES.finditer(_NEWLINE.sub("\n", text)):
             if match.end() == len(text) and len(text) - match.start() <= self._LONGEST:
                 return match.start()  # it may go on in the next piece
         return len(text) - 1 if text.endswith("\r") else len(text)  # may be half of \r\n

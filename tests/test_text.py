@@ -136,6 +136,7 @@ def stream(pieces: list[str]) -> str:
 @given(ODD_TEXT, st.lists(st.integers(0, 200)))
 @settings(max_examples=500, deadline=None)
 @example("a\x1b]0;b\rc\x07d", [8])
+@example("\x9d\r\x90\x0700", [])
 def test_a_stream_shows_the_same_as_the_whole(text: str, cuts: list[int]) -> None:
     borders = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
     assert stream([text[a:b] for a, b in itertools.pairwise(borders)]) == clean(text)

@@ -101,6 +101,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "ragchat eval tune work --chunks --store",
     ),
     "eval watch": ("ragchat eval watch", "ragchat eval watch work --sample 40"),
+    "eval rewriting": ("ragchat eval rewriting work --limit 40",),
     "eval packing": ("ragchat eval packing questions/ --limit 40",),
     "setup": ("ragchat setup", "ragchat setup --no-model"),
     "config": ("ragchat config show", "ragchat config set retrieval.k 12"),

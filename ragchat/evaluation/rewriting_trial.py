@@ -24,6 +24,7 @@ from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session import rewriting
 from ragchat.session.packing import model_key
 from ragchat.session.rewriting import Averaging, Sought, Worth
+from ragchat.text import counted
 from ragchat.types import CancelToken, Hit, LoadedModel, ModelInfo
 from ragchat.types.defaults import MIN_CONFIDENCE, MIN_MATCH
 
@@ -98,7 +99,7 @@ def judged(questions: Sequence[Asked]) -> list[Asked]:
     found = [one for one in questions if one.answerable and (one.sources or one.answers)]
     if len(found) < FEWEST:
         raise UsageError(
-            f"{len(found)} questions with a document or an answer are too few; at least {FEWEST} are needed.",
+            f"{counted(len(found), 'question')} with a document or an answer: at least {FEWEST} are needed.",
             "Add questions with `ragchat eval questions add` or `ragchat eval questions generate`.",
         )
     return found

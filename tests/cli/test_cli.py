@@ -661,7 +661,17 @@ def test_dry_run_shows_the_prompt_and_stores_nothing(notes: Home) -> None:
         before = len(chats.conversations())
     done = notes.run("ask", "-", "--dry-run", "--json", stdin=PUMP.encode())
     shown = json.loads(done.stdout)
-    assert keys(shown) == ["query", "scope", "rewritten", "messages", "rendered", "parts", "tokens", "n_ctx", "left_out"]
+    assert keys(shown) == [
+        "query",
+        "scope",
+        "rewritten",
+        "messages",
+        "rendered",
+        "parts",
+        "tokens",
+        "n_ctx",
+        "left_out",
+    ]
     assert shown["tokens"] == sum(shown["parts"].values()) <= shown["n_ctx"] == 2048
     assert [message["role"] for message in shown["messages"]] == ["system", "user"]
     assert "seven years" in shown["rendered"]

@@ -637,7 +637,7 @@ def test_a_child_that_cannot_start_is_no_file_s_fault(
     (tmp_path / "a.md").write_text("text")
     extractor = small_extractor(tmp_path)
     extractor._pool._memory_mib = "none"  # type: ignore[assignment]
-    with extractor, pytest.raises(RagchatError, match="does not start") as caught:
+    with extractor, pytest.raises(RagchatError, match="did not start") as caught:
         extractor.extract(tmp_path / "a.md")
     assert not isinstance(caught.value, IngestError)
 

@@ -177,7 +177,7 @@ def test_children_that_cannot_start_are_no_file_s_fault(tmp_path: Path) -> None:
     (path,) = write(tmp_path, 1)
     with pool_of(tmp_path, 1, memory_mib="many") as pool:  # type: ignore[arg-type]
         submit(pool, path)
-        with pytest.raises(RagchatError, match="does not start"):
+        with pytest.raises(RagchatError, match="did not start"):
             drain(pool)
 
 

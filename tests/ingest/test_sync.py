@@ -172,7 +172,7 @@ def test_other_chunk_sizes_are_said_and_taken_when_everything_is_read_again(
     smaller = replace(options, chunk_tokens=60)
     read.clear()
     [said] = run(store, smaller).notes
-    assert "of 220 tokens with 30" in said
+    assert "220 tokens with 30" in said
     assert "--again" in said
     assert read == []
     done = run(store, smaller, again=True)

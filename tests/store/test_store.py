@@ -317,7 +317,7 @@ def test_a_newer_schema_is_refused_and_not_touched(tmp_path: Path) -> None:
         with contextlib.closing(sqlite3.connect(tmp_path / "n.db")) as raw:
             raw.execute("PRAGMA user_version = 999")
         before = (tmp_path / "n.db").read_bytes()
-        with pytest.raises(StorageError, match="newer ragchat") as caught:
+        with pytest.raises(StorageError, match="newer version of ragchat") as caught:
             make()
         assert str(tmp_path / "n.db") in str(caught.value)
         assert caught.value.remedy == "Update ragchat."

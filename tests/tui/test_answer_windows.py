@@ -115,7 +115,7 @@ async def test_shift_r_makes_an_answer_again(stage: Stage) -> None:
         before = stored(stage)
         await pilot.press("R")
         await until(pilot, lambda: isinstance(app.screen, ReplayScreen))
-        await until(pilot, lambda: "same" in screen_text(app).casefold())
+        await until(pilot, lambda: "Identical, word for word" in screen_text(app))
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.chat)
     assert stored(stage) == before
@@ -170,5 +170,5 @@ async def test_alt_k_compacts_and_alt_u_takes_it_back(stage: Stage) -> None:
         await until(pilot, lambda: app.screen is app.chat)
         await pilot.press("alt+u")
         await until(pilot, lambda: not compacted())
-        await until(pilot, lambda: "is in the prompt again" in screen_text(app))
+        await until(pilot, lambda: "summary is removed" in screen_text(app))
         assert len(stored(stage)) == 10, "nothing of the chat is gone"

@@ -83,8 +83,8 @@ class Journey:
         """The answer that stands last has so many words behind the notice that it begins with."""
 
         def told() -> bool:
-            _, notice, story = self.terminal.words.rpartition("this answer is not from them.")
-            return bool(notice) and len(re.split("◌|You stopped|Ask anything", story)[0].split()) >= number
+            _, notice, story = self.terminal.words.rpartition("not from your documents.")
+            return bool(notice) and len(re.split("◌|You stopped|The model repeated|Ask anything", story)[0].split()) >= number
 
         self.terminal.until(f"{number} words of the story", told, seconds=60)
 
@@ -225,8 +225,15 @@ def the_first_branch_is_still_there(journey: Journey) -> None:
     journey.note("k, h: the first branch, as it was")
     journey.press("j", "c")
     journey.sees_words_of_the_story(30)
-    journey.press("esc")
-    journey.sees("You stopped", gone="answering")
+    journey.press("esc")  # or the model repeats itself before, and is stopped for that
+    journey.terminal.until(
+        "the answer has ended",
+        lambda: (
+            re.search("You stopped|The model repeated", journey.terminal.words) is not None
+            and "answering" not in journey.terminal.words
+        ),
+        seconds=60,
+    )
     journey.note("j, c: the answer that was stopped goes on; Esc")
     journey.to_prompt()
     journey.to_transcript()
