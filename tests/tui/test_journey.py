@@ -84,7 +84,10 @@ class Journey:
 
         def told() -> bool:
             _, notice, story = self.terminal.words.rpartition("not from your documents.")
-            return bool(notice) and len(re.split("◌|You stopped|The model repeated|Ask anything", story)[0].split()) >= number
+            return (
+                bool(notice)
+                and len(re.split("◌|You stopped|The model repeated|Ask anything", story)[0].split()) >= number
+            )
 
         self.terminal.until(f"{number} words of the story", told, seconds=60)
 
