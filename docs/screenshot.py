@@ -19,13 +19,15 @@ from textual.pilot import Pilot
 
 from ragchat.app import build
 from ragchat.cli.chat import make_services
-from ragchat.cli.context import Context
+from ragchat.app.context import Context
 from ragchat.config import Settings
 from ragchat.paths import Paths
 from ragchat.tui.app import RagchatApp
 from ragchat.types import CancelToken
 
-QUESTIONS = ("How do I quit ragchat?", "Which key searches all chats?")
+QUESTIONS = ("What is a knowledge base?", "Which key searches all chats?")
+RIGHT = "F7 searches all chats"
+"""The right answer to the last question."""
 PATIENCE_S = 90
 HERE = Path(__file__).parent
 WINDOWS = (
@@ -87,7 +89,8 @@ async def take(context: Context) -> None:
             await pilot.press("G", "r")
             await until(pilot, lambda: app.chat.pane.live is not None)
             await until(pilot, lambda: app.chat.pane.live is None)
-            await pilot.press("plus")
+            answer = app.chat.pane.transcript.views[-1].plain_text
+            await pilot.press("plus" if RIGHT in answer else "minus")  # rated as it is
             await pilot.pause(1)
             picture("branches")
             await pilot.resize_terminal(60, 20)
@@ -125,6 +128,7 @@ def take_report(home: str) -> None:
 
 
 def main() -> None:
+    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")  # the colours of a usual terminal
     if sys.argv[1:2] == ["--verdict"]:
         asyncio.run(take_verdict(Context(Paths.discover({"RAGCHAT_HOME": sys.argv[2]}), Settings())))
         take_report(sys.argv[2])

@@ -20,7 +20,7 @@ _KEYS = (
     ("app.add_documents", "add a folder or a file"),
     ("chat.search", "search your documents without a model"),
     ("chat.find_chats", "search all chats"),
-    ("app.help", "all keys; / in the prompt shows all commands"),
+    ("app.help", "all keys; / lists the commands"),
 )
 
 
