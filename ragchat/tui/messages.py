@@ -37,11 +37,22 @@ class NoticeGiven(Message):
 
 
 class ChatsListed(Message):
-    """The chats were read, in the order of the list."""
+    """The chats were read, in the order of the list, and the names of presets."""
 
-    def __init__(self, conversations: list[Conversation]) -> None:
+    def __init__(self, conversations: list[Conversation], presets: list[str]) -> None:
         super().__init__()
         self.conversations = conversations
+        self.presets = presets
+
+
+class NamesListed(Message):
+    """Models, templates and adapters that commands can name."""
+
+    def __init__(self, models: list[str], templates: list[str], adapters: list[str]) -> None:
+        super().__init__()
+        self.models = models
+        self.templates = templates
+        self.adapters = adapters
 
 
 class HistoryLoaded(Message):

@@ -119,22 +119,21 @@ class ChatFrame(Screen[None]):
             with tasks.chats(self._services) as store:
                 store.recover()
                 listed = store.conversations(MOST_CHATS)
-                self.post_message(messages.ChatsListed(listed))
+                self.post_message(_listed(store, listed))
                 self.post_message(messages.HistoryLoaded(store.prompt_history()))
-                self.open_chats.restore(store.note(TABS), {chat.id for chat in listed})
-                self._go_back_to_draft(store, {chat.id for chat in listed})
-                self.names.presets = [name for name, _ in store.presets()]
+                since = (datetime.now(UTC) - DRAFT_IS_FRESH).isoformat()
+                draft = 0 if store.draft(0) else store.newest_draft(since=since)
+                existing = {chat.id for chat in listed}
+                self.app.call_from_thread(self._restore, store.note(TABS), existing, draft)
 
         tasks.reporting(self._services, "opening your chats", self.post_message, start)
         self.app.call_from_thread(lambda: self.pane.open(self.open_chats.current))
 
-    def _go_back_to_draft(self, store: ChatStore, existing: Collection[int]) -> None:
-        """Who was interrupted while writing finds it again; an older draft waits in its chat."""
-        since = (datetime.now(UTC) - DRAFT_IS_FRESH).isoformat()
-        empty = self.open_chats.numbers == [0] and not store.draft(0)
-        number = store.newest_draft(since=since) if empty else 0
-        if number in existing:
-            self.open_chats.show(number)
+    def _restore(self, tabs: str, existing: Collection[int], draft: int) -> None:
+        """The tabs as they were. If no chat was open, the one with the newest fresh draft; an older draft waits in its chat."""
+        self.open_chats.restore(tabs, set(existing))
+        if self.open_chats.numbers == [0] and draft in existing:
+            self.open_chats.show(draft)
 
     # --- layout ---------------------------------------------------------------------------------------
 
@@ -198,6 +197,7 @@ class ChatFrame(Screen[None]):
 
     @on(messages.ChatsListed)
     def _show_chats(self, event: messages.ChatsListed) -> None:
+        self.names.presets = event.presets
         self.query_one(ChatList).show(event.conversations)
         self._has_chats = bool(event.conversations)
         self.names.tags = sorted({tag for chat in event.conversations for tag in chat.tags})
@@ -230,8 +230,7 @@ class ChatFrame(Screen[None]):
             with self.pane.one_by_one, tasks.chats(self._services) as store:
                 change(store)
                 store.set_note(TABS, self.open_chats.as_text())
-                self.names.presets = [name for name, _ in store.presets()]
-                self.post_message(messages.ChatsListed(store.conversations(MOST_CHATS)))
+                self.post_message(_listed(store, store.conversations(MOST_CHATS)))
 
         tasks.reporting(self._services, doing, self.post_message, work)
 
@@ -391,13 +390,19 @@ class ChatFrame(Screen[None]):
         """Names that slash commands complete."""
 
         def names() -> None:
-            models = [choice.name for choice in self._services.models.choices() if choice.installed]
+            models = self._services.models
             templates = [template.name for template in self._services.templates()[0]]
-            self.names.models, self.names.templates = models, templates
-            usable = self._services.models.adapters(self.pane.options.model)
-            self.names.adapters = [adapter.name for adapter in usable if not adapter.problem]
+            listed = messages.NamesListed(
+                models.names(), templates, models.adapter_names(self.pane.options.model)
+            )
+            self.post_message(listed)
 
         tasks.reporting(self._services, "listing models", self.post_message, names)
+
+    @on(messages.NamesListed)
+    def _take_names(self, event: messages.NamesListed) -> None:
+        self.names.models, self.names.templates = event.models, event.templates
+        self.names.adapters = event.adapters
 
     @on(messages.UpkeepAdvanced)
     def _kept_up(self, event: messages.UpkeepAdvanced) -> None:
@@ -473,3 +478,7 @@ class ChatFrame(Screen[None]):
             self._adapters_before[self.pane.conversation_id] = before.adapters
         self.pane.options = options
         self._show_knowledge()
+
+
+def _listed(store: ChatStore, chats: list[Conversation]) -> messages.ChatsListed:
+    return messages.ChatsListed(chats, [name for name, _ in store.presets()])

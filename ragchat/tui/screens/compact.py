@@ -46,7 +46,11 @@ class CompactScreen(Dialog[Compacted]):
             self.sentence = sentence
 
     class Grew(Message):
-        """There is more of the summary; one such message represents any number of pieces."""
+        """The summary so far; one such message represents any number of pieces."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, CompactScreen.Grew)
@@ -103,12 +107,13 @@ class CompactScreen(Dialog[Compacted]):
         self.post_message(self.Ended(done, stopped=stopped))
 
     def _run(self) -> Compacted | None:
+        written = ""
         with tasks.chats(self._services) as store:
             for event in compact(store, self._services.model, self._conversation_id, cancel=self._cancel):
                 match event:
                     case TextDelta(text=text):
-                        self._text += text
-                        self.post_message(self.Grew())
+                        written += text
+                        self.post_message(self.Grew(written))
                     case SummaryProgress() | LoadProgress() | PrefillProgress():
                         self.post_message(self.Advanced(progress_sentence(event)))
                     case Compacted():
@@ -135,7 +140,8 @@ class CompactScreen(Dialog[Compacted]):
             self._say(Content.styled(f"◌ {event.sentence}", "$text-accent"))
 
     @on(Grew)
-    def _show_text(self) -> None:
+    def _show_text(self, event: Grew) -> None:
+        self._text = event.text
         self.query_one("#summary", Static).update(Content(clean(self._text)))
         self.query_one(VerticalScroll).scroll_end(animate=False)
 

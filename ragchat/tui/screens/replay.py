@@ -70,7 +70,11 @@ class ReplayScreen(Leaving[None]):
             self.sentence = sentence
 
     class Grew(Message):
-        """There is more text; one such message represents any number of pieces."""
+        """The text so far; one such message represents any number of pieces."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, ReplayScreen.Grew)
@@ -124,14 +128,14 @@ class ReplayScreen(Leaving[None]):
         with tasks.chats(self._services) as store:
             record = recorded(store, self._answer_id)
         self.post_message(self.Began(record))
-        before = model.selected
+        before, written = model.selected, ""
         self._choose(record)
         try:
             for event in replay(model, record, cancel=self._cancel):
                 match event:
                     case TextDelta(text=text):
-                        self._text += text
-                        self.post_message(self.Grew())
+                        written += text
+                        self.post_message(self.Grew(written))
                     case LoadProgress() | PrefillProgress():
                         self.post_message(self.Advanced(progress_sentence(event)))
                     case ReasoningDelta():
@@ -176,7 +180,8 @@ class ReplayScreen(Leaving[None]):
             self._say(Content.styled(f"◌ {event.sentence}", "$text-accent"))
 
     @on(Grew)
-    def _show_text(self) -> None:
+    def _show_text(self, event: Grew) -> None:
+        self._text = event.text
         if self.running:
             if not self._cancel.cancelled:
                 self._say(Content.styled("◌ Replaying the answer", "$text-accent"))
