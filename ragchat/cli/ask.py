@@ -17,6 +17,7 @@ import click
 
 from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
+from ragchat.app.events import progress_sentence
 from ragchat.cli.batch import read_batch
 from ragchat.cli.context import data, interactive, note, pass_context, place_json
 from ragchat.cli.kb_search import named_in
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
     from ragchat.session.attachment import Attachment
     from ragchat.session.chat import AskOptions, ChatSession, Preview
-    from ragchat.session.events import AnswerFinished, QueryUsed, SearchUnsure
+    from ragchat.session.events import AnswerFinished, QueryUsed
     from ragchat.store.chats import ChatStore
 
 LARGEST_ATTACHMENT = 4 * 1024 * 1024
@@ -330,7 +331,7 @@ def _run(
                 case QueryUsed():
                     used = event
                 case LoadProgress() | SearchUnsure() | PrefillProgress():
-                    progress.say(_doing(event))
+                    progress.say(progress_sentence(event))
                 case PromptReady(left_out=left_out):
                     for omission in left_out:
                         note(omission.sentence)
@@ -343,18 +344,6 @@ def _run(
     assert used
     assert finished
     return _Answer(question, model.selected, session.options.adapters, names, used, finished)
-
-
-def _doing(event: LoadProgress | SearchUnsure | PrefillProgress) -> str:
-    match event:
-        case LoadProgress(fraction=fraction, stage=stage):
-            doing = "timing the model on this machine" if stage == "measure" else "loading the model"
-            return f"{doing} {fraction:.0%}"
-        case PrefillProgress(done=done, total=total, eta_s=eta_s):
-            left = f", {human_seconds(eta_s)} left" if eta_s else ""
-            return f"reading the prompt {done}/{total} tokens{left}"
-        case _:
-            return "looking for other words to search for"
 
 
 class _Progress:

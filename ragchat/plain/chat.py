@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragchat.app.context import cancel_on_interrupt
+from ragchat.app.events import progress_sentence
 from ragchat.errors import CancelledError
 from ragchat.plain.console import Console, source_lines
 from ragchat.session.events import (
@@ -19,17 +20,13 @@ from ragchat.session.events import (
     PromptReady,
     QueryUsed,
     Rewritten,
-    SearchUnsure,
     SessionEvent,
     SummaryProgress,
 )
-from ragchat.text import clean_line, human_seconds
+from ragchat.text import clean_line
 from ragchat.types import (
     CancelToken,
     ChatOptions,
-    LoadProgress,
-    PrefillProgress,
-    ReasoningDelta,
     TextDelta,
 )
 
@@ -158,7 +155,7 @@ class Telling:
                     self._console.note(omission.sentence)
             case AnswerFinished():
                 self._finish(event)
-            case _ if doing := _doing(event):
+            case _ if doing := progress_sentence(event):
                 self.progress(doing)
 
     def end(self) -> None:
@@ -196,23 +193,3 @@ class Telling:
             )
         for line in source_lines(event.citations):
             self._console.say(line)
-
-
-def _doing(event: SessionEvent | SummaryProgress) -> str:
-    """What the session is doing; empty for what is no progress."""
-    match event:
-        case LoadProgress(fraction=fraction, stage=stage):
-            doing = "timing the model on this machine" if stage == "measure" else "loading the model"
-            return f"{doing}: {fraction * 100:.0f} %"
-        case PrefillProgress(done=done, total=total, eta_s=eta_s) if done < total:
-            left = f", {human_seconds(eta_s)} left" if eta_s else ""
-            return f"reading the prompt: {done * 100 / total:.0f} %{left}"
-        case ReasoningDelta():
-            return "thinking"
-        case SummaryProgress(part=part, parts=parts, eta_s=eta_s):
-            left = f", {human_seconds(eta_s)} left" if eta_s else ""
-            return f"reading part {part} of {parts}{left}"
-        case SearchUnsure():
-            return "looking for other words to search for"
-        case _:
-            return ""

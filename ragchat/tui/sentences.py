@@ -8,21 +8,11 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from ragchat.session.events import (
-    HitsFound,
-    MessageStored,
-    PromptReady,
-    QueryRewritten,
-    QueryUsed,
-    SearchUnsure,
-    SummaryProgress,
-)
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui.markdown_marks import unmarked
-from ragchat.types import AdapterScale, LoadProgress, OmissionKind, PrefillProgress
+from ragchat.types import AdapterScale, OmissionKind
 
 if TYPE_CHECKING:
-    from ragchat.session.events import SessionEvent
     from ragchat.types import Citation, Omission, Timings
 
 _ENDINGS = {
@@ -49,47 +39,6 @@ def ago(at: str, now: datetime | None = None) -> str:
         if passed >= seconds:
             return f"{counted(int(passed // seconds), unit)} ago"
     return "just now"
-
-
-def progress_sentence(said: SessionEvent | SummaryProgress) -> str:
-    """What the session is doing, for the line under the question; empty for what is no progress."""
-    match said:
-        case MessageStored():
-            return "Thinking"
-        case SummaryProgress(stage="map", part=part, parts=parts, eta_s=eta_s):
-            left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
-            return f"Reading part {part} of {parts}{left}"
-        case SummaryProgress(eta_s=eta_s):
-            left = f", {human_seconds(eta_s)} left" if eta_s is not None else ""
-            return f"Combining the summaries{left}"
-        case SearchUnsure() | QueryRewritten() | QueryUsed() | HitsFound():
-            return _search_sentence(said)
-        case LoadProgress(fraction, stage):
-            doing = "Measuring this machine" if stage == "measure" else "Loading the model"
-            return f"{doing} {fraction:.0%}"
-        case PromptReady(prompt_tokens=tokens):
-            return f"Reading the prompt, {counted(tokens, 'token')}"
-        case PrefillProgress(done, total, eta_s):
-            left = f", {human_seconds(eta_s)} left" if eta_s is not None and done < total else ""
-            return f"Reading the prompt {done}/{total} tokens{left}"
-        case _:
-            return ""
-
-
-def _search_sentence(said: SearchUnsure | QueryRewritten | QueryUsed | HitsFound) -> str:
-    match said:
-        case SearchUnsure():
-            return "Looking for other words to search for"
-        case QueryRewritten(text=text):
-            return f"Searching also for “{clean_line(text, limit=80)}”"
-        case QueryUsed(knowledge_bases=()):
-            return "Thinking"
-        case QueryUsed(corrections=(first, *_)):
-            return f"Searching your documents for “{clean_line(first.by, limit=40)}”"
-        case QueryUsed(scope=scope):
-            return ": ".join(filter(None, ("Searching your documents", ", ".join(scope))))
-        case HitsFound(hits=hits, relevant=relevant):
-            return f"{counted(len(hits), 'passage')} found" if relevant else "No relevant passages found"
 
 
 def trouble(sentence: str, remedy: str) -> Content:

@@ -323,9 +323,9 @@ def test_words_are_whole_and_progress_is_sparse(
         telling.tell(PrefillProgress(second * 10, 200, 12.0 - second))
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "reading the prompt: 20 %, 8.0 s left",
-        "reading the prompt: 40 %, 4.0 s left",
-        "reading the prompt: 60 %",
+        "Reading the prompt 40/200 tokens, 8.0 s left",
+        "Reading the prompt 80/200 tokens, 4.0 s left",
+        "Reading the prompt 120/200 tokens",
     ]
     assert PROGRESS_EVERY_S == 4
     pieces = []

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from ragchat.app import build
 from ragchat.app.context import discover
+from ragchat.app.events import progress_sentence
 from ragchat.cli import eval as eval_cli
 from ragchat.config import load
 from ragchat.errors import CancelledError, ModelError, UsageError
@@ -46,7 +47,7 @@ from ragchat.session.replay import recorded as record_of
 from ragchat.session.rewriting import INSTRUCTIONS, Averaging, Rewriting, Sought
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
-from ragchat.tui.sentences import answer_footer, progress_sentence
+from ragchat.tui.sentences import answer_footer
 from ragchat.types import (
     CancelToken,
     ChunkDraft,
@@ -513,7 +514,7 @@ def test_a_hit_is_judged_by_its_document_or_by_the_answer(store: KnowledgeStore)
     assert is_right(Asked(id="1", question="", sources=("docs/garden.txt",)), hit)
     assert not is_right(Asked(id="1", question="", sources=("arden.txt",), answers=("in May",)), hit)
     assert is_right(Asked(id="1", question="", answers=("in May",)), hit)
-    with pytest.raises(UsageError, match="too few"):
+    with pytest.raises(UsageError, match="at least 20"):
         judged([*asked_of(19, answers=("x",)), Asked(id="none", question="q")])
 
 

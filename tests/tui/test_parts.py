@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from ragchat.app.events import progress_sentence
 from ragchat.errors import NotFoundError, RagchatError
 from ragchat.session.events import AnswerFinished, HitsFound, MessageStored, PromptReady, QueryUsed
 from ragchat.tui.editor import choose_editor, editor_command, run_editor
 from ragchat.tui.live import LiveAnswer, Request
-from ragchat.tui.sentences import answer_footer, progress_sentence
+from ragchat.tui.sentences import answer_footer
 from ragchat.tui.state import JobState, UsageState
 from ragchat.tui.widgets.chat_list import day_group
 from ragchat.tui.wrapping import TAB, wrap_rows

@@ -13,13 +13,14 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ragchat.app.events import progress_sentence
 from ragchat.errors import CancelledError
 from ragchat.session.compact import KEEP_TURNS, Compacted, compact
 from ragchat.session.events import SummaryProgress
 from ragchat.text import clean, counted
 from ragchat.tui import messages, tasks
 from ragchat.tui.screens.dialog import Dialog
-from ragchat.tui.sentences import progress_sentence, trouble
+from ragchat.tui.sentences import trouble
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, TextDelta
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ragchat.app.events import progress_sentence
 from ragchat.errors import CancelledError, RagchatError
 from ragchat.session.compare import Trial, TrialEvent, try_out
 from ragchat.text import clean_line, counted, human_seconds
@@ -29,7 +30,6 @@ from ragchat.tui.screens.ask_line import AskLine
 from ragchat.tui.screens.choose import KnowledgePicker
 from ragchat.tui.screens.dialog import Dialog, Leaving
 from ragchat.tui.screens.pick import Choice, Pick
-from ragchat.tui.sentences import progress_sentence
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.message import AnswerView, Facts
 from ragchat.tui.widgets.status_bar import KeyHints

@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from ragchat.app.events import progress_sentence
 from ragchat.errors import CancelledError, RagchatError
 from ragchat.session.replay import Piece, Recorded, Replayed, Verdict, difference, recorded, replay
 from ragchat.text import clean, clean_line, counted
@@ -23,7 +24,7 @@ from ragchat.tui import messages, tasks
 from ragchat.tui.clipboard import copy
 from ragchat.tui.lines import Block, Line, plain_lines
 from ragchat.tui.screens.dialog import Leaving
-from ragchat.tui.sentences import ago, progress_sentence, trouble
+from ragchat.tui.sentences import ago, trouble
 from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.tui.widgets.text_rows import TextRows
 from ragchat.types import CancelToken, LoadProgress, PrefillProgress, ReasoningDelta, TextDelta

@@ -20,6 +20,7 @@ from textual.widget import Widget
 from textual.widgets import Static, TextArea
 
 from ragchat.app import commands
+from ragchat.app.events import progress_sentence
 from ragchat.app.typed_paths import existing_file
 from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed, searched_also
 from ragchat.text import clean_line
@@ -27,7 +28,7 @@ from ragchat.tui import messages, tasks
 from ragchat.tui.chat_changes import ChatChanges
 from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer, Request
-from ragchat.tui.sentences import answer_footer, answered_by, progress_sentence
+from ragchat.tui.sentences import answer_footer, answered_by
 from ragchat.tui.shown import FIRST, ShownMessage, Where
 from ragchat.tui.turns import Turns
 from ragchat.tui.waiting import Waiting
