@@ -116,6 +116,11 @@ class Paths:
         return self.data_dir / "packings.json"
 
     @property
+    def rewritings_file(self) -> Path:
+        """For which models it was measured to pay that they write what else to search for."""
+        return self.data_dir / "rewritings.json"
+
+    @property
     def fingerprints_file(self) -> Path:
         """SHA-256 of model files, by path, size and time."""
         return self.cache_dir / "fingerprints.json"

@@ -160,15 +160,8 @@ def ask_options(
         thinking=context.settings.model.thinking,
         instructions=chat.system_prompt,
         packings=read_choices(context.paths.packings_file),
-        rewriting=Rewriting(retrieval.rewrite, read_measured(rewritings_file(context))),
+        rewriting=Rewriting(retrieval.rewrite, read_measured(context.paths.rewritings_file)),
     )
-
-
-def rewritings_file(context: Context) -> Path:
-    """For which models it was measured whether they should write what else to search for."""
-    from ragchat.session.rewriting import FILE
-
-    return context.paths.packings_file.with_name(FILE)
 
 
 def ranking(context: Context) -> Ranking:

@@ -82,7 +82,7 @@ def rewriting(
     if no_store:
         return
     try:
-        write_measured(build.rewritings_file(context), info, pays=pays)
+        write_measured(context.paths.rewritings_file, info, pays=pays)
     except OSError as error:
         raise StorageError(f"The result cannot be saved: {error}.") from error
     note(_verdict(info, pays=pays, switched_off=context.settings.retrieval.rewrite == "off"))

@@ -177,7 +177,7 @@ def test_it_is_off_by_default_and_the_setting_reaches_the_chat(
     assert load(paths.settings_file, {}).retrieval.rewrite == "off"
     assert not rewriting.serves(build.ask_options(discover()).rewriting, info_of(10**10))
     monkeypatch.setenv("RAGCHAT_RETRIEVAL__REWRITE", "auto")
-    rewriting.write_measured(build.rewritings_file(discover()), info_of(10**8), pays=True)
+    rewriting.write_measured(discover().paths.rewritings_file, info_of(10**8), pays=True)
     chosen = build.ask_options(discover()).rewriting
     assert chosen.choice == "auto"
     assert list(chosen.measured.values()) == [True]
@@ -558,6 +558,6 @@ def test_the_command_measures_and_keeps_the_result(
     assert report["success"]["1"]["before"] >= 0.95
     assert not report["pays"], "one question proves nothing"
     assert "auto leaves it off" in done.stderr
-    assert list(rewriting.read_measured(build.rewritings_file(discover())).values()) == [False]
+    assert list(rewriting.read_measured(discover().paths.rewritings_file).values()) == [False]
     again = run(["rewriting", "mine", "--kb", "docs", "--no-store"])
     assert "unsure of 1 of 20 questions" in again.stdout
