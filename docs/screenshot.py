@@ -85,10 +85,13 @@ async def take(context: Context) -> None:
             await pilot.pause(1)
             picture("prompt")
             await pilot.press("escape")
+            await until(pilot, lambda: app.screen is app.chat)
             app.chat.pane.transcript.focus()
             await pilot.press("G", "r")
-            await until(pilot, lambda: app.chat.pane.live is not None)
-            await until(pilot, lambda: app.chat.pane.live is None)
+            views = app.chat.pane.transcript
+            await until(
+                pilot, lambda: len(views.views[-1].facts.siblings) == 2 and app.chat.pane.live is None
+            )
             answer = app.chat.pane.transcript.views[-1].plain_text
             await pilot.press("plus" if RIGHT in answer else "minus")  # rated as it is
             await pilot.pause(1)
