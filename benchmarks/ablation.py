@@ -270,7 +270,7 @@ def _one_share(share: float) -> Callable[[Sequence[float], float], float]:
 
 @dataclass(frozen=True, slots=True)
 class Off:
-    """A part that is switched off: what changes of the ranking, and what stands in the place of which name meanwhile.
+    """A part that is switched off: what of the ranking changes, and which name is replaced by what meanwhile.
 
     `indexed`: the lists of the index hold the part, and are built again without it. `meaning`: there is none without vectors.
     """

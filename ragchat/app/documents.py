@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragchat.ingest.rows import RowsFinished
     from ragchat.ingest.sync import SyncFinished, SyncProgress
     from ragchat.retrieval.search import Searcher
-    from ragchat.session.attachment import Attachment
+    from ragchat.session.sources import Attachment
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types.embedding import Embedder
     from ragchat.types.reranking import Reranker

@@ -37,9 +37,9 @@ from ragchat.types import AdapterScale, CancelToken, LoadProgress, PrefillProgre
 
 if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
-    from ragchat.session.attachment import Attachment
     from ragchat.session.chat import AskOptions, ChatSession, Preview
     from ragchat.session.events import AnswerFinished, QueryUsed
+    from ragchat.session.sources import Attachment
     from ragchat.store.chats import ChatStore
 
 LARGEST_ATTACHMENT = 4 * 1024 * 1024
@@ -232,7 +232,7 @@ def _answer(request: _Request, chats: ChatStore | None, *, as_json: bool) -> Non
     try:
         answer = request.run(conversation=conversation, live=live)
     except (ModelFileError, NotFoundError):
-        if chats:  # it could never have been answered, and the question stands in the shell's history
+        if chats:  # it could never have been answered, and the shell's history has the question
             chats.erase(conversation)
         raise
     if as_json:

@@ -1,4 +1,4 @@
-"""The user's question sets: `sets/NAME.jsonl`, a question a line, read and written whole; and files of others that come in.
+"""The user's question sets: `sets/NAME.jsonl`, a question a line, read and written whole; and imported files of others.
 
 A set may be edited by hand. The questions that were kept in chats are a set of their own (`CHAT_SET`), held by the chats.
 """

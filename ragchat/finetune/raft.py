@@ -32,7 +32,7 @@ _LONGEST_SENTENCE = 60
 """Words. What is longer is no sentence to read out; the answer alone is learned then."""
 
 Form = Literal["sentence", "short"]
-"""What is said: the sentence of the passage that holds the answer, as it is there, or the answer alone. To copy the right
+"""What the answer says: the sentence of the passage that holds the answer, as it is there, or the answer alone. To copy the right
 sentence is within reach of small models, and it can be checked at a glance; to cut the right words out of it mostly is not."""
 
 

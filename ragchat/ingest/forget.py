@@ -35,7 +35,7 @@ def forget(store: KnowledgeStore, target: str) -> Forgotten:
 
     A folder takes the tables along whose file is in it. The documents go in one transaction, in which a sync beside this one
     (`ingest.writer`, `ingest.rows`) sees what it may no longer write; a second one builds what held their terms again, and then
-    the file is written again. Stopped in between, the same command continues. Raises NotFoundError when nothing of that name was
+    the file is written again. Stopped in between, the same command continues. Raises NotFoundError when no such file was
     ever known, UsageError when the name is no text, StorageError.
     """
     if stored_path(target) != target:
@@ -77,7 +77,7 @@ def purge(store: KnowledgeStore) -> None:
 
 
 def remember(store: KnowledgeStore, paths: Collection[str]) -> None:
-    """These, forgotten before, may come in again. Raises UsageError for one that is in a folder that was forgotten."""
+    """These, forgotten before, may be indexed again. Raises UsageError for one that is in a folder that was forgotten."""
     options = store.options()
     forgotten = [gone for gone in options.forgotten if gone not in set(paths)]
     left = replace(options, forgotten=tuple(forgotten))

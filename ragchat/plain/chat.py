@@ -32,8 +32,8 @@ from ragchat.types import (
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
-    from ragchat.session.attachment import Attachment
     from ragchat.session.chat import ChatSession
+    from ragchat.session.sources import Attachment
     from ragchat.store.chats import ChatStore
 
 PROGRESS_EVERY_S = 4.0

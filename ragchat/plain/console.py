@@ -24,7 +24,7 @@ _BLOCK = '"""'
 
 
 class Console:
-    """`interactive`: a user sits there, so there is a prompt, and progress is said."""
+    """`interactive`: a user is at the terminal, so there is a prompt, and progress is shown."""
 
     def __init__(self, *, interactive: bool) -> None:
         self.interactive = interactive

@@ -147,7 +147,7 @@ def _begins_others(part: str, vocabulary: Vocabulary) -> bool:
 
 
 def _is_unknown(part: str, asked: Collection[str], known: Collection[str], languages: Sequence[str]) -> bool:
-    """Whether a word was asked for and is in no text, neither with accents; its beginning ("paket*") may stand in one."""
+    """Whether a word was asked for and is in no text, neither with accents; its beginning ("paket*") may be in one."""
     own = {term for term in query_terms(part, languages) if not is_beside(term) or is_second(term)}
     return not own.isdisjoint(asked) and own.isdisjoint(known)
 

@@ -21,8 +21,7 @@ from ragchat.ingest.wire import Reason
 from ragchat.paths import exists
 from ragchat.retrieval import analyzer, evidence
 from ragchat.session.packing import GAP, Passage, render
-from ragchat.session.sources import Attachment as Attachment
-from ragchat.session.sources import Sources
+from ragchat.session.sources import Attachment, Sources
 from ragchat.text import clean_line
 from ragchat.types import ChunkDraft, Citation, ExtractedText, Hit, Omission, OmissionKind
 

@@ -17,7 +17,6 @@ from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.retrieval.vocabulary import Vocabulary
 from ragchat.session import packing, prompt, query, rewriting
-from ragchat.session.attachment import Attachment
 from ragchat.session.events import (
     AnswerKind,
     HitsFound,
@@ -31,7 +30,7 @@ from ragchat.session.events import (
 )
 from ragchat.session.record import Record, turns_of
 from ragchat.session.rewriting import Averaging, Rewriting, Sought
-from ragchat.session.sources import Sources
+from ragchat.session.sources import Attachment, Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean, clean_line, counted

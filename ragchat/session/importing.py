@@ -326,7 +326,7 @@ def take_in(
     """Add the chats that are not here yet, with `tags`; each is safe when the next begins.
 
     Already here is a chat of the same time (of the same title, when its time is not known) that holds all its messages: one that
-    was renamed or continued here is known again, and one that continued elsewhere comes in beside it. Deleted chats are not here.
+    was renamed or continued here is known again, and one that continued elsewhere is imported too. Deleted chats are not here.
     """
     here = _Here(store)
     came_in = already_here = 0

@@ -19,11 +19,12 @@ from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageErr
 from ragchat.ingest.chunk import split
 from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session import citations
-from ragchat.session.attachment import CHUNK_TOKENS, Attachment
+from ragchat.session.attachment import CHUNK_TOKENS
 from ragchat.session.chat import AskOptions
 from ragchat.session.digest import Digest, FinalPrompt, Wording
 from ragchat.session.events import PromptReady, SessionEvent, SummaryProgress
 from ragchat.session.record import Record
+from ragchat.session.sources import Attachment
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.text import clean_line, counted

@@ -1,7 +1,7 @@
 """The schema of `ragchat.db`: named changes, oldest first; only ever appended to.
 
 The full-text index over messages has no text of its own: triggers keep it level with the table, except for an answer that is
-still streaming, which enters when it is finished. It covers what is said and the notices and names of attachments beside it.
+still streaming, which enters when it is finished. It covers the messages and the notices and names of attachments beside it.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def disagreements(connection: sqlite3.Connection, *, indexed: bool = True) -> li
 
 
 def wipe_deleted(path: Path) -> None:
-    """Leave nothing of what was deleted in the files of a knowledge base: it is written again, its log emptied, backups removed.
+    """Remove all that was deleted from the files of a knowledge base: it is written again, its log emptied, backups removed.
 
     Raises StorageError, also when another process still reads an older state, which the log must then keep.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -68,11 +69,12 @@ class Pane(Protocol):
 
 
 class ChatChanged(Message):
-    """A command has changed what is beyond this chat's pane, or needs a window. `command` is empty for a key."""
+    """A command has changed what is beyond this chat's pane, or needs a window. `adapters` are those that were on before."""
 
-    def __init__(self, came: Outcome | NeedsInput) -> None:
+    def __init__(self, came: Outcome | NeedsInput, adapters: tuple[AdapterScale, ...] = ()) -> None:
         super().__init__()
         self.came = came
+        self.adapters = adapters
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,34 @@ class _Done:
     message: StoredMessage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A change that waits for its turn."""
+
+    doing: str
+    change: Callable[[OpenChat], Outcome | NeedsInput]
+    about: int
+    chat: Conversation | None
+    refused: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The chat that a change is about, as the screen has it when the change begins."""
+
+    number: int
+    options: ChatOptions
+    visit: int
+    answering_in: int | None
+
+
 class ChatChanges:
     """One per pane. Changes are done one after the other, in the order in which they were asked for."""
 
     def __init__(self, pane: Pane, services: Services) -> None:
         self._pane, self._services = pane, services
         self._deletions = Deletions()
+        self._waiting: deque[_Wanted] = deque()
 
     def do(
         self,
@@ -103,33 +127,37 @@ class ChatChanges:
 
         `refused` is called on the screen's thread when the change raised a RagchatError, which is shown.
         """
+        self._waiting.append(_Wanted(doing, change, about, chat, refused))
+        self._pane.run_worker(self._work, thread=True, exit_on_error=False, group=GROUP, description=doing)
+
+    def _work(self) -> None:
+        """Do the oldest change that waits. One at a time, and each begins with what the one before has changed."""
+        with self._pane.one_by_one:
+            wanted = self._waiting.popleft()
+            tasks.reporting(
+                self._services, wanted.doing, self._pane.post_message, functools.partial(self._do, wanted)
+            )
+
+    def _do(self, wanted: _Wanted) -> None:
+        app = self._pane.app
+        began = app.call_from_thread(self._state, wanted.chat)
+        with tasks.chats(self._services) as store:
+            open_chat = OpenChat(
+                *(self._services, store, began.number, began.options, self._deletions),
+                about=wanted.about,
+                answering_in=began.answering_in,
+            )
+            try:
+                done = _after(store, wanted.change(open_chat))
+            except RagchatError as error:
+                app.call_from_thread(self._refuse, error, wanted.refused)
+                return
+        app.call_from_thread(self._follow, done, began)
+
+    def _state(self, chat: Conversation | None) -> _State:
         pane = self._pane
-        number, options = (
-            (chat.id, chat.options) if chat is not None else (pane.conversation_id, pane.options)
-        )
-        visit, answering_in = pane.visit, pane.live.conversation_id if pane.live is not None else None
-
-        def work() -> None:
-            with pane.one_by_one, tasks.chats(self._services) as store:
-                open_chat = OpenChat(
-                    *(self._services, store, number, options, self._deletions),
-                    about=about,
-                    answering_in=answering_in,
-                )
-                try:
-                    done = _after(store, change(open_chat))
-                except RagchatError as error:
-                    pane.app.call_from_thread(self._refuse, error, refused)
-                    return
-            pane.app.call_from_thread(self._follow, done, number, visit)
-
-        pane.run_worker(
-            functools.partial(tasks.reporting, self._services, doing, pane.post_message, work),
-            thread=True,
-            exit_on_error=False,
-            group=GROUP,
-            description=doing,
-        )
+        number, options = (chat.id, chat.options) if chat else (pane.conversation_id, pane.options)
+        return _State(number, options, pane.visit, pane.live.conversation_id if pane.live else None)
 
     async def settled(self) -> None:
         """Wait until nothing is being changed, so that the next question is asked as the last command wants it."""
@@ -143,9 +171,9 @@ class ChatChanges:
         refused()
         self._pane.notify(f"{error} {error.remedy}".strip(), timeout=5, markup=False)
 
-    def _follow(self, done: _Done, number: int, visit: int) -> None:
+    def _follow(self, done: _Done, began: _State) -> None:
         pane, came = self._pane, done.came
-        here = pane.visit == visit and number in (0, pane.conversation_id)
+        here = pane.visit == began.visit and began.number in (0, pane.conversation_id)
         if isinstance(came, NeedsInput):
             if here:
                 pane.post_message(ChatChanged(came))
@@ -160,7 +188,8 @@ class ChatChanges:
             case _:
                 if not here:
                     came = replace(came, options=None)  # those of a chat that is not shown any more
-                pane.post_message(ChatChanged(came))
+                pane.post_message(ChatChanged(came, pane.options.adapters))
+                pane.options = came.options or pane.options
         if came.sentence and came.change is not Change.ANSWER:
             pane.notify(came.sentence, timeout=5, markup=False)
 

@@ -38,7 +38,7 @@ class Downloads:
         return name != self._embedding
 
     def arrival(self, name: str) -> str:
-        """What is said when a model is there."""
+        """The sentence for when a model is there."""
         return (
             f"{name} is downloaded."
             if self.chats(name)

@@ -15,7 +15,7 @@ from ragchat.tui.widgets.attachments import Chip, settled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ragchat.session.attachment import Attachment
+    from ragchat.session.sources import Attachment
 
 
 class Drafts:

@@ -1,4 +1,4 @@
-"""Where the signs of Markdown stand in a passage, so that headings and code look like it and the signs are not shown.
+"""Where a passage has signs of Markdown, so that headings and code look like it and the signs are not shown.
 
 It reads line by line and knows no blocks: a passage is a piece of a document, and may begin anywhere.
 """

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragchat.app.models import ModelChoice
-    from ragchat.session.attachment import Attachment
     from ragchat.session.events import SessionEvent, SummaryProgress
+    from ragchat.session.sources import Attachment
     from ragchat.tui.live import LiveAnswer
     from ragchat.tui.shown import ChatPage, Found, OpenedDocument, Preview, ScopeNames, Where
     from ragchat.types import Citation, Conversation, KnowledgeBaseStatus, ModelInfo

@@ -57,7 +57,7 @@ END, FIRST = Where(), Where(first=True)
 
 @dataclass(frozen=True, slots=True)
 class OpenedDocument:
-    """A document's text and where the passage and its evidence stand in it; `notes` are sentences for the user.
+    """A document's text and where the passage and its evidence are in it; `notes` are sentences for the user.
 
     `document` None: it is no longer in the index, and the text is the passage itself. `quote` is what the citation stood on,
     when it is not in the text any more. `changed`: the document or its file has changed since.

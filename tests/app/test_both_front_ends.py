@@ -125,3 +125,22 @@ async def test_both_front_ends_do_the_same(
 def test_every_shared_command_is_tried_and_in_the_table() -> None:
     assert set(LINES) == set(open_chat.COMMANDS)
     assert set(open_chat.COMMANDS) <= {command.name for command in commands.COMMANDS}
+
+
+async def test_commands_in_quick_succession_build_on_each_other(tmp_path: Path) -> None:
+    """Each is done in a worker, and the next begins with what the one before has changed."""
+    stage = filled(tmp_path / "screen")
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "First?")
+        pane = app.chat.pane
+        for line in ("/strict on", "/think off", "/set temperature=0.1", "/set top_k=7", "/kb guide"):
+            typed = commands.parse(line)
+            assert typed
+            app.chat._slash.run(typed)
+        await pane.changes.settled()
+        await pilot.pause()
+        chosen = pane.options
+        assert (chosen.strict, chosen.thinking, chosen.temperature, chosen.top_k) == (True, False, 0.1, 7)
+        assert chosen.knowledge_bases == ("guide",)
+        with stage.chats() as store:
+            assert store.conversation(pane.conversation_id).options == chosen

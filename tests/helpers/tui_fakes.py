@@ -36,7 +36,6 @@ from ragchat.ingest.sync import SyncFinished, SyncProgress
 from ragchat.llm.adapters import InstalledAdapter
 from ragchat.paths import Paths
 from ragchat.retrieval import index
-from ragchat.session.attachment import Attachment
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import (
     AnswerFinished,
@@ -46,7 +45,7 @@ from ragchat.session.events import (
     QueryUsed,
     SessionEvent,
 )
-from ragchat.session.sources import Sources
+from ragchat.session.sources import Attachment, Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import (

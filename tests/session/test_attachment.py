@@ -21,10 +21,10 @@ from ragchat.ingest.sync import IngestOptions
 from ragchat.llm.fake import FakeModel
 from ragchat.paths import Paths
 from ragchat.retrieval.search import Searcher
-from ragchat.session.attachment import Attachment, prepare, rank, read
+from ragchat.session.attachment import prepare, rank, read
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished, HitsFound, PromptReady, SessionEvent
-from ragchat.session.sources import Sources
+from ragchat.session.sources import Attachment, Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken, ExtractedText, OmissionKind

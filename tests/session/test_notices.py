@@ -11,12 +11,11 @@ import pytest
 from ragchat.llm.fake import FakeModel
 from ragchat.retrieval.search import Searcher
 from ragchat.session import compare
-from ragchat.session.attachment import Attachment
 from ragchat.session.chat import NOT_FROM_DOCUMENTS, AskOptions, ChatSession
 from ragchat.session.chat_html import as_html
 from ragchat.session.events import AnswerFinished, AnswerKind, SessionEvent
 from ragchat.session.exporting import as_markdown, as_openai_line
-from ragchat.session.sources import Sources
+from ragchat.session.sources import Attachment, Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken, ChatOptions, ExtractedText

@@ -21,7 +21,6 @@ from ragchat.llm.loading import loaded
 from ragchat.retrieval import index
 from ragchat.session import digest as digests
 from ragchat.session import summarise as summaries
-from ragchat.session.attachment import Attachment
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.digest import Digest, group
 from ragchat.session.events import (
@@ -32,6 +31,7 @@ from ragchat.session.events import (
 )
 from ragchat.session.pace import Pace
 from ragchat.session.replay import Replayed, recorded, replay
+from ragchat.session.sources import Attachment
 from ragchat.session.summarise import (
     WORDING,
     WholeDocument,

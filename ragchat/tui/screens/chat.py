@@ -193,7 +193,7 @@ class ChatScreen(ChatFrame):
             self._ask_for(came)
             return
         if came.options is not None:
-            self._take_options(came.options)
+            self._options_changed(event.adapters)
         match came.change:
             case Change.OPENED if came.conversation:
                 self.open_chat(came.conversation.id)

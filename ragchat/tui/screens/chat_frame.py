@@ -226,7 +226,7 @@ class ChatFrame(Screen[None]):
         """Change what is stored, in a worker, and list the chats again."""
 
         def work() -> None:
-            # One after the other, so that an older list never comes in after a newer one.
+            # One after the other, so that an older list never replaces a newer one.
             with self.pane.one_by_one, tasks.chats(self._services) as store:
                 change(store)
                 store.set_note(TABS, self.open_chats.as_text())
@@ -469,14 +469,14 @@ class ChatFrame(Screen[None]):
         options, off = fitting_adapters(self.pane.options, options)
         if off:
             self.notify(f"{off} Press Alt+A to see adapters for this model.", timeout=6, markup=False)
-        self._take_options(options)
+        before, self.pane.options = self.pane.options.adapters, options
+        self._options_changed(before)
         self.pane.changes.do("saving the choice", lambda chat: chat.set_options(options, ""))
 
-    def _take_options(self, options: ChatOptions) -> None:
-        before = self.pane.options
-        if before.adapters and not options.adapters:
-            self._adapters_before[self.pane.conversation_id] = before.adapters
-        self.pane.options = options
+    def _options_changed(self, before: tuple[AdapterScale, ...]) -> None:
+        """The pane has other options; `before` are the adapters that were on."""
+        if before and not self.pane.options.adapters:
+            self._adapters_before[self.pane.conversation_id] = before
         self._show_knowledge()
 
 

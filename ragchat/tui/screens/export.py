@@ -98,7 +98,7 @@ class PathDialog(Dialog[Result]):
         return self.query_one(Line)
 
     def read_path(self, *, empty: str) -> Path | None:
-        """What was typed, or None, after the note has said why; `empty` is said when nothing was."""
+        """What was typed, or None, after the note has said why; `empty` is the note when nothing was."""
         text = self.line.value.strip()
         try:
             if text:

@@ -16,7 +16,7 @@ from ragchat.text import clean_line
 from ragchat.tui.safe_content import file_name
 
 if TYPE_CHECKING:
-    from ragchat.session.attachment import Attachment
+    from ragchat.session.sources import Attachment
     from ragchat.types import Hit
 
 

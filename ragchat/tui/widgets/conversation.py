@@ -113,7 +113,7 @@ class ConversationPane(Vertical):
         self.waiting = Waiting()
         self.drafts = Drafts(services)
         self.one_by_one = threading.Lock()
-        """Held while the chats are changed, so that an older list never comes in after a newer one."""
+        """Held while the chats are changed, so that an older list never replaces a newer one."""
         self.changes = ChatChanges(self, services)
         self.turns = Turns(self, services)
 
