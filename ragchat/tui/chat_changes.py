@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ragchat.store.chats import ChatStore
     from ragchat.tui.live import LiveAnswer, Request
     from ragchat.tui.widgets.transcript import Transcript
-    from ragchat.types import ChatOptions, Conversation, Hit, StoredMessage
+    from ragchat.types import AdapterScale, ChatOptions, Conversation, Hit, StoredMessage
 
 GROUP = "chat changes"
 
