@@ -10,6 +10,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragchat.types.answers import (
+        UNCHECKED as UNCHECKED,
+    )
+    from ragchat.types.answers import (
+        AnswerCheck as AnswerCheck,
+    )
+    from ragchat.types.answers import (
+        CitedBy as CitedBy,
+    )
+    from ragchat.types.answers import (
+        Quote as Quote,
+    )
+    from ragchat.types.answers import (
+        Reason as Reason,
+    )
+    from ragchat.types.answers import (
+        ReasonKind as ReasonKind,
+    )
+    from ragchat.types.answers import (
+        Statement as Statement,
+    )
+    from ragchat.types.answers import (
+        Verdict as Verdict,
+    )
     from ragchat.types.chats import (
         ChatOptions as ChatOptions,
     )
@@ -158,7 +182,7 @@ if TYPE_CHECKING:
         TokenSample as TokenSample,
     )
 
-_MODULES = ("documents", "model", "chats")
+_MODULES = ("documents", "model", "chats", "answers")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
+from ragchat.types.answers import UNCHECKED, AnswerCheck, Quote
 from ragchat.types.documents import Citation
 from ragchat.types.model import AdapterScale, Message, Role, Sampling
 
@@ -114,6 +115,8 @@ class StoredMessage:
     reasoning_tokens: int = 0
     notice: str = ""
     attachments: tuple[str, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    check: AnswerCheck = UNCHECKED
 
     @property
     def text(self) -> str:
@@ -277,7 +280,7 @@ class EvaluationQuestion:
 class PortableMessage:
     """A message on its way between installations; `id` and `parent_id` (0: none) count within the chat alone.
 
-    `notice` and `attachments` as those of `StoredMessage`.
+    `notice`, `attachments`, `quotes` and `check` as those of `StoredMessage`.
     """
 
     id: int
@@ -294,6 +297,8 @@ class PortableMessage:
     citations: tuple[Citation, ...] = ()
     notice: str = ""
     attachments: tuple[str, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    check: AnswerCheck = UNCHECKED
 
     @property
     def text(self) -> str:
