@@ -74,7 +74,7 @@ class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
     A passage counts as relevant when it holds a share of `min_match` of the question's weight, or the search is sure of it by
-    `min_confidence`. `ranking` is how the search ranks. `adapters` are those that are switched on. `rewriting` says whether the
+    `min_confidence`. `quote_only`: no model is asked, the documents themselves answer. `ranking` is how the search ranks. `adapters` are those that are switched on. `rewriting` says whether the
     model may write what else to search for.
     """
 
@@ -85,6 +85,7 @@ class AskOptions:
     min_match: float = MIN_MATCH
     min_confidence: float = MIN_CONFIDENCE
     strict: bool = False
+    quote_only: bool = False
     thinking: bool = False
     instructions: str = ""
     adapters: tuple[AdapterScale, ...] = ()

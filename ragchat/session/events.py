@@ -1,6 +1,6 @@
 """What `ChatSession.ask` says while it works, in this order; `match` on them.
 
-MessageStored, QueryUsed, HitsFound, LoadProgress*, PromptReady, PrefillProgress*,
+MessageStored, QueryUsed, HitsFound, QuotesFound?, LoadProgress*, PromptReady, PrefillProgress*,
 ReasoningDelta*, TextDelta*, AnswerFinished.
 Where the question is written again, the model is loaded first: MessageStored, LoadProgress*, SearchUnsure, QueryRewritten,
 QueryUsed, and so on.
@@ -17,6 +17,8 @@ from typing import Literal
 from ragchat.retrieval.spelling import Correction
 from ragchat.text import clean_line
 from ragchat.types import (
+    UNCHECKED,
+    AnswerCheck,
     Citation,
     FinishReason,
     Hit,
@@ -24,6 +26,7 @@ from ragchat.types import (
     Omission,
     PrefillProgress,
     PromptPart,
+    Quote,
     ReasoningDelta,
     TextDelta,
     Timings,
@@ -117,6 +120,13 @@ class HitsFound:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotesFound:
+    """What the documents themselves say, before the model writes; it stays above the answer. Never empty."""
+
+    quotes: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PromptReady:
     """The prompt is packed. `left_out` did not fit; prompt_tokens never exceeds n_ctx."""
 
@@ -137,6 +147,8 @@ class AnswerKind(StrEnum):
     """What matched did not fit into the prompt, so it is not from the documents."""
     DECLINED = "declined"
     """Nothing matched, and the model was not asked."""
+    QUOTED = "quoted"
+    """What the documents say is the answer: no model was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,8 @@ class AnswerFinished:
     """The answer is whole (or was cut) and stored. `from_documents` False: say that it is not from the documents.
 
     `text` are the model's own words; `notice` is what ragchat says above them, empty for most answers. `kind` is that of a new
-    answer: one that continues is ANSWER.
+    answer: one that continues is ANSWER. `quotes` is what the documents themselves say, `check` how the statements of `text`
+    compare with them; their offsets are those of `text`.
     """
 
     conversation_id: int
@@ -160,6 +173,8 @@ class AnswerFinished:
     reasoning_tokens: int = 0
     notice: str = ""
     kind: AnswerKind = AnswerKind.ANSWER
+    quotes: tuple[Quote, ...] = ()
+    check: AnswerCheck = UNCHECKED
 
     @property
     def shown(self) -> str:
@@ -190,6 +205,7 @@ SessionEvent = (
     | QueryRewritten
     | QueryUsed
     | HitsFound
+    | QuotesFound
     | LoadProgress
     | PromptReady
     | PrefillProgress

@@ -28,7 +28,8 @@ class Message:
 class Sampling:
     """How the next token is chosen. temperature 0 is greedy; seed None draws one, which is then recorded.
 
-    max_tokens 0 means: until the context is full.
+    max_tokens 0 means: until the context is full. `grammar` (GBNF, root rule `root`) is what an answer must be; '' lets it be
+    anything.
     """
 
     temperature: float = TEMPERATURE
@@ -39,6 +40,7 @@ class Sampling:
     seed: int | None = None
     max_tokens: int = MAX_TOKENS
     stop: tuple[str, ...] = ()
+    grammar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class GenerationFinished:
 
     `cached_tokens` of the `prompt_tokens` were still in the KV cache and were not read again. `reasoning_tokens` of the
     `completion_tokens` were thinking, which took `reasoning_s`. `repeated` is the end of the text that only says again what
-    is before it, to be dropped; it is empty unless `finish_reason` is "repeats".
+    is before it, to be dropped; it is empty unless `finish_reason` is "repeats". `first_logprob` is ln p of the first token of
+    the answer (after the reasoning), `mean_logprob` the mean over its tokens, before sampling changes them; None: not measured.
     """
 
     finish_reason: FinishReason
@@ -115,6 +118,8 @@ class GenerationFinished:
     reasoning_tokens: int = 0
     reasoning_s: float = 0.0
     repeated: str = ""
+    first_logprob: float | None = None
+    mean_logprob: float | None = None
 
 
 GenerationEvent = LoadProgress | PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished
