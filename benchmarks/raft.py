@@ -85,7 +85,7 @@ def ask(
     events = model.generate(packed.messages, GREEDY, cancel=CancelToken())
     text = "".join(event.text for event in events if isinstance(event, TextDelta)).strip()
     own = {int(n) for n in re.findall(r"\[(\d+)\]", text)}
-    _, bound = citations.bind(text, packed.citations)
+    bound = citations.bind(text, packed.citations).citations
     cited = [c for c in bound if c.used and c.n in own]
     bare = _MARKER.sub("", text).strip()
     score = f1(bare, question.answers)

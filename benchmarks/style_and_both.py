@@ -152,8 +152,9 @@ class Cases:
             [arguments[arguments.index("--measure") + i] for i in (0, 1)] if "--measure" in arguments else []
         )
         found = json.loads(self._ragchat("eval", "report", name, "--json", *measure))
-        return {key: found[key] for key in ("winner", "best", "measure", "questions", "verdict")} | {
-            "means": {arm: own[found["measure"]]["mean"] for arm, own in found["ways"].items()}
+        kept = ("winner", "best", "measure", "questions", "over_documents", "verdict")
+        return {key: found[key] for key in kept} | {
+            "means": {arm: own[found["measure"]]["mean"] for arm, own in found["ways"].items() if own}
         }
 
     def _write(self, name: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -121,6 +121,11 @@ class Paths:
         return self.data_dir / "rewritings.json"
 
     @property
+    def answerability_file(self) -> Path:
+        """What your own questions tell of the chance that documents answer (`ragchat eval calibrate`)."""
+        return self.data_dir / "answerability.json"
+
+    @property
     def fingerprints_file(self) -> Path:
         """SHA-256 of model files, by path, size and time."""
         return self.cache_dir / "fingerprints.json"

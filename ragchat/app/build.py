@@ -143,6 +143,7 @@ def ask_options(
     context: Context, *, k: int = 0, strict: bool | None = None, sampled: Sampling | None = None
 ) -> AskOptions:
     """How questions are answered; arguments that are given win over the settings."""
+    from ragchat.session.answerability import read_own
     from ragchat.session.chat import AskOptions
     from ragchat.session.packing import read_choices
     from ragchat.session.rewriting import Rewriting, read_measured
@@ -161,6 +162,7 @@ def ask_options(
         instructions=chat.system_prompt,
         packings=read_choices(context.paths.packings_file),
         rewriting=Rewriting(retrieval.rewrite, read_measured(context.paths.rewritings_file)),
+        own=read_own(context.paths.answerability_file),
     )
 
 

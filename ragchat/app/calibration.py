@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat import config
 from ragchat.app import build, meaning
 from ragchat.app.context import Context
-from ragchat.errors import UsageError
+from ragchat.errors import StorageError, UsageError
+from ragchat.retrieval.vocabulary import Vocabulary
+from ragchat.session.answerability import Own, read_own, write_own
 from ragchat.text import clean_line
 from ragchat.types import CancelToken
 
@@ -55,7 +58,8 @@ def refusals(
     with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
         texts = [one.question for one in asked]
         searcher = meaning.prepared(context, stores, texts, ranking, cancel, say)
-        judged = list(look(searcher, asked, ranking=ranking, cancel=cancel))
+        worth = Vocabulary(stores).idf
+        judged = list(look(searcher, asked, ranking=ranking, worth=worth, cancel=cancel))
     if cancel.cancelled:
         return None
     retrieval = context.settings.retrieval
@@ -65,6 +69,8 @@ def refusals(
         point(judged, retrieval.min_match, retrieval.min_confidence),
         answerable,
         len(judged) - answerable,
+        judged,
+        own(context),
     )
 
 
@@ -72,3 +78,34 @@ def store_point(context: Context, point: Point) -> None:
     """Chats decline by this point from now on. Raises ConfigError, StorageError."""
     config.set_value(context.paths.settings_file, "retrieval.min_match", str(point.min_match))
     config.set_value(context.paths.settings_file, "retrieval.min_confidence", str(point.min_confidence))
+
+
+# --- the chance -------------------------------------------------------------------------------------------
+
+
+def chance_file(context: Context) -> Path:
+    """What your questions changed of the chance that the documents answer."""
+    return context.paths.data_dir / "answerability.json"
+
+
+def own(context: Context) -> Own:
+    """What a calibration stored; as shipped when there was none."""
+    return read_own(chance_file(context))
+
+
+def store_chance(context: Context, fitted: Own) -> None:
+    """Chats take this scale and threshold from now on. Raises StorageError."""
+    try:
+        write_own(chance_file(context), fitted)
+    except OSError as error:
+        raise StorageError(f"The calibration cannot be saved: {error}.") from error
+
+
+def reset(context: Context) -> None:
+    """Everything as shipped: both settings and the chance. Raises ConfigError, StorageError."""
+    for name in ("retrieval.min_match", "retrieval.min_confidence"):
+        config.unset_value(context.paths.settings_file, name)
+    try:
+        chance_file(context).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"The calibration cannot be removed: {error}.") from error

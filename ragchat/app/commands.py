@@ -133,6 +133,7 @@ COMMANDS = (
     Command("pin", "Pin or unpin this chat"),
     Command("copy", "Copy the last answer"),
     Command("sources", "Show the sources of the last answer"),
+    Command("check", "Compare each statement of the last answer with the passages"),
     Command("jobs", "Show background jobs"),
     Command("settings", "Change the settings of ragchat"),
     Command("theme", "Change the colours", "[NAME]", "theme"),

@@ -147,7 +147,7 @@ def _wanted_questions(context: Context, wanted: Wanted) -> list[Asked]:
 def prepare(context: Context, wanted: Wanted) -> Run:
     """What is to be run: arms that can be, questions without those that the adapter knows. Raises RagchatError."""
     from ragchat.evaluation import leakage
-    from ragchat.evaluation.four_ways import ARMS, Run
+    from ragchat.evaluation.four_ways import ARMS, Run, searches
     from ragchat.evaluation.inputs import collect
 
     with about(Subject.QUESTIONS):
@@ -159,7 +159,7 @@ def prepare(context: Context, wanted: Wanted) -> Run:
     names = wanted.knowledge_bases or build.default_knowledge_bases(context)
     arms: list[Arm] = []
     for arm in ARMS:
-        possible = ("rag" not in arm or names) and ("tuned" not in arm or adapter)
+        possible = (not searches(arm) or names) and ("tuned" not in arm or adapter)
         if wanted.arms and arm in wanted.arms and not possible:
             missing, subject = (
                 ("an adapter (--adapter NAME)", Subject.ADAPTER)
@@ -187,7 +187,7 @@ def prepare(context: Context, wanted: Wanted) -> Run:
     from ragchat.llm.fingerprint import sha256_of
 
     with about(Subject.DOCUMENTS):
-        documents, embedding, vectors = _searched(context, names if _uses(arms, "rag") else ())
+        documents, embedding, vectors = _searched(context, names if any(map(searches, arms)) else ())
     inputs = collect(
         model=(base.stem, library.sha256(base)),
         context={"n_ctx": context.settings.model.n_ctx, "plain_format": context.settings.model.plain_format},
@@ -280,7 +280,8 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
     """Embed what the questions find, ask what is not answered yet, and note the end. Raises RagchatError."""
     import psutil
 
-    from ragchat.evaluation.four_ways import ask_all
+    from ragchat.evaluation.four_ways import DOCUMENTS, ask_all, searches
+    from ragchat.session.without_model import NoModel
 
     library = runs(context)
     if (known := library.find(run.id)) is not None:
@@ -307,11 +308,9 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
                 build.chat_session(
                     context,
                     None,
-                    model,
-                    said.get("knowledge_bases", ()) if "rag" in arm else (),
-                    replace(
-                        base, adapters=AdapterScale.parse(said.get("adapter", "") if "tuned" in arm else "")
-                    ),
+                    NoModel() if arm == DOCUMENTS else model,
+                    said.get("knowledge_bases", ()) if searches(arm) else (),
+                    _asked_as(arm, base, said.get("adapter", "")),
                 )
             )
             for arm in run.arms
@@ -330,16 +329,25 @@ def perform(context: Context, wanted: Wanted, run: Run, cancel: CancelToken) -> 
         library.keep(msgspec.structs.replace(run, finished_at=run.finished_at or ended, confirmed_at=ended))
 
 
+def _asked_as(arm: Arm, base: AskOptions, adapter: str) -> AskOptions:
+    """How one way is asked: with the adapter, or without any model."""
+    from ragchat.evaluation.four_ways import DOCUMENTS
+
+    adapters = AdapterScale.parse(adapter if "tuned" in arm else "")
+    return replace(base, adapters=adapters, quote_only=arm == DOCUMENTS)
+
+
 def _embed_first(context: Context, run: Run, library: RunLibrary, cancel: CancelToken) -> Iterator[Prepared]:
     """Embed what the questions find, so that all ways are asked over the same vectors. Raises RagchatError."""
+    from ragchat.evaluation.four_ways import searches
     from ragchat.evaluation.vectors import prepare
 
-    names = run.facts.get("asked", {}).get("knowledge_bases", ()) if _uses(run.arms, "rag") else ()
+    names = run.facts.get("asked", {}).get("knowledge_bases", ()) if any(map(searches, run.arms)) else ()
     answered = {(answer.question, answer.arm) for answer in library.answers(run.id) if not answer.error}
     left = [
         question.question
         for question in run.questions
-        if any((question.id, arm) not in answered for arm in run.arms if "rag" in arm)
+        if any((question.id, arm) not in answered for arm in run.arms if searches(arm))
     ]
     if not left:
         return
@@ -353,6 +361,8 @@ def _embed_first(context: Context, run: Run, library: RunLibrary, cancel: Cancel
 
 def _with_vectors(context: Context, run: Run, library: RunLibrary) -> Run:
     """The run with what is embedded by now; what was embedded when its first answers were given stays among its facts."""
+    from ragchat.evaluation.four_ways import searches
+
     if not run.inputs.get("vectors"):
         return run
     was = run.inputs["vectors"]
@@ -360,7 +370,7 @@ def _with_vectors(context: Context, run: Run, library: RunLibrary) -> Run:
     if not vectors or was == vectors:
         return run
     facts = run.facts
-    if any("rag" in answer.arm for answer in library.answers(run.id)):
+    if any(searches(answer.arm) for answer in library.answers(run.id)):
         facts = {"vectors_before": was} | facts
     run = msgspec.structs.replace(run, inputs=run.inputs | {"vectors": vectors}, facts=facts)
     library.keep(run)

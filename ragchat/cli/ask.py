@@ -7,19 +7,19 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
-from ragchat.app.events import progress_sentence
+from ragchat.cli.ask_shown import Answer, Showing, Telling, show, show_prompt
 from ragchat.cli.batch import read_batch
-from ragchat.cli.context import data, interactive, note, pass_context, place_json
+from ragchat.cli.context import data, note, pass_context
 from ragchat.cli.kb_search import named_in
 from ragchat.cli.paths import TypedPath
 from ragchat.errors import (
@@ -32,15 +32,16 @@ from ragchat.errors import (
     PromptTooLongError,
     UsageError,
 )
-from ragchat.text import clean, clean_line, counted, human_seconds
-from ragchat.types import AdapterScale, CancelToken, LoadProgress, PrefillProgress, TextDelta
+from ragchat.text import clean, clean_line, counted
+from ragchat.types import AdapterScale, CancelToken
 
 if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
-    from ragchat.session.chat import AskOptions, ChatSession, Preview
-    from ragchat.session.events import AnswerFinished, QueryUsed
+    from ragchat.session.chat import AskOptions, ChatSession
+    from ragchat.session.events import AnswerFinished
     from ragchat.session.sources import Attachment
     from ragchat.store.chats import ChatStore
+    from ragchat.types import Hit
 
 LARGEST_ATTACHMENT = 4 * 1024 * 1024
 FIRST_BYTE_S = 5.0
@@ -68,6 +69,12 @@ FIRST_BYTE_S = 5.0
     default=None,
     help="Decline without calling the model if the search finds nothing (exit code 3).",
 )
+@click.option(
+    "--quote",
+    is_flag=True,
+    help="Answer with what the documents say, word for word, and load no model (exit code 3 if they say nothing).",
+)
+@click.option("--no-quotes", is_flag=True, help="Do not print what the documents say above the answer.")
 @click.option("--no-rag", is_flag=True, help="Ask the model alone, without documents.")
 @click.option("-k", type=click.IntRange(1, 100), help="Number of hits.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -92,6 +99,8 @@ def ask(
     model_name: str,
     adapter: str,
     strict: bool | None,
+    quote: bool,
+    no_quotes: bool,
     no_rag: bool,
     k: int | None,
     as_json: bool,
@@ -104,6 +113,9 @@ def ask(
 ) -> None:
     """Answer QUESTION from your documents, with citations.
 
+    What the documents say comes first, word for word. Behind each statement of the model is a mark: ✓ the passages say it,
+    ≈ they say it in part, ✗ they do not. With --strict, only what they say is printed.
+
     Text from standard input is attached to the question; with a `-` after QUESTION, ragchat waits for it. With `-` as QUESTION,
     the text is the question. From an attached file, ragchat uses the passages relevant to the question. The answer
     goes to standard output, everything else to standard error.
@@ -112,7 +124,19 @@ def ask(
     With one of these, "exact words" must be in a passage and -word must not.
     """
     _refuse_contradictions(batch=batch, dry_run=dry_run, no_rag=no_rag, names=names, strict=strict)
-    asked, attachment = _inputs(question, batch=batch, wait=wait == "-")
+    if quote:
+        _refuse_with_quote(
+            {
+                "--no-rag": no_rag,
+                "--no-quotes": no_quotes,
+                "--attach": attached,
+                "--dry-run": dry_run,
+                "--model": model_name,
+                "--adapter": adapter,
+                "a `-` after the question": wait,
+            }
+        )
+    asked, attachment = _inputs(question, batch=batch, wait=wait == "-", attach=not quote)
     chosen = () if no_rag else tuple(dict.fromkeys(names)) or named_in(context, asked)
     sampled = build.override(
         build.sampling(context), temperature=temperature, seed=seed, max_tokens=max_tokens
@@ -120,8 +144,9 @@ def ask(
     options = replace(
         build.ask_options(context, k=k or 0, strict=strict, sampled=sampled),
         adapters=AdapterScale.typed(adapter),
+        quote_only=quote,
     )
-    if options.strict and not (chosen or no_rag or attached):
+    if (options.strict or quote) and not (chosen or no_rag or attached):
         raise NothingFoundError(
             "There are no documents to answer from.", "Add some with `ragchat kb add NAME FOLDER`."
         )
@@ -129,13 +154,14 @@ def ask(
     files = _read(context, attached)
     kept = not (batch or dry_run or no_store)
     with _opened(context, model_name, chosen, options, kept=kept) as (session, model, chats):
-        request = _Request(session, model, chosen, asked, attachment, files, strict=options.strict)
+        showing = Showing(not (as_json or batch), quotes=not no_quotes, holds=options.strict or quote)
+        request = _Request(session, model, chosen, asked, attachment, files, showing)
         if batch:
             _answer_batch(request, batch)
         elif dry_run:
             _show_preview(request, as_json=as_json)
         else:
-            _answer(request, chats, as_json=as_json)
+            _answer(request, chats)
 
 
 def _refuse_contradictions(
@@ -149,50 +175,84 @@ def _refuse_contradictions(
         raise UsageError(f"{'--kb' if names else '--strict'} and --no-rag cannot be used together.")
 
 
+def _refuse_with_quote(given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if value:
+            raise UsageError(
+                f"--quote and {name} cannot be used together.",
+                "--quote searches knowledge bases without a model.",
+            )
+
+
 @contextlib.contextmanager
 def _opened(
     context: Context, model_name: str, names: tuple[str, ...], options: AskOptions, *, kept: bool
-) -> Iterator[tuple[ChatSession, InferenceClient, ChatStore | None]]:
-    """A session, its model, and where chats are kept; None: nothing is `kept`."""
+) -> Iterator[tuple[ChatSession, InferenceClient | None, ChatStore | None]]:
+    """A session, its model (None: it only quotes), and where chats are kept; None: nothing is `kept`."""
     with ExitStack() as stack:
-        model = build.model(context, model_name)
-        stack.callback(model.close)
         chats = None
         if kept:
             from ragchat.store.chats import ChatStore
 
             chats = ChatStore(context.paths.chat_database)
             stack.callback(chats.close)
+        if options.quote_only:
+            from ragchat.session.chat import ChatSession
+            from ragchat.session.without_model import NoModel
+
+            stores = stack.enter_context(build.knowledge_bases(context, names))
+            yield ChatSession(chats, NoModel(), stores, options), None, chats
+            return
+        if model_name:
+            build.library(context).resolve(model_name)  # what was asked for by name answers, or nothing does
+        model = build.model(context, model_name)
+        stack.callback(model.close)
         yield stack.enter_context(build.chat_session(context, chats, model, names, options)), model, chats
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is asked, of whom, and with which documents and attachments. `strict`: decline when nothing is found."""
+    """What is asked, of whom (None: of the documents alone), with which documents and attachments."""
 
     session: ChatSession
-    model: InferenceClient
+    model: InferenceClient | None
     knowledge_bases: tuple[str, ...]
     question: str
     attachment: str
     files: Sequence[Attachment]
-    strict: bool
+    showing: Showing
+
+    @property
+    def strict(self) -> bool:
+        """Whether what is not in the documents is no answer."""
+        return self.session.options.strict or self.session.options.quote_only
 
     @property
     def has_attachments(self) -> bool:
         return bool(self.attachment or self.files)
 
-    def run(self, *, conversation: int = 0, live: bool = False) -> _Answer:
-        return _run(
-            self.session,
-            self.model,
-            self.knowledge_bases,
-            self.question,
-            attachment=self.attachment,
-            files=self.files,
-            conversation=conversation,
-            live=live,
-        )
+    def run(self, conversation: int = 0) -> Answer:
+        """Ask, and print what is to be seen at once. Raises RagchatError."""
+        from ragchat.session.events import AnswerFinished, HitsFound, QueryUsed
+
+        used, finished = None, None
+        hits: tuple[Hit, ...] = ()
+        with Telling(self.showing) as telling, cancel_on_interrupt() as cancel:
+            for event in self.session.ask(
+                conversation, self.question, attachment=self.attachment, files=self.files, cancel=cancel
+            ):
+                telling.tell(event)
+                if isinstance(event, QueryUsed):
+                    used = event
+                elif isinstance(event, HitsFound):
+                    hits = event.hits
+                elif isinstance(event, AnswerFinished):
+                    finished = event
+        assert used
+        assert finished
+        model = self.model.selected if self.model else ""
+        adapters = self.session.options.adapters
+        return Answer(self.question, model, adapters, self.knowledge_bases, used, finished, hits)
 
 
 def _answer_batch(request: _Request, batch: str) -> None:
@@ -220,34 +280,40 @@ def _show_preview(request: _Request, *, as_json: bool) -> None:
     )
     documents_decide = request.strict and request.knowledge_bases and not request.has_attachments
     if documents_decide and not preview.found.relevant:
-        raise _nothing_matches()
-    _show_prompt(preview, as_json=as_json)
+        raise _nothing_matches(request)
+    show_prompt(preview, as_json=as_json)
 
 
-def _answer(request: _Request, chats: ChatStore | None, *, as_json: bool) -> None:
+def _answer(request: _Request, chats: ChatStore | None) -> None:
     """Answer one question and show it. `chats` None: nothing is kept."""
-    names = request.knowledge_bases
-    conversation = request.session.start(request.question, knowledge_bases=names) if chats else 0
-    live = not as_json and sys.stdout.isatty()
+    conversation = (
+        request.session.start(request.question, knowledge_bases=request.knowledge_bases) if chats else 0
+    )
     try:
-        answer = request.run(conversation=conversation, live=live)
+        answer = request.run(conversation)
     except (ModelFileError, NotFoundError):
         if chats:  # it could never have been answered, and the shell's history has the question
             chats.erase(conversation)
         raise
-    if as_json:
-        data(answer.as_json(), indent=2)
+    if request.showing.words:
+        show(answer, request.showing)
     else:
-        _show(answer, live=live)
-    if answer.finished.finish_reason == "repeats":
+        data(answer.as_json(), indent=2)
+    _say_how_it_ended(request, answer.finished, kept=bool(conversation))
+
+
+def _say_how_it_ended(request: _Request, finished: AnswerFinished, *, kept: bool) -> None:
+    """Raises CancelledError; NothingFoundError where only documents may answer, and they do not."""
+    if finished.finish_reason == "repeats":
         note("The model repeated itself, so ragchat stopped it. Try another --seed.")
-    if answer.finished.finish_reason == "cancelled":
-        raise CancelledError("Stopped. The answer so far is kept." if conversation else "Stopped.")
-    if answer.finished.from_documents or not names or request.has_attachments:
+    if finished.finish_reason == "cancelled":
+        raise CancelledError("Stopped. The answer so far is kept." if kept else "Stopped.")
+    names = request.knowledge_bases
+    if not names or request.has_attachments:
         return
-    if request.strict:
-        raise _nothing_matches()
-    if not as_json:
+    if request.strict and not _says_something(finished):
+        raise _nothing_matches(request)
+    if not finished.from_documents and request.showing.words:
         manual = (
             "" if build.MANUAL_KB in names else f"; `--kb {build.MANUAL_KB}` searches ragchat's own manual"
         )
@@ -256,118 +322,20 @@ def _answer(request: _Request, chats: ChatStore | None, *, as_json: bool) -> Non
         )
 
 
-def _nothing_matches() -> NothingFoundError:
-    return NothingFoundError("No relevant passages found.", "Rephrase the question, or ask without --strict.")
+def _says_something(finished: AnswerFinished) -> bool:
+    """Whether anything is left of an answer that comes from the documents."""
+    from ragchat.session.marked import without_struck
+
+    return finished.from_documents and bool(
+        finished.quotes or without_struck(finished.text, finished.check).strip()
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    question: str
-    model: str
-    adapters: tuple[AdapterScale, ...]
-    knowledge_bases: tuple[str, ...]
-    query: QueryUsed
-    finished: AnswerFinished
-
-    def as_json(self) -> dict[str, Any]:
-        """The shape that scripts rely on; documented in the manual under "For scripts"."""
-        done, timings = self.finished, self.finished.timings
-        return {
-            "question": self.question,
-            "answer": done.shown,
-            "finish_reason": done.finish_reason,
-            "model": self.model,
-            "adapter": AdapterScale.join(self.adapters) or None,
-            "knowledge_bases": list(self.knowledge_bases),
-            "query": " ".join([self.query.query, *self.query.topic]),
-            "scope": list(self.query.scope),
-            "corrections": [{"word": one.word, "by": one.by} for one in self.query.corrections],
-            "rewritten": _rewritten_json(self.query),
-            "citations": [
-                {
-                    "n": citation.n,
-                    "path": citation.hit.path,
-                    **place_json(citation.hit.narrowed),
-                    "heading": citation.hit.heading,
-                    "quote": citation.quote,
-                    "content_hash": citation.hit.content_hash,
-                    "kb": citation.hit.knowledge_base,
-                }
-                for citation in done.citations
-                if citation.used
-            ],
-            "timings": {
-                "retrieval_s": round(timings.retrieval_s, 6),
-                "ttft_s": round(timings.ttft_s, 4),
-                "prefill_tok_s": round(timings.prefill_tok_s, 2),
-                "decode_tok_s": round(timings.decode_tok_s, 2),
-            },
-            "tokens": {"prompt": timings.prompt_tokens, "completion": timings.completion_tokens},
-        }
-
-
-def _rewritten_json(used: QueryUsed) -> dict[str, Any] | None:
-    """What the model wrote to search for, and whether that search was used; None: it wrote nothing."""
-    return {"text": used.rewritten.text, "used": used.rewritten.kept} if used.rewritten else None
-
-
-def _run(
-    session: ChatSession,
-    model: InferenceClient,
-    names: tuple[str, ...],
-    question: str,
-    *,
-    attachment: str = "",
-    files: Sequence[Attachment] = (),
-    conversation: int = 0,
-    live: bool = False,
-) -> _Answer:
-    from ragchat.session.events import AnswerFinished, PromptReady, QueryUsed, SearchUnsure
-
-    used, finished = None, None
-    with _Progress() as progress, cancel_on_interrupt() as cancel:
-        for event in session.ask(conversation, question, attachment=attachment, files=files, cancel=cancel):
-            match event:
-                case QueryUsed():
-                    used = event
-                case LoadProgress() | SearchUnsure() | PrefillProgress():
-                    progress.say(progress_sentence(event))
-                case PromptReady(left_out=left_out):
-                    for omission in left_out:
-                        note(omission.sentence)
-                case TextDelta(text=text):
-                    progress.clear()
-                    if live:
-                        click.echo(text, nl=False)
-                case AnswerFinished():
-                    finished = event
-    assert used
-    assert finished
-    return _Answer(question, model.selected, session.options.adapters, names, used, finished)
-
-
-class _Progress:
-    """One line on standard error that is written over, only on a terminal."""
-
-    def __init__(self) -> None:
-        self._shown = 0
-        self._draws = interactive()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def say(self, text: str) -> None:
-        if self._draws:
-            click.echo("\r" + text.ljust(self._shown), nl=False, err=True)
-            self._shown = len(text)
-
-    def clear(self) -> None:
-        if self._shown:
-            click.echo("\r" + " " * self._shown + "\r", nl=False, err=True)
-            self._shown = 0
+def _nothing_matches(request: _Request) -> NothingFoundError:
+    option = "--quote" if request.session.options.quote_only else "--strict"
+    return NothingFoundError(
+        "No relevant passages found.", f"Rephrase the question, or ask without {option}."
+    )
 
 
 def _read(context: Context, paths: Sequence[Path]) -> list[Attachment]:
@@ -379,15 +347,18 @@ def _read(context: Context, paths: Sequence[Path]) -> list[Attachment]:
     return [read(path, build.ingest_options(context)) for path in dict.fromkeys(paths)]
 
 
-def _inputs(question: str, *, batch: str | None, wait: bool) -> tuple[str, str]:
-    """Question and attached text from the argument and standard input. Raises UsageError."""
+def _inputs(question: str, *, batch: str | None, wait: bool, attach: bool = True) -> tuple[str, str]:
+    """Question and attached text from the argument and standard input. Raises UsageError.
+
+    Without `attach`, standard input is read for a question alone.
+    """
     if batch:
         if question or wait:
             raise UsageError("--batch reads its questions from the file.")
         return "", ""
     piped = ""
     # A standard input that was closed before we started is None.
-    if sys.stdin and (wait or question == "-" or (not sys.stdin.isatty() and _has_input())):
+    if sys.stdin and (wait or question == "-" or (attach and not sys.stdin.isatty() and _has_input())):
         sent = sys.stdin.buffer.read(LARGEST_ATTACHMENT + 1)
         if len(sent) > LARGEST_ATTACHMENT:
             raise UsageError(
@@ -423,52 +394,3 @@ def _has_input() -> bool:
     if not ready:
         note("Standard input was empty, so nothing is attached.")
     return bool(ready)
-
-
-def _show(answer: _Answer, *, live: bool) -> None:
-    if live:
-        click.echo()
-    else:
-        click.echo(answer.finished.shown)
-    cited = [citation for citation in answer.finished.citations if citation.used]
-    for citation in cited:
-        hit = citation.hit
-        where = f"{hit.path} ({hit.source})" + (f" {hit.heading}" if hit.heading else "")
-        note(f"[{citation.n}] {clean_line(where)}")
-    if answer.query.scope:
-        note(f"Searched: {', '.join(answer.query.scope)}")
-    if answer.query.rewritten:
-        note(answer.query.rewritten.sentence)
-    timings = answer.finished.timings
-    if timings.completion_tokens:
-        note(
-            f"{answer.model}: {human_seconds(timings.ttft_s)} to the first token, {timings.decode_tok_s:.0f} tokens/s,"
-            f" {counted(timings.prompt_tokens, 'token')} read, {timings.completion_tokens} written"
-        )
-
-
-def _show_prompt(preview: Preview, *, as_json: bool) -> None:
-    packed = preview.prompt
-    if as_json:
-        data(
-            {
-                "query": " ".join([preview.query.query, *preview.query.topic]),
-                "scope": list(preview.query.scope),
-                "rewritten": _rewritten_json(preview.query),
-                "messages": [{"role": m.role, "content": m.content} for m in packed.messages],
-                "rendered": preview.rendered,
-                "parts": {part.name: part.tokens for part in packed.parts},
-                "tokens": packed.prompt_tokens,
-                "n_ctx": packed.n_ctx,
-                "left_out": [omission.sentence for omission in packed.left_out],
-            },
-            indent=2,
-        )
-        return
-    click.echo(clean(preview.rendered))
-    note(
-        ", ".join(f"{part.name} {part.tokens}" for part in packed.parts)
-        + f": {packed.prompt_tokens} of {packed.n_ctx} tokens"
-    )
-    for omission in packed.left_out:
-        note(omission.sentence)

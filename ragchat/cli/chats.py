@@ -116,12 +116,21 @@ def show(context: Context, chat: int | str, as_json: bool, markdown: bool) -> No
 
 
 def _show_message(message: PortableMessage) -> None:
-    from ragchat.session.chat_lines import heading, remarks, source_lines
+    from ragchat.cli.answer_text import quotes_text, signs
+    from ragchat.session.chat_lines import check_lines, heading, remarks, said_text, source_lines
+    from ragchat.session.marked import DO_NOT_SAY, Style
 
     click.echo(f"\n{click.style(heading(message), bold=True, underline=True)}")
-    click.echo(clean(message.text).strip())
+    if message.quotes:
+        click.echo(quotes_text(message.quotes))
+    if not message.check.says:
+        click.echo(DO_NOT_SAY)
+    if text := clean(said_text(message, Style(signs(), struck="~~"))).strip():
+        click.echo(text)
     for remark in remarks(message):
         click.echo(click.style(remark, dim=True))
+    for line in check_lines(message.check, signs()):
+        click.echo(click.style(line, dim=True))
     if message.correction:
         click.echo(f"Corrected: {clean(message.correction).strip()}")
     for line in source_lines(message):

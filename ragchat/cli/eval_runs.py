@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,11 @@ from ragchat.text import clean_line, counted, human_seconds
 if TYPE_CHECKING:
     from ragchat.evaluation.calibration import RefusalCurve
     from ragchat.evaluation.four_ways import Run
-    from ragchat.evaluation.statistics import Interval
-    from ragchat.evaluation.verdict import Verdict
+    from ragchat.evaluation.verdict import Difference, Verdict
 
-_TABLE = (
-    "contains", "f1", "exact", "rouge_l", "citation_precision", "citation_recall", "groundedness", "refuses_rightly",
-    "refuses_wrongly", "recall@10", "mrr@10", "ndcg@10",
-)  # fmt: skip
+_LABEL, _WIDE, _NARROW = 34, 15, 8
+"""Characters of a label, of a cell with its interval, and at least of one that has it in the line below."""
+_SCREEN = 80
 
 
 def _common(command: Any) -> Any:
@@ -72,7 +70,7 @@ def _common(command: Any) -> Any:
     "--arms",
     default="",
     metavar="LIST",
-    help="Configurations: base,rag,tuned,rag+tuned. Default: all possible ones.",
+    help="Configurations: base,rag,tuned,rag+tuned,documents. Default: all possible ones.",
 )
 @click.option(
     "--limit", type=click.IntRange(1), metavar="N", help="Number of questions, spread evenly over the set."
@@ -120,7 +118,8 @@ def run(
     as_json: bool,
 ) -> None:
     """Ask the questions of SET in up to four configurations and recommend one: the model alone (base), your documents (rag), an
-    adapter (tuned), both (rag+tuned).
+    adapter (tuned), both (rag+tuned). Beside them, the quotes from your documents answer without a model (documents): a model has
+    to do better than that.
 
     All configurations answer one question before the next, so a partial run is fair. Ctrl-C keeps the answers; the same command
     continues. Your chats stay unchanged.
@@ -415,30 +414,31 @@ def _check_measure(measure: str) -> None:
 def _gate(text: str) -> tuple[str, str, float]:
     """(arm or empty, measure, least value)."""
     from ragchat.evaluation.four_ways import ARMS
-    from ragchat.evaluation.verdict import MEASURES
+    from ragchat.evaluation.verdict import LOWER_IS_BETTER, MEASURES, SHARES
 
+    known = [name for name in (*MEASURES, *SHARES) if name not in LOWER_IS_BETTER]
     name, _, value = text.partition("=")
     arm, _, measure = name.rpartition(":")
     try:
         least = float(value)
     except ValueError:
         least = -1.0
-    if measure not in MEASURES or (arm and arm not in ARMS) or not 0 <= least <= 1:
+    if measure not in known or (arm and arm not in ARMS) or not 0 <= least <= 1:
         raise UsageError(
             f"{clean_line(text)} is not a valid target.",
-            f"Write [ARM:]NAME=X with X from 0 to 1. Names: {', '.join(MEASURES)}. Configurations (ARM): {', '.join(ARMS)}.",
+            f"Write [ARM:]NAME=X with X from 0 to 1. Names: {', '.join(known)}. Configurations (ARM): {', '.join(ARMS)}.",
         )
     return arm, measure, least
 
 
 def _check_gates(verdict: Verdict, gates: Sequence[tuple[str, str, float]]) -> None:
-    """Without a named way the best one counts. Raises EvaluationError."""
+    """Without a named way the best one with a model counts. Raises EvaluationError."""
     missed = []
     for arm, measure, least in gates:
         found = {
             name: own[measure].mean
             for name, own in verdict.table.items()
-            if measure in own and arm in ("", name)
+            if measure in own and (name in verdict.arms if not arm else name == arm)
         }
         best = max(found.values(), default=0.0)
         if best < least:
@@ -455,24 +455,10 @@ def _say_stale(outdated: Sequence[str]) -> None:
 
 
 def _print(verdict: Verdict) -> None:
-    from ragchat.evaluation.verdict import MEASURES
-
-    arms = list(verdict.run.arms)
-    click.echo(f"{'':34}{''.join(f'{arm:>16}' for arm in arms)}")
-    for measure in _TABLE:
-        if any(measure in verdict.table[arm] for arm in arms):
-            found = [verdict.table[arm].get(measure) for arm in arms]
-            cells = [_spread(one) if one else "" for one in found]
-            click.echo(f"{MEASURES[measure][0]:34}{''.join(f'{cell:>16}' for cell in cells)}")
-    for what, of in (
-        ("time to the first word, s", "ttft_s"),
-        ("time to the whole answer, s", "seconds"),
-        ("prompt length, tokens", "prompt_tokens"),
-    ):
-        cells = [f"{getattr(verdict.prices[arm], of):.2f}" for arm in arms]
-        click.echo(f"{what:34}{''.join(f'{cell:>16}' for cell in cells)}")
+    for line in _table(verdict):
+        click.echo(line)
     click.echo()
-    for difference in verdict.differences:
+    for difference in (*verdict.differences, *verdict.over_documents):
         interval = difference.interval
         click.echo(
             f"{difference.one} − {difference.other}: {interval.mean:+.3f} ({interval.low:+.3f} to {interval.high:+.3f}),"
@@ -485,13 +471,43 @@ def _print(verdict: Verdict) -> None:
         click.echo(f"→ {clean_line(step, limit=2000)}")
 
 
-def _spread(found: Interval) -> str:
-    """Mean and interval, narrow enough for four configurations side by side: .46 (.39–.53)."""
-    mean, low, high = (
-        f"{value:.2f}".removeprefix("0") if value < 1 else "1"
-        for value in (found.mean, found.low, found.high)
-    )
-    return f"{mean} ({low}–{high})"
+def _table(verdict: Verdict) -> Iterator[str]:
+    """The figures in 80 columns: with more than three configurations, intervals are in a line of their own."""
+    from ragchat.evaluation.verdict import LABELS
+
+    arms = verdict.run.arms
+    wide = _LABEL + _WIDE * len(arms) < _SCREEN
+    widths = [_WIDE if wide else max(_NARROW, len(arm) + 1) for arm in arms]
+
+    def row(label: str, cells: Sequence[str]) -> str:
+        aligned = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        return f"{label:{_LABEL}}{''.join(aligned)}".rstrip()
+
+    yield row("", arms)
+    for measure, meaning in LABELS.items():
+        found = [verdict.table[arm].get(measure) for arm in arms]
+        if any(found):
+            means = [_share(one.mean) if one else "" for one in found]
+            between = [f"{_share(one.low)}–{_share(one.high)}" if one else "" for one in found]
+            if wide:
+                both = zip(means, between, strict=True)
+                yield row(meaning, [f"{mean} ({low_high})" if mean else "" for mean, low_high in both])
+            else:
+                yield row(meaning, means)
+                yield row("", between)
+    for what, of, digits in (
+        ("words per answer", "words", 0),
+        ("time to the first word, s", "ttft_s", 2),
+        ("time to the whole answer, s", "seconds", 2),
+        ("prompt length, tokens", "prompt_tokens", 0),
+    ):
+        values = [getattr(verdict.prices[arm], of) for arm in arms]
+        if any(values):
+            yield row(what, [f"{value:.{digits}f}" if value else "" for value in values])
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}".removeprefix("0") if value < 0.995 else "1"
 
 
 def figures(verdict: Verdict) -> dict[str, Any]:
@@ -507,18 +523,13 @@ def figures(verdict: Verdict) -> dict[str, Any]:
             arm: {name: asdict(interval) for name, interval in own.items()}
             for arm, own in verdict.table.items()
         },
-        "differences": [
-            {
-                "one": d.one,
-                "other": d.other,
-                **asdict(d.interval),
-                "p": d.p,
-                "p_adjusted": d.adjusted,
-                "shown": d.shown,
-                "questions_needed": d.needed,
-            }
-            for d in verdict.differences
+        "differences": [_difference(found) for found in verdict.differences],
+        "over_documents": [
+            {**_difference(found), "measure": found.measure} for found in verdict.over_documents
         ],
+        "checks": {
+            arm: asdict(counts) | {"statements": counts.statements} for arm, counts in verdict.checks.items()
+        },
         "best": list(verdict.best),
         "winner": verdict.winner or None,
         "by_tag": {tag: {arm: asdict(i) for arm, i in own.items()} for tag, own in verdict.by_tag.items()},
@@ -528,15 +539,28 @@ def figures(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _difference(found: Difference) -> dict[str, Any]:
+    return {
+        "one": found.one,
+        "other": found.other,
+        **asdict(found.interval),
+        "p": found.p,
+        "p_adjusted": found.adjusted,
+        "shown": found.shown,
+        "questions_needed": found.needed,
+    }
+
+
 def _judge(context: Context, made: Run, judge_model: str) -> None:
     """Let a model judge, and say how well it agrees with the exact measures."""
+    from ragchat.evaluation.four_ways import DOCUMENTS
     from ragchat.evaluation.judging import agreement, judge_all
     from ragchat.llm.loading import loaded
 
     library = evaluations.runs(context)
     with contextlib.closing(build.model(context, judge_model)) as model, cancel_on_interrupt() as cancel:
         judge = loaded(model, cancel)
-        answers = library.answers(made.id)
+        answers = [answer for answer in library.answers(made.id) if answer.arm != DOCUMENTS]
         judged = dict(judge_all(judge, made.questions, answers, cancel=cancel))
         if cancel.cancelled:
             raise CancelledError("Stopped. The answers are kept, but the judgements are not.")

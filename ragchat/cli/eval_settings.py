@@ -23,7 +23,7 @@ from ragchat.text import clean_line, counted, human_seconds
 from ragchat.types import CancelToken, ModelInfo
 
 if TYPE_CHECKING:
-    from ragchat.evaluation.calibration import Point, RefusalCurve
+    from ragchat.evaluation.calibration import ChanceFit, Point, RefusalCurve
     from ragchat.evaluation.question_sets import Asked
     from ragchat.evaluation.tuning import Tuned, TunedPacking
     from ragchat.retrieval.search import Searcher
@@ -44,7 +44,7 @@ _knowledge_bases = click.option(
 
 
 @click.command()
-@click.argument("set_name", metavar="SET")
+@click.argument("set_name", metavar="[SET]", default="")
 @_knowledge_bases
 @click.option(
     "--false-answers",
@@ -54,6 +54,7 @@ _knowledge_bases = click.option(
 )
 @click.option("--strictness", type=click.FloatRange(0, 1), metavar="X", help="Use this point of the curve.")
 @click.option("--no-store", is_flag=True, help="Show the curve without changing settings.")
+@click.option("--reset", is_flag=True, help="Go back to the default. Needs no SET.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @pass_context
 def calibrate(
@@ -63,15 +64,24 @@ def calibrate(
     false_answers: float | None,
     strictness: float | None,
     no_store: bool,
+    reset: bool,
     as_json: bool,
 ) -> None:
     """Set when the chat declines, by weighing false answers against wrong refusals on the questions of SET.
 
-    SET needs questions with an answer and questions without (--unanswerable). No model is used. The chosen point goes into your
-    settings (retrieval.min_match, retrieval.min_confidence). In the screen: F11, c.
+    SET needs questions with an answer and questions without (--unanswerable). No model is used. Two things are set. The search
+    point decides whether passages are given to the model at all (retrieval.min_match, retrieval.min_confidence). The chance that
+    the documents answer decides when a strict chat declines, and when an answer is marked "The passages do not say." With 40
+    questions of each kind, the chance is also fitted to your questions. In the screen: F11, c.
     """
-    from ragchat.evaluation.calibration import choose
+    from ragchat.evaluation.calibration import choose, fit_chance
 
+    if reset:
+        calibration.reset(context)
+        note("Chats decline by the default from now on.")
+        return
+    if not set_name:
+        raise UsageError("No question set is named.", "`ragchat eval questions list` lists them.")
     with cancel_on_interrupt() as cancel, eval_vectors.shown() as say:
         asked = evaluations.questions(context, set_name)
         found = calibration.refusal_curve(context, set_name, asked, names, cancel, say)
@@ -86,19 +96,34 @@ def calibrate(
         )
     if strictness is not None:
         point = found.points[round(strictness * (len(found.points) - 1))]
+    chance = fit_chance(found.judged, found.own, most_false_answers=false_answers)
     if as_json:
-        now = {"false_answers": found.now.false_answers, "wrong_refusals": found.now.wrong_refusals}
-        data({"now": now, "chosen": asdict(point), "curve": [asdict(one) for one in found.points]}, indent=2)
+        data(_calibration_report(found, point, chance), indent=2)
     else:
         _print_curve(found, point)
+        _print_chance(chance)
     if not no_store:
         calibration.store_point(context, point)
-        note(
-            "Chats use it from now on. To undo it: `ragchat config unset retrieval.min_match` and retrieval.min_confidence."
-        )
+        calibration.store_chance(context, chance.own)
+        note("Chats use it from now on. To undo it: `ragchat eval calibrate --reset`.")
+
+
+def _calibration_report(found: RefusalCurve, point: Point, chance: ChanceFit) -> dict[str, Any]:
+    now = {"false_answers": found.now.false_answers, "wrong_refusals": found.now.wrong_refusals}
+    fitted = {
+        "now": asdict(chance.now),
+        "chosen": asdict(chance.chosen),
+        "slope": chance.own.slope,
+        "intercept": chance.own.intercept,
+        "refitted": chance.refitted,
+        "curve": [asdict(one) for one in chance.points],
+    }
+    curve = [asdict(one) for one in found.points]
+    return {"now": now, "chosen": asdict(point), "curve": curve, "chance": fitted}
 
 
 def _print_curve(found: RefusalCurve, point: Point) -> None:
+    click.echo("Passages go into the prompt:")
     click.echo(f"{'strictness':>10}{'match':>8}{'confidence':>12}{'false answers':>15}{'wrong refusals':>16}")
     shown = {*range(0, len(found.points), 10), found.points.index(point)}
     for one in (found.points[number] for number in sorted(shown)):
@@ -112,6 +137,23 @@ def _print_curve(found: RefusalCurve, point: Point) -> None:
     click.echo(
         f"Chosen: strictness {point.strictness:.2f}: {point.false_answers:.1%} false answers,"
         f" {point.wrong_refusals:.1%} wrong refusals."
+    )
+
+
+def _print_chance(chance: ChanceFit) -> None:
+    click.echo("\nThe documents answer the question (strict chats, and what is said below an answer):")
+    click.echo(f"{'chance':>10}{'false answers':>15}{'wrong refusals':>16}")
+    shown = {*range(0, len(chance.points), 10), chance.points.index(chance.chosen)}
+    for one in (chance.points[number] for number in sorted(shown)):
+        mark = "  ←" if one is chance.chosen else ""
+        click.echo(f"{one.least:>10.2f}{one.false_answers:>15.1%}{one.wrong_refusals:>16.1%}{mark}")
+    click.echo(
+        f"Now: {chance.now.false_answers:.1%} false answers, {chance.now.wrong_refusals:.1%} wrong refusals."
+    )
+    fitted = "fitted to your questions" if chance.refitted else "on the default scale"
+    click.echo(
+        f"Chosen: a chance of {chance.chosen.least:.2f}, {fitted}: {chance.chosen.false_answers:.1%} false answers,"
+        f" {chance.chosen.wrong_refusals:.1%} wrong refusals."
     )
 
 

@@ -29,6 +29,19 @@ def contains(said: str, answers: Sequence[str]) -> bool:
     return any(f" {' '.join(found)} " in words for answer in answers if (found := _words(answer)))
 
 
+def recall(said: str, answers: Sequence[str]) -> float:
+    """Share of the words of an expected answer that were said, of the answer that fits best. 0 without answers.
+
+    What else was said does not lower it: two texts of different length compare fairly only together with their length.
+    """
+    return max((_recall(_words(said), _words(answer)) for answer in answers), default=0.0)
+
+
+def length(text: str) -> int:
+    """Words of a text, as they are compared; scripts without spaces count by character."""
+    return len(_words(text))
+
+
 def f1(said: str, answers: Sequence[str]) -> float:
     """Harmonic mean of precision and recall of the words, against the answer that fits best. 0 without answers."""
     return max((_f1(_words(_squeezed(said)), _words(_squeezed(answer))) for answer in answers), default=0.0)
@@ -72,6 +85,10 @@ def _f1(said: list[str], answer: list[str]) -> float:
         return float(said == answer)
     shared = sum((Counter(said) & Counter(answer)).values())
     return 2 * shared / (len(said) + len(answer))
+
+
+def _recall(said: list[str], answer: list[str]) -> float:
+    return sum((Counter(said) & Counter(answer)).values()) / len(answer) if answer else 0.0
 
 
 def _plain(text: str) -> str:

@@ -3,31 +3,49 @@
 No model is needed: the chat declines by what the search says, the share of the question's weight that the best passage holds
 (`match`) and how sure the scores make it (`confidence`); either is enough to answer. Both thresholds move together along one
 `strictness` from 0 (answers whatever is found) over 0.5 (as shipped) to 1 (answers next to nothing).
+
+The chance that the documents answer (`session.answerability`) has a threshold of its own: below it a strict chat declines, and
+an answer is said not to be in the passages. With enough questions its scale is fitted to them as well (Platt, Probabilistic
+outputs for support vector machines, 1999).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ragchat.evaluation.question_sets import Asked
+from ragchat.retrieval import quoting
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
+from ragchat.session import answerability
+from ragchat.session.answerability import AS_SHIPPED, Own, Worth
 from ragchat.types import CancelToken
 from ragchat.types.defaults import HITS, MIN_CONFIDENCE, MIN_MATCH
 
 STEPS = 101
 SHIPPED = 0.5
 NEEDS_BOTH = "the set must contain answerable and unanswerable questions"
+FEWEST_TO_REFIT = 40
+"""Questions of each kind from which the scale of the chance is fitted to them; with fewer only its threshold is chosen."""
+_PULL = 1.0
+"""How strongly a refit is drawn to what is shipped."""
+_FLATTEST = 0.2
+_SURE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the search says of a question. `answerable` False: the documents hold no answer."""
+    """What the search says of a question. `answerable` False: the documents hold no answer.
+
+    `chance` is the shipped one that they do, from 0 to 1, as it is known before a model writes.
+    """
 
     question: str
     answerable: bool
     match: float
     confidence: float
+    chance: float = 0.0
 
     def answered(self, min_match: float, min_confidence: float) -> bool:
         """Whether the chat would answer from the documents with these thresholds."""
@@ -52,18 +70,56 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class RefusalCurve:
-    """`points` of all degrees of strictness, ascending; `now` as the settings are; from so many questions of each kind."""
+    """`points` of all degrees of strictness, ascending; `now` as the settings are; from so many questions of each kind.
+
+    `judged` are the questions, `own` is what an earlier calibration stored of the chance.
+    """
 
     points: Sequence[Point]
     now: Point
     answerable: int
     unanswerable: int
+    judged: Sequence[Judged] = ()
+    own: Own = AS_SHIPPED
+
+
+@dataclass(frozen=True, slots=True)
+class ChancePoint:
+    """The errors when what has a chance below `least` counts as declined."""
+
+    least: float
+    false_answers: float
+    wrong_refusals: float
+
+    @property
+    def error(self) -> float:
+        """Mean of both shares, as of a `Point`."""
+        return (self.false_answers + self.wrong_refusals) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceFit:
+    """What a set makes of the chance: `own` is what to store, `chosen` and `now` the errors with it and without.
+
+    `refitted`: the scale was fitted, too, not only the threshold chosen. `points` ascend from a threshold of 0.
+    """
+
+    own: Own
+    chosen: ChancePoint
+    now: ChancePoint
+    points: Sequence[ChancePoint]
+    refitted: bool
 
 
 def look(
-    searcher: Searcher, questions: Sequence[Asked], *, ranking: Ranking = DEFAULT, cancel: CancelToken
+    searcher: Searcher,
+    questions: Sequence[Asked],
+    *,
+    ranking: Ranking = DEFAULT,
+    worth: Worth | None = None,
+    cancel: CancelToken,
 ) -> Iterator[Judged]:
-    """What the search says of each question. Raises StorageError."""
+    """What the search says of each question; `worth` weighs its words for the chance. Raises StorageError."""
     for question in questions:
         if cancel.cancelled:
             return
@@ -74,6 +130,11 @@ def look(
             question.answerable,
             found.match if hit else -1.0,
             found.confidence if hit else -1.0,
+            answerability.before(
+                answerability.search_signals(
+                    question.question, found, quoting.quote(question.question, found.hits), worth
+                )
+            ),
         )
 
 
@@ -113,3 +174,74 @@ def choose(points: Sequence[Point], *, most_false_answers: float | None = None) 
         allowed = [point for point in points if point.false_answers <= most_false_answers]
         return allowed[0] if allowed else points[-1]
     return min(points, key=lambda point: (point.error, abs(point.strictness - SHIPPED)))
+
+
+# --- the chance -------------------------------------------------------------------------------------------
+
+
+def fit_chance(
+    judged: Sequence[Judged], own: Own = AS_SHIPPED, *, most_false_answers: float | None = None
+) -> ChanceFit:
+    """The threshold for these questions, and with `FEWEST_TO_REFIT` of each kind the scale; `own` is what is stored so far.
+
+    Raises ValueError as `curve` does.
+    """
+    kinds = [one.answerable for one in judged]
+    fewest = min(kinds.count(True), kinds.count(False))
+    refitted = fewest >= FEWEST_TO_REFIT
+    scale = refit(judged) if refitted else AS_SHIPPED
+    points = chance_curve(judged, scale)
+    chosen = choose_chance(points, most_false_answers=most_false_answers)
+    now = chance_point(judged, own, answerability.thresholds(own).before)
+    return ChanceFit(replace(scale, least=chosen.least), chosen, now, points, refitted)
+
+
+def chance_curve(judged: Sequence[Judged], own: Own = AS_SHIPPED) -> list[ChancePoint]:
+    """The errors of each threshold in hundredths, ascending. Raises ValueError as `curve` does."""
+    return [chance_point(judged, own, step / (STEPS - 1)) for step in range(STEPS)]
+
+
+def chance_point(judged: Sequence[Judged], own: Own, least: float) -> ChancePoint:
+    """The errors with this scale and threshold. Raises ValueError as `curve` does."""
+    there, gone = (
+        [answerability.rescaled(one.chance, own) >= least for one in judged if one.answerable is kind]
+        for kind in (True, False)
+    )
+    if not there or not gone:
+        raise ValueError(NEEDS_BOTH)
+    return ChancePoint(least, sum(gone) / len(gone), there.count(False) / len(there))
+
+
+def choose_chance(points: Sequence[ChancePoint], *, most_false_answers: float | None = None) -> ChancePoint:
+    """The point with the least error, the middle one of several; or the least strict with no more false answers than these."""
+    if most_false_answers is not None:
+        allowed = [point for point in points if point.false_answers <= most_false_answers]
+        return allowed[0] if allowed else points[-1]
+    least = min(point.error for point in points)
+    best = [point for point in points if point.error <= least + _SURE]
+    return best[len(best) // 2]
+
+
+def refit(judged: Sequence[Judged]) -> Own:
+    """Slope and intercept of the log-odds that fit these questions best, each kind counting alike; no threshold.
+
+    Newton's method on the logistic loss, with a pull towards the shipped scale so that a set that is told apart without a fault
+    does not make every chance 0 or 1.
+    """
+    import numpy as np
+
+    chances = np.clip([one.chance for one in judged], _SURE, 1 - _SURE)
+    truth = np.array([one.answerable for one in judged], float)
+    weights = np.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
+    columns = np.stack([np.log(chances / (1 - chances)), np.ones(len(chances))], axis=1)
+    shipped = np.array([1.0, 0.0])
+    fitted = shipped.copy()
+    for _ in range(30):
+        told = 1 / (1 + np.exp(-np.clip(columns @ fitted, -30, 30)))
+        slope = columns.T @ (weights * (told - truth)) + _PULL * (fitted - shipped)
+        curvature = (columns * (weights * told * (1 - told))[:, None]).T @ columns + _PULL * np.eye(2)
+        fitted -= np.linalg.solve(curvature, slope)
+    slope_found, intercept = fitted.tolist()
+    if not math.isfinite(slope_found + intercept):
+        return AS_SHIPPED
+    return Own(round(max(_FLATTEST, slope_found), 4), round(intercept, 4))

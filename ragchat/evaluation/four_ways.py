@@ -1,5 +1,6 @@
-"""The same questions asked in several ways: the model alone, with documents, with an adapter, with both. Each through the very
-session that a chat uses, greedily and with a fixed seed, and every answer is kept at once.
+"""The same questions asked in several ways: the model alone, with documents, with an adapter, with both, and of the documents
+alone, without a model. Each through the very session that a chat uses, greedily and with a fixed seed, and every answer is kept
+at once.
 
 The ways take turns at each question, and the turn begins with another way each time, so that a part of a run compares them as
 fairly as the whole. A run that was stopped or killed continues where it was.
@@ -12,37 +13,53 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from ragchat.errors import CancelledError, PromptTooLongError, StorageError
+from ragchat.errors import CancelledError, ModelError, PromptTooLongError, StorageError
 from ragchat.evaluation.answer_metrics import contains
 from ragchat.evaluation.energy import Meter
 from ragchat.evaluation.grounding import refuses
 from ragchat.evaluation.question_sets import Asked
 from ragchat.paths import write_atomically
 from ragchat.session.chat import NOTICES, ChatSession
-from ragchat.session.events import AnswerFinished, AnswerKind, HitsFound, PromptReady
+from ragchat.session.events import (
+    AnswerFinished,
+    AnswerKind,
+    HitsFound,
+    PromptReady,
+    QuotesFound,
+    SessionEvent,
+)
 from ragchat.store import chat_former
 from ragchat.store.watchlock import alone
-from ragchat.types import CancelToken, text_of
+from ragchat.types import AnswerCheck, CancelToken, Citation, Quote, Verdict, text_of
 
-Arm = Literal["base", "rag", "tuned", "rag+tuned"]
-ARMS: tuple[Arm, ...] = ("base", "rag", "tuned", "rag+tuned")
+Arm = Literal["base", "rag", "tuned", "rag+tuned", "documents"]
+DOCUMENTS: Arm = "documents"
+"""The quotes that are shown above an answer, as the whole answer: no model is asked, so a model has to do better than this."""
+MODEL_ARMS: tuple[Arm, ...] = ("base", "rag", "tuned", "rag+tuned")
+ARMS: tuple[Arm, ...] = (*MODEL_ARMS, DOCUMENTS)
 MEANING: Mapping[Arm, str] = {
     "base": "the model alone",
     "rag": "your documents",
     "tuned": "the adapter",
     "rag+tuned": "your documents and the adapter",
+    DOCUMENTS: "your documents without a model",
 }
 ANSWER_TOKENS = 96
 """Longest answer, unless someone says otherwise."""
 _LONGEST_PASSAGE = 1200
 """Characters of a cited passage that are kept, to be shown beside the answer."""
+
+
+def searches(arm: str) -> bool:
+    """Whether this way answers from documents."""
+    return arm == DOCUMENTS or "rag" in arm
 
 
 class Passage(msgspec.Struct, frozen=True):
@@ -53,11 +70,33 @@ class Passage(msgspec.Struct, frozen=True):
     text: str
 
 
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the check of an answer found: how many statements of each verdict, and how many supported ones show a citation.
+
+    `answered` is the chance from 0 to 1 that the passages answer the question (None: unknown); `says` False: the reader was told
+    that they do not.
+    """
+
+    supported: int = 0
+    partly: int = 0
+    not_found: int = 0
+    marked: int = 0
+    answered: float | None = None
+    says: bool = True
+
+    @property
+    def statements(self) -> int:
+        """All of them."""
+        return self.supported + self.partly + self.not_found
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of one way. `found` are the documents of the hits in their order; `cited` passages are those that it cites.
 
-    `said` are the model's own words, `kind` is what ragchat itself decided. `offered_right`: a passage in the prompt held an
-    expected answer. Times in seconds, memory in MiB, energy in joules (0: unknown). `error`: there is no answer, and why.
+    `said` are the model's own words (of documents alone: their quotes), `kind` is what ragchat itself decided, `quoted` are the
+    quotes above the answer. `refused`: the words, ragchat or its check say that there is no answer. `offered_right`: a passage
+    in the prompt (of documents alone: one quoted from) held an expected answer. Times in seconds, memory in MiB, energy in joules
+    (0: unknown). `error`: there is no answer, and why.
     """
 
     question: str
@@ -79,11 +118,33 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     kind: AnswerKind | None = None
     """None in files of before it was kept: there a notice is part of what was said."""
+    quoted: str = ""
+    check: Checked | None = None
+    """None where no documents were searched, and in files of before answers were checked."""
 
     @property
     def shown(self) -> str:
         """The answer as a chat shows it."""
         return text_of(self.said, notice=NOTICES.get(self.kind, "") if self.kind else "")
+
+    @property
+    def checked_line(self) -> str:
+        """`statements: 3 supported, 1 not found`, and whether the reader was told that the passages do not say."""
+        if self.check is None:
+            return ""
+        counts = {
+            "supported": self.check.supported,
+            "partly": self.check.partly,
+            "not found": self.check.not_found,
+        }
+        parts = [f"{count} {name}" for name, count in counts.items() if count]
+        told = f"statements: {', '.join(parts)}" if parts else ""
+        return " · ".join(filter(None, (told, "" if self.check.says else "the passages do not say")))
+
+    @property
+    def says(self) -> bool:
+        """False: the check of the answer says that the passages do not answer the question."""
+        return self.check is None or self.check.says
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,15 +254,20 @@ def ask_all(
     file = library.answers_file(run.id)
     began = time.monotonic()
     meter = Meter()
-    try:
+    with _saving():
         _drop_torn_line(file)
-        with file.open("ab") as out:
-            for number, (question, arm) in enumerate(todo, 1):
-                answer = ask(sessions[arm], question, arm, memory=memory, meter=meter, cancel=cancel)
-                out.write(msgspec.json.encode(answer) + b"\n")
-                out.flush()
-                each = (time.monotonic() - began) / number
-                yield Progress(total - len(todo) + number, total, each * (len(todo) - number), answer)
+    for number, (question, arm) in enumerate(todo, 1):
+        answer = ask(sessions[arm], question, arm, memory=memory, meter=meter, cancel=cancel)
+        with _saving(), file.open("ab") as out:
+            out.write(msgspec.json.encode(answer) + b"\n")
+        each = (time.monotonic() - began) / number
+        yield Progress(total - len(todo) + number, total, each * (len(todo) - number), answer)
+
+
+@contextlib.contextmanager
+def _saving() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StorageError(f"The answers cannot be saved: {error.strerror or error}.") from error
 
@@ -216,47 +282,93 @@ def ask(
     cancel: CancelToken,
 ) -> Answer:
     """One answer, as a chat would give it. Raises CancelledError, ModelError."""
-    found: tuple[str, ...] = ()
-    ready: PromptReady | None = None
-    finished: AnswerFinished | None = None
     before, began = meter.joules() if meter else 0.0, time.monotonic()
     try:
-        for event in session.ask(0, question.question, cancel=cancel):
-            match event:
-                case HitsFound(hits=hits):
-                    found = tuple(dict.fromkeys(hit.path for hit in hits))
-                case PromptReady():
-                    ready = event
-                case AnswerFinished():
-                    finished = event
+        heard = _listen(session.ask(0, question.question, cancel=cancel), began)
     except PromptTooLongError as error:  # the next question may do better
         return Answer(
             question=question.id, arm=arm, said="", refused=False, from_documents=False, error=str(error)
         )
+    finished = heard.finished
     if finished is None or finished.finish_reason == "cancelled":
         raise CancelledError("Stopped. The answers so far are kept. Run the same command to continue.")
-    offered = ready.citations if ready else ()
-    timings = finished.timings
+    if (
+        arm != DOCUMENTS and finished.kind is AnswerKind.QUOTED
+    ):  # a chat makes do with the quotes; here it would be no answer
+        raise ModelError(finished.notice or "No model has answered.")
+    timings, passages = finished.timings, heard.passages(arm)
+    said = _joined(finished.quotes) if finished.kind is AnswerKind.QUOTED else finished.text
     return Answer(
         question=question.id,
         arm=arm,
-        said=finished.text,
-        refused=refuses(finished.text, finished.kind),
+        said=said,
+        refused=refuses(said, finished.kind, says=finished.check.says),
         from_documents=finished.from_documents,
         cited=tuple(
-            Passage(c.n, c.hit.path, c.hit.text[:_LONGEST_PASSAGE]) for c in finished.citations if c.used
+            Passage(c.n, c.hit.path, c.hit.text[:_LONGEST_PASSAGE])
+            for c in (passages if arm == DOCUMENTS else finished.citations)
+            if c.used
         ),
-        offered=len(offered),
-        offered_right=bool(question.answers) and any(contains(c.hit.text, question.answers) for c in offered),
-        found=found,
-        ttft_s=round(timings.ttft_s, 4),
+        offered=len(passages),
+        offered_right=bool(question.answers)
+        and any(contains(c.hit.text, question.answers) for c in passages),
+        found=heard.found,
+        ttft_s=round(timings.ttft_s or heard.quoted_s, 4),
         decode_tok_s=round(timings.decode_tok_s, 2),
         seconds=round(time.monotonic() - began, 3),
         prompt_tokens=timings.prompt_tokens,
         completion_tokens=timings.completion_tokens,
-        memory_mib=memory(),
+        memory_mib=0 if arm == DOCUMENTS else memory(),
         joules=round(max(0.0, meter.joules() - before), 2) if meter else 0.0,
         kind=finished.kind,
+        quoted="" if arm == DOCUMENTS else _joined(finished.quotes),
+        check=_checked(finished.check) if searches(arm) else None,
+    )
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What a session said while it answered; `quoted_s` from the question to the quotes of the documents."""
+
+    found: tuple[str, ...] = ()
+    ready: PromptReady | None = None
+    finished: AnswerFinished | None = None
+    quoted_s: float = 0.0
+
+    def passages(self, arm: Arm) -> tuple[Citation, ...]:
+        """Those in the prompt; of documents alone, those that are quoted."""
+        if arm == DOCUMENTS and self.finished:
+            return tuple(quote.citation(n) for n, quote in enumerate(self.finished.quotes, 1))
+        return self.ready.citations if self.ready else ()
+
+
+def _listen(events: Iterable[SessionEvent], began: float) -> _Heard:
+    heard = _Heard()
+    for event in events:
+        match event:
+            case HitsFound(hits=hits):
+                heard.found = tuple(dict.fromkeys(hit.path for hit in hits))
+            case QuotesFound():
+                heard.quoted_s = time.monotonic() - began
+            case PromptReady():
+                heard.ready = event
+            case AnswerFinished():
+                heard.finished = event
+    return heard
+
+
+def _joined(quotes: Sequence[Quote]) -> str:
+    return "\n\n".join(quote.text for quote in quotes)
+
+
+def _checked(check: AnswerCheck) -> Checked:
+    return Checked(
+        supported=check.count(Verdict.SUPPORTED),
+        partly=check.count(Verdict.PARTLY),
+        not_found=check.count(Verdict.NOT_FOUND),
+        marked=sum(s.verdict is Verdict.SUPPORTED and bool(s.cited_by) for s in check.statements),
+        answered=None if check.answered is None else round(check.answered, 4),
+        says=check.says,
     )
 
 

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import tomllib
 from collections.abc import Sequence
-from importlib import resources
 
 import regex
 
 from ragchat.evaluation.answer_metrics import contains
 from ragchat.retrieval.analyzer import detect, stop_terms, terms
 from ragchat.session.events import AnswerKind
+from ragchat.session.refusals import declines
 
 _MARKER = regex.compile(r"\s*\[\d{1,2}\]")
 _NUMBER = regex.compile(r"(?<![\p{L}\p{N}])\p{N}+(?:[.,:]\p{N}+)*")
-_SPEAKER = r"(?:passages?|documents?|text|context|sources?|article|paragraph|I|we)"
-_NOT = r"(?:do(?:es)? not|did not|don't|doesn't|cannot|can't|could not|(?:am|are|is|'m|'re) (?:un|not )able to|am not sure)"
-_HOLD = r"(?:hold|contain|provide|mention|say|specif|include|state|find|answer|know|give|that)"
-_REFUSED = regex.compile(
-    rf"\b{_SPEAKER}\b ?[^.]{{0,40}}?{_NOT}\b[^.]{{0,40}}\b{_HOLD}|\bnone of the {_SPEAKER}\b"
-    rf"|\b{_SPEAKER} (?:give|hold|say|mention)s? no\b"
-    r"|\b(?:there is|there's|there are|contains?|provides?|has|have) (?:no|not enough) (?:\w+ )?"
-    r"(?:information|answer|mention|data|details?)\b"
-    r"|\bthere isn't (?:any|enough)\b|\b(?:is|are) not (?:mentioned|specified|stated|provided|given|answered)\b|\bunanswerable\b",
-    regex.IGNORECASE,
-)
 _OPENING = 200
 """Characters in which a refusal is said; what comes later qualifies an answer."""
 
@@ -35,29 +22,24 @@ def without_markers(said: str) -> str:
     return _MARKER.sub("", said).strip()
 
 
-def refuses(said: str, kind: AnswerKind = AnswerKind.ANSWER) -> bool:
+def refuses(said: str, kind: AnswerKind = AnswerKind.ANSWER, *, says: bool = True) -> bool:
     """Whether the answer says that there is none: ragchat itself, or the model with words to that effect at its beginning.
 
-    In English, German, French, Spanish, Portuguese, Italian, Dutch, Chinese and Japanese; others count as answers.
+    `says` is that of the answer's check: False where the reader is told that the passages do not answer the question. Words in
+    English, German, French, Spanish, Portuguese, Italian, Dutch, Chinese and Japanese are known; others count as answers.
     """
-    return kind in (AnswerKind.DECLINED, AnswerKind.UNMATCHED) or _says_there_is_none(said)
+    return kind is AnswerKind.UNMATCHED or gives_no_answer(said, kind, says=says)
 
 
-def gives_no_answer(said: str, kind: AnswerKind = AnswerKind.ANSWER) -> bool:
+def gives_no_answer(said: str, kind: AnswerKind = AnswerKind.ANSWER, *, says: bool = True) -> bool:
     """The same of an answer to a question that has one: to say that it is not from the documents, and to give it, is none."""
-    return kind is AnswerKind.DECLINED or _says_there_is_none(said)
+    # What documents say of something else ("Article 5 does not mention …") declines nothing.
+    own_words = kind is not AnswerKind.QUOTED and _says_there_is_none(said)
+    return kind is AnswerKind.DECLINED or not says or own_words
 
 
 def _says_there_is_none(said: str) -> bool:
-    opening = without_markers(said)[:_OPENING].replace("’", "'")
-    return bool(_REFUSED.search(opening) or _refused_elsewhere().search(opening))
-
-
-@functools.cache
-def _refused_elsewhere() -> regex.Pattern[str]:
-    with resources.files(__package__).joinpath("refusals.toml").open("rb") as file:
-        found: dict[str, list[str]] = tomllib.load(file)
-    return regex.compile("|".join(pattern for own in found.values() for pattern in own), regex.IGNORECASE)
+    return declines(without_markers(said)[:_OPENING])
 
 
 def citation_precision(cited: Sequence[str], answers: Sequence[str]) -> float:

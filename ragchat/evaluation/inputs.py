@@ -9,8 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ragchat.evaluation.question_sets import Asked
+from ragchat.retrieval import quoting
 from ragchat.retrieval.index import VERSION as INDEX_VERSION
-from ragchat.session import citations, prompt, rewriting
+from ragchat.session import answerability, citations, prompt, rewriting, statements
 from ragchat.session.chat import AskOptions
 from ragchat.session.rewriting import Rewriting
 from ragchat.text import clean_line
@@ -23,13 +24,16 @@ NAMES = {
     "vectors": "the number of embedded chunks",
     "prompt": "the prompt",
     "settings": "the settings",
+    "checks": "how answers are checked",
     "questions": "the questions",
     "arms": "the configurations",
 }
 """What each input is called."""
 WORDS_ALONE = ("none", "")
 """The embedding model of a search that has none."""
-_BEFORE: Mapping[str, Any] = {"embedding": list(WORDS_ALONE), "vectors": {}}
+_CHECKS = {"quoting": quoting, "statements": statements, "answerability": answerability}
+"""What decides which quotes, verdicts and refusals an answer from documents has; each has a REVISION."""
+_BEFORE: Mapping[str, Any] = {"embedding": list(WORDS_ALONE), "vectors": {}, "checks": {}}
 """Inputs that runs of earlier versions do not have, as they were then."""
 
 
@@ -69,15 +73,22 @@ def collect(  # noqa: PLR0913
             "thinking": options.thinking,
             "packings": {key: asdict(way) for key, way in sorted(options.packings.items())},
             **_rewriting(options.rewriting),
+            **({} if options.own == answerability.AS_SHIPPED else {"answerability": asdict(options.own)}),
             "index": INDEX_VERSION,
             "citing": citations.REVISION,
             **context,
         },
+        "checks": checks() if documents else {},
         "questions": _hash(
             [(q.id, q.question, q.answers, q.sources, q.tags, q.answerable) for q in questions]
         ),
         "arms": list(arms),
     }
+
+
+def checks() -> dict[str, int]:
+    """The revision of each rule by which answers from documents are quoted and checked, by its name."""
+    return {name: int(getattr(module, "REVISION", 0)) for name, module in _CHECKS.items()}
 
 
 def _rewriting(chosen: Rewriting) -> dict[str, object]:
@@ -117,7 +128,11 @@ def _told(name: str, was: Any, value: Any) -> str:
         and was[:1] != value[:1]
     ):
         return clean_line(f"{was[0]} → {value[0]}", limit=80)
-    if name in ("documents", "adapter", "settings") and isinstance(was, dict) and isinstance(value, dict):
+    if (
+        name in ("documents", "adapter", "settings", "checks")
+        and isinstance(was, dict)
+        and isinstance(value, dict)
+    ):
         keys = [key for key in sorted({*was, *value}) if _plain(was.get(key)) != _plain(value.get(key))]
         return clean_line(", ".join(keys), limit=80)
     if name == "vectors" and isinstance(was, dict) and isinstance(value, dict):

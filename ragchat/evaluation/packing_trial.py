@@ -19,10 +19,21 @@ from ragchat.evaluation.answer_metrics import contains, f1, holds
 from ragchat.evaluation.corpora import Question, QuestionSet
 from ragchat.ingest.chunk import estimate_tokens, split
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
-from ragchat.session import prompt
+from ragchat.session import prompt, statements
 from ragchat.session.packing import Packing, hits_wanted, model_key
 from ragchat.session.sources import Sources
-from ragchat.types import CancelToken, ExtractedText, Hit, LoadedModel, ModelInfo, Sampling, Span, TextDelta
+from ragchat.types import (
+    CancelToken,
+    ExtractedText,
+    GenerationFinished,
+    Hit,
+    LoadedModel,
+    ModelInfo,
+    Sampling,
+    Span,
+    TextDelta,
+)
+from ragchat.types.answers import Verdict
 
 ANSWER_TOKENS = 48
 """Longest answer. Questions of such sets are answered in a sentence."""
@@ -34,11 +45,15 @@ _LONGEST_PARAGRAPH = 500
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of packing by name. `right`: instead of what was found, the paragraph with the answer alone."""
+    """A way of packing by name. `right`: instead of what was found, the paragraph with the answer alone.
+
+    `longest` answers have so many tokens.
+    """
 
     name: str
     packing: Packing
     right: bool = False
+    longest: int = ANSWER_TOKENS
 
 
 RIGHT = Way("right paragraph", Packing(), right=True)
@@ -57,12 +72,16 @@ WAYS = (
     Way("evidence, 1000 tokens", Packing(12, "evidence", budget=1000)),
     Way("by confidence, 2 passages", Packing(2, "by_confidence", budget=400)),
     Way("by confidence, 3 passages", Packing(3, "by_confidence", budget=400)),
+    Way("1 chunk, 2 sentences", Packing(1, answer="few")),
+    Way("1 chunk, cited sentences", Packing(1, answer="cited")),
+    Way("1 chunk, copied sentence", Packing(1, answer="copied"), longest=128),
+    Way("1 chunk, copied words", Packing(1, answer="words"), longest=128),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One answer. `in_context`: the expected one stood in the prompt's passages."""
+    """One answer. `in_context`: the expected one was in the prompt's passages. Of its `statements` so many are supported."""
 
     way: str
     question: str
@@ -72,6 +91,9 @@ class Answered:
     in_context: bool
     prompt_tokens: int
     seconds: float
+    tokens: int = 0
+    statements: int = 0
+    supported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +107,11 @@ class TrialProgress:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One way over the questions that every way has answered. Shares and means; `error` is the standard error of `contains`."""
+    """One way over the questions that every way has answered. Shares and means; `error` is the standard error of `contains`.
+
+    `supported` is the share of all statements that a passage supports, `confirmed` the share of right answers with a supported
+    statement, `misleading` that of others with one.
+    """
 
     way: Way
     questions: int
@@ -95,6 +121,11 @@ class Result:
     in_context: float
     prompt_tokens: float
     seconds: float
+    tokens: float = 0.0
+    statements: float = 0.0
+    supported: float = 0.0
+    confirmed: float = 0.0
+    misleading: float = 0.0
 
 
 def run(  # noqa: PLR0913
@@ -185,6 +216,11 @@ def results(rows: Sequence[Answered], ways: Sequence[Way]) -> list[Result]:
                 fmean(row.in_context for row in own),
                 fmean(row.prompt_tokens for row in own),
                 fmean(row.seconds for row in own),
+                fmean(row.tokens for row in own),
+                fmean(row.statements for row in own),
+                sum(row.supported for row in own) / max(1, sum(row.statements for row in own)),
+                fmean(row.contains and row.supported > 0 for row in own),
+                fmean(not row.contains and row.supported > 0 for row in own),
             )
         )
     return found
@@ -213,16 +249,16 @@ def _answer(
         model,
         question.text,
         Sources(tuple(hits)),
-        prompt.Layout(info.n_ctx, way.packing, passage_share=_SHARE, answer_tokens=ANSWER_TOKENS),
+        prompt.Layout(info.n_ctx, way.packing, passage_share=_SHARE, answer_tokens=way.longest),
     )
-    greedy = Sampling(temperature=0, repeat_penalty=1.0, max_tokens=ANSWER_TOKENS, seed=0)
-    said = "".join(
-        event.text
-        for event in model.generate(packed.messages, greedy, cancel=cancel)
-        if isinstance(event, TextDelta)
+    greedy = Sampling(
+        temperature=0, repeat_penalty=1.0, max_tokens=way.longest, seed=0, grammar=packed.grammar
     )
+    events = list(model.generate(packed.messages, greedy, cancel=cancel))
+    said = "".join(event.text for event in events if isinstance(event, TextDelta))
     if cancel.cancelled:  # half an answer is none
         raise CancelledError("Stopped. The answers so far are kept.")
+    checked = statements.check(said, packed.citations, question.text)
     return Answered(
         way.name,
         question.id,
@@ -232,6 +268,9 @@ def _answer(
         holds("\n\n".join(packed.passages), question.answers),
         packed.prompt_tokens,
         round(time.monotonic() - started, 3),
+        sum(event.completion_tokens for event in events if isinstance(event, GenerationFinished)),
+        len(checked),
+        sum(statement.verdict is Verdict.SUPPORTED for statement in checked),
     )
 
 

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ragchat.evaluation.calibration import Point, RefusalCurve, choose
-from ragchat.evaluation.four_ways import MEANING, Answer
+from ragchat.evaluation.four_ways import DOCUMENTS, MEANING, Answer
 from ragchat.evaluation.question_sets import Asked
-from ragchat.evaluation.verdict import MEASURES, Verdict, points, spread
+from ragchat.evaluation.statistics import Interval
+from ragchat.evaluation.verdict import LABELS, MEASURES, Difference, Verdict, percent, points, spread
 from ragchat.text import clean, counted
 
 _MOST_DISAGREEMENTS = 60
-_WIDTH, _BAR, _LEFT = 860, 24, 215
+_WIDTH, _BAR, _LEFT = 880, 24, 235
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2330; --dim: #667; --line: #d5d9e2; --bar: #3f6fb5; --good: #2b7a4b;
   --bad: #a8412f; --bg: #fff }
@@ -29,7 +30,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1, h2 { line-height: 1.2 }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .lead { font-size: 1.25rem; font-weight: 600 }
 .dim { color: var(--dim) }
 .shown { font-weight: 600 }
@@ -72,10 +73,11 @@ def html(verdict: Verdict, stale: Sequence[str] = (), refusals: RefusalCurve | N
         "<h2>Scores</h2>",
         _chart(verdict),
         _table(verdict),
-        "<h2>Differences</h2>",
-        _forest(verdict),
-        _differences(verdict),
     ]
+    if statements := _statements(verdict):
+        parts += ["<h2>Statements and the documents</h2>", statements]
+    differences = (*verdict.differences, *verdict.over_documents)
+    parts += ["<h2>Differences</h2>", _forest(differences), _differences(differences)]
     if verdict.by_tag:
         parts += ["<h2>By tag</h2>", _tags(verdict)]
     if refusals is not None:
@@ -89,14 +91,14 @@ def html(verdict: Verdict, stale: Sequence[str] = (), refusals: RefusalCurve | N
 
 def _chart(verdict: Verdict) -> str:
     """A bar for each configuration with its interval."""
-    scale, height = _WIDTH - _LEFT - 60, len(verdict.run.arms) * (_BAR + 14) + 12
+    scale, height = _WIDTH - _LEFT - 60, len(verdict.charted) * (_BAR + 14) + 12
     rows = [
         f'<line x1="{x:.0f}" x2="{x:.0f}" y1="0" y2="{height}" stroke="var(--line)"/>'
         f'<text class="dim" x="{x:.0f}" y="{height + 14}" text-anchor="middle">{share} %</text>'
         for share in (0, 25, 50, 75, 100)
         for x in (_LEFT + share / 100 * scale,)
     ]
-    for number, arm in enumerate(verdict.run.arms):
+    for number, arm in enumerate(verdict.charted):
         interval = verdict.table[arm].get(verdict.primary)
         if interval is None:
             continue
@@ -116,15 +118,45 @@ def _chart(verdict: Verdict) -> str:
     )
 
 
-def _forest(verdict: Verdict) -> str:
-    """A line for each difference: its interval against no difference."""
-    if not verdict.differences:
+_VERDICTS = (("supported", "✓", 0.7), ("partly", "≈", 0.4), ("not_found", "✗", 0.12))
+"""Name, sign and opacity of each verdict on statements, as they follow in a bar."""
+
+
+def _statements(verdict: Verdict) -> str:
+    """A bar for each configuration with statements: how many are supported, partly supported and not found."""
+    there = [arm for arm, counts in verdict.checks.items() if counts.statements]
+    if not there:
         return ""
-    reach = max(0.1, *(max(abs(d.interval.low), abs(d.interval.high)) for d in verdict.differences))
+    scale, height = _WIDTH - _LEFT - 60, len(there) * (_BAR + 14) + 4
+    rows = []
+    for number, arm in enumerate(there):
+        counts, x, y = verdict.checks[arm], float(_LEFT), number * (_BAR + 14) + 4
+        rows.append(f'<text x="0" y="{y + _BAR / 2 + 4:.0f}">{_e(MEANING[arm])}</text>')
+        for name, sign, opacity in _VERDICTS:
+            count = getattr(counts, name)
+            width = count / counts.statements * scale
+            rows.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}" fill="var(--bar)" fill-opacity="{opacity}"'
+                ' stroke="var(--line)"/>'
+            )
+            if width > 60:
+                rows.append(f'<text x="{x + 6:.1f}" y="{y + _BAR / 2 + 4:.0f}">{sign} {count}</text>')
+            x += width
+    return (
+        f"<figure><svg viewBox='0 0 {_WIDTH} {height}' role=img aria-label='statements by verdict'>{''.join(rows)}</svg>"
+        "<figcaption class=dim>✓ supported, ≈ partly supported, ✗ not found in the passages</figcaption></figure>"
+    )
+
+
+def _forest(differences: Sequence[Difference]) -> str:
+    """A line for each difference: its interval against no difference."""
+    if not differences:
+        return ""
+    reach = max(0.1, *(max(abs(d.interval.low), abs(d.interval.high)) for d in differences))
     scale, middle = (_WIDTH - _LEFT - 60) / 2 / reach, _LEFT + (_WIDTH - _LEFT - 60) / 2
-    height = len(verdict.differences) * 24 + 8
+    height = len(differences) * 24 + 8
     rows = [f'<line x1="{middle}" x2="{middle}" y1="0" y2="{height}" stroke="var(--line)" stroke-width="2"/>']
-    for number, one in enumerate(verdict.differences):
+    for number, one in enumerate(differences):
         y, at = number * 24 + 16, one.interval
         colour = "var(--bar)" if one.shown else "var(--dim)"
         low, mean, high = (middle + value * scale for value in (at.low, at.mean, at.high))
@@ -189,34 +221,47 @@ def _table(verdict: Verdict) -> str:
     arms = verdict.run.arms
     head = "".join(f"<th class=n>{_e(arm)}</th>" for arm in arms)
     rows = []
-    for measure, (meaning, _) in MEASURES.items():
+    for measure, meaning in LABELS.items():
         if any(measure in verdict.table[arm] for arm in arms):
-            cells = "".join(
-                f"<td class=n>{spread(verdict.table[arm][measure]) if measure in verdict.table[arm] else ''}</td>"
-                for arm in arms
-            )
+            cells = "".join(f"<td class=n>{_cell(verdict.table[arm].get(measure))}</td>" for arm in arms)
             rows.append(
                 f"<tr><td>{_e(meaning)} <span class=dim>{verdict.counts.get(measure, 0)}</span></td>{cells}</tr>"
             )
     for meaning, of, form, unit in (
+        ("words per answer", "words", ".0f", ""),
         ("time to the first word", "ttft_s", ".2f", "s"),
         ("time to the whole answer", "seconds", ".2f", "s"),
         ("prompt length", "prompt_tokens", ".0f", "tokens"),
         ("speed", "decode_tok_s", ".0f", "tokens/s"),
     ):
-        cells = "".join(f"<td class=n>{getattr(verdict.prices[arm], of):{form}} {unit}</td>" for arm in arms)
+        values = [getattr(verdict.prices[arm], of) for arm in arms]
+        if not any(values):
+            continue
+        cells = "".join(f"<td class=n>{f'{value:{form}} {unit}' if value else ''}</td>" for value in values)
         rows.append(f"<tr><td>{meaning}</td>{cells}</tr>")
     return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
-def _differences(verdict: Verdict) -> str:
+def _cell(found: Interval | None) -> str:
+    if found is None:
+        return ""
+    return f"{percent(found.mean)}<br><span class=dim>{found.low * 100:.0f} to {found.high * 100:.0f}</span>"
+
+
+def _differences(differences: Sequence[Difference]) -> str:
     rows = "".join(
-        f"<tr{' class=shown' if d.shown else ''}><td>{_e(d.one)} − {_e(d.other)}</td><td class=n>{points(d.interval)}</td>"
-        f"<td class=n>{_p(d.p)}</td><td class=n>{_p(d.adjusted)}</td><td>{'measurable' if d.shown else 'may be chance'}</td></tr>"
-        for d in verdict.differences
+        f"<tr{' class=shown' if d.shown else ''}><td>{_e(d.one)} − {_e(d.other)}{_measure(d)}</td>"
+        f"<td class=n>{points(d.interval)}</td><td class=n>{_p(d.p)}</td><td class=n>{_p(d.adjusted)}</td>"
+        f"<td>{'measurable' if d.shown else 'may be chance'}</td></tr>"
+        for d in differences
     )
     head = "<th></th><th class=n>difference</th><th class=n>p</th><th class=n>adjusted</th><th></th>"
     return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _measure(found: Difference) -> str:
+    """By what documents alone are compared, which may not be the deciding measure."""
+    return f" <span class=dim>{_e(LABELS[found.measure])}</span>" if found.other == DOCUMENTS else ""
 
 
 def _p(value: float) -> str:
@@ -246,12 +291,12 @@ def _questions(verdict: Verdict, found: Sequence[Asked]) -> Iterator[str]:
 
 
 def _answers(verdict: Verdict, question: Asked) -> Iterable[str]:
-    score = MEASURES[verdict.primary][1]
     for arm in verdict.run.arms:
         answer: Answer = verdict.answers[arm][question.id]
-        right = (score(question, answer) or 0.0) >= 0.5
+        right = verdict.right(question, arm)
         mark = f"<b class=right>✓ {_e(arm)}</b>" if right else f"<b class=wrong>✗ {_e(arm)}</b>"
-        yield f"<p>{mark}</p><blockquote>{_e(answer.shown)}</blockquote>"
+        told = f" <span class=dim>{_e(answer.checked_line)}</span>" if answer.checked_line else ""
+        yield f"<p>{mark}{told}</p><blockquote>{_e(answer.shown)}</blockquote>"
         for passage in answer.cited:
             yield f"<p class=dim>[{passage.n}] {_e(passage.path)}</p><blockquote class=dim>{_e(passage.text)}</blockquote>"
 

@@ -41,6 +41,26 @@ def bootstrap(values: Sequence[float], *, seed: int = 0, resamples: int = RESAMP
     return Interval(float(sample.mean()), float(low), float(high))
 
 
+def ratio(parts: Sequence[float], wholes: Sequence[float], *, seed: int = 0) -> Interval:
+    """sum(parts) / sum(wholes) with its percentile interval, resampled by answer: statements of one answer are alike.
+
+    Zeros where there is nothing to divide by. Raises ValueError unless both have the same answers.
+    """
+    if len(parts) != len(wholes):
+        raise ValueError(f"{len(parts)} and {len(wholes)} figures do not belong to the same answers")
+    above, below = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
+    above, below = above[below > 0], below[below > 0]
+    if not below.size:
+        return Interval(0.0, 0.0, 0.0)
+    draw = np.random.default_rng(seed)
+    shares = []
+    for first in range(0, RESAMPLES, _AT_ONCE):
+        chosen = draw.integers(0, below.size, (min(_AT_ONCE, RESAMPLES - first), below.size))
+        shares.append(above[chosen].sum(axis=1) / below[chosen].sum(axis=1))
+    low, high = np.quantile(np.concatenate(shares), (0.025, 0.975))
+    return Interval(float(above.sum() / below.sum()), float(low), float(high))
+
+
 def _resampled_means(sample: NDArray[np.float64], seed: int, resamples: int) -> NDArray[np.float64]:
     draw = np.random.default_rng(seed)
     parts = []

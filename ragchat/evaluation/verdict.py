@@ -2,20 +2,26 @@
 
 A difference is measurable when its p-value, adjusted for the number of comparisons (Holm), is below 5 %: McNemar's exact test
 for right or wrong, a paired permutation test for the rest. Without a measurable difference, the verdict says so.
+
+Documents alone are what a model has to beat, no configuration to choose: their quotes are above every answer from documents
+anyway. So they are compared only with the ways that answer from documents, by what is contained (F1 and exact match would count
+the length of a quote), over the questions that have an answer. These comparisons share one Holm correction with those of the
+configurations (8 in place of 6 with an adapter, 2 in place of 1 without): that any difference is found where there is none, those
+with documents alone included, stays below 5 % in all. Runs without documents alone are corrected as they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import fmean, median
 
 import msgspec
 
 from ragchat.evaluation import grounding, retrieval_metrics, statistics
-from ragchat.evaluation.answer_metrics import contains, exact_match, f1, rouge_l
-from ragchat.evaluation.four_ways import ARMS, MEANING, Answer, Arm, Run
+from ragchat.evaluation.answer_metrics import contains, exact_match, f1, length, recall, rouge_l
+from ragchat.evaluation.four_ways import DOCUMENTS, MEANING, MODEL_ARMS, Answer, Arm, Checked, Run, searches
 from ragchat.evaluation.inputs import grown
 from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import Interval
@@ -29,11 +35,13 @@ PRIMARY = ("contains", "f1", "exact", "rouge_l")
 _SHORT_ANSWER = 6
 """Words. Answers that are longer are compared by their words, not looked for whole."""
 BINARY = ("contains", "exact", "refuses_rightly", "refuses_wrongly")
+LOWER_IS_BETTER = ("refuses_wrongly", "false_answers", "marked_wrong", "partly", "not_found")
 FEWEST = 10
 """With fewer questions, the verdict says only that there are too few."""
 K = 10
 
 Score = Callable[[Asked, Answer], float | None]
+Share = Callable[[Answer], tuple[float, float]]
 
 
 def _answered(measure: Callable[[str, Sequence[str]], float]) -> Score:
@@ -58,14 +66,40 @@ def _cites_rightly(question: Asked, answer: Answer) -> float | None:
 
 
 def _grounded(question: Asked, answer: Answer) -> float | None:
-    if not answer.cited or answer.refused:
+    if not answer.cited or answer.refused or answer.arm == DOCUMENTS:
         return None
     return grounding.groundedness(answer.said, [p.text for p in answer.cited])
 
 
+def _held(question: Asked, answer: Answer) -> float | None:
+    return recall(grounding.without_markers(answer.said), question.answers) if question.answerable else None
+
+
+def _shown(question: Asked, answer: Answer) -> float | None:
+    """What the reader has in front of them: the quotes, and the answer below."""
+    if not question.answerable or not answer.quoted:
+        return None
+    said = grounding.without_markers(answer.said)
+    return float(contains(answer.quoted, question.answers) or contains(said, question.answers))
+
+
+def _marked_wrong(question: Asked, answer: Answer) -> float | None:
+    if not question.answerable or answer.check is None or answer.arm == DOCUMENTS:
+        return None
+    said = grounding.without_markers(answer.said)
+    return float(answer.check.marked > 0 and not contains(said, question.answers))
+
+
+def _refused_wrongly(question: Asked, answer: Answer) -> float | None:
+    if not question.answerable:
+        return None
+    kind = answer.kind or AnswerKind.ANSWER
+    return float(grounding.gives_no_answer(answer.said, kind, says=answer.says))
+
+
 def _ranking(measure: Callable[[Sequence[str], Sequence[str]], float]) -> Score:
     def score(question: Asked, answer: Answer) -> float | None:
-        if not question.sources or "rag" not in answer.arm:
+        if not question.sources or not searches(answer.arm):
             return None
         named = [_named(path, question.sources) for path in answer.found]
         return measure(named, question.sources)
@@ -88,9 +122,12 @@ def _named(path: str, sources: Sequence[str]) -> str:
 
 MEASURES: Mapping[str, tuple[str, Score]] = {
     "contains": ("contains the expected answer", _answered(contains)),
+    "recall": ("words of the expected answer", _held),
     "f1": ("words in common (F1)", _answered(f1)),
     "exact": ("equals the expected answer", _answered(exact_match)),
     "rouge_l": ("ROUGE-L", _answered(rouge_l)),
+    "shown": ("answer or quotes contain it", _shown),
+    "marked_wrong": ("marker without the answer", _marked_wrong),
     "citation_precision": ("cited passages with the answer", _cites_rightly),
     "citation_recall": ("cites a passage with the answer", _cites),
     "groundedness": ("words found in cited passages", _grounded),
@@ -98,12 +135,11 @@ MEASURES: Mapping[str, tuple[str, Score]] = {
         "declines when no answer exists",
         lambda q, a: None if q.answerable else float(a.refused),
     ),
-    "refuses_wrongly": (
-        "declines when an answer exists",
-        lambda q, a: (
-            float(grounding.gives_no_answer(a.said, a.kind or AnswerKind.ANSWER)) if q.answerable else None
-        ),
+    "false_answers": (
+        "false answers",
+        lambda q, a: None if q.answerable else float(not a.refused),
     ),
+    "refuses_wrongly": ("wrong refusals", _refused_wrongly),
     "recall@10": ("finds the right document", _ranking(lambda r, s: retrieval_metrics.recall_at(K, r, s))),
     "mrr@10": (
         "rank of the right document (MRR)",
@@ -112,11 +148,36 @@ MEASURES: Mapping[str, tuple[str, Score]] = {
     "ndcg@10": ("ranking of documents (nDCG)", _ranking(lambda r, s: retrieval_metrics.ndcg_at(K, r, s))),
 }
 """The label of each measure, and its value for one answer; None where it does not apply."""
+_NONE = Checked()
+SHARES: Mapping[str, tuple[str, Share]] = {
+    "supported": (
+        "statements supported",
+        lambda a: ((a.check or _NONE).supported, (a.check or _NONE).statements),
+    ),
+    "partly": (
+        "statements partly supported",
+        lambda a: ((a.check or _NONE).partly, (a.check or _NONE).statements),
+    ),
+    "not_found": (
+        "statements not found",
+        lambda a: ((a.check or _NONE).not_found, (a.check or _NONE).statements),
+    ),
+}
+"""The label of each share of the statements of all answers, and for one answer how many of how many."""
+LABELS: Mapping[str, str] = {
+    name: ({**MEASURES, **SHARES})[name][0]
+    for name in (
+        "contains", "recall", "shown", "f1", "exact", "rouge_l", "supported", "partly", "not_found", "marked_wrong",
+        "citation_precision", "citation_recall", "groundedness", "false_answers", "refuses_wrongly", "recall@10",
+        "mrr@10", "ndcg@10",
+    )
+}  # fmt: skip
+"""What a table shows, in its order. That a way declines rightly is the rest of its false answers, so it has no row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`one` - `other` in the deciding measure. `needed`: questions to show a difference of the wanted size, 0 unknown."""
+    """`one` - `other` in `measure`. `needed`: questions to show a difference of the wanted size, 0 unknown."""
 
     one: Arm
     other: Arm
@@ -124,6 +185,7 @@ class Difference:
     p: float
     adjusted: float
     needed: int
+    measure: str = ""
 
     @property
     def shown(self) -> bool:
@@ -133,7 +195,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Of one configuration: medians over its answers; 0 means unknown."""
+    """Of one configuration: medians over its answers; 0 means unknown, or none. `words` are those of the answer itself."""
 
     ttft_s: float
     seconds: float
@@ -141,12 +203,39 @@ class Price:
     decode_tok_s: float
     memory_mib: int
     joules: float
+    words: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of one configuration. `checked` answers have `supported`, `partly` and `not_found` statements.
+
+    `marked_wrong` of the `answerable` show a supported statement's citation and hold no expected words. `false_answers` of the
+    `unanswerable` are answered; by the words alone, without the check of the answer, it would be `false_answers_in_words`.
+    """
+
+    checked: int
+    supported: int
+    partly: int
+    not_found: int
+    answerable: int
+    marked_wrong: int
+    unanswerable: int
+    false_answers: int
+    false_answers_in_words: int
+
+    @property
+    def statements(self) -> int:
+        """All of them."""
+        return self.supported + self.partly + self.not_found
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`questions` that every configuration has answered, in the run's order. `best`: none is measurably better than these; the
-    cheapest comes first. `winner` is empty without a measurable difference. `says` and `next_steps` are sentences.
+    cheapest comes first. `winner` is empty without a measurable difference. `says` and `next_steps` are sentences. Documents
+    alone are neither in `differences` nor in `best`: `over_documents` are the configurations against them, `against_documents`
+    says it in one sentence ('' where nothing was compared).
     """
 
     run: Run
@@ -162,15 +251,36 @@ class Verdict:
     prices: Mapping[Arm, Price]
     says: tuple[str, ...]
     next_steps: tuple[str, ...]
+    over_documents: tuple[Difference, ...] = ()
+    checks: Mapping[Arm, Counts] = field(default_factory=dict)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """The configurations that can be recommended: those with a model."""
+        return tuple(arm for arm in self.run.arms if arm != DOCUMENTS)
+
+    @property
+    def charted(self) -> tuple[Arm, ...]:
+        """The ways that the deciding measure compares fairly: by F1 a quote loses for its length."""
+        return self.run.arms if self.primary == "contains" else self.arms
+
+    @property
+    def against_documents(self) -> str:
+        """Whether the answers of the model are better than the quotes alone."""
+        return _against_documents(self)
+
+    def right(self, question: Asked, arm: Arm) -> bool:
+        """Whether the answer counts as right."""
+        return self._value(question, arm) >= 0.5
 
     def difference(self, one: Arm, other: Arm) -> Difference | None:
         """The difference of two configurations, in the order asked for."""
-        for found in self.differences:
+        for found in (*self.differences, *self.over_documents):
             if (found.one, found.other) == (one, other):
                 return found
             if (found.one, found.other) == (other, one):
                 turned = Interval(-found.interval.mean, -found.interval.high, -found.interval.low)
-                return Difference(one, other, turned, found.p, found.adjusted, found.needed)
+                return replace(found, one=one, other=other, interval=turned)
         return None
 
     def unanswered(self) -> list[Asked]:
@@ -182,8 +292,11 @@ class Verdict:
         return [q for q in self.questions if max(self._values(q)) - min(self._values(q)) >= 0.5]
 
     def _values(self, question: Asked) -> list[float]:
-        score = MEASURES[self.primary][1]
-        return [score(question, own[question.id]) or 0.0 for own in self.answers.values()]
+        return [self._value(question, arm) for arm in self.answers]
+
+    def _value(self, question: Asked, arm: Arm) -> float:
+        fair = _fair(self.questions) if arm == DOCUMENTS and question.answerable else self.primary
+        return MEASURES[fair][1](question, self.answers[arm][question.id]) or 0.0
 
 
 def choose_primary(questions: Sequence[Asked]) -> str:
@@ -197,17 +310,20 @@ def judge(run: Run, answers: Iterable[Answer], *, primary: str = "", size: float
     by_arm: dict[Arm, dict[str, Answer]] = {arm: {} for arm in run.arms}
     for answer in answers:
         if answer.arm in by_arm and not answer.error:
-            by_arm[answer.arm][answer.question] = msgspec.structs.replace(
-                answer, refused=grounding.refuses(answer.said, answer.kind or AnswerKind.ANSWER)
-            )
+            kind = answer.kind or AnswerKind.ANSWER
+            refused = grounding.refuses(answer.said, kind, says=answer.says)
+            by_arm[answer.arm][answer.question] = msgspec.structs.replace(answer, refused=refused)
     shared = tuple(q for q in run.questions if all(q.id in own for own in by_arm.values()))
     primary = primary or choose_primary(shared)
     table, counts = _table(shared, by_arm)
     score = MEASURES[primary][1]
     values = {arm: [score(q, own[q.id]) or 0.0 for q in shared] for arm, own in by_arm.items()}
-    differences = _differences(values, primary, size)
-    best = _best(values, differences)
-    winner = _winner(run.arms, best, differences) if len(shared) >= FEWEST else ""
+    chosen_from = {arm: own for arm, own in values.items() if arm != DOCUMENTS}
+    among, over = _among(chosen_from, primary), _with_documents(shared, by_arm)
+    found = _differences((*among, *over), size)
+    differences, over_documents = found[: len(among)], found[len(among) :]
+    best = _best(chosen_from, differences)
+    winner = _winner(chosen_from, best, differences) if len(shared) >= FEWEST else ""
     prices = {arm: _price([own[q.id] for q in shared]) for arm, own in by_arm.items()}
     verdict = Verdict(
         run=run,
@@ -223,6 +339,8 @@ def judge(run: Run, answers: Iterable[Answer], *, primary: str = "", size: float
         prices=prices,
         says=(),
         next_steps=(),
+        over_documents=over_documents,
+        checks={arm: _counts(shared, own) for arm, own in by_arm.items()},
     )
     return replace(verdict, says=tuple(_sentences(verdict, size)), next_steps=tuple(_next_steps(verdict)))
 
@@ -238,26 +356,99 @@ def _table(
             if values:
                 table[arm][measure] = statistics.bootstrap(values)
                 counts[measure] = max(counts.get(measure, 0), len(values))
+    for name, (_, share) in SHARES.items():
+        for arm, own in by_arm.items():
+            parts, wholes = (
+                zip(*(share(own[q.id]) for q in questions), strict=True) if questions else ((), ())
+            )
+            if sum(wholes):
+                table[arm][name] = statistics.ratio(parts, wholes)
+                counts[name] = max(counts.get(name, 0), round(sum(wholes)))
     return table, counts
 
 
-def _differences(values: Mapping[Arm, Sequence[float]], primary: str, size: float) -> tuple[Difference, ...]:
-    test = statistics.mcnemar if primary in BINARY else statistics.permutation_test
-    pairs = [
-        (later, earlier) for earlier, later in combinations(values, 2)
-    ]  # the larger configuration minus the smaller
-    p_values = {f"{one}|{other}": test(values[one], values[other]) for one, other in pairs}
+def _counts(questions: Sequence[Asked], own: Mapping[str, Answer]) -> Counts:
+    there = [own[q.id].check for q in questions]
+    checked = [check for check in there if check is not None and check.statements]
+    marked = [value for q in questions if (value := _marked_wrong(q, own[q.id])) is not None]
+    without = [own[q.id] for q in questions if not q.answerable]
+    return Counts(
+        checked=len(checked),
+        supported=sum(check.supported for check in checked),
+        partly=sum(check.partly for check in checked),
+        not_found=sum(check.not_found for check in checked),
+        answerable=len(questions) - len(without),
+        marked_wrong=round(sum(marked)),
+        unanswerable=len(without),
+        false_answers=sum(not answer.refused for answer in without),
+        false_answers_in_words=sum(
+            not grounding.refuses(answer.said, answer.kind or AnswerKind.ANSWER) for answer in without
+        ),
+    )
+
+
+def _fair(questions: Sequence[Asked]) -> str:
+    """The measure that compares texts of different length: what is contained, whole or in part."""
+    return "contains" if choose_primary(questions) == "contains" else "recall"
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Two ways in a measure, question by question."""
+
+    one: Arm
+    other: Arm
+    measure: str
+    mine: Sequence[float]
+    theirs: Sequence[float]
+
+    @property
+    def p(self) -> float:
+        test = statistics.mcnemar if self.measure in BINARY else statistics.permutation_test
+        return test(self.mine, self.theirs)
+
+
+def _among(values: Mapping[Arm, Sequence[float]], measure: str) -> tuple[_Comparison, ...]:
+    """Each configuration with each other: the larger one minus the smaller."""
+    return tuple(
+        _Comparison(later, earlier, measure, values[later], values[earlier])
+        for earlier, later in combinations(values, 2)
+    )
+
+
+def _with_documents(
+    questions: Sequence[Asked], by_arm: Mapping[Arm, Mapping[str, Answer]]
+) -> tuple[_Comparison, ...]:
+    """The configurations that answer from documents with documents alone, over the questions that have an answer."""
+    asked = [question for question in questions if question.answerable]
+    if DOCUMENTS not in by_arm or len(asked) < FEWEST:
+        return ()
+    measure = _fair(questions)
+    score = MEASURES[measure][1]
+    values = {arm: [score(q, own[q.id]) or 0.0 for q in asked] for arm, own in by_arm.items()}
+    theirs = values[DOCUMENTS]
+    return tuple(
+        _Comparison(arm, DOCUMENTS, measure, own, theirs)
+        for arm, own in values.items()
+        if arm != DOCUMENTS and searches(arm)
+    )
+
+
+def _differences(comparisons: Sequence[_Comparison], size: float) -> tuple[Difference, ...]:
+    """All of them under one correction."""
+    p_values = {f"{each.one}|{each.other}": each.p for each in comparisons}
     adjusted = statistics.holm(p_values)
     return tuple(
         Difference(
-            one,
-            other,
-            statistics.difference(values[one], values[other]),
-            p_values[f"{one}|{other}"],
-            adjusted[f"{one}|{other}"],
-            statistics.questions_needed(values[one], values[other], size, comparisons=len(pairs)),
+            each.one,
+            each.other,
+            statistics.difference(each.mine, each.theirs),
+            p_values[f"{each.one}|{each.other}"],
+            adjusted[f"{each.one}|{each.other}"],
+            statistics.questions_needed(each.mine, each.theirs, size, comparisons=len(comparisons)),
+            each.measure,
         )
-        for one, other in pairs
+        for each in comparisons
     )
 
 
@@ -267,10 +458,10 @@ def _best(values: Mapping[Arm, Sequence[float]], differences: Sequence[Differenc
     for found in differences:
         if found.shown:
             beaten.add(found.other if found.interval.mean > 0 else found.one)
-    return tuple(arm for arm in ARMS if arm in values and arm not in beaten)
+    return tuple(arm for arm in MODEL_ARMS if arm in values and arm not in beaten)
 
 
-def _winner(arms: Sequence[Arm], best: Sequence[Arm], differences: Sequence[Difference]) -> str:
+def _winner(arms: Iterable[Arm], best: Sequence[Arm], differences: Sequence[Difference]) -> str:
     """The simplest of `best` that is measurably better than all the rest; empty if there is none."""
     rest = [arm for arm in arms if arm not in best]
     shown = {
@@ -303,6 +494,7 @@ def _price(answers: Sequence[Answer]) -> Price:
         decode_tok_s=middle(a.decode_tok_s for a in answers),
         memory_mib=max((a.memory_mib for a in answers), default=0),
         joules=fmean([a.joules for a in answers]) if answers else 0.0,
+        words=middle(length(grounding.without_markers(a.said)) for a in answers),
     )
 
 
@@ -329,31 +521,20 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
     if count < FEWEST:
         yield f"{counted(count, 'question')}: too few for a verdict. You need at least {FEWEST}; 100 is a good number."
         return
-    arms, table = verdict.run.arms, verdict.table
-    shown = [found for found in verdict.differences if found.shown]
-    if verdict.winner:
-        yield _winning(verdict)
-    elif shown:
-        said = "; ".join(
-            f"{MEANING[better]} did better than {MEANING[worse]}"
-            for better, worse in (
-                (d.one, d.other) if d.interval.mean > 0 else (d.other, d.one) for d in shown
-            )
-        )
-        yield f"No configuration is clearly the best. {_capital(said)}."
-    else:
-        needed = max((found.needed for found in verdict.differences), default=0)
-        more = (
-            f" To measure a difference of {percent(size)}, you need about {needed} questions, {max(0, needed - count)} more."
-            if needed > count
-            else ""
-        )
-        yield f"The configurations show no measurable difference.{more}"
-    means = ", ".join(f"{MEANING[arm]} {spread(table[arm][verdict.primary])}" for arm in arms)
-    yield f"Measured by “{MEASURES[verdict.primary][0]}” on {count} questions: {means}."
+    yield from _lead(verdict, size)
+    if against := verdict.against_documents:
+        yield against
+        yield from _read_together(verdict)
+    means = ", ".join(
+        f"{MEANING[arm]} {spread(verdict.table[arm][verdict.primary])}" for arm in verdict.charted
+    )
+    without = sum(not question.answerable for question in verdict.questions)
+    declining = f" (declining is right for the {without} without an answer)" if without else ""
+    yield f"Measured by “{MEASURES[verdict.primary][0]}” on {count} questions{declining}: {means}."
     yield from _effects(verdict)
     yield from _other_measures(verdict)
     yield from _grounds(verdict)
+    yield from _statements(verdict)
     yield from _refusals(verdict)
     yield from _tags(verdict)
     yield _prices(verdict)
@@ -380,14 +561,80 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
         )
 
 
+def _lead(verdict: Verdict, size: float) -> Iterable[str]:
+    """What is recommended; nothing where documents alone are all that one configuration can be compared with."""
+    count = len(verdict.questions)
+    shown = [found for found in verdict.differences if found.shown]
+    if verdict.winner:
+        yield _winning(verdict)
+    elif shown:
+        said = "; ".join(
+            f"{MEANING[better]} did better than {MEANING[worse]}"
+            for better, worse in (
+                (d.one, d.other) if d.interval.mean > 0 else (d.other, d.one) for d in shown
+            )
+        )
+        yield f"No configuration is clearly the best. {_capital(said)}."
+    elif len(verdict.arms) > 1 or not verdict.over_documents:
+        needed = max((found.needed for found in verdict.differences), default=0)
+        more = (
+            f" To measure a difference of {percent(size)}, you need about {needed} questions, {max(0, needed - count)} more."
+            if needed > count
+            else ""
+        )
+        yield f"The configurations show no measurable difference.{more}"
+
+
+def _against_documents(verdict: Verdict) -> str:
+    if not verdict.over_documents:
+        return ""
+    measure = verdict.over_documents[0].measure
+    asked = [q for q in verdict.questions if q.answerable]
+
+    def mean(arm: Arm) -> str:
+        return percent(fmean(MEASURES[measure][1](q, verdict.answers[arm][q.id]) or 0.0 for q in asked))
+
+    of = "the expected words in" if measure == "contains" else "of the expected words"
+    over = f"of the {counted(len(asked), 'question')} with an answer"
+    told = "; ".join(
+        f"with the model{' and the adapter' if 'tuned' in found.one else ''} {mean(found.one)}"
+        f" ({points(found.interval)}, {_how_sure(found)})"
+        for found in verdict.over_documents
+    )
+    if measure == "contains":
+        return f"Your documents alone contain {of} {mean(DOCUMENTS)} {over}; {told}."
+    return f"Your documents alone contain {mean(DOCUMENTS)} {of}, on average {over}; {told}."
+
+
+def _how_sure(found: Difference) -> str:
+    if found.shown:
+        return "measurably better" if found.interval.mean > 0 else "measurably worse"
+    return "which may be chance" if found.interval.excludes_zero else "no measurable difference"
+
+
+def _read_together(verdict: Verdict) -> Iterable[str]:
+    """What the reader has of quotes and answers together, and how long each is."""
+    said = ", ".join(
+        f"{MEANING[arm]} {percent(own['shown'].mean)}" for arm, own in verdict.table.items() if "shown" in own
+    )
+    together = f"Quotes and answer together contain them in: {said}. " if said else ""
+    words = ", ".join(
+        f"{MEANING[arm]} {price.words:.0f}"
+        for arm, price in verdict.prices.items()
+        if price.words and searches(arm)
+    )
+    if together or words:
+        yield f"{together}Words per answer (median): {words or 'unknown'}."
+
+
 def _winning(verdict: Verdict) -> str:
     winner = next(arm for arm in verdict.best if arm == verdict.winner)
-    lead = f"Recommended: {_recommended(winner, verdict.run.arms)}."
+    lead = f"Recommended: {_recommended(winner, verdict.arms)}."
     equal = [arm for arm in verdict.best if arm != winner]
     if not equal:
         return f"{lead} It did measurably better than every other configuration."
     same = " ".join(_no_difference(verdict, winner, arm) for arm in equal)
-    worse = ", ".join(MEANING[arm] for arm in verdict.run.arms if arm not in verdict.best)
+    worse = ", ".join(MEANING[arm] for arm in verdict.arms if arm not in verdict.best)
     return f"{lead} {same} Measurably worse: {worse}."
 
 
@@ -449,15 +696,16 @@ def _other_measures(verdict: Verdict) -> Iterable[str]:
             continue
         score = MEASURES[measure][1]
         values = {
-            arm: [score(q, own[q.id]) or 0.0 for q in verdict.questions]
-            for arm, own in verdict.answers.items()
+            arm: [score(q, verdict.answers[arm][q.id]) or 0.0 for q in verdict.questions]
+            for arm in verdict.arms
         }
         # They are looked at besides, so they share the 5 % among themselves.
         differences = [
-            replace(d, adjusted=d.adjusted * (len(PRIMARY) - 1)) for d in _differences(values, measure, 0.1)
+            replace(d, adjusted=d.adjusted * (len(PRIMARY) - 1))
+            for d in _differences(_among(values, measure), 0.1)
         ]
         best = _best(values, differences)
-        winner = _winner(verdict.run.arms, best, differences)
+        winner = _winner(verdict.arms, best, differences)
         if winner and winner != verdict.winner:
             name = MEASURES[measure][0]
             said = spread(verdict.table[winner][measure])  # type: ignore[index]
@@ -484,14 +732,41 @@ def _grounds(verdict: Verdict) -> Iterable[str]:
             )
 
 
-def _refusals(verdict: Verdict) -> Iterable[str]:
-    if verdict.counts.get("refuses_rightly"):
-        said = ", ".join(
-            f"{MEANING[arm]} {percent(own['refuses_rightly'].mean)}"
-            for arm, own in verdict.table.items()
-            if "refuses_rightly" in own
+def _statements(verdict: Verdict) -> Iterable[str]:
+    """How many statements the documents support, and how often a citation is no sign of the answer."""
+    for arm, found in verdict.checks.items():
+        if not found.statements:
+            continue
+        yield (
+            f"{_capital(MEANING[arm])}: {counted(found.statements, 'statement')} in"
+            f" {counted(found.checked, 'answer')}, {percent(found.supported / found.statements)} supported,"
+            f" {percent(found.partly / found.statements)} partly,"
+            f" {percent(found.not_found / found.statements)} not found."
         )
-        yield f"Declined of the {verdict.counts['refuses_rightly']} questions without an answer: {said}."
+    told = ", ".join(
+        f"{MEANING[arm]} {found.marked_wrong} of {found.answerable}"
+        for arm, found in verdict.checks.items()
+        if "marked_wrong" in verdict.table[arm]
+    )
+    if told:
+        yield f"Answers with the citation of a supported statement, but without the expected words: {told}."
+
+
+def _refusals(verdict: Verdict) -> Iterable[str]:
+    if without := verdict.counts.get("false_answers"):
+        said = ", ".join(
+            f"{MEANING[arm]} {percent(own['false_answers'].mean)}"
+            for arm, own in verdict.table.items()
+            if "false_answers" in own
+        )
+        yield f"False answers to the {counted(without, 'question')} without an answer: {said}."
+    differing = ", ".join(
+        f"{MEANING[arm]} {percent(found.false_answers_in_words / found.unanswerable)}"
+        for arm, found in verdict.checks.items()
+        if found.false_answers != found.false_answers_in_words
+    )
+    if differing:
+        yield f"Without the check of answers, the false answers would be: {differing}."
     wrong = {
         arm: own["refuses_wrongly"].mean
         for arm, own in verdict.table.items()
@@ -503,7 +778,10 @@ def _refusals(verdict: Verdict) -> Iterable[str]:
 
 
 def _tags(verdict: Verdict) -> Iterable[str]:
-    for tag, own in verdict.by_tag.items():
+    for tag, every in verdict.by_tag.items():
+        own = {arm: every[arm] for arm in verdict.arms}
+        if not own:
+            continue
         best = max(own, key=lambda arm: own[arm].mean)
         simplest: Arm = next(
             (arm for arm in verdict.best if arm == verdict.winner), verdict.best[0] if verdict.best else best
@@ -529,9 +807,7 @@ def _tags(verdict: Verdict) -> Iterable[str]:
 
 def _prices(verdict: Verdict) -> str:
     said = ", ".join(
-        f"{MEANING[arm]} {human_seconds(price.ttft_s)}"
-        for arm, price in verdict.prices.items()
-        if price.ttft_s
+        f"{MEANING[arm]} {_brief(price.ttft_s)}" for arm, price in verdict.prices.items() if price.ttft_s
     )
     trained = verdict.run.facts.get("training_seconds")
     training = f" Training the adapter took {human_seconds(float(trained))}." if trained else ""
@@ -544,8 +820,12 @@ def _prices(verdict: Verdict) -> str:
     return f"Time to the first word: {said or 'unknown'}.{training}{used}{energy}"
 
 
+def _brief(seconds: float) -> str:
+    return human_seconds(seconds) if seconds >= 0.1 else f"{seconds * 1000:.0f} ms"
+
+
 def _freshness(verdict: Verdict) -> Iterable[str]:
-    if any("rag" in arm for arm in verdict.run.arms):
+    if any(searches(arm) for arm in verdict.run.arms):
         yield "When a document changes and is synced, the next answer from your documents uses the new text."
     if any("tuned" in arm for arm in verdict.run.arms):
         yield "The adapter keeps what it learned until you train it again."
@@ -578,6 +858,7 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
     count, table, arms = len(verdict.questions), verdict.table, verdict.run.arms
     if count < 50:
         yield f"Add more questions: {count} can only show large differences. In a chat, press E to keep a question."
+    yield from _trust(verdict)
     rag = table.get("rag", {})
     found = rag.get("recall@10")
     if found and found.mean < 0.8:
@@ -621,6 +902,18 @@ def _next_steps(verdict: Verdict) -> Iterable[str]:
         yield "The set has no question without an answer. Add some (--unanswerable) to measure whether the model declines."
     if "base" in verdict.best and verdict.winner == "base":
         yield "The model alone does as well. Turn documents off for such questions, or ask what only your documents contain."
+
+
+def _trust(verdict: Verdict) -> Iterable[str]:
+    """What to do where a model does not do better than the quotes."""
+    over = verdict.over_documents
+    if not over or any(found.shown and found.interval.mean > 0 for found in over):
+        return
+    worse = all(found.shown for found in over)
+    yield (
+        f"The model's answers are {'worse' if worse else 'not measurably better'} than the quotes from your documents above them."
+        " Trust the quotes first. `ragchat ask --quote` shows them without a model. A larger model may add more."
+    )
 
 
 def _capital(text: str) -> str:

@@ -335,6 +335,10 @@ class InferenceClient:
                 return AdapterError(
                     f"The adapter cannot be used with {name}: {sentence}.", f"The log is {self._log}."
                 )
+            case "grammar":
+                return ModelError(
+                    f"{name} cannot be held to this grammar: {sentence}.", "Choose another way of packing."
+                )
             case "too_long":
                 return PromptTooLongError(sentence, "Shorten the question or raise model.n_ctx.")
             case "template":

@@ -30,7 +30,9 @@ from ragchat.types import (
 class FakeModel:
     """`answer` is the text to say, or a function of the messages; `pause_s` the time between two words.
 
-    `reasoning` is what it thinks first. It continues from an answer's beginning when that is the beginning of its own.
+    `reasoning` is what it thinks first, `logprobs` of the first token and on average is what it reports. A grammar changes
+    nothing; how each answer was sampled is in `samplings`. It continues from an answer's beginning when that is the beginning of
+    its own.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class FakeModel:
         n_params: int = 10**9,
         pause_s: float = 0.0,
         reasoning: str = "",
+        logprobs: tuple[float, float] | None = None,
     ) -> None:
         self._answer, self._pause_s, self._reasoning = answer, pause_s, reasoning
+        self._logprobs = logprobs or (None, None)
         self._loaded = False
         self._info = ModelInfo(
             name="fake",
@@ -61,6 +65,7 @@ class FakeModel:
             thinks=bool(reasoning),
         )
         self.asked: list[tuple[Message, ...]] = []
+        self.samplings: list[Sampling] = []
         self.uses: list[LoadedFake] = []
         """How each answer was wanted."""
 
@@ -96,6 +101,7 @@ class FakeModel:
         self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         self.asked.append(tuple(messages))
+        self.samplings.append(sampling)
         prompt_tokens = self.count_prompt(messages)
         yield PrefillProgress(prompt_tokens, prompt_tokens, 0.0)
         text = self._answer if isinstance(self._answer, str) else self._answer(messages)
@@ -128,6 +134,8 @@ class FakeModel:
             seed=sampling.seed or 0,
             reasoning_tokens=thought,
             reasoning_s=thought / 50,
+            first_logprob=self._logprobs[0] if said else None,
+            mean_logprob=self._logprobs[1] if said else None,
         )
 
     def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:

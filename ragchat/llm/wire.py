@@ -172,7 +172,7 @@ class Finished(Reply, frozen=True):
 
 
 class Failed(Reply, frozen=True):
-    """`kind` is "model", "memory", "template", "format", "adapter", "too_long" or "internal"."""
+    """`kind` is "model", "memory", "template", "format", "adapter", "grammar", "too_long" or "internal"."""
 
     kind: str
     sentence: str

@@ -13,20 +13,25 @@ from typing import TYPE_CHECKING
 from ragchat.app.context import cancel_on_interrupt
 from ragchat.app.events import progress_sentence
 from ragchat.errors import CancelledError
-from ragchat.plain.console import Console, source_lines
+from ragchat.plain.console import Console, doubts, nearest_lines, quotes_text, source_lines
+from ragchat.session import marked
 from ragchat.session.events import (
     AnswerFinished,
+    AnswerKind,
+    HitsFound,
     MessageStored,
     PromptReady,
     QueryUsed,
+    QuotesFound,
     Rewritten,
     SessionEvent,
     SummaryProgress,
 )
-from ragchat.text import clean_line
+from ragchat.text import clean_line, counted
 from ragchat.types import (
     CancelToken,
     ChatOptions,
+    Hit,
     TextDelta,
 )
 
@@ -106,6 +111,7 @@ class PlainChat:
             self.services.open_session(self.chats, self.options) as session,
             cancel_on_interrupt() as cancel,
         ):
+            telling.holds = session.options.strict
             try:
                 for event in begin(session, cancel):
                     telling.tell(event)
@@ -134,10 +140,15 @@ class PlainChat:
 
 
 class Telling:
-    """Says the events of one answer: words as they are whole, progress in lines that are far apart."""
+    """Says the events of one answer: words as they are whole, progress in lines that are far apart.
+
+    `holds`: words wait until they are checked, for those that are not supported are struck out.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self.holds = self._from_documents = False
+        self._hits: Sequence[Hit] = ()
         self._held = ""
         self._line_open = False
         self._said_at = time.monotonic()
@@ -147,10 +158,15 @@ class Telling:
         """Write what an event of the session says."""
         match event:
             case TextDelta(text=text):
-                self._stream(text)
+                self._stream("" if self.holds else marked.plain_signs(text) if self._from_documents else text)
+            case HitsFound(hits=hits):
+                self._hits = hits
+            case QuotesFound(quotes=quotes):
+                self._console.say(f"{quotes_text(quotes)}\n")
             case QueryUsed(rewritten=Rewritten() as rewritten):
                 self._console.note(rewritten.sentence)
-            case PromptReady(left_out=left_out):
+            case PromptReady(left_out=left_out, citations=citations):
+                self._from_documents = bool(citations)
                 for omission in left_out:
                     self._console.note(omission.sentence)
             case AnswerFinished():
@@ -185,11 +201,26 @@ class Telling:
 
     def _finish(self, event: AnswerFinished) -> None:
         self.end()
+        if self.holds:
+            self._say_held(event)
+        if event.kind is AnswerKind.QUOTED and event.notice:
+            self._console.note(event.notice)
         if event.finish_reason == "length":
             self._console.note("The answer reached the maximum length. Type /continue to continue it.")
         elif event.finish_reason == "repeats":
             self._console.note(
                 "The model repeated itself, so ragchat stopped it. The repetition is not saved. Type /retry for another answer."
             )
-        for line in source_lines(event.citations):
+        unanswered = event.kind in (AnswerKind.DECLINED, AnswerKind.UNMATCHED) or not event.check.says
+        nearest = nearest_lines(self._hits) if unanswered else ()
+        for line in (*doubts(event.check), *source_lines(event.citations, event.check), *nearest):
             self._console.say(line)
+
+    def _say_held(self, event: AnswerFinished) -> None:
+        """What is left of an answer when what is not supported is struck out."""
+        if kept := marked.without_struck(event.text, event.check).strip():
+            self._console.say(kept)
+        if struck := len(event.check.struck):
+            self._console.note(
+                f"Struck out: {counted(struck, 'statement')} that your documents do not support."
+            )

@@ -11,8 +11,10 @@ from ragchat.app.open_chat import Change, Deletions, NeedsInput, OpenChat, Outco
 from ragchat.app.typed_paths import existing_path, typed_path
 from ragchat.errors import NotFoundError, UsageError
 from ragchat.plain.answers import PlainAnswers
-from ragchat.plain.console import source_lines
+from ragchat.plain.console import check_text, quotes_text, source_lines
 from ragchat.plain.settings import PlainSettings
+from ragchat.session.chat_lines import said_text
+from ragchat.session.marked import WORDS, Style
 from ragchat.text import clean_line, counted
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class PlainCommands:
             "summarise": answers.summarise,
             "compact": answers.compact,
             "sources": self._sources,
+            "check": self._check,
             "quit": self._quit,
         }
 
@@ -108,7 +111,10 @@ class PlainCommands:
         messages = self._chats.messages(conversation.id)
         self._console.note(f"{conversation.title}: {counted(len(messages), 'message')}.")
         for message in messages[-2:]:
-            self._console.say(f"{'You' if message.role == 'user' else 'Answer'}: {message.text.strip()}")
+            if message.quotes:
+                self._console.say(quotes_text(message.quotes))
+            text = said_text(message, Style(WORDS)).strip()
+            self._console.say(f"{'You' if message.role == 'user' else 'Answer'}: {text}")
 
     def candidates(self, kind: Kind, begun: str) -> Sequence[str]:
         """Names that an argument of this kind may be."""
@@ -260,8 +266,19 @@ class PlainCommands:
             self._console.note(omission.sentence)
 
     def _sources(self, typed: Typed) -> None:
-        citations = self._chats.citations(self._last().id)
-        for line in source_lines(citations, whole_path=True):
+        answer = self._last()
+        lines = source_lines(self._chats.citations(answer.id), answer.check, whole_path=True)
+        for line in lines:
             self._console.say(line)
-        if not any(citation.used for citation in citations):
+        if not lines:
             self._console.note("The last answer cites no source.")
+
+    def _check(self, typed: Typed) -> None:
+        answer = self._last()
+        for line in check_text(answer.check, self._chats.citations(answer.id)):
+            self._console.say(line)
+        self._console.note(
+            f"{answer.check.line}."
+            if answer.check.statements
+            else "The last answer has no statements that were compared with passages."
+        )

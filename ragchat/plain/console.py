@@ -14,13 +14,22 @@ from typing import TYPE_CHECKING
 import click
 
 from ragchat.app import commands
+from ragchat.session import marked
+from ragchat.session.chat_lines import FROM_DOCUMENTS, check_lines, quote_lines, quote_place, said_by
 from ragchat.text import clean, clean_line
+from ragchat.types import UNCHECKED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ragchat.app.commands import Candidates
-    from ragchat.types import Citation
+    from ragchat.types import AnswerCheck, Citation, Hit, Quote, Statement
 
 _BLOCK = '"""'
+_DOUBTS = 5
+_NEAREST = 3
+_EVIDENCE = 300
+"""Characters."""
 
 
 class Console:
@@ -127,14 +136,64 @@ class Console:
         readline.parse_and_bind("tab: complete")
 
 
-def source_lines(citations: Sequence[Citation], *, whole_path: bool = False) -> list[str]:
-    """`[1] guide.md, lines 3-9: “quote”` for each source that an answer cites."""
+def source_lines(
+    citations: Sequence[Citation], check: AnswerCheck = UNCHECKED, *, whole_path: bool = False
+) -> list[str]:
+    """`[1] guide.md, lines 3-9, cited by the model: “quote”` for each source that an answer cites."""
+    by = marked.cited_by(check)
     return [
         f"[{citation.n}] {clean_line(citation.hit.path if whole_path else PurePath(citation.hit.path).name)},"
-        f" {citation.hit.source}" + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
-        for citation in citations
-        if citation.used
+        f" {citation.hit.source}{said_by(by.get(citation.n, ''))}"
+        + (f": “{clean_line(citation.quote)}”" if citation.quote else "")
+        for citation in marked.cited(citations, check)
     ]
+
+
+def quotes_text(quotes: Sequence[Quote]) -> str:
+    """What the documents say: each quotation between quotation marks, its place below it."""
+    parts = [FROM_DOCUMENTS]
+    for quote in quotes:
+        words = "\n".join(quote_lines(quote))
+        parts += [f"“{words}”", quote_place(quote, file=PurePath(quote.hit.path).name)]
+    return "\n".join(parts)
+
+
+def doubts(check: AnswerCheck) -> list[str]:
+    """The line of a check, then some of the statements that are not supported; empty for an answer that was not checked."""
+    lines = check_lines(check, marked.SPOKEN)
+    said = [] if check.says else [marked.DO_NOT_SAY]
+    more = len(lines) - 1 - _DOUBTS
+    return [
+        *said,
+        *(f"{line}." for line in lines[:1]),
+        *lines[1 : 1 + _DOUBTS],
+        *([f"And {more} more: /check says them all."] if more > 0 else []),
+    ]
+
+
+def nearest_lines(hits: Sequence[Hit]) -> list[str]:
+    """Passages to look at where the documents do not answer: `guide.md, lines 3-9: “evidence”`."""
+    lines = [
+        f"{clean_line(PurePath(hit.path).name)}, {hit.source}:"
+        f" “{clean_line(hit.evidence or hit.found_text, limit=_EVIDENCE)}”"
+        for hit in hits[:_NEAREST]
+    ]
+    return ["Nearest passages:", *lines] if lines else []
+
+
+def check_text(check: AnswerCheck, citations: Sequence[Citation]) -> Iterator[str]:
+    """Each statement with its verdict, the reason and the sentence that it was compared with."""
+    where = {one.n: f"{clean_line(PurePath(one.hit.path).name)}, {one.hit.source}" for one in citations}
+    for number, one in enumerate(check.statements, 1):
+        yield f"{number}. {marked.SPOKEN[one.verdict]} {clean_line(one.text)}"
+        yield f"   {clean_line(one.reason.sentence)}"
+        if one.compared:
+            yield f"   {_compared(one, where.get(one.citation, ''))}: “{clean_line(one.compared)}”"
+
+
+def _compared(statement: Statement, place: str) -> str:
+    number = f" [{statement.citation}]" if statement.citation else ""
+    return f"Compared with{number} {place}".rstrip() + said_by(statement.cited_by)
 
 
 def clean_line_begun(text: str) -> str:

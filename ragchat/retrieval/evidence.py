@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragchat.retrieval.analyzer import detect, query_terms, terms
-from ragchat.retrieval.sentences import sentence_spans
+from ragchat.retrieval.sentences import piece_spans, sentence_spans
 from ragchat.types import Hit
 
 _HEADING_WORTH = 0.3
@@ -66,9 +66,7 @@ def weigh(query: str, hits: Sequence[Hit]) -> list[Piece]:
     """
     languages = _languages(hits)
     asked = set(query_terms(query, tuple(dict.fromkeys(languages))))
-    spans = [
-        [span for whole in sentence_spans(hit.text) for span in _short(hit.text, *whole)] for hit in hits
-    ]
+    spans = [piece_spans(hit.text, LONGEST_EVIDENCE) for hit in hits]
     sentences = [hit.text[a:b] for hit, own in zip(hits, spans, strict=True) for a, b in own]
     spoken = [language for language, own in zip(languages, spans, strict=True) for _ in own]
     scores = iter(_scores(asked, sentences, spoken))
@@ -129,19 +127,6 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = np.exp(scores - scores.max())
     shares /= shares.sum()
     return shares
-
-
-def _short(text: str, first: int, last: int) -> list[tuple[int, int]]:
-    """A sentence as it is, or a long one (a listing, a table) in parts that end with a line, else with a word."""
-    parts: list[tuple[int, int]] = []
-    while last - first > LONGEST_EVIDENCE:
-        window = text[first : first + LONGEST_EVIDENCE]
-        end = max(window.rfind("\n"), 0) or max(window.rfind(" "), 0) or LONGEST_EVIDENCE
-        parts.append((first, first + end))
-        first += end
-        while first < last and text[first].isspace():
-            first += 1
-    return [*parts, (first, last)] if first < last else parts
 
 
 def _cut(sentence: str, asked: AbstractSet[str], language: str) -> str:

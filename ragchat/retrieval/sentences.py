@@ -55,6 +55,26 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def piece_spans(text: str, longest: int) -> list[tuple[int, int]]:
+    """The sentences of `text`, those above `longest` characters (a listing, a table) in parts.
+
+    A part ends with a line, else with a word. Spans are as in `sentence_spans`.
+    """
+    return [part for span in sentence_spans(text) for part in _parts(text, *span, longest)]
+
+
+def _parts(text: str, first: int, last: int, longest: int) -> list[tuple[int, int]]:
+    parts: list[tuple[int, int]] = []
+    while last - first > longest:
+        window = text[first : first + longest]
+        end = max(window.rfind("\n"), 0) or max(window.rfind(" "), 0) or longest
+        parts.append((first, first + end))
+        first += end
+        while first < last and text[first].isspace():
+            first += 1
+    return [*parts, (first, last)] if first < last else parts
+
+
 def _add(text: str, first: int, last: int, spans: list[tuple[int, int]]) -> None:
     piece = text[first:last]
     if stripped := piece.strip():

@@ -10,13 +10,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragchat.errors import CancelledError, PromptTooLongError, RagchatError, UsageError
+from ragchat.errors import CancelledError, NotFoundError, PromptTooLongError, RagchatError, UsageError
 from ragchat.llm.loading import loaded
-from ragchat.retrieval import scope
+from ragchat.retrieval import quoting, scope
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.retrieval.vocabulary import Vocabulary
-from ragchat.session import packing, prompt, query, rewriting
+from ragchat.session import answerability, packing, prompt, query, rewriting, without_model
+from ragchat.session.answerability import Own, Signals
 from ragchat.session.events import (
     AnswerKind,
     HitsFound,
@@ -24,6 +25,7 @@ from ragchat.session.events import (
     PromptReady,
     QueryRewritten,
     QueryUsed,
+    QuotesFound,
     Rewritten,
     SearchUnsure,
     SessionEvent,
@@ -49,6 +51,7 @@ from ragchat.types import (
     ModelInfo,
     PrefillProgress,
     PromptPartKind,
+    Quote,
     ReasoningDelta,
     Sampling,
     StoredMessage,
@@ -61,11 +64,10 @@ if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
     from ragchat.types.reranking import Reranker
 
-NOT_FROM_DOCUMENTS = "No relevant passages found. This answer is not from your documents."
+NOT_FROM_DOCUMENTS = "Nothing in your documents answers this. The answer below is not from them."
 NO_ROOM = "The relevant passages did not fit in the prompt. This answer is not from your documents."
 NOTICES = {AnswerKind.UNMATCHED: NOT_FROM_DOCUMENTS, AnswerKind.NO_ROOM: NO_ROOM}
 """What is above an answer of this kind."""
-DECLINED = "Your documents contain no answer to this question."
 LONGEST_TITLE = 60
 
 
@@ -74,8 +76,9 @@ class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
     A passage counts as relevant when it holds a share of `min_match` of the question's weight, or the search is sure of it by
-    `min_confidence`. `quote_only`: no model is asked, the documents themselves answer. `ranking` is how the search ranks. `adapters` are those that are switched on. `rewriting` says whether the
-    model may write what else to search for.
+    `min_confidence`. `quote_only`: no model is asked, the documents themselves answer. `ranking` is how the search ranks.
+    `adapters` are those that are switched on. `rewriting` says whether the model may write what else to search for,
+    `own` what `ragchat eval calibrate` learned of your questions.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -92,6 +95,7 @@ class AskOptions:
     packings: Mapping[str, packing.Packing] = field(default_factory=dict)
     ranking: Ranking = DEFAULT
     rewriting: Rewriting = rewriting.OFF
+    own: Own = answerability.AS_SHIPPED
 
     def layout(self, info: ModelInfo) -> prompt.Layout:
         """How prompts for this model are made."""
@@ -117,10 +121,12 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Retrieved:
-    """What was searched for and found; `loading_s` of that time the model was loaded."""
+    """What was searched for and found, and what the documents themselves say; `loading_s` of that time the model was loaded."""
 
     query: QueryUsed
     found: HitsFound
+    quotes: tuple[Quote, ...] = ()
+    signals: Signals | None = None
     loading_s: float = 0.0
 
 
@@ -185,7 +191,7 @@ class ChatSession:
         without a name, `files` are cited by theirs; with `pinned` passages no others are looked for.
         """
         question, sources = _asked(question), Sources.attached(attachment, files, pinned)
-        record = Record(self._chats, conversation_id, cites=bool(self._searcher or files or pinned))
+        record = self._record(conversation_id, cites=bool(self._searcher or files or pinned))
         earlier = self._earlier(conversation_id, parent_id)
         content = "\n\n".join(filter(None, (question, sources.text)))
         stored = record.begin(content, parent_id, attachments=sources.names)
@@ -200,7 +206,7 @@ class ChatSession:
         assert self._chats
         old = self._chats.message(answer_id)
         question = self._chats.message(old.parent_id)
-        record = Record(self._chats, old.conversation_id, cites=bool(old.citation_count or self._searcher))
+        record = self._record(old.conversation_id, cites=bool(old.citation_count or self._searcher))
         recorded = self._chats.generation(answer_id)
         if recorded and recorded.prompt and _had_attachment(question, recorded):
             answer = self._answer_recorded(record, answer_id, recorded, cancel)
@@ -220,7 +226,7 @@ class ChatSession:
             raise UsageError(
                 "The model repeats itself at the end of this answer.", "Regenerate it: r, or /retry."
             )
-        record = Record(self._chats, old.conversation_id, cites=bool(old.citation_count))
+        record = self._record(old.conversation_id, cites=bool(old.citation_count))
         so_far = Message("assistant", old.content)
         again = replace(recorded, prompt=(*recorded.prompt, so_far))
         stored = record.resume(old)
@@ -248,6 +254,9 @@ class ChatSession:
         packed = self._pack(model, question, _with_hits(sources, found), earlier)
         return Preview(used, found, packed, model.render_prompt(packed.messages))
 
+    def _record(self, conversation_id: int, *, cites: bool) -> Record:
+        return Record(self._chats, conversation_id, cites=cites, strict=self._options.strict)
+
     def _load(
         self, cancel: CancelToken, adapters: tuple[AdapterScale, ...]
     ) -> Generator[LoadProgress, None, LoadedModel]:
@@ -268,7 +277,8 @@ class ChatSession:
             yield stored
             yield from answer
         except CancelledError:
-            yield record.finish("cancelled", (), Timings(), 0, from_documents=False)
+            offered = record.offered
+            yield record.finish("cancelled", offered, Timings(), 0, from_documents=bool(offered))
         except RagchatError as error:
             record.fail(str(error))
             raise
@@ -291,14 +301,25 @@ class ChatSession:
         yield used
         yield found
         has_documents = bool(self._searcher)
-        if has_documents and self._options.strict and not found.relevant and not sources.brings_text:
-            record.decide(AnswerKind.DECLINED)
-            record.say(DECLINED)
-            yield TextDelta(DECLINED)
-            yield record.finish("stop", (), Timings(retrieval_s=found.retrieval_s), 0, from_documents=False)
+        declines = has_documents and not found.relevant and not sources.brings_text
+        quotes = retrieved.quotes
+        if retrieved.signals and not sources.brings_text:
+            record.weigh(retrieved.signals, self._options.own)
+        if quotes:
+            record.quote(quotes)
+            yield QuotesFound(quotes)
+        if self._options.quote_only or (declines and self._options.strict):
+            yield from without_model.answer(record, found, quotes)
             return
         loading = time.perf_counter()
-        model = yield from self._load(cancel, self._options.adapters)
+        try:
+            model = yield from self._load(cancel, self._options.adapters)
+        except NotFoundError as error:
+            if not quotes:
+                raise
+            notice = " ".join(filter(None, (without_model.NO_MODEL, str(error), error.remedy)))
+            yield from without_model.answer(record, found, quotes, notice)
+            return
         loading_s = retrieved.loading_s + time.perf_counter() - loading
         packed = self._pack(model, question, _with_hits(sources, found), earlier)
         generation = self._generation(model.info, used, packed, found)
@@ -324,6 +345,10 @@ class ChatSession:
         offered = self._chats.citations(answer_id)
         goes_on = generation.prompt[-1].role == "assistant"
         yield QueryUsed(generation.query, (), generation.knowledge_bases)
+        if quotes := self._chats.message(answer_id).quotes:
+            if not goes_on:
+                record.quote(quotes)
+            yield QuotesFound(quotes)
         # An answer that goes on does so as it was begun.
         model = yield from self._load(cancel, generation.adapters if goes_on else self._options.adapters)
         started = time.perf_counter()
@@ -377,8 +402,7 @@ class ChatSession:
                         timings,
                         event.seed,
                         from_documents=bool(offered),
-                        reasoning_s=event.reasoning_s,
-                        reasoning_tokens=event.reasoning_tokens,
+                        generated=event,
                     )
 
     def _seeded(self) -> Sampling:
@@ -441,8 +465,25 @@ class ChatSession:
             again.rewritten,
         )
         took_s = time.perf_counter() - started - again.loading_s if again.rewritten else result.took_s
+        asked = " ".join((used.query, *used.topic))
+        quotes = quoting.quote(asked, hits) if relevant or sources.pinned else ()
+        signals = self._signals(asked, again.result, quotes)
+        relevant = relevant and not (self._options.strict and self._declines(signals))
         found = HitsFound(hits, relevant or bool(sources.pinned), took_s)
-        return _Retrieved(used, found, again.loading_s)
+        return _Retrieved(used, found, quotes if found.relevant else (), signals, again.loading_s)
+
+    def _signals(self, asked: str, result: SearchResult, quotes: tuple[Quote, ...]) -> Signals | None:
+        """What the search tells of the chance that the documents answer; None where nothing was searched."""
+        if not result.hits:
+            return None
+        return answerability.search_signals(asked, result, quotes, Vocabulary(self._stores).idf)
+
+    def _declines(self, signals: Signals | None) -> bool:
+        """Whether a strict chat does not ask the model."""
+        own = self._options.own
+        return (
+            signals is not None and answerability.before(signals, own) < answerability.thresholds(own).before
+        )
 
     @property
     def _hits_wanted(self) -> int:
@@ -463,6 +504,7 @@ class ChatSession:
         options = self._options
         return (
             self._searcher is not None
+            and not options.quote_only
             and not (demands.narrows or sources.brings_text or (options.strict and not relevant))
             and rewriting.serves(options.rewriting, self._model.info)
             and rewriting.unsure(result, min_match=options.min_match, min_confidence=options.min_confidence)
@@ -474,7 +516,10 @@ class ChatSession:
         """Let the model, without thinking and adapters, write what else to search for. Raises CancelledError, ModelError."""
         assert self._searcher
         started = time.perf_counter()
-        model = yield from self._model.load(cancel)
+        try:
+            model = yield from self._model.load(cancel)
+        except NotFoundError:  # the documents may answer without a model
+            return _Again(first)
         loading_s = time.perf_counter() - started
         if not rewriting.serves(self._options.rewriting, model.info):
             return _Again(first, None, loading_s)

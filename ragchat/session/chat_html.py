@@ -7,12 +7,24 @@ tell it nothing of where they stood; pictures are not shown, for they would have
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ragchat.session.chat_lines import about, heading, remarks, source_lines
+from ragchat.session.chat_lines import (
+    FROM_DOCUMENTS,
+    about,
+    check_lines,
+    heading,
+    quote_lines,
+    quote_place,
+    remarks,
+    said_text,
+    source_lines,
+)
+from ragchat.session.marked import DO_NOT_SAY, SIGNS, Style
 from ragchat.text import clean, clean_line, counted
-from ragchat.types import PortableChat, PortableMessage
+from ragchat.types import PortableChat, PortableMessage, Quote, Verdict
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -41,11 +53,28 @@ pre { background: var(--shade); border-radius: .4rem; overflow-x: auto; padding:
 code { font-family: ui-monospace, monospace; font-size: .9em; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: .25rem .6rem; }
+.quotes blockquote { border-left-color: var(--mark); color: var(--text); margin: .5rem 0; }
+.quotes footer { color: var(--quiet); font-size: .9rem; overflow-wrap: anywhere; }
+.mark { font-weight: bold; white-space: nowrap; }
 blockquote { border-left: 3px solid var(--line); margin-left: 0; padding-left: 1rem; color: var(--quiet); }
 a { color: var(--mark); }
 ul.sources { color: var(--quiet); font-size: .9rem; list-style: none; padding-left: 0; overflow-wrap: anywhere; }
 @media print { body { max-width: none; } }
 """
+
+
+_PLACES = {Verdict.SUPPORTED: "\U0010ffe0", Verdict.PARTLY: "\U0010ffe1", Verdict.NOT_FOUND: "\U0010ffe2"}
+"""What is in the place of a mark until the Markdown is HTML: markup cannot go through it."""
+_CHECKED = Style(_PLACES, struck="~~")
+_MARKS = {
+    ord(
+        place
+    ): f'<span class="mark" role="img" title="{verdict}" aria-label="{verdict}">{SIGNS[verdict]}</span>'
+    for verdict, place in _PLACES.items()
+}
+_FORGED = dict.fromkeys(map(ord, _PLACES.values()), "\ufffd")
+_NO_MARKS = dict.fromkeys(map(ord, _PLACES.values()))
+"""Places that no text has, as inside of code or an address, have no mark."""
 
 
 def as_html(chats: Sequence[PortableChat]) -> str:
@@ -100,10 +129,15 @@ def _message(message: PortableMessage, markdown: MarkdownIt) -> Iterator[str]:
     if message.reasoning:
         yield "<details><summary>Reasoning</summary>"
         yield f'<div class="text plain quiet" dir="auto">{escape(clean(message.reasoning))}</div></details>'
-    yield _answer(message.text, markdown) if answer else _plain(message.text)
+    yield from _quotes(message)
+    if not message.check.says:
+        yield f'<p class="quiet">{escape(DO_NOT_SAY)}</p>'
+    yield _answer(said_text(_neutral(message), _CHECKED), markdown) if answer else _plain(message.text)
     yield from (f'<p class="quiet">{escape(remark)}</p>' for remark in remarks(message))
+    yield from _check(message)
     if message.correction:
-        yield f'<p class="quiet">Corrected:</p>\n{_answer(message.correction, markdown)}'
+        correction = message.correction.translate(_NO_MARKS)
+        yield f'<p class="quiet">Corrected:</p>\n{_answer(correction, markdown)}'
     if sources := source_lines(message):
         yield '<ul class="sources">'
         yield from (f'<li dir="auto">{escape(line)}</li>' for line in sources)
@@ -111,12 +145,41 @@ def _message(message: PortableMessage, markdown: MarkdownIt) -> Iterator[str]:
     yield "</section>"
 
 
+def _neutral(message: PortableMessage) -> PortableMessage:
+    """An answer without characters that would become marks, as long as it was."""
+    content, notice = message.content.translate(_FORGED), message.notice.translate(_FORGED)
+    return replace(message, content=content, notice=notice)
+
+
+def _quotes(message: PortableMessage) -> Iterator[str]:
+    if message.quotes:
+        yield f'<div class="quotes"><p class="quiet">{escape(FROM_DOCUMENTS)}</p>'
+        yield from map(_quote, message.quotes)
+        yield "</div>"
+
+
+def _quote(quote: Quote) -> str:
+    words = escape("\n".join(quote_lines(quote)))
+    where = escape(quote_place(quote))
+    return f'<blockquote><div class="text plain" dir="auto">{words}</div><footer dir="auto">{where}</footer></blockquote>'
+
+
+def _check(message: PortableMessage) -> Iterator[str]:
+    lines = check_lines(message.check)
+    if lines:
+        yield f'<p class="quiet">{escape(lines[0])}</p>'
+    if lines[1:]:
+        yield '<ul class="sources">'
+        yield from (f'<li dir="auto">{escape(line)}</li>' for line in lines[1:])
+        yield "</ul>"
+
+
 def _plain(text: str) -> str:
     return f'<div class="text plain" dir="auto">{escape(clean(text).strip())}</div>'
 
 
 def _answer(text: str, markdown: MarkdownIt) -> str:
-    return f'<div class="text" dir="auto">{markdown.render(clean(text))}</div>'
+    return f'<div class="text" dir="auto">{markdown.render(clean(text)).translate(_NO_MARKS)}</div>'
 
 
 def _markdown() -> MarkdownIt:
@@ -127,9 +190,13 @@ def _markdown() -> MarkdownIt:
         tokens[at].attrSet("rel", "noreferrer noopener nofollow")
         return self.renderToken(tokens, at, options, env)
 
+    def text(self: RendererHTML, tokens: Any, at: int, options: Any, env: Any) -> str:
+        return escape(tokens[at].content).translate(_MARKS)
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
     markdown.validateLink = _leads_to_the_web  # type: ignore[method-assign]
     markdown.add_render_rule("link_open", link_open)
+    markdown.add_render_rule("text", text)
     return markdown
 
 

@@ -1,169 +1,145 @@
-"""From an answer to its citations: which `[n]` are real, what each is based on, and what to do with an answer that cites nothing.
+"""From an answer to its citations: its statements are checked, and the supported ones alone keep or get a number.
 
-A `[n]` in an answer counts only if a passage stood under this number in the prompt; others are taken out. A model that cites
-nothing is helped: each sentence whose words are in a passage gets that passage's number. What a citation quotes is always
-the passage's own text, word for word, never the model's.
+A `[n]` in an answer counts only if a passage was given under this number and supports the statement it is behind; others
+are taken out, or replaced by the number of the passage that does. A supported statement without a number gets one. What a
+citation quotes is always the passage's own text, word for word, never the model's.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from ragchat.retrieval.analyzer import stop_terms, terms
 from ragchat.retrieval.bm25 import idf
 from ragchat.retrieval.sentences import sentence_spans
+from ragchat.session.marking import CODE, Mark, without_markers, written
+from ragchat.session.statements import Weighed, weighed
 from ragchat.types import Citation, Hit
+from ragchat.types.answers import CitedBy, Statement, Verdict
 
-# One or several in a row, as in "[1], [2]" and "[1][2, 3]". Not after a word or a bracket: that is an index in code, as in
-# `argv[1]`. Not before "(": that is a link.
-_MARKER = re.compile(
-    r"(?P<blank>[ \t]+|(?<![\w\])]))(?P<all>\[\d{1,2}(?:\s*,\s*\d{1,2})*\](?:,?[ \t]*\[\d{1,2}(?:\s*,\s*\d{1,2})*\])*)(?!\()"
-)
-_NUMBER = re.compile(r"\d+")
-_CODE = re.compile(r"(?P<fence>```|~~~).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.DOTALL)
-REVISION = 2
+REVISION = 3
 """Of what decides which sentences get a number; figures of citations depend on it."""
-SUPPORT = 0.6
-"""Share of what a sentence adds to the question that two neighbouring sentences of a passage must hold (decision 15)."""
+_SHARED = 0.6
+"""Share of the words of a sentence of a summary that the passage it is from has."""
 _FEWEST_WORDS = 2
 SIMILAR = 0.4
 """Dice's coefficient from which a sentence passes for what a quote has become."""
 _LONGEST_COMPARED = 2_000_000
 """Characters; some seconds."""
-_ABOUT_ANSWERS = frozenset(
-    term
-    for words, language in (
-        ("answer question passage text article mention state provide give", "en"),
-        ("Antwort Frage Text lautet", "de"),
-    )
-    for term in terms(words, language)
-)
-"""Terms with which small models lead in to an answer, and which say nothing of it."""
 
 
-def bind(answer: str, offered: Sequence[Citation], question: str = "") -> tuple[str, tuple[Citation, ...]]:
-    """The answer with sound markers, and all offered citations with `used` and `quote` set.
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An answer with sound markers, all passages that were offered with `used` and `quote` set, and the checked statements."""
 
-    Of a sentence without a marker what counts is what it adds to the `question`; in a summary, which has none, all of it.
+    text: str
+    citations: tuple[Citation, ...] = ()
+    statements: tuple[Statement, ...] = ()
+
+
+def bind(answer: str, offered: Sequence[Citation], question: str = "") -> Bound:
+    """The answer with a marker behind each statement that a passage supports, and behind no other.
+
+    Offsets of the statements are those of `Bound.text`. What the `question` says already may be in other words in a passage; in
+    a summary, which has none, nothing may.
     """
-    numbers = {citation.n for citation in offered}
-    text, cited = _sound_markers(answer, numbers)
-    if offered and not cited:
-        text, cited = _add_markers(text, offered, question)
-    return text, tuple(
-        replace(
-            citation,
-            used=citation.n in cited,
-            quote=_quote(cited[citation.n], citation) if citation.n in cited else citation.quote,
-        )
+    bare, markers = without_markers(answer)
+    found = weighed(bare, markers, offered, question)
+    marks = [_marks(one, bare) for one in found]
+    text, spans = written(bare, chain.from_iterable(marks), [one.span for one in found])
+    statements = tuple(
+        replace(one.statement, text=text[first:last], first=first, last=last, cited_by=_cited_by(one))
+        for one, (first, last) in zip(found, spans, strict=True)
+    )
+    used = _quotes(found, marks)
+    cited = tuple(
+        replace(citation, used=citation.n in used, quote=used.get(citation.n, citation.quote))
         for citation in offered
     )
+    return Bound(text, cited, statements)
 
 
-def _sound_markers(answer: str, numbers: set[int]) -> tuple[str, dict[int, str]]:
-    """The answer without markers that mean nothing, and the sentence each number is cited for."""
-    code = [(m.start(), m.end()) for m in _CODE.finditer(answer)]
-    cited: dict[int, str] = {}
-    parts: list[str] = []
-    end = 0
-    for match in _MARKER.finditer(answer):
-        if any(first <= match.start() < last for first, last in code):
-            continue
-        found = [int(n) for n in _NUMBER.findall(match["all"])]
-        sound = [n for n in found if n in numbers]
-        parts.append(answer[end : match.start()])
-        if sound:
-            parts.append(match["blank"] + "".join(f"[{n}]" for n in dict.fromkeys(sound)))
-            before = answer[: match.start()].rstrip()
-            for n in sound:
-                cited.setdefault(n, _last_sentence(before))
-            if answer.startswith(":", match.end()) and _opens_line(answer, match.start()):
-                parts.append(" ")  # there "[1]:" would make every [1] a link to what follows
-        end = match.end()
-    return "".join(parts) + answer[end:], cited
+def _own(one: Weighed) -> list[int]:
+    """The numbers that the model wrote behind a statement and that support it."""
+    return [n for mark in one.markers for n in mark.numbers if n in one.supporters]
 
 
-def _opens_line(text: str, at: int) -> bool:
-    """Whether no word is between the line's beginning (marks of quotes and lists aside) and `at`."""
-    return not any(character.isalpha() for character in text[text.rfind("\n", 0, at) + 1 : at])
+def _cited_by(one: Weighed) -> CitedBy:
+    if one.statement.verdict is not Verdict.SUPPORTED:
+        return ""
+    return "model" if _own(one) else "ragchat"
 
 
-def _last_sentence(text: str) -> str:
-    spans = sentence_spans(text[-1000:])
-    first, last = spans[-1] if spans else (0, 0)
-    return text[-1000:][first:last]
+def _marks(one: Weighed, bare: str) -> list[Mark]:
+    """The markers of a statement: those of the model that are right, else that of the passage it was compared with."""
+    if one.statement.verdict is not Verdict.SUPPORTED:
+        return []
+    kept = [
+        replace(mark, numbers=sound)
+        for mark in one.markers
+        if (sound := tuple(dict.fromkeys(n for n in mark.numbers if n in one.supporters)))
+    ]
+    if kept:
+        return kept
+    own = (one.statement.citation,)
+    if one.markers:
+        return [replace(one.markers[0], numbers=own)]
+    at = _place(one, bare)
+    return [] if at is None else [Mark(at, own, " ")]
 
 
-def _add_markers(answer: str, offered: Sequence[Citation], question: str) -> tuple[str, dict[int, str]]:
-    """Markers after the sentences of the answer that a passage supports."""
-    held = {c.n: _places(c.hit, whole=not question) for c in offered}
-    asked = {c.n: set(terms(question, c.hit.language)) for c in offered}
-    languages = {c.hit.language for c in offered}
-    code = [(m.start(), m.end(), bool(m["fence"])) for m in _CODE.finditer(answer)]
-    cited: dict[int, str] = {}
-    parts: list[str] = []
-    end = 0
-    for first, last in sentence_spans(answer):
-        sentence = answer[first:last]
-        words = {language: _content_words(sentence, language) for language in languages}
-        if not any(len(own) >= _FEWEST_WORDS for own in words.values()):
-            continue
-        if any(fenced and a < last and first < b for a, b, fenced in code):
-            continue
-        support = {c.n: _support(words[c.hit.language], asked[c.n], held[c.n]) for c in offered}
-        share, n = max((share, -n) for n, share in support.items())
-        if share >= SUPPORT:
-            body = sentence.rstrip()
-            stop = body[-1] if body[-1] in ".!?:;" else ""
-            at = first + len(body) - len(stop)
-            if any(a < at < b for a, b, _ in code):
-                continue
-            parts += [answer[end:at], f" [{-n}]"]
-            end = at
-            cited.setdefault(-n, sentence)
-    return "".join(parts) + answer[end:], cited
+def _place(one: Weighed, bare: str) -> int | None:
+    """Where a marker goes: before the stop, behind code, in the last cell of a row; None among lines of code."""
+    first, last = one.span
+    body = bare[first:last].rstrip()
+    at = first + len(body.rstrip("|").rstrip()) if body.startswith("|") else first + len(body)
+    at -= bare[first:at].endswith((".", "!", "?", ":", ";", "。", "！"))
+    for code in CODE.finditer(bare):
+        if code.start() < at < code.end():
+            return None if code["fence"] else code.end()
+    return at
 
 
-def _places(hit: Hit, *, whole: bool) -> list[set[str]]:
-    """The terms of each two neighbouring sentences of a passage, with those of its heading; `whole`: of all of it."""
-    heading = set(terms(hit.heading, hit.language))
-    own = [set(terms(hit.text[first:last], hit.language)) for first, last in sentence_spans(hit.text)]
-    if whole:
-        return [heading.union(*own)]
-    return [heading.union(*own[n : n + 2]) for n in range(max(1, len(own) - 1))]
+def _quotes(found: Sequence[Weighed], marks: Sequence[Sequence[Mark]]) -> dict[int, str]:
+    """What each cited passage says: of the first statement that cites it."""
+    used: dict[int, str] = {}
+    for one, own in zip(found, marks, strict=True):
+        for mark in own:
+            for n in mark.numbers:
+                used.setdefault(n, one.supporters[n])
+    return used
 
 
-def _support(words: set[str], asked: set[str], held: Sequence[set[str]]) -> float:
-    """Largest share of what a sentence adds to the question that a place in a passage holds.
+def sources_of(text: str, hits: Sequence[Hit]) -> list[tuple[str, int | None]]:
+    """(A sentence of a text, the place in `hits` of the passage that has most of its words; None where none has enough).
 
-    0 for a number that is not there, and for a sentence that says nothing new: whoever repeats the question has the
-    words of the passage without a word of an answer.
+    A choice of what to offer, not a check: the words alone count.
     """
-    new = words - asked - _ABOUT_ANSWERS
-    if len(words) < _FEWEST_WORDS or not new:
-        return 0.0
-    numbers = {term for term in new if any(map(str.isdigit, term))}
-    return max((len(new & place) / len(new) for place in held if numbers <= place), default=0.0)
+    held = [set(terms(f"{hit.heading}\n{hit.text}", hit.language)) for hit in hits]
+    languages = {hit.language for hit in hits}
+    found: list[tuple[str, int | None]] = []
+    for first, last in sentence_spans(text):
+        words = {language: _content_words(text[first:last], language) for language in languages}
+        shares = [
+            (_share(words[hit.language], own), -i)
+            for i, (hit, own) in enumerate(zip(hits, held, strict=True))
+        ]
+        share, i = max(shares, default=(0.0, 0))
+        found.append((text[first:last], -i if share >= _SHARED else None))
+    return found
+
+
+def _share(words: set[str], held: set[str]) -> float:
+    numbers = {term for term in words if any(map(str.isdigit, term))}
+    return len(words & held) / len(words) if len(words) >= _FEWEST_WORDS and numbers <= held else 0.0
 
 
 def _content_words(sentence: str, language: str) -> set[str]:
     stops = stop_terms(language)
     return {term for term in terms(sentence, language) if term not in stops}
-
-
-def _quote(claim: str, citation: Citation) -> str:
-    """The sentence of the passage that shares most words with what it is cited for; its evidence where none shares any."""
-    text, language = citation.hit.text, citation.hit.language
-    wanted = _content_words(claim, language)
-    sentences = [text[first:last] for first, last in sentence_spans(text)]
-    if not wanted or not sentences:
-        return citation.quote
-    best = max(sentences, key=lambda sentence: len(wanted & set(terms(sentence, language))))
-    return best if wanted & set(terms(best, language)) else citation.quote
 
 
 def moved_to(text: str, quote: str, language: str) -> tuple[int, int] | None:

@@ -16,10 +16,21 @@ from typing import Literal
 
 from ragchat.errors import StorageError, UsageError
 from ragchat.paths import write_atomically
-from ragchat.session.chat_lines import about, heading, remarks, source_lines
+from ragchat.session.chat_lines import (
+    FROM_DOCUMENTS,
+    about,
+    check_lines,
+    heading,
+    quote_lines,
+    quote_place,
+    remarks,
+    said_text,
+    source_lines,
+)
+from ragchat.session.marked import DO_NOT_SAY, SIGNS, Style, without_struck
 from ragchat.session.own_format import as_json
 from ragchat.text import clean, clean_line
-from ragchat.types import Conversation, PortableChat, PortableMessage
+from ragchat.types import Conversation, PortableChat, PortableMessage, Quote, text_of
 
 Format = Literal["markdown", "json", "jsonl", "html"]
 SUFFIXES: dict[Format, str] = {"markdown": ".md", "json": ".json", "jsonl": ".jsonl", "html": ".html"}
@@ -27,6 +38,9 @@ MANY = "ragchat-chats"
 """Name of a file or folder of several chats."""
 _LONGEST_SLUG = 60
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~])")
+_LINE_SIGN = re.compile(r"^(\s*)(?:(\d+)([.)])|([-+=]))")
+"""What begins a list, a rule or an underlined heading."""
+_STYLE = Style(SIGNS, struck="~~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +79,22 @@ def export_text(chats: Sequence[PortableChat], format: Format) -> str:
 
 
 def as_openai_line(chat: PortableChat) -> str:
-    """`{"messages": [{"role", "content"}…]}` of the branch that is shown, the chat's own system prompt first."""
-    messages = [{"role": one.role, "content": clean(one.text)} for one in chat.path if one.text.strip()]
+    """`{"messages": [{"role", "content"}…]}` of the branch that is shown, the chat's own system prompt first.
+
+    An answer is what stays of the model's words without those that were struck out; without any, what the documents say.
+    """
+    said = [(one.role, clean(_told(one))) for one in chat.path]
+    messages = [{"role": role, "content": text} for role, text in said if text.strip()]
     if chat.options.system_prompt:
         messages.insert(0, {"role": "system", "content": clean(chat.options.system_prompt)})
     return f"{json.dumps({'messages': messages}, ensure_ascii=False)}\n"
+
+
+def _told(message: PortableMessage) -> str:
+    content = without_struck(message.content, message.check)
+    if not content.strip() and message.quotes:
+        return "\n\n".join(quote.text for quote in message.quotes)
+    return text_of(content, notice=message.notice, attachments=message.attachments)
 
 
 # --- for people -----------------------------------------------------------------------------------------
@@ -88,13 +113,33 @@ def _markdown_message(message: PortableMessage) -> Iterator[str]:
     if message.reasoning:
         thought = "\n".join(f"> {line}".rstrip() for line in clean(message.reasoning).splitlines())
         yield f"> **Reasoning**\n>\n{thought}"
-    yield clean(message.text).strip()
+    if message.quotes:
+        yield f"**{FROM_DOCUMENTS}**"
+        yield from map(_markdown_quote, message.quotes)
+    if not message.check.says:
+        yield f"*{DO_NOT_SAY}*"
+    yield clean(said_text(message, _STYLE)).strip()
     yield from (f"*{_escaped_line(remark)}*" for remark in remarks(message))
+    if lines := check_lines(message.check):
+        yield f"*{_escaped_line(lines[0])}*"
+        yield "\n".join(f"- {escaped(line)}" for line in lines[1:])
     if message.correction:
         yield f"**Corrected:**\n\n{clean(message.correction).strip()}"
     if sources := source_lines(message):
         yield "**Sources**"
         yield "\n".join(f"- {escaped(line)}" for line in sources)
+
+
+def _markdown_quote(quote: Quote) -> str:
+    """A block quote; what has lines of its own (a list, a table) is code in it, so that they stay as they are."""
+    lines = quote_lines(quote)
+    if len(lines) == 1:
+        lines = [_LINE_SIGN.sub(r"\1\2\\\3\4", escaped(lines[0].strip()))]
+    else:
+        longest = max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0)
+        fence = "`" * max(3, longest + 1)
+        lines = [fence, *lines, fence]
+    return "\n".join(f"> {line}".rstrip() for line in [*lines, "", f"({escaped(quote_place(quote))})"])
 
 
 def escaped(line: str) -> str:

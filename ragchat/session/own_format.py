@@ -2,23 +2,39 @@
 
 A later version may add fields, which this one leaves out; a change of meaning is a new version number. `content` is the whole
 message as it is shown; `notice` and `attachments`, which came later, are parts of it, and files without them are taken apart.
+What the documents say is in `quotes`, how the statements of an answer compare with them in `check`, whose offsets count in the
+answer's own words.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ragchat.session.foreign_chats import NoChatError, iso_time
 from ragchat.store import chat_former
+from ragchat.store.chat_checks import check_value, fitting
+from ragchat.store.chat_rows import sound_quote
 from ragchat.text import clean, clean_line
-from ragchat.types import AdapterScale, OmissionKind, PortableChat, PortableMessage, PromptPart, text_of
+from ragchat.types import (
+    UNCHECKED,
+    AdapterScale,
+    AnswerCheck,
+    OmissionKind,
+    PortableChat,
+    PortableMessage,
+    PromptPart,
+    Quote,
+    text_of,
+)
 
 FORMAT_NAME = "ragchat-chats"
 FORMAT_VERSION = 1
 _LONGEST_REASON = 200
+_Value = TypeVar("_Value", Quote, AnswerCheck)
 
 
 def as_json(chats: Sequence[PortableChat]) -> str:
@@ -41,6 +57,9 @@ def as_value(chat: PortableChat) -> dict[str, Any]:
     _write_adapters(value["options"])
     for message, written in zip(chat.messages, value["messages"], strict=True):
         written["content"] = message.text
+        written["check"] = check_value(message.check)
+        for quote, entry in zip(message.quotes, written["quotes"], strict=True):
+            entry["text"] = quote.text
         if message.generation is not None:
             generation = written["generation"]
             _write_adapters(generation)
@@ -75,7 +94,17 @@ def own_chat(entry: object) -> PortableChat:
         title=clean_line(chat.title) or "New chat",
         created_at=iso_time(chat.created_at),
         updated_at=iso_time(chat.updated_at),
-        messages=_parents_first([replace(one, created_at=iso_time(one.created_at)) for one in chat.messages]),
+        messages=_parents_first([_settled(one) for one in chat.messages]),
+    )
+
+
+def _settled(message: PortableMessage) -> PortableMessage:
+    """With a time as it is stored; what cannot be a quote or a check of this message is dropped."""
+    return replace(
+        message,
+        created_at=iso_time(message.created_at),
+        quotes=tuple(quote for quote in message.quotes if sound_quote(quote)),
+        check=fitting(message.check, message.content),
     )
 
 
@@ -107,12 +136,29 @@ def _read_message(message: dict[str, Any]) -> None:
             message["notice"], message["content"] = chat_former.split_answer(content)
         elif role == "user":
             message["content"], message["attachments"] = chat_former.split_question(content)
+    quotes = message.get("quotes")
+    message["quotes"] = [
+        quote
+        for entry in (quotes if isinstance(quotes, list) else ())
+        if (quote := _converted(entry, Quote)) is not None
+    ]
+    message["check"] = _converted(message.get("check"), AnswerCheck) or UNCHECKED
     generation = message.get("generation")
     if isinstance(generation, dict):
         _read_adapters(generation)
         generation["left_out"] = _omissions(generation.get("left_out"), generation.pop("omissions", None))
         if isinstance(parts := generation.get("parts"), list):
             generation["parts"] = list(map(_part, parts))
+
+
+def _converted(value: object, kind: type[_Value]) -> _Value | None:
+    """The value of this kind; None for what has not its shape, or has words in it that a later version knows."""
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return None
 
 
 def _own_words(message: dict[str, Any], text: str) -> str:
@@ -159,6 +205,10 @@ def _cleaned(value: object) -> object:
             return [_cleaned(one) for one in value]
         case dict():
             return {key: _cleaned(one) for key, one in value.items()}
+        case int() if not -(1 << 63) <= value < 1 << 63:
+            raise NoChatError("a number in it is too large")
+        case float() if not math.isfinite(value):
+            raise NoChatError("a number in it is not finite")
     return value
 
 

@@ -26,6 +26,8 @@ from ragchat.types.defaults import HITS
 
 Form = Literal["chunks", "evidence", "by_confidence"]
 Order = Literal["best_first", "best_last"]
+Answer = Literal["free", "few", "cited", "copied", "words"]
+"""What an answer may be: anything; two sentences; two with a marker each; a sentence of a passage, or words of one in a row."""
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 EVIDENCE_HITS = 16
@@ -48,7 +50,8 @@ class Packing:
     """A way to pack. At most `passages` of them, within `budget` tokens (0: whatever the context leaves).
 
     A clear first passage by confidence has all the room: the budget is for several. `example`: a worked example is before the
-    conversation. `wording` names instructions of `session.prompt`.
+    conversation. `wording` names instructions of `session.prompt`, `answer` the grammar that the model is held to
+    (`session.answer_grammar`).
     """
 
     passages: int = 1
@@ -57,6 +60,7 @@ class Packing:
     budget: int = 0
     example: bool = False
     wording: str = "careful"
+    answer: Answer = "free"
 
     def __post_init__(self) -> None:
         if self.passages < 1 or self.budget < 0:

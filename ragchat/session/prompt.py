@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ragchat.errors import PromptTooLongError
-from ragchat.session import attachment
+from ragchat.session import answer_grammar, attachment
 from ragchat.session.attachment import Prepared
 from ragchat.session.packing import Packing, Passage, pack_hits, render
 from ragchat.session.sources import Sources
@@ -98,6 +98,8 @@ class PackedPrompt:
     kept_turns: int = 0
     passages: tuple[str, ...] = ()
     """The passages as the prompt has them, under their numbers."""
+    grammar: str = ""
+    """What the answer is held to (`Sampling.grammar`)."""
 
 
 def pack(
@@ -142,7 +144,15 @@ def pack(
         left_out=(*_left_out(layout, draft, missing, len(earlier.turns)), *attached.left_out),
         kept_turns=len(draft.turns),
         passages=tuple(_rendered(numbered)),
+        grammar=_grammar(frame, numbered),
     )
+
+
+def _grammar(frame: _Frame, passages: Sequence[Passage]) -> str:
+    """None where something else is to be answered from, or somebody's own instructions may want another shape."""
+    if not passages or frame.attached.text or frame.layout.instructions:
+        return ""
+    return answer_grammar.held_to(frame.layout.packing.answer, [passage.text for passage in passages])
 
 
 def _too_long(tokens: int, n_ctx: int, *, with_attachment: bool) -> PromptTooLongError:

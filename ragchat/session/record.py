@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ragchat.session import citations
+from ragchat.session import answerability, citations
+from ragchat.session.answerability import AS_SHIPPED, Own, Signals
 from ragchat.session.events import AnswerFinished, AnswerKind, MessageStored, without_rewriting
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
+    UNCHECKED,
+    AnswerCheck,
     Citation,
     Compaction,
     FinishReason,
     Generation,
+    GenerationFinished,
     Message,
     MessageState,
+    Quote,
+    Statement,
     StoredMessage,
     Timings,
 )
@@ -27,9 +33,20 @@ SAVE_EVERY_S = 0.5
 class Record:
     """One answer in the making. Without a store it only remembers."""
 
-    def __init__(self, chats: ChatStore | None, conversation_id: int, *, cites: bool) -> None:
-        """`cites`: documents were asked. In any other answer "[1, 2]" is just what it says."""
+    def __init__(
+        self, chats: ChatStore | None, conversation_id: int, *, cites: bool, strict: bool = False
+    ) -> None:
+        """`cites`: documents were asked. In any other answer "[1, 2]" is just what it says.
+
+        `strict`: what the passages do not support is struck out.
+        """
         self._chats, self._conversation_id, self._cites = chats, conversation_id, cites
+        self._strict = strict
+        self._quotes: tuple[Quote, ...] = ()
+        self._signals: Signals | None = None
+        self._own = AS_SHIPPED
+        self.offered: tuple[Citation, ...] = ()
+        """The passages in the prompt, by their numbers."""
         self._answer_id = 0
         self._notice, self._kind = "", AnswerKind.ANSWER
         self._query = ""
@@ -61,12 +78,13 @@ class Record:
         self._chats.resume_answer(answer.id)
         self._answer_id = answer.id
         self._parts, self._thoughts = [answer.content], [answer.reasoning]
-        self._notice = answer.notice
+        self._notice, self._quotes = answer.notice, answer.quotes
         return MessageStored(self._conversation_id, answer.parent_id, answer.id)
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
         """What the answer is about to be made from."""
         self._query = without_rewriting(generation.query)
+        self.offered = tuple(offered)
         if self._chats:
             self._chats.save_generation(
                 self._answer_id, generation, [replace(c, used=False) for c in offered]
@@ -77,6 +95,16 @@ class Record:
         self._kind, self._notice = kind, notice
         if self._chats and notice:
             self._chats.set_notice(self._answer_id, notice)
+
+    def quote(self, quotes: tuple[Quote, ...]) -> None:
+        """What the documents themselves say; it is kept before the model writes."""
+        self._quotes = quotes
+        if self._chats:
+            self._chats.save_quotes(self._answer_id, quotes)
+
+    def weigh(self, signals: Signals, own: Own) -> None:
+        """What the search tells of the chance that the documents answer."""
+        self._signals, self._own = signals, own
 
     def say(self, text: str) -> None:
         """More of the answer."""
@@ -106,14 +134,17 @@ class Record:
         seed: int,
         *,
         from_documents: bool,
-        reasoning_s: float = 0.0,
-        reasoning_tokens: int = 0,
+        generated: GenerationFinished | None = None,
     ) -> AnswerFinished:
-        """The end: citations are bound, everything is stored."""
-        text, bound = "".join(self._parts), tuple(offered)
+        """The end: statements are checked, citations bound, everything is stored. `generated` is how the model ended."""
+        text, bound, check = "".join(self._parts), tuple(offered), UNCHECKED
         thoughts = "".join(self._thoughts)
+        reasoning_s = generated.reasoning_s if generated else 0.0
+        reasoning_tokens = generated.reasoning_tokens if generated else 0
         if self._cites:
-            text, bound = citations.bind(text, offered, self._query)
+            found = citations.bind(text, offered, self._query)
+            text, bound = found.text, found.citations
+            check = self._checked(found.statements, generated) if offered else UNCHECKED
         if self._chats:
             self._chats.finish_answer(
                 self._answer_id,
@@ -127,6 +158,7 @@ class Record:
                 reasoning=thoughts,
                 reasoning_s=reasoning_s,
                 reasoning_tokens=reasoning_tokens,
+                check=check,
             )
         self._over = True
         return AnswerFinished(
@@ -143,7 +175,19 @@ class Record:
             reasoning_tokens=reasoning_tokens,
             notice=self._notice,
             kind=self._kind,
+            quotes=self._quotes,
+            check=check,
         )
+
+    def _checked(
+        self, statements: tuple[Statement, ...], generated: GenerationFinished | None
+    ) -> AnswerCheck:
+        if self._signals is None or generated is None:
+            return AnswerCheck(statements, strict=self._strict)
+        signals = answerability.after_signals(self._signals, generated, statements)
+        answered = answerability.after(signals, self._own)
+        says = answered >= answerability.thresholds(self._own).after
+        return AnswerCheck(statements, answered, says, self._strict)
 
     def fail(self, sentence: str, *, state: MessageState = "error") -> None:
         """The answer ended with an error; what there is of it is kept."""
@@ -171,8 +215,20 @@ def turns_of(earlier: Sequence[StoredMessage], compaction: Compaction | None = N
         if (
             asked.role == "user"
             and answered.role == "assistant"
-            and answered.text
+            and (answer := _as_told(answered))
             and answered.state != "error"
         ):
-            turns += [Message("user", asked.text), Message("assistant", answered.text)]
+            turns += [Message("user", asked.text), Message("assistant", answer)]
     return turns
+
+
+def _as_told(answer: StoredMessage) -> str:
+    """An answer as later prompts hold it: without what a strict chat struck out, else what the documents say."""
+    kept = replace(answer, content=_without(answer.content, answer.check.struck))
+    return kept.text if kept.content.strip() else "\n".join(quote.text for quote in answer.quotes)
+
+
+def _without(text: str, struck: Sequence[Statement]) -> str:
+    for statement in sorted(struck, key=lambda one: -one.first):
+        text = text[: statement.first] + text[statement.last :].lstrip(" ")
+    return text

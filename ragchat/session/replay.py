@@ -134,7 +134,7 @@ def _finished(
 ) -> Replayed:
     text, old = said, record.answer.content
     if record.citations or record.generation.knowledge_bases:
-        text, _ = citations.bind(said, record.citations, without_rewriting(record.generation.query))
+        text = citations.bind(said, record.citations, without_rewriting(record.generation.query)).text
     verdict = _verdict(record, text, event.finish_reason)
     reasons = [*_cuts(record, verdict, event), *what_differs(record, info, adapters)]
     if verdict == "different" and not reasons:

@@ -139,7 +139,7 @@ def summarise(
         yield stored
         yield from _Summary(record, model, document, options, cancel).work()
     except CancelledError:
-        yield record.finish("cancelled", (), Timings(), 0, from_documents=False)
+        yield record.finish("cancelled", record.offered, Timings(), 0, from_documents=bool(record.offered))
     except RagchatError as error:
         record.fail(str(error))
         raise

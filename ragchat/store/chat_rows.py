@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ragchat.store.chat_checks import check_of
 from ragchat.store.chat_former import omission
-from ragchat.store.database import span_of, span_row
+from ragchat.store.database import SPAN_COLUMNS, span_of, span_row
 from ragchat.types import (
     AdapterScale,
     ChatOptions,
@@ -23,6 +24,7 @@ from ragchat.types import (
     Omission,
     OmissionKind,
     PromptPart,
+    Quote,
     Sampling,
     StoredMessage,
     Timings,
@@ -104,8 +106,8 @@ def omissions_of(text: str) -> tuple[Omission, ...]:
     )
 
 
-def message_of(row: sqlite3.Row, siblings: Sequence[int] = ()) -> StoredMessage:
-    """A row of `messages` joined with its generation."""
+def message_of(row: sqlite3.Row, siblings: Sequence[int] = (), quotes: Sequence[Quote] = ()) -> StoredMessage:
+    """A row of `messages` joined with its generation, and what stands beside it."""
     timings = None
     if row["ttft_s"] is not None:
         timings = Timings(
@@ -137,6 +139,8 @@ def message_of(row: sqlite3.Row, siblings: Sequence[int] = ()) -> StoredMessage:
         reasoning_tokens=row["reasoning_tokens"],
         notice=row["notice"],
         attachments=attachments_of(row["attachments"]),
+        quotes=tuple(quotes),
+        check=check_of(row["checked"], row["content"]),
     )
 
 
@@ -199,7 +203,61 @@ def citation_row(message_id: int, citation: Citation) -> tuple[object, ...]:
 
 def citation_of(row: sqlite3.Row) -> Citation:
     """A row of `citations`."""
-    hit = Hit(
+    return Citation(row["n"], _hit_of(row), row["quote"], bool(row["used"]))
+
+
+QUOTE_COLUMNS = ", ".join(
+    (
+        *("message_id", "n", "rank", "score", "knowledge_base", "chunk_id", "document_id", "path", "title"),
+        *("heading", *SPAN_COLUMNS[:6], "text", "content_hash", "evidence", *SPAN_COLUMNS[6:]),
+        *("quote_first", "quote_last", "chance"),
+    )
+)
+
+
+def quote_row(message_id: int, n: int, quote: Quote) -> tuple[object, ...]:
+    """The values of a row of `quotes`, in the order of QUOTE_COLUMNS."""
+    hit, span = quote.hit, span_row(quote.hit.span)
+    return (
+        *(message_id, n, hit.rank, hit.score, hit.knowledge_base, hit.chunk_id, hit.document_id),
+        *(hit.path, hit.title, hit.heading, *span[:6], hit.text, hit.content_hash, hit.evidence),
+        *(*span[6:], quote.first, quote.last, quote.chance),
+    )
+
+
+def quotes_of(rows: Sequence[sqlite3.Row]) -> dict[int, list[Quote]]:
+    """Rows of `quotes` by their message, in their order; broken ones are left out."""
+    quotes: dict[int, list[Quote]] = {}
+    for row in rows:
+        if quote := _quote_of(row):
+            quotes.setdefault(row["message_id"], []).append(quote)
+    return quotes
+
+
+def _quote_of(row: sqlite3.Row) -> Quote | None:
+    """None for what ragchat would not have written: a database may have been in other hands."""
+    import msgspec
+
+    try:
+        quote = Quote(_hit_of(row), row["quote_first"], row["quote_last"], row["chance"])
+        return sound_quote(msgspec.convert(msgspec.to_builtins(quote), Quote))
+    except (msgspec.MsgspecError, TypeError, ValueError):
+        return None
+
+
+def sound_quote(quote: Quote) -> Quote | None:
+    """The quote where it lies in its passage and has a chance, else None."""
+    inside = 0 <= quote.first < quote.last <= len(quote.hit.text)
+    return quote if inside and 0 <= quote.chance <= 1 else None
+
+
+def quoted_text(quotes: Sequence[Quote]) -> str:
+    """What the quotes of an answer say, as a search over the chats reads it."""
+    return "\n\n".join(quote.text for quote in quotes)
+
+
+def _hit_of(row: sqlite3.Row) -> Hit:
+    return Hit(
         rank=row["rank"],
         score=row["score"],
         knowledge_base=row["knowledge_base"],
@@ -213,7 +271,6 @@ def citation_of(row: sqlite3.Row) -> Citation:
         content_hash=row["content_hash"],
         evidence=row["evidence"],
     )
-    return Citation(row["n"], hit, row["quote"], bool(row["used"]))
 
 
 def compaction_of(row: sqlite3.Row) -> Compaction:

@@ -1,13 +1,14 @@
 """The schema of `ragchat.db`: named changes, oldest first; only ever appended to.
 
 The full-text index over messages has no text of its own: triggers keep it level with the table, except for an answer that is
-still streaming, which enters when it is finished. It covers the messages and the notices and names of attachments beside it.
+still streaming, which enters when it is finished. It covers the messages and the notices, the names of attachments and the words
+of documents beside them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ragchat.store.chat_former import omission, split_answer, split_question
@@ -17,7 +18,7 @@ from ragchat.store.database import PLACE_COLUMNS
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 4
+LATEST = 5
 
 
 def migrations() -> Migrations:
@@ -116,8 +117,7 @@ def migrations() -> Migrations:
 
     @chat_migrations(name="0002_branches_options_reasoning_ratings_search")  # type: ignore[untyped-decorator]
     def _second(db: Database) -> None:
-        for statement in _SECOND:
-            db.conn.execute(statement)
+        _run(db, _SECOND)
 
     @chat_migrations(name="0003_places_of_citations")  # type: ignore[untyped-decorator]
     def _third(db: Database) -> None:
@@ -126,15 +126,22 @@ def migrations() -> Migrations:
 
     @chat_migrations(name="0004_notices_attachments_and_omissions")  # type: ignore[untyped-decorator]
     def _fourth(db: Database) -> None:
-        for statement in _FOURTH_BEFORE:
-            db.conn.execute(statement)
+        _run(db, _FOURTH_BEFORE)
         db.conn.executemany("UPDATE messages SET notice = ?, content = ? WHERE id = ?", [*_notices(db)])
         db.conn.executemany("UPDATE messages SET attachments = ?, content = ? WHERE id = ?", [*_names(db)])
         db.conn.executemany("UPDATE generations SET left_out = ? WHERE message_id = ?", [*_omissions(db)])
-        for statement in _FOURTH_AFTER:
-            db.conn.execute(statement)
+        _run(db, _FOURTH_AFTER)
+
+    @chat_migrations(name="0005_quotes_and_checks")  # type: ignore[untyped-decorator]
+    def _fifth(db: Database) -> None:
+        _run(db, _FIFTH)
 
     return chat_migrations
+
+
+def _run(db: Database, statements: Sequence[str]) -> None:
+    for statement in statements:
+        db.conn.execute(statement)
 
 
 def _notices(db: Database) -> Iterator[tuple[str, str, int]]:
@@ -226,4 +233,36 @@ _FOURTH_AFTER = (
     f"CREATE TRIGGER messages_found_enter AFTER UPDATE OF {_FOUND}, state ON messages WHEN new.state <> 'streaming'"
     f" BEGIN {_ENTER}; END",
     f"CREATE TRIGGER messages_found_delete BEFORE DELETE ON messages WHEN old.state <> 'streaming' BEGIN {_LEAVE}; END",
+)
+
+_FOUND_5 = "content, notice, attachments, quoted"
+_ENTER_5 = (
+    f"INSERT INTO messages_found (rowid, {_FOUND_5})"
+    " VALUES (new.id, new.content, new.notice, new.attachments, new.quoted)"
+)
+_LEAVE_5 = (
+    f"INSERT INTO messages_found (messages_found, rowid, {_FOUND_5})"
+    " VALUES ('delete', old.id, old.content, old.notice, old.attachments, old.quoted)"
+)
+
+_FIFTH = (
+    *_FOURTH_BEFORE[:5],  # what kept the search level with the messages
+    "ALTER TABLE messages ADD COLUMN checked TEXT NOT NULL DEFAULT ''",  # JSON of an AnswerCheck; empty: unchecked
+    "ALTER TABLE messages ADD COLUMN quoted TEXT NOT NULL DEFAULT ''",  # the words of its quotes, for the search
+    "CREATE TABLE quotes (message_id INTEGER NOT NULL REFERENCES messages (id), n INTEGER NOT NULL, rank INTEGER,"
+    " score REAL, knowledge_base TEXT, chunk_id INTEGER, document_id INTEGER, path TEXT, title TEXT, heading TEXT,"
+    " char_first INTEGER, char_last INTEGER, line_first INTEGER, line_last INTEGER, page_first INTEGER,"
+    " page_last INTEGER, text TEXT, content_hash TEXT, evidence TEXT, file_line_first INTEGER,"
+    " file_line_last INTEGER, page_label TEXT, part TEXT, confidence REAL, page_breaks TEXT, quote_first INTEGER,"
+    " quote_last INTEGER, chance REAL, PRIMARY KEY (message_id, n))",
+    f"CREATE VIRTUAL TABLE messages_found USING fts5"
+    f" ({_FOUND_5}, content = 'messages', content_rowid = 'id', tokenize = 'trigram')",
+    f"INSERT INTO messages_found (rowid, {_FOUND_5})"
+    f" SELECT id, {_FOUND_5} FROM messages WHERE state <> 'streaming'",
+    f"CREATE TRIGGER messages_found_insert AFTER INSERT ON messages WHEN new.state <> 'streaming' BEGIN {_ENTER_5}; END",
+    f"CREATE TRIGGER messages_found_leave BEFORE UPDATE OF {_FOUND_5}, state ON messages WHEN old.state <> 'streaming'"
+    f" BEGIN {_LEAVE_5}; END",
+    f"CREATE TRIGGER messages_found_enter AFTER UPDATE OF {_FOUND_5}, state ON messages WHEN new.state <> 'streaming'"
+    f" BEGIN {_ENTER_5}; END",
+    f"CREATE TRIGGER messages_found_delete BEFORE DELETE ON messages WHEN old.state <> 'streaming' BEGIN {_LEAVE_5}; END",
 )

@@ -17,6 +17,7 @@ from ragchat.types import MessageHit, text_of
 
 _INDEXED_FROM = 3
 """Characters: the length of a trigram."""
+_TEXT = " || char(10) || ".join(f"m.{column}" for column in ("content", "notice", "attachments", "quoted"))
 _AROUND = 60
 """Characters of a snippet before the first word that was found."""
 _SNIPPET = 220
@@ -39,17 +40,15 @@ def search(
         parameters.append(" ".join('"' + word.replace('"', '""') + '"' for word in long))
     for word in words:
         if len(word) < _INDEXED_FROM:
-            conditions.append(
-                "instr(lower(m.content || char(10) || m.notice || char(10) || m.attachments), lower(?)) > 0"
-            )
+            conditions.append(f"instr(lower({_TEXT}), lower(?)) > 0")
             parameters.append(word)
     if conversation_id:
         conditions.append("m.conversation_id = ?")
         parameters.append(conversation_id)
     rows = fetch(
         connection,
-        f"SELECT m.id, m.conversation_id, c.title, m.role, m.created_at, m.content, m.notice, m.attachments FROM {source}"
-        " JOIN conversations c ON c.id = m.conversation_id"
+        "SELECT m.id, m.conversation_id, c.title, m.role, m.created_at, m.content, m.notice, m.attachments, m.quoted"
+        f" FROM {source} JOIN conversations c ON c.id = m.conversation_id"
         f" WHERE {' AND '.join(conditions)} ORDER BY m.id DESC LIMIT ?",
         (*parameters, limit),
     )
@@ -58,7 +57,8 @@ def search(
 
 def _hit(row: sqlite3.Row, words: Sequence[str]) -> MessageHit:
     pattern = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True)), re.I)
-    content = text_of(row["content"], notice=row["notice"], attachments=attachments_of(row["attachments"]))
+    shown = text_of(row["content"], notice=row["notice"], attachments=attachments_of(row["attachments"]))
+    content = "\n\n".join(filter(None, (shown, row["quoted"])))
     found = pattern.search(content)
     first = max(0, found.start() - _AROUND) if found else 0
     if first:  # from the beginning of a word, where there is one near

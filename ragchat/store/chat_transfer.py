@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 
+from ragchat.store.chat_checks import check_json, check_of
 from ragchat.store.chat_rows import (
     GENERATION_COLUMNS,
+    QUOTE_COLUMNS,
     attachments_of,
     attachments_text,
     citation_of,
@@ -15,9 +18,12 @@ from ragchat.store.chat_rows import (
     generation_row,
     names_json,
     options_json,
+    quote_row,
+    quoted_text,
+    quotes_of,
 )
 from ragchat.store.database import fetch, immediate, now
-from ragchat.types import Conversation, PortableChat, PortableMessage
+from ragchat.types import Conversation, PortableChat, PortableMessage, Quote
 
 _STATES = ("complete", "cancelled", "interrupted", "error")
 
@@ -34,6 +40,9 @@ def portable(connection: sqlite3.Connection, conversation: Conversation) -> Port
     citations: dict[int, list[sqlite3.Row]] = {}
     for row in fetch(connection, f"SELECT * FROM citations WHERE {where} ORDER BY message_id, n", of_chat):
         citations.setdefault(row["message_id"], []).append(row)
+    quotes = quotes_of(
+        fetch(connection, f"SELECT * FROM quotes WHERE {where} ORDER BY message_id, n", of_chat)
+    )
     hidden = {row["id"]: row["parent_id"] or 0 for row in rows if row["deleted_at"]}
 
     def seen(message_id: int) -> int:
@@ -57,6 +66,8 @@ def portable(connection: sqlite3.Connection, conversation: Conversation) -> Port
             citations=tuple(citation_of(one) for one in citations.get(row["id"], [])),
             notice=row["notice"],
             attachments=attachments_of(row["attachments"]),
+            quotes=tuple(quotes.get(row["id"], [])),
+            check=check_of(row["checked"], row["content"]),
         )
         for row in rows
         if row["id"] not in hidden
@@ -107,12 +118,14 @@ def _add_message(
     state = message.state if message.state in _STATES else "interrupted"
     cursor = db.execute(
         "INSERT INTO messages (conversation_id, parent_id, role, content, state, finish_reason, created_at, finished_at, rating,"
-        " correction, reasoning, notice, attachments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " correction, reasoning, notice, attachments, quoted, checked)"
+        f" VALUES ({', '.join('?' * 15)})",
         (
             *(conversation_id, parent_id, message.role, message.content, state, message.finish_reason),
             *(message.created_at or now(), message.created_at or now()),
             *(message.rating, message.correction, message.reasoning),
             *(message.notice, attachments_text(message.attachments)),
+            *(quoted_text(message.quotes), check_json(message.check)),
         ),
     )
     message_id = int(cursor.lastrowid or 0)
@@ -125,4 +138,13 @@ def _add_message(
         f"INSERT INTO citations VALUES ({', '.join('?' * 27)})",
         [citation_row(message_id, citation) for citation in message.citations],
     )
+    insert_quotes(db, message_id, message.quotes)
     return message_id
+
+
+def insert_quotes(db: sqlite3.Connection, message_id: int, quotes: Sequence[Quote]) -> None:
+    """What the documents say above an answer, in its order, inside a transaction of the caller."""
+    db.executemany(
+        f"INSERT INTO quotes ({QUOTE_COLUMNS}) VALUES ({', '.join('?' * 28)})",
+        [quote_row(message_id, n, quote) for n, quote in enumerate(quotes, 1)],
+    )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ragchat.errors import NotFoundError
 from ragchat.store import chat_extras, chat_search, chat_transfer, chat_tree
+from ragchat.store.chat_checks import check_json
 from ragchat.store.chat_rows import (
     GENERATION_COLUMNS,
     attachments_text,
@@ -27,10 +28,14 @@ from ragchat.store.chat_rows import (
     message_of,
     names_json,
     options_json,
+    quoted_text,
+    quotes_of,
 )
 from ragchat.store.chat_schema import LATEST, migrations
 from ragchat.store.database import connect, fetch, immediate, migrate, now
 from ragchat.types import (
+    UNCHECKED,
+    AnswerCheck,
     ChatOptions,
     Citation,
     Compaction,
@@ -40,6 +45,7 @@ from ragchat.types import (
     MessageHit,
     MessageState,
     PortableChat,
+    Quote,
     StoredMessage,
     Timings,
 )
@@ -166,6 +172,7 @@ class ChatStore:
         with immediate(self._connection) as db:
             for statement in (
                 f"DELETE FROM citations WHERE {of_messages}",
+                f"DELETE FROM quotes WHERE {of_messages}",
                 f"DELETE FROM generations WHERE {of_messages}",
                 f"DELETE FROM evaluation_questions WHERE {of_messages}",
                 "DELETE FROM compactions WHERE conversation_id = ?",
@@ -292,10 +299,14 @@ class ChatStore:
         return self.message(message_id)
 
     def resume_answer(self, message_id: int) -> StoredMessage:
-        """A stored answer that this process continues with; the branch through it is shown."""
+        """A stored answer that this process continues with; the branch through it is shown.
+
+        What its documents say stays; what was checked was the text so far, so that goes.
+        """
         with immediate(self._connection) as db:
             db.execute(
-                "UPDATE messages SET state = 'streaming', writer = ?, error = NULL, finished_at = NULL WHERE id = ?",
+                "UPDATE messages SET state = 'streaming', writer = ?, error = NULL, finished_at = NULL, checked = ''"
+                " WHERE id = ?",
                 (_writer(), message_id),
             )
         return self.message(message_id)
@@ -312,6 +323,13 @@ class ChatStore:
         """What ragchat says above an answer."""
         self._update_message(message_id, "notice", notice)
 
+    def save_quotes(self, message_id: int, quotes: Sequence[Quote]) -> None:
+        """What the documents say, in place of what was stored; it is safe before a model writes a word of the answer."""
+        with immediate(self._connection) as db:
+            db.execute("DELETE FROM quotes WHERE message_id = ?", (message_id,))
+            chat_transfer.insert_quotes(db, message_id, quotes)
+            db.execute("UPDATE messages SET quoted = ? WHERE id = ?", (quoted_text(quotes), message_id))
+
     def finish_answer(  # noqa: PLR0913
         self,
         message_id: int,
@@ -327,15 +345,19 @@ class ChatStore:
         reasoning: str = "",
         reasoning_s: float = 0.0,
         reasoning_tokens: int = 0,
+        check: AnswerCheck = UNCHECKED,
     ) -> None:
-        """The end of an answer: its text, why it ended, which citations it used, how long it took, what was thought before."""
+        """The end of an answer: its text, why it ended, which citations it used, how long it took, what was thought before.
+
+        `quotes` are those of its citations, by their number. `check` is that of exactly this `content`.
+        """
         with immediate(self._connection) as db:
             db.execute(
                 "UPDATE messages SET content = ?, state = ?, finish_reason = ?, error = ?, writer = NULL, finished_at = ?,"
-                " reasoning = ?, reasoning_s = ?, reasoning_tokens = ? WHERE id = ?",
+                " reasoning = ?, reasoning_s = ?, reasoning_tokens = ?, checked = ? WHERE id = ?",
                 (
                     *(content, state, finish_reason, error, now()),
-                    *(reasoning, reasoning_s, reasoning_tokens, message_id),
+                    *(reasoning, reasoning_s, reasoning_tokens, check_json(check), message_id),
                 ),
             )
             db.execute(
@@ -414,7 +436,8 @@ class ChatStore:
         listed = json.dumps(list(message_ids))
         rows = self._fetch(f"{_MESSAGES} WHERE m.id IN (SELECT value FROM json_each(?))", (listed,))
         beside = chat_tree.siblings(self._connection, message_ids)
-        by_id = {row["id"]: message_of(row, beside[row["id"]]) for row in rows}
+        quotes = quotes_of(self._fetch(_QUOTES, (listed,)))
+        by_id = {row["id"]: message_of(row, beside[row["id"]], quotes.get(row["id"], ())) for row in rows}
         return [by_id[n] for n in message_ids if n in by_id]
 
     def citations(self, message_id: int) -> list[Citation]:
@@ -606,6 +629,7 @@ class ChatStore:
         return message_id
 
 
+_QUOTES = "SELECT * FROM quotes WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY message_id, n"
 _MESSAGES = (
     "SELECT m.*, g.prompt_tokens, g.cached_tokens, g.completion_tokens, g.retrieval_s, g.ttft_s, g.prefill_tok_s,"
     " g.decode_tok_s, (SELECT count(*) FROM citations c WHERE c.message_id = m.id) AS citation_count"

@@ -8,6 +8,8 @@ from ragchat.app.typed_paths import existing_file
 from ragchat.errors import UsageError
 from ragchat.text import clean_line
 from ragchat.tui.live import Request
+from ragchat.tui.quotations import place_of
+from ragchat.tui.sentences import citation_place
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from ragchat.tui.screens.chat_frame import ChatFrame
     from ragchat.tui.screens.choose_document import Chosen
     from ragchat.tui.screens.compare import Comparison, Defaults, Kept
-    from ragchat.types import ChatOptions
+    from ragchat.tui.widgets.message import AnswerView
+    from ragchat.types import ChatOptions, Citation
 
 
 class AnswerWindows:
@@ -96,6 +99,41 @@ class AnswerWindows:
 
         if not self._busy() and self._windows.free:
             self._screen.app.push_screen(ReplayScreen(self._services, answer_id))
+
+    # --- what the documents say ---------------------------------------------------------------------
+
+    def check(self, answer: AnswerView) -> None:
+        """Why each statement of an answer has its mark."""
+        from ragchat.tui.screens.check import CheckScreen
+
+        if self._windows.free:
+            self._screen.app.push_screen(CheckScreen(answer.check, answer.citations, self._open))
+
+    def nearest(self, answer: AnswerView) -> None:
+        """Open what the documents say at its place; where there is more, choose first."""
+        from ragchat.tui.screens.pick import Choice, Pick
+
+        found = answer.nearest
+        if not found:
+            self._screen.notify("Nothing is quoted above this answer.", timeout=3, markup=False)
+        elif len(found) == 1:
+            self._open(found[0])
+        elif self._windows.free:
+            choices = [
+                Choice(
+                    str(n),
+                    place_of(one.hit, citation_place(one)),
+                    clean_line(one.quote or one.hit.text, limit=160),
+                )
+                for n, one in enumerate(found)
+            ]
+            window = Pick("Open in the document", choices)
+            self._screen.app.push_screen(window, lambda n: self._open(found[int(n)]) if n else None)
+
+    def _open(self, citation: Citation) -> None:
+        from ragchat.tui.screens.document import DocumentScreen
+
+        self._screen.app.push_screen(DocumentScreen(self._services, citation))
 
     # --- two settings -------------------------------------------------------------------------------
 

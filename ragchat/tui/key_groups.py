@@ -21,6 +21,7 @@ _GROUPS = (
     ("Adapters (Alt+A)", "screens.adapters:AdaptersScreen"),
     ("New training (F9, n)", "screens.train:Train"),
     ("Training questions (ragchat pairs review)", "screens.review_pairs:ReviewPairs"),
+    ("The check of an answer (i)", "screens.check:CheckScreen"),
     ("The prompt of an answer (p, Alt+P)", "screens.prompt_view:PromptViewScreen"),
     ("Replay (R)", "screens.replay:ReplayScreen"),
     ("Compare two settings (Alt+C)", "screens.compare:CompareScreen"),

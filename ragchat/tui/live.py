@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ragchat.text import StreamCleaner
-from ragchat.types import CancelToken, ChatOptions, Citation, Omission
+from ragchat.types import CancelToken, ChatOptions, Citation, Omission, Quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,9 @@ class LiveAnswer:
         self.text = ""
         self.progress = "Getting ready"
         self.citations: tuple[Citation, ...] = ()
+        self.quotes: tuple[Quote, ...] = ()
+        self.nearest: tuple[Citation, ...] = ()
+        """The passages that the search found, where none is relevant."""
         self.left_out: tuple[Omission, ...] = ()
         self.asked_documents = False
         self.searched_also = ""

@@ -6,7 +6,7 @@ Streaming needs no more than the last block to be read again: each block knows t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -16,13 +16,15 @@ from textual.content import Content, Span
 from textual.style import Style
 
 from ragchat.text import clean
-from ragchat.tui.lines import CITATION, CODE, EMPTY, HEADING, INLINE_CODE, LINK, QUIET, Block, Element, Line
-from ragchat.tui.safe_content import CITATION_MARK
+from ragchat.tui.lines import CODE, EMPTY, HEADING, INLINE_CODE, LINK, QUIET, Block, Element, Line
 from ragchat.tui.tables import Table
+from ragchat.tui.verdicts import cited, marks, plain_signs, with_marks
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
+
+    from ragchat.tui.verdicts import CodeMark
 
 _LONGEST_COLOURED = 20_000
 _PART_LINES = 40
@@ -47,15 +49,22 @@ def parser() -> MarkdownIt:
 
 
 def blocks(
-    source: str, *, first_line: int = 0, growing: bool = False, ansi: bool = False, dark: bool = True
+    source: str,
+    *,
+    first_line: int = 0,
+    growing: bool = False,
+    ansi: bool = False,
+    dark: bool = True,
+    code_marks: Mapping[int, CodeMark] | None = None,
 ) -> list[Block]:
     """The blocks of `source`, which begins at line `first_line` of the whole text.
 
     `growing`: more is to come. Long code is then coloured in parts, which a string over many lines may spoil for the moment.
+    `code_marks`: statements are marked in `source` (`annotations`), and these belong behind code blocks; None: they are not.
     """
     built: list[Block] = []
     for group in _groups(parser().parse(source)):
-        builder = _Builder(growing=growing, ansi=ansi, dark=dark)
+        builder = _Builder(growing=growing, ansi=ansi, dark=dark, code_marks=code_marks)
         elements = builder.build(group)
         items = builder.items or [(group[0].map[0] if group[0].map else 0, 0)]
         for number, ((line, begin), (_, end)) in enumerate(pairwise([*items, (0, len(elements))])):
@@ -102,8 +111,10 @@ class _Indent:
 class _Builder:
     """Walks the tokens of one top-level block."""
 
-    def __init__(self, *, growing: bool, ansi: bool, dark: bool) -> None:
-        self._growing, self._ansi, self._dark = growing, ansi, dark
+    def __init__(
+        self, *, growing: bool, ansi: bool, dark: bool, code_marks: Mapping[int, CodeMark] | None
+    ) -> None:
+        self._growing, self._ansi, self._dark, self._code_marks = growing, ansi, dark, code_marks
         self.items: list[tuple[int, int]] = []
         """Where each item of a top-level list begins: its source line and its first element."""
         self._elements: list[Element] = []
@@ -143,6 +154,7 @@ class _Builder:
 
     def _take_inline(self, token: Token) -> None:
         content = inline_content(token)
+        content = cited(content) if self._code_marks is None else with_marks(content)
         if self._cells:
             self._cells[-1].append(content)
         else:
@@ -238,10 +250,15 @@ class _Builder:
         language = words[0] if words else ""
         code = clean(token.content).rstrip("\n")
         coloured = coloured_lines(code, language, in_parts=self._growing, ansi=self._ansi, dark=self._dark)
+        known = (self._code_marks or {}).get(token.map[0] if token.map else -1)
+        if known and known.struck:
+            coloured = [line.stylize("strike") for line in coloured]
         self._emit(Line(Content.styled(f" {clean(language)[:40]}", QUIET), kind="label", fill=CODE))
         first, rest = self._prefixes()
         self._elements += [Line(line, first + " ", rest + " ", "code", CODE) for line in coloured]
         self._elements.append(Line(EMPTY, rest, kind="label", fill=CODE))
+        if known:
+            self._elements.append(Line(marks(known.verdicts), rest, kind="label"))
         self._gap = True
 
     def _emit_table(self, cells: list[list[Content]], aligns: list[str]) -> None:
@@ -293,10 +310,10 @@ def inline_content(token: Token) -> Content:
         elif kind in _BREAKS:
             text = _BREAKS[kind]
         elif kind == "code_inline":
-            text = clean(child.content)
+            text = plain_signs(clean(child.content))
             spans.append(Span(position, position + len(text), INLINE_CODE))
         elif kind == "image":
-            text = f"🖼 {clean(child.content) or 'picture'}"
+            text = plain_signs(f"🖼 {clean(child.content) or 'picture'}")
             spans += _link_spans(position, position + len(text), str(child.attrs.get("src", "")))
         elif kind in _STYLES:
             opened.append((_STYLES[kind], position))
@@ -308,10 +325,10 @@ def inline_content(token: Token) -> Content:
                 spans += _link_spans(start, position, style.removeprefix("link:"))
             else:
                 spans.append(Span(start, position, style))
-        text = clean(text)
+        text = plain_signs(clean(text))
         pieces.append(text)
         position += len(text)
-    return Content("".join(pieces), spans=spans).highlight_regex(CITATION_MARK, style=CITATION)
+    return Content("".join(pieces), spans=spans)
 
 
 def _link_spans(start: int, end: int, href: str) -> Iterable[Span]:

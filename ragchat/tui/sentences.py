@@ -10,7 +10,9 @@ from textual.content import Content
 
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui.markdown_marks import unmarked
-from ragchat.types import AdapterScale, OmissionKind
+from ragchat.tui.quotations import place_of
+from ragchat.tui.verdicts import check_line, is_used
+from ragchat.types import UNCHECKED, AdapterScale, AnswerCheck, OmissionKind
 
 if TYPE_CHECKING:
     from ragchat.types import Citation, Omission, Timings
@@ -69,13 +71,21 @@ def answer_footer(  # noqa: PLR0913
     left_out: tuple[Omission, ...] = (),
     compacted: bool = False,
     searched_also: str = "",
+    check: AnswerCheck = UNCHECKED,
+    nearest: Sequence[Citation] = (),
 ) -> Content:
-    """The lines under an answer: how it ended, what did not fit, what it cost, whether the documents bear it."""
+    """The lines under an answer: how it ended, whether the documents bear it, what did not fit, what it cost.
+
+    `nearest` is what to look at in the documents where they do not answer.
+    """
     lines: list[Content] = []
     if state == "error":
         lines.append(trouble(error or "The answer failed.", remedy))
     elif ending := _ENDINGS.get(finish_reason if state == "complete" else state):
         lines.append(Content.styled(ending, "$text-warning"))
+    lines += check_lines(check, nearest)
+    if check.says and nearest and asked_documents and not from_documents:
+        lines.append(nearest_place(nearest))
     below = [clean_line(advised(one)) for one in left_out]
     below += [f"Searched also for “{clean_line(searched_also)}”"] if searched_also else []
     lines += [Content.styled(one, "$foreground 62%") for one in below]
@@ -88,7 +98,7 @@ def answer_footer(  # noqa: PLR0913
             if timings.decode_tok_s >= 10
             else f"{timings.decode_tok_s:.1f} tok/s"
         )
-    used = sum(citation.used for citation in citations)
+    used = sum(is_used(citation, check) for citation in citations)
     if used:
         facts.append(counted(used, "source"))
     last = Content.styled(" · ".join(facts), "$foreground 62%")
@@ -102,3 +112,32 @@ def answer_footer(  # noqa: PLR0913
         said = "─── In later prompts, a summary replaces the chat up to here. Press Alt+U to remove it."
         lines.append(Content.styled(said, "$text-accent"))
     return Content("\n").join(lines)
+
+
+def check_lines(check: AnswerCheck, nearest: Sequence[Citation] = ()) -> list[Content]:
+    """How the statements of an answer compare with the passages, and whether these answer at all."""
+    lines = []
+    if line := check_line(check):
+        lines.append(Content.assemble(line, Content.styled(" · i shows why", "$foreground 62%")))
+    if check.struck:
+        lines.append(Content.styled("Struck out: not in your documents.", "$text-warning"))
+    if not check.says:
+        said = Content.styled("The passages do not say.", "$text-warning bold")
+        lines.append(Content(" ").join(filter(None, (said, nearest_place(nearest)))))
+    return lines
+
+
+def nearest_place(nearest: Sequence[Citation]) -> Content:
+    """Where to look, and with which key; empty where there is nothing to look at."""
+    if not nearest:
+        return Content("")
+    citation = nearest[0]
+    place = place_of(citation.hit, citation_place(citation))
+    return Content.styled(f"Nearest: {place} · q opens it", "$foreground 62%")
+
+
+def citation_place(citation: Citation) -> str:
+    """Page or lines of what a citation is based on."""
+    hit, quote = citation.hit, citation.quote
+    first = hit.text.find(quote) if quote else -1
+    return hit.place if first < 0 else hit.span.cut(hit.text, first, first + len(quote)).place

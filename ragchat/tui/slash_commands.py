@@ -23,6 +23,7 @@ _REQUESTS = {
     "continue": "continue",
     "prompt": "prompt",
     "replay": "replay",
+    "check": "check",
 }
 """Commands that do what a key of the transcript does with the last answer."""
 
@@ -34,7 +35,7 @@ class SlashCommands:
         self._screen, self._answers = screen, answers
         self._doing: dict[str, Callable[[Typed], object]] = {
             **dict.fromkeys(("help", "quit", "jobs", "settings"), self._do_in_app),
-            **dict.fromkeys(("retry", "continue", "replay"), self._request),
+            **dict.fromkeys(("retry", "continue", "replay", "check"), self._request),
             "new": lambda _: screen.open_chat(0),
             "chats": lambda _: screen.action_toggle_list(),
             "find": lambda typed: windows.find_chats(typed.argument),
@@ -118,7 +119,7 @@ class SlashCommands:
 
     def _copy(self, _: Typed) -> None:
         answer = self._last(AnswerView)
-        self._screen.post_message(Transcript.Copied(answer.plain_text, "The answer"))
+        self._screen.post_message(Transcript.Copied(answer.copied, "The answer"))
 
     def _edit(self, typed: Typed) -> None:
         self._screen.pane.turns.edit(self._last(QuestionView), typed.argument)

@@ -69,6 +69,8 @@ class ReasonKind(StrEnum):
     """Some of its words are not in the passage."""
     NOTHING = "nothing"
     """No passage has words of it."""
+    DOUBTED = "doubted"
+    """The model took a second look and says that the passage does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Reason:
                 return f"The passage says it of something else{f': {instead}' if instead else ''}."
             case ReasonKind.STITCHED:
                 return "Its words are in the passage, but not in one place."
+            case ReasonKind.DOUBTED:
+                return "The passage has its words, but the model doubts that it says this."
             case ReasonKind.WORDS:
                 return f"Not in the passage: {said}."
             case _:
@@ -112,6 +116,7 @@ class Statement:
     """A sentence or list item of an answer that claims something: `text` is `answer[first:last]`, with its markers.
 
     `citation` is the number of the passage it was compared with (0: none), `compared` the sentences of it, word for word.
+    `second` is the chance from 0 to 1 that the passage says it, by the model's own second look; None: it took none.
     """
 
     text: str
@@ -122,6 +127,7 @@ class Statement:
     citation: int = 0
     compared: str = ""
     cited_by: CitedBy = ""
+    second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

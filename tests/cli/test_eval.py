@@ -85,12 +85,17 @@ def test_documents_are_shown_to_help_and_the_page_is_written(home: Path, tmp_pat
     ways = found["ways"]
     assert ways["rag"]["contains"]["mean"] > ways["base"]["contains"]["mean"] + 0.5
     assert ways["rag"]["refuses_rightly"]["mean"] == 1.0
+    assert ways["documents"]["contains"]["mean"] > 0.5
+    assert found["over_documents"][0]["one"] == "rag"
+    assert found["checks"]["rag"]["statements"] > 0
+    assert found["prices"]["documents"]["memory_mib"] == 0
     assert ways["rag"]["recall@10"]["mean"] == 1.0
     assert found["stale"] == []
     assert found["prices"]["rag"]["ttft_s"] > 0
     assert found["prices"]["rag"]["memory_mib"] > 50
     said = ragchat(home, "eval", "report", "work", "-o", str(tmp_path / "page.html"))
     assert "Recommended: your documents" in said.stdout
+    assert "Your documents alone contain the expected words" in said.stdout
     assert "Who built the Harrow bridge?" in (tmp_path / "page.html").read_text()
 
 
@@ -135,13 +140,13 @@ def test_killed_it_goes_on_where_it_was(home: Path) -> None:
     process.wait()
     [file] = fresh
     before = file.read_bytes()
-    assert 5 <= before.count(b"\n") < 24
+    assert 5 <= before.count(b"\n") < 36
     with file.open("ab") as out:  # as if it had been killed in the midst of a line
         out.write(b'{"question": "torn')
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
     after = file.read_bytes()
     assert after.startswith(before[: before.rfind(b"\n") + 1])
-    assert after.count(b"\n") == 24
+    assert after.count(b"\n") == 36, "12 questions of the model, of documents, and of documents alone"
 
 
 def test_drafted_questions_stay_apart_from_what_is_learned(home: Path) -> None:

@@ -16,15 +16,15 @@ from ragchat.errors import NotFoundError, UsageError
 from ragchat.evaluation import calibration, grounding, leakage, statistics
 from ragchat.evaluation.answer_metrics import exact_match, f1, rouge_l
 from ragchat.evaluation.calibration import Judged, RefusalCurve, curve, point
-from ragchat.evaluation.four_ways import ARMS, Answer, Arm, Passage, Run, RunLibrary, run_id
+from ragchat.evaluation.four_ways import MODEL_ARMS, Answer, Arm, Passage, Run, RunLibrary, run_id
 from ragchat.evaluation.inputs import changes
 from ragchat.evaluation.question_sets import Asked, SetLibrary, join_list, merged, new, read_file
 from ragchat.evaluation.report import html
 from ragchat.evaluation.verdict import MEASURES, Verdict, choose_primary, judge
 from ragchat.evaluation.watching import compare, sample_of
 from ragchat.llm.loading import loaded
-from ragchat.session.chat import DECLINED
 from ragchat.session.events import AnswerKind
+from ragchat.session.without_model import DECLINED
 
 WORDS = re.findall(
     r"\S+",
@@ -351,7 +351,7 @@ def test_leakage_is_found_without_the_questions_text() -> None:
 
 
 def made_run(
-    count: int, *, answers: Callable[[int], tuple[str, ...]] | None = None, arms: tuple[Arm, ...] = ARMS
+    count: int, *, answers: Callable[[int], tuple[str, ...]] | None = None, arms: tuple[Arm, ...] = MODEL_ARMS
 ) -> Run:
     asked = tuple(
         Asked(id=str(n), question=f"Question {n}?", answers=answers(n) if answers else (f"word{n}",))

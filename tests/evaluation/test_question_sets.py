@@ -223,6 +223,37 @@ def test_every_way_answers_every_question_and_the_best_is_found(folder: Path, tm
     assert chosen.way == ONE
 
 
+def test_a_way_tells_how_many_statements_a_passage_supports_and_holds_the_model_to_its_grammar(
+    folder: Path, tmp_path: Path
+) -> None:
+    found, model = corpora.read(folder), FakeModel(lambda messages: quoted_or_invented(messages))
+    ways = (ONE, Way("copied", Packing(1, answer="copied"), longest=99))
+    with corpora.build_knowledge_base(tmp_path / "kb", found) as store:
+        list(
+            packing_trial.run(
+                loaded(model),
+                Searcher([store]),
+                found.name,
+                found.questions[:2],
+                ways,
+                tmp_path / "answers.jsonl",
+                cancel=CancelToken(),
+            )
+        )
+    free, copied = packing_trial.results(packing_trial.answers(tmp_path / "answers.jsonl"), ways)
+    assert [bool(sampling.grammar) for sampling in model.samplings] == [False, True, False, True]
+    assert {sampling.max_tokens for sampling in model.samplings} == {packing_trial.ANSWER_TOKENS, 99}
+    assert (free.statements, copied.statements) == (2.0, 2.0)
+    assert free.supported == pytest.approx(0.5)
+    assert free.confirmed + free.misleading == 1.0
+    assert free.tokens > 0
+
+
+def quoted_or_invented(messages: Sequence[Message]) -> str:
+    passage = messages[-1].content.split("\n\n")[0].partition("] ")[2]
+    return f"{passage.split('. ')[0]}. The moon is made of green cheese."
+
+
 def test_a_trial_that_was_stopped_goes_on_where_it_was(folder: Path, tmp_path: Path) -> None:
     file, model = tmp_path / "answers.jsonl", FakeModel(says_lund_when_alone)
     with pytest.raises(CancelledError):

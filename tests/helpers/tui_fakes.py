@@ -39,17 +39,21 @@ from ragchat.retrieval import index
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import (
     AnswerFinished,
+    AnswerKind,
     HitsFound,
     MessageStored,
     PromptReady,
     QueryUsed,
+    QuotesFound,
     SessionEvent,
 )
 from ragchat.session.sources import Attachment, Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import (
+    UNCHECKED,
     AdapterScale,
+    AnswerCheck,
     CancelToken,
     ChatOptions,
     ChunkDraft,
@@ -63,6 +67,7 @@ from ragchat.types import (
     PrefillProgress,
     PromptPart,
     PromptPartKind,
+    Quote,
     ReasoningDelta,
     Sampling,
     Span,
@@ -93,6 +98,11 @@ class Script:
     fail_before: Exception | None = None
     fail_after: Exception | None = None
     from_documents: bool = True
+    quotes: tuple[Quote, ...] = ()
+    check: AnswerCheck = UNCHECKED
+    notice: str = ""
+    kind: AnswerKind = AnswerKind.ANSWER
+    hits: tuple[Hit, ...] = ()
     delay_s: float = 0.0
     thoughts: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
@@ -164,7 +174,10 @@ class ScriptedSession:
         yield MessageStored(conversation_id, question_id, answer.id)
         citations = script.citations if self._names else ()
         yield QueryUsed(question, (), self._names)
-        yield HitsFound(tuple(c.hit for c in citations), bool(citations), 0.004)
+        yield HitsFound(tuple(c.hit for c in citations) or script.hits, bool(citations), 0.004)
+        if script.quotes:
+            store.save_quotes(answer.id, script.quotes)
+            yield QuotesFound(script.quotes)
         time.sleep(script.delay_s * 4)
         offered = tuple(replace(c, used=False) for c in citations)
         generation = Generation(
@@ -186,6 +199,8 @@ class ScriptedSession:
             yield PrefillProgress(done, 812, (812 - done) / 400)
             time.sleep(script.delay_s * 6)
         said = answer.content
+        if script.notice:
+            store.set_notice(answer.id, script.notice)
         for thought in script.thoughts:
             yield ReasoningDelta(thought)
         for number, piece in enumerate(script.pieces):
@@ -211,7 +226,7 @@ class ScriptedSession:
     def _finish(
         self, conversation_id: int, answer_id: int, said: str, reason: str, citations: tuple[Citation, ...]
     ) -> AnswerFinished:
-        timings = Timings(0.004, 1.2, 400.0, 34.2, 812, 0, 120)
+        script, timings = self._script, Timings(0.004, 1.2, 400.0, 34.2, 812, 0, 120)
         cancelled = reason == "cancelled"
         self._store.finish_answer(
             answer_id,
@@ -221,6 +236,7 @@ class ScriptedSession:
             used=[c.n for c in citations if c.used],
             timings=timings,
             seed=1,
+            check=UNCHECKED if cancelled else script.check,
         )
         from_documents = self._script.from_documents and bool(citations)
         return AnswerFinished(
@@ -233,7 +249,11 @@ class ScriptedSession:
                 from_documents,
                 timings,
                 1,
-            )
+            ),
+            notice=script.notice,
+            kind=script.kind,
+            quotes=script.quotes,
+            check=UNCHECKED if cancelled else script.check,
         )
 
 

@@ -62,6 +62,31 @@ def test_items_whose_number_alone_changes_are_the_same() -> None:
     )
 
 
+NUMBERED = {
+    "items in one line": lambda n: f"{n}) check the pump and the valve, ",
+    "steps": lambda n: f"Step {n}: open valve {n + 1} of the pump in room {3 * n}, then ",
+    "years": lambda n: f"In {1900 + n} he moved to Rome with {n} sons. In {1950 + n} he moved to Paris. ",
+    "items of several lines": lambda n: (
+        f"{n}. Pump {n}\n   - the valve of pump {n} is open\n   - it is {n} years old\n"
+    ),
+    "markers": lambda n: f"The pump is red [{n}], and the valve is blue [{n + 1}], ",
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERED)
+def test_what_goes_round_with_other_numbers_is_noticed(kind: str) -> None:
+    text = "".join(NUMBERED[kind](n) for n in range(1, 90))
+    found = repeating(text)
+    assert found is not None
+    read = len("".join(found._parts))
+    assert read < 1_800
+    kept = text[: read - len(found.tail())]
+    assert (
+        NUMBERED[kind](1).rstrip(" ,\n").startswith(kept.rstrip(" ,\n"))
+        or len(kept) <= len(NUMBERED[kind](1)) + 40
+    )
+
+
 @pytest.mark.parametrize("folder", ["manual", "session", "llm", "tui"])
 def test_manuals_and_code_are_no_loops(folder: str) -> None:
     files = [*(HERE / folder).rglob("*.md"), *(HERE / folder).rglob("*.py")]
@@ -88,6 +113,17 @@ HARMLESS = {
     ),
     "a song that grows": "".join(f"On day {n} my true love gave to me {CARRIED}.\n" for n in range(4)),
     "a listing, corrected": "\nThis is wrong. Better:\n".join([f"```python\n{LISTING}```"] * 3),
+    "a table of numbers": "| year | height | weight |\n|---|---|---|\n"
+    + "".join(f"| {1900 + n} | {n} metres | {3 * n} kilos of sand |\n" for n in range(120)),
+    "numbers in columns": "".join(f"{n} {n * n} {n**3} cm\n" for n in range(150)),
+    "a list with numbers": "".join(
+        f"{n}. {name} weighs {7 * n} kilos and is {n} years old.\n"
+        for n, name in enumerate([f"Mr {letter}{other}t" for letter in "ABCDE" for other in "aeiou"], 1)
+    ),
+    "a table of seven": "".join(f"{n} times 7 is {7 * n}.\n" for n in range(1, 11)),
+    "unrolled code": "```c\n"
+    + "".join(f"sum_of_all += row[{n}].value * weight[{n}];\n" for n in range(60))
+    + "```",
     "the same answer to other questions": "".join(
         f"**{q}?** The manual does not say anything about this.\n"
         for q in ("Weight", "Colour", "Price", "Noise") * 2

@@ -23,7 +23,7 @@ from ragchat.app.context import Context
 from ragchat.app.services import Services
 from ragchat.cli.chat import make_services
 from ragchat.config import Settings
-from ragchat.errors import NotFoundError, UsageError
+from ragchat.errors import ModelFileError, NotFoundError, UsageError
 from ragchat.ingest.sync import sync
 from ragchat.llm.fake import FakeModel
 from ragchat.paths import Paths
@@ -84,8 +84,8 @@ class Stage:
 
 
 def answer(messages: Sequence[Message]) -> str:
-    cites = " [1]" if "seven years" in messages[-1].content else ""
-    return f"Answer {sum(m.role == 'user' for m in messages)}: forty-two{cites}."
+    said = "The warranty lasts seven years [1]. " if "seven years" in messages[-1].content else ""
+    return f"{said}Answer {sum(m.role == 'user' for m in messages)}: forty-two."
 
 
 @pytest.fixture
@@ -139,12 +139,92 @@ def test_questions_are_answered_and_kept(stage: Stage) -> None:
 
 def test_sources_are_listed(stage: Stage, pump: Path) -> None:
     said = stage.talk("How long is the warranty of the Zephyr pump?", "/sources", "/search zephyr warranty")
-    lines = said.out.splitlines()
-    assert lines[0] == "Answer 1: forty-two [1]. "
-    assert re.fullmatch(r"\[1\] zephyr pump\.md, lines? [\d-]+ · pumps: “.*seven years.*”", lines[1])
-    assert lines[2].startswith(f"[1] {pump}, line")
-    assert lines[3].startswith(f"1. {pump}, line")
+    lines = said.out[said.out.index("The warranty lasts") :].splitlines()
+    assert lines[0] == "The warranty lasts seven years [1]. Answer 1: forty-two. "
+    assert lines[1] == "2 statements: 1 supported, 1 not found in your documents."
+    assert lines[2].startswith("Not found in your documents: Answer 1: forty-two. – ")
+    source = r"\[1\] zephyr pump\.md, lines? [\d-]+ · pumps, cited by the model: “.*seven years.*”"
+    assert re.fullmatch(source, lines[3])
+    assert lines[4].startswith(f"[1] {pump}, line")
+    assert lines[5].startswith(f"1. {pump}, line")
     assert "Documents: pumps." in said.err
+
+
+def test_what_the_documents_say_comes_before_the_model(stage: Stage, pump: Path) -> None:
+    said = stage.talk("How long is the warranty of the Zephyr pump?")
+    before, _, after = said.out.partition("Answer 1: forty-two.")
+    assert before.startswith("From your documents:\n“")
+    assert "The warranty of the Zephyr pump lasts seven years.”\nzephyr pump.md, lines" in before
+    assert not re.search("[✓≈✗]", said.out), "words for those who listen"
+    assert "2 statements:" in after
+    again = stage.talk("/open 1")
+    assert "From your documents:\n“" in again.out
+    assert (
+        "Answer: The warranty lasts seven years [1]. (supported) Answer 1: forty-two. (not found)"
+        in again.out
+    )
+
+
+def test_statements_are_said_with_reason_and_sentence(stage: Stage, pump: Path) -> None:
+    said = stage.talk("How long is the warranty of the Zephyr pump?", "/check")
+    told = said.out[said.out.index("\n1. ") + 1 :].splitlines()
+    assert told[0] == "1. Supported: The warranty lasts seven years [1]."
+    assert told[1].startswith("   The passage says it")
+    assert re.fullmatch(
+        r"   Compared with \[1\] zephyr pump\.md, lines? [\d-]+ · pumps, cited by the model: “.*seven years\.”",
+        told[2],
+    )
+    assert told[3] == "2. Not found in your documents: Answer 1: forty-two."
+    assert "2 statements: 1 supported, 1 not found in your documents." in said.err
+    nothing = stage.talk("/kb none", "Hello?", "/check")
+    assert "no statements that were compared" in nothing.err
+
+
+def test_a_strict_chat_says_only_what_is_supported(stage: Stage, pump: Path) -> None:
+    said = stage.talk("/strict on", "How long is the warranty of the Zephyr pump?")
+    assert said.code == 0, said.err
+    assert "\nThe warranty lasts seven years [1].\n" in said.out
+    assert "Answer 1" not in said.out.partition("statements:")[0]
+    assert "Struck out: 1 statement" in said.err
+    with stage.chats() as chats:
+        (chat,) = chats.conversations()
+        assert "forty-two" in chats.messages(chat.id)[1].content, "it is kept"
+    again = stage.talk("/open 1").out
+    assert "Answer: The warranty lasts seven years [1]. (supported)\n" in again
+
+
+def test_nothing_that_answers_is_said_with_the_nearest_passages(stage: Stage, pump: Path) -> None:
+    said = stage.talk("/strict on", "Which planet has the most moons?")
+    assert "Nothing in your documents answers this." in said.out
+    assert "From your documents:" not in said.out
+
+
+def test_without_a_model_the_documents_answer(stage: Stage, pump: Path) -> None:
+    def missing(*_: object, **__: object) -> Iterator[object]:
+        yield from ()
+        raise NotFoundError("No model is installed.", "`ragchat setup` downloads one.")
+
+    stage.monkeypatch.setattr(Actor, "load", missing)
+    said = stage.talk("How long is the warranty of the Zephyr pump?")
+    assert said.code == 0, said.err
+    assert "seven years.”\nzephyr pump.md, lines" in said.out
+    assert "No model is installed. `ragchat setup` downloads one." in said.err
+    with stage.chats() as chats:
+        (chat,) = chats.conversations()
+        answered = chats.messages(chat.id)[1]
+    assert (answered.content, len(answered.quotes) > 0) == ("", True)
+
+
+def test_the_documents_have_spoken_when_the_model_fails(stage: Stage, pump: Path) -> None:
+    def broken(*_: object, **__: object) -> Iterator[object]:
+        yield from ()
+        raise ModelFileError("The model is broken.", "Get another.")
+
+    stage.monkeypatch.setattr(Actor, "load", broken)
+    said = stage.talk("How long is the warranty of the Zephyr pump?")
+    assert said.code == 5
+    assert "seven years.”\nzephyr pump.md, lines" in said.out
+    assert "The model is broken." in said.err
 
 
 def test_a_search_looks_at_meaning_where_the_settings_want_it(stage: Stage, pump: Path) -> None:
@@ -506,7 +586,7 @@ def test_an_answer_is_made_again(stage: Stage) -> None:
 def test_one_question_two_settings(stage: Stage, pump: Path) -> None:
     said = stage.talk("/kb pumps", "/compare How long does the warranty of the Zephyr pump last?")
     assert said.code == 0, said.err
-    assert said.out.count("forty-two") == 2
+    assert said.out.count("Answer 1: forty-two. \n") == 2
     assert "A: documents pumps." in said.err
     assert "B: documents none." in said.err
     with stage.chats() as chats:

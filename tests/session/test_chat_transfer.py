@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -35,7 +36,9 @@ from ragchat.session.own_format import as_json
 from ragchat.store.chats import ChatStore
 from ragchat.text import clean, clean_line
 from ragchat.types import (
+    UNCHECKED,
     AdapterScale,
+    AnswerCheck,
     ChatOptions,
     Citation,
     Generation,
@@ -47,8 +50,13 @@ from ragchat.types import (
     PortableMessage,
     PromptPart,
     PromptPartKind,
+    Quote,
+    Reason,
+    ReasonKind,
     Sampling,
     Span,
+    Statement,
+    Verdict,
 )
 from tests.helpers.naughty import NAUGHTY
 
@@ -150,6 +158,44 @@ _generations = st.builds(
 )
 
 
+_reasons = st.builds(
+    Reason,
+    st.sampled_from(ReasonKind),
+    st.lists(_lines, max_size=2).map(tuple),
+    st.lists(_lines, max_size=2).map(tuple),
+)
+_chances = st.floats(0, 1)
+
+
+@st.composite
+def _quotes(draw: st.DrawFn) -> Quote:
+    hit = draw(_hits.filter(lambda hit: bool(hit.text)))
+    first = draw(st.integers(0, len(hit.text) - 1))
+    return Quote(hit, first, draw(st.integers(first + 1, len(hit.text))), draw(_chances))
+
+
+@st.composite
+def _statements(draw: st.DrawFn, content: str) -> Statement:
+    first = draw(st.integers(0, len(content)))
+    last = draw(st.integers(first, len(content)))
+    return Statement(
+        content[first:last],
+        first,
+        last,
+        draw(st.sampled_from(Verdict)),
+        draw(_reasons),
+        draw(st.integers(0, 99)),
+        draw(_texts),
+        draw(st.sampled_from(["model", "ragchat", ""])),
+        draw(st.none() | _chances),
+    )
+
+
+def _checks(content: str) -> st.SearchStrategy[AnswerCheck]:
+    statements = st.lists(_statements(content), max_size=2).map(tuple)
+    return st.builds(AnswerCheck, statements, st.none() | _chances, st.booleans(), st.booleans())
+
+
 @st.composite
 def _chats(draw: st.DrawFn) -> PortableChat:
     count = draw(st.integers(0, 6))
@@ -158,7 +204,9 @@ def _chats(draw: st.DrawFn) -> PortableChat:
             id=number * 3,
             parent_id=draw(st.integers(0, number - 1)) * 3,
             role=draw(st.sampled_from(["user", "assistant"])),
-            content=draw(_texts),
+            content=(content := draw(_texts)),
+            quotes=tuple(draw(st.lists(_quotes(), max_size=2))),
+            check=draw(_checks(content)),
             created_at=draw(_times),
             state=draw(st.sampled_from(["complete", "cancelled", "interrupted", "error"])),
             finish_reason=draw(st.sampled_from(["", "stop", "length"])),
@@ -308,6 +356,160 @@ def test_values_that_are_none_are_refused(change: dict[str, Any]) -> None:
     found = read_own(value)
     assert not found.chats
     assert len(found.rejected) == 1
+
+
+# --- what documents say, and what a check found ---------------------------------------------------------
+
+
+def checked_chat() -> PortableChat:
+    """A question, an answer with two quotes, three statements and a citation, an answer without words."""
+    passage = "Below 1 bar it stops.\n- open the valve\n- refill *slowly*\n"
+    hit = replace(
+        citation().hit, text=passage, span=Span(0, len(passage), 3, 6, file_line_first=3, file_line_last=6)
+    )
+    words = "It stops [1]. It has <b>wings</b>. It ✓ sings."
+    statements = (
+        Statement(words[:13], 0, 13, Verdict.SUPPORTED, Reason(ReasonKind.SAID), 1, "Below 1 bar it stops.", "ragchat"),
+        Statement(words[14:34], 14, 34, Verdict.NOT_FOUND, Reason(ReasonKind.WORDS, ("<b>wings</b>",))),
+        Statement(words[35:], 35, 46, Verdict.PARTLY, Reason(ReasonKind.NUMBER, ("2",), ("1",)), 1, passage, "model", 0.25),
+    )  # fmt: skip
+    messages = (
+        PortableMessage(1, 0, "user", "Why did it stop?", AT),
+        PortableMessage(
+            *(2, 1, "assistant", words, AT),
+            citations=(citation(),),
+            quotes=(Quote(hit, 0, 21, 0.875), Quote(hit, 22, len(passage) - 1)),
+            check=AnswerCheck(statements, answered=0.5, says=False),
+        ),
+        PortableMessage(3, 2, "user", "And now?", AT),
+        PortableMessage(4, 3, "assistant", "", AT, quotes=(Quote(hit, 0, 21),)),
+    )
+    return chat(messages=messages, leaf_id=4)
+
+
+def test_quotes_and_checks_are_in_our_json_for_scripts() -> None:
+    written = json.loads(as_json([checked_chat()]))["chats"][0]["messages"][1]
+    quote, listed = written["quotes"]
+    assert (quote["text"], quote["chance"], quote["first"]) == ("Below 1 bar it stops.", 0.875, 0)
+    assert quote["hit"]["path"] == "/home/anna/guide.md"
+    assert listed["text"] == "- open the valve\n- refill *slowly*"
+    check = written["check"]
+    assert (check["answered"], check["says"], check["strict"]) == (0.5, False, False)
+    said = [(one["verdict"], one["citation"], one["cited_by"]) for one in check["statements"]]
+    assert said == [("supported", 1, "ragchat"), ("not found", 0, ""), ("partly", 1, "model")]
+    assert check["statements"][2]["reason"] == {
+        "kind": "number",
+        "words": ["2"],
+        "found": ["1"],
+        "sentence": "The number “2” is not in the passage, which has “1”.",
+    }
+    assert check["statements"][2]["compared"].startswith("Below 1 bar")
+
+
+def test_quotes_and_checks_survive_a_store_and_our_json(store: ChatStore) -> None:
+    first = store.portable(store.add_portable(checked_chat()).id)
+    (back,) = read_chats(as_json([first]).encode()).chats
+    assert back == first
+    for stored, sent in zip(back.path, checked_chat().path, strict=True):
+        assert (stored.quotes, stored.check) == (sent.quotes, sent.check)
+
+
+def as_foreign(change: dict[str, Any]) -> Incoming:
+    value = json.loads(as_json([checked_chat()]))["chats"][0]
+    message = value["messages"][1]
+    for path, new in change.items():
+        *above, last = path.split(".")
+        target = message
+        for step in above:
+            target = target[int(step) if step.isdecimal() else step]
+        target[int(last) if last.isdecimal() else last] = new
+    return read_own(value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"check": 3},
+        {"check": None},
+        {"check": []},
+        {"check.statements": "many"},
+        {"check.statements.0": 7},
+        {"check.statements.0.text": 7},
+        {"check.statements.0.text": "Another sentence."},
+        {"check.statements.0.verdict": "true"},
+        {"check.statements.0.first": -1},
+        {"check.statements.0.last": 10**6},
+        {"check.statements.0.citation": 10**9},
+        {"check.statements.0.reason": "said"},
+        {"check.statements.0.reason.kind": "of a later version"},
+        {"check.statements.0.reason.words": "ab"},
+        {"check.statements.0.cited_by": "the pope"},
+        {"check.statements.0.second": 5},
+        {"check.answered": 1.5},
+        {"check.answered": "yes"},
+        {"check.says": "no"},
+        {"content": "Another answer."},
+    ],
+)
+def test_what_is_no_check_is_dropped(change: dict[str, Any]) -> None:
+    found = as_foreign(change)
+    assert not found.rejected
+    message = found.chats[0].path[1]
+    assert message.check == UNCHECKED
+    assert len(message.quotes) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quotes.0": 3},
+        {"quotes.0.hit": None},
+        {"quotes.0.hit.text": 3},
+        {"quotes.0.hit.text": ""},
+        {"quotes.0.hit.span.char_first": "x"},
+        {"quotes.0.first": -1},
+        {"quotes.0.first": 21},
+        {"quotes.0.last": 10**6},
+        {"quotes.0.last": 2.5},
+        {"quotes.0.chance": 7},
+        {"quotes.0.chance": "sure"},
+    ],
+)
+def test_what_is_no_quote_is_dropped(change: dict[str, Any]) -> None:
+    found = as_foreign(change)
+    assert not found.rejected
+    message = found.chats[0].path[1]
+    assert [quote.text for quote in message.quotes] == ["- open the valve\n- refill *slowly*"]
+    assert message.check.statements
+
+
+@pytest.mark.parametrize("value", [1, "x", {}, None])
+def test_a_list_of_quotes_is_a_list(value: object) -> None:
+    assert as_foreign({"quotes": value}).chats[0].path[1].quotes == ()
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**19), float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "path",
+    ["quotes.0.hit.chunk_id", "check.statements.0.citation", "citations.0.hit.score", "citations.0.n", "odd"],
+)
+def test_numbers_that_no_database_holds_are_refused(path: str, number: float) -> None:
+    (rejected,) = as_foreign({path: number}).rejected
+    assert "a number in it" in rejected.reason
+
+
+def test_files_without_quotes_and_checks_come_in() -> None:
+    (found,) = read_own(old_file()).chats
+    assert all((message.quotes, message.check) == ((), UNCHECKED) for message in found.path)
+
+
+def test_openai_lines_hold_what_the_documents_say_where_no_model_did() -> None:
+    roles = [(one["role"], one["content"]) for one in json.loads(as_openai_line(checked_chat()))["messages"]]
+    assert roles[-1] == ("assistant", "Below 1 bar it stops.")
+    made = checked_chat()
+    strict = replace(made.messages[1], check=replace(made.messages[1].check, strict=True))
+    lines = as_openai_line(replace(made, messages=(made.messages[0], strict), leaf_id=2))
+    assert json.loads(lines)["messages"][-1]["content"] == "It stops [1]."
 
 
 def test_a_notice_that_is_not_in_the_text_is_dropped() -> None:
@@ -1064,6 +1266,56 @@ def test_markdown_has_headings_sources_and_the_model() -> None:
         "## Question\n\nAnd <b>now</b>?\n\n"
         "## Answer\n\nRefill\n\n*Stopped early.*\n"
     )
+
+
+def test_markdown_shows_quotes_marks_and_who_cited() -> None:
+    text = as_markdown(checked_chat())
+    answer = text.split("## Answer\n\n")[1].split("\n\n## Question")[0]
+    assert answer == (
+        "**From your documents:**\n\n"
+        "> Below 1 bar it stops.\n>\n> (/home/anna/guide.md, line 3 · guide)\n\n"
+        "> ```\n> - open the valve\n> - refill *slowly*\n> ```\n>\n> (/home/anna/guide.md, lines 4-5 · guide)\n\n"
+        "*The passages do not say.*\n\n"
+        "It stops [1]. ✓ It has <b>wings</b>. ✗ It + sings. ≈\n\n"
+        "*3 statements: 1 supported, 1 partly supported, 1 not found in your documents*\n\n"
+        "- ✗ It has \\<b\\>wings\\</b\\>. – Not in the passage: “\\<b\\>wings\\</b\\>”.\n"
+        "- ≈ It + sings. – The number “2” is not in the passage, which has “1”.\n\n"
+        "**Sources**\n\n"
+        "- \\[1\\] /home/anna/guide.md, p. 7 · guide, cited by ragchat: “Below 1 bar it stops.”"
+    )
+
+
+@pytest.mark.parametrize("line", ["- a", "1. b", "# c", "> d", "---", "===", "+ e", "*f*", "``` g", "<i>"])
+def test_words_of_documents_are_no_markdown(line: str) -> None:
+    from markdown_it import MarkdownIt
+
+    made = checked_chat()
+    hit = replace(made.messages[1].quotes[0].hit, text=line)
+    message = replace(made.messages[1], quotes=(Quote(hit, 0, len(line)),))
+    page = MarkdownIt().render(as_markdown(replace(made, messages=(made.messages[0], message), leaf_id=2)))
+    quoted = page[page.index("<blockquote>") : page.index("</blockquote>")]
+    assert re.findall("<[a-z][^>]*>", quoted) == ["<blockquote>", "<p>", "<p>"]
+
+
+def test_html_shows_quotes_and_marks_and_escapes_all() -> None:
+    made = checked_chat()
+    evil = "</blockquote><script>alert(1)</script>"
+    hit = replace(made.messages[1].quotes[0].hit, text=evil, path="/a/<img src=x>.md")
+    forged = "It stops [1]. [x](http://a.example/\U0010ffe0?\U0010ffe0) \U0010ffe0 `\U0010ffe0` lies"
+    check = AnswerCheck((replace(made.messages[1].check.statements[0]),))
+    message = replace(
+        made.messages[1], content=forged, quotes=(Quote(hit, 0, len(evil)),), check=check, notice="\U0010ffe0"
+    )
+    page = _Page(export_text([made, replace(made, messages=(made.messages[0], message), leaf_id=2)], "html"))
+    assert not page.open
+    marks = [attributes["title"] for tag, attributes in page.elements if attributes.get("class") == "mark"]
+    assert marks == ["supported", "not found", "partly", "supported"]
+    assert evil in page.text
+    assert "/a/<img src=x>.md" in page.text
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert "The passages do not say." in page.text
+    assert not re.search("[\U0010ffe0-\U0010ffef]", page.text)
+    assert "cited by ragchat" in page.text
 
 
 class _Page(HTMLParser):

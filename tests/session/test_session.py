@@ -18,7 +18,7 @@ from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
 from ragchat.retrieval import index
 from ragchat.session import prompt, query
-from ragchat.session.chat import DECLINED, NO_ROOM, NOT_FROM_DOCUMENTS, AskOptions, ChatSession
+from ragchat.session.chat import NO_ROOM, NOT_FROM_DOCUMENTS, AskOptions, ChatSession
 from ragchat.session.events import (
     AnswerFinished,
     AnswerKind,
@@ -26,9 +26,11 @@ from ragchat.session.events import (
     MessageStored,
     PromptReady,
     QueryUsed,
+    QuotesFound,
 )
 from ragchat.session.packing import Packing
 from ragchat.session.sources import Sources
+from ragchat.session.without_model import DECLINED
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import (
@@ -115,7 +117,8 @@ def test_events_come_in_their_order(chats: ChatStore, store: KnowledgeStore) -> 
         if not kinds or kinds[-1] is not type(event):
             kinds.append(type(event))
     assert kinds == [
-        *(MessageStored, QueryUsed, HitsFound, LoadProgress, PromptReady, PrefillProgress, TextDelta),
+        *(MessageStored, QueryUsed, HitsFound, QuotesFound, LoadProgress, PromptReady, PrefillProgress),
+        TextDelta,
         AnswerFinished,
     ]
     assert one(events, QueryUsed).knowledge_bases == ("notes",)

@@ -11,19 +11,22 @@ from ragchat import config
 from ragchat.app.evaluations import Evaluation
 from ragchat.errors import UsageError
 from ragchat.evaluation.calibration import Judged, RefusalCurve, choose, curve, point
-from ragchat.evaluation.four_ways import ARMS, Arm
+from ragchat.evaluation.four_ways import ARMS, MODEL_ARMS, Arm
 from ragchat.evaluation.question_sets import new
 from ragchat.evaluation.verdict import judge
 from ragchat.tui.screens.evaluation import Disagreement, EvaluationScreen
 from ragchat.tui.screens.questions import EditQuestion, QuestionsScreen
 from ragchat.tui.widgets.status_bar import StatusBar
+from tests.evaluation.test_documents_alone import answers_of, run_of
 from tests.evaluation.test_evaluation import answered, made_run
 from tests.helpers.tui_fakes import running, screen_text, set_stage, until
 
 EVIL = "\x1b]52;c;aGk=\x07[@click=app.quit]x[/] \x1b[31mred\u202e"
 
 
-def evaluation(*, stale: tuple[str, ...] = (), arms: tuple[Arm, ...] = ARMS, evil: str = "") -> Evaluation:
+def evaluation(
+    *, stale: tuple[str, ...] = (), arms: tuple[Arm, ...] = MODEL_ARMS, evil: str = ""
+) -> Evaluation:
     run = made_run(40, arms=arms)
     share = {"base": 10, "tuned": 8, "rag": 2, "rag+tuned": 2}
     return Evaluation(
@@ -186,6 +189,40 @@ async def test_everything_of_a_long_page_can_be_seen(tmp_path: Path) -> None:
         await until(pilot, lambda: questions[-1].question in screen_text(app))
         await pilot.press("home")
         await until(pilot, lambda: questions[0].question in screen_text(app))
+
+
+def with_documents() -> Evaluation:
+    run = run_of(40, without=10)
+    return Evaluation(judge(run, answers_of(run, lambda n, arm: n % (1 + len(arm)) == 0)), ())
+
+
+async def test_five_ways_fit_a_screen_of_80_columns(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.evaluations = [with_documents()]
+    async with running(stage, size=(80, 140)) as (app, pilot):
+        await pilot.press("f11")
+        await until(pilot, lambda: "statements supported" in screen_text(app))
+        lines = screen_text(app).split("\n")
+        head = next(line for line in lines if "rag+tuned documents" in line)
+        assert head.split()[:5] == list(ARMS)
+        row = next(line for line in lines if "statements supported" in line)
+        assert row.split()[-2:] == ["0.50", "0.50"]
+        row = next(line for line in lines if "false answers" in line and "1.00" in line)
+        assert row.split()[-5:] == ["1.00"] * 5
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Disagreement))
+        assert "statements: 2 supported, 1 partly, 1 not found" in screen_text(app)
+
+
+def test_documents_alone_come_before_all_else_and_are_never_recommended() -> None:
+    from ragchat.tui.screens.evaluation import page
+
+    shown = with_documents()
+    text = page(shown).plain
+    against = shown.verdict.against_documents
+    assert text.count(against) == 1
+    assert text.index(against) < text.index("━")
+    assert any(line.startswith("documents ") and "━" in line for line in text.split("\n"))
 
 
 def test_a_bar_is_read_without_colour() -> None:

@@ -17,12 +17,12 @@ import llama_cpp as lib
 
 from ragchat.llm.inference import reasoning, scoring
 from ragchat.llm.inference.lora import Adapters, LoraError
+from ragchat.llm.inference.sampler import GrammarError, Sampler
 from ragchat.llm.inference.template import ChatTemplate, Piece
 from ragchat.llm.inference.writer import Writer
 from ragchat.types import FinishReason, GenerationFinished, PrefillProgress, Sampling, Score, TokenSample
 
 _PREFILL_STEP_S = 1.0
-_PENALTY_WINDOW = 64
 _BLOCK = 32
 """Prompts are read, and kept, in blocks of this many tokens, counted from the beginning."""
 _COMPANY = 8
@@ -86,6 +86,16 @@ class _Written:
     thoughts_s: float = 0.0
     first_at: float = 0.0
     repeated: str = ""
+    first_logprob: float | None = None
+    logprobs: float = 0.0
+    weighed: int = 0
+
+    def weigh(self, logprob: float) -> None:
+        """Take a token of the answer into account."""
+        if self.first_logprob is None:
+            self.first_logprob = logprob
+        self.logprobs += logprob
+        self.weighed += 1
 
 
 class Llama:
@@ -281,10 +291,12 @@ class Llama:
         on_reasoning: Callable[[str], None],
         thoughts_open: bool = False,
         spaces: int = 0,
+        begun: str = "",
     ) -> GenerationFinished:
         """Read the prompt (what the last one shared with it is kept), then write until an end. Raises LlamaError.
 
-        `thoughts_open`: the prompt ends inside the reasoning; `spaces` as in `Writer`. Reasoning do not count against
+        `thoughts_open`: the prompt ends inside the reasoning; `spaces` as in `Writer`; `begun`: what the prompt has of the
+        answer already, for the grammar. An answer ends where the grammar allows nothing more. Reasoning do not count against
         sampling.max_tokens: they may take what the context has beside it, at least half; then they are ended. They are
         ended too when the model would stop in the midst of them, or repeats itself there, so that there is an answer.
         """
@@ -305,11 +317,15 @@ class Llama:
             reasoning=thoughts_open,
             spaces=spaces,
         )
-        sampler = self._sampler(sampling)
         try:
+            sampler = Sampler(self._vocab, sampling)
+        except GrammarError as error:
+            raise LlamaError("grammar", str(error)) from error
+        try:
+            sampler.begin(self.tokenize(begun, special=False))
             written = self._write(sampler, writer, limit, thoughts_limit=room - min(limit, room // 2))
         finally:
-            lib.llama_sampler_free(sampler)
+            sampler.close()
         decode_s = time.perf_counter() - written.first_at
         read, n = len(tokens) - cached, written.tokens
         return GenerationFinished(
@@ -324,17 +340,25 @@ class Llama:
             reasoning_tokens=written.thoughts,
             reasoning_s=written.thoughts_s,
             repeated=written.repeated,
+            first_logprob=written.first_logprob,
+            mean_logprob=written.logprobs / written.weighed if written.weighed else None,
         )
 
-    def _write(self, sampler: Any, writer: Writer, limit: int, *, thoughts_limit: int) -> _Written:
+    def _write(self, sampler: Sampler, writer: Writer, limit: int, *, thoughts_limit: int) -> _Written:
         """Write tokens until an end: `limit` of the answer at most, and before it about `thoughts_limit` of reasoning."""
         written = _Written()
         while len(self._past) < self.n_ctx:
-            token = lib.llama_sampler_sample(sampler, self._context, -1)
+            choice = sampler.sample(self._context, lambda token: writer.outside(self._piece(token)))
             written.first_at = written.first_at or time.perf_counter()
-            thinking, ended = writer.reasoning, lib.llama_vocab_is_eog(self._vocab, token)
+            if choice is None:
+                written.finish_reason = "stop"
+                break
+            token, thinking = choice.token, writer.reasoning
+            ended = lib.llama_vocab_is_eog(self._vocab, token)
             next_tokens = [] if ended else [token]
             written.tokens += len(next_tokens)
+            if not ended and not choice.outside:
+                written.weigh(choice.logprob)
             if (ended and not thinking) or (not ended and writer.feed(self._piece(token))):
                 written.repeated = writer.repeated
                 written.finish_reason = "repeats" if written.repeated else "stop"
@@ -442,29 +466,6 @@ class Llama:
         if code == 2:
             return 2
         raise LlamaError("internal", f"llama_decode failed with code {code} after {len(self._past)} tokens.")
-
-    def _sampler(self, sampling: Sampling) -> Any:
-        params = lib.llama_sampler_chain_default_params()
-        params.no_perf = True
-        chain = lib.llama_sampler_chain_init(params)
-        if sampling.repeat_penalty != 1.0:
-            n_vocab = lib.llama_vocab_n_tokens(self._vocab)
-            penalties = lib.llama_sampler_init_penalties(
-                n_vocab, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
-            )
-            lib.llama_sampler_chain_add(chain, penalties)
-        if sampling.temperature <= 0:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_greedy())
-            return chain
-        if sampling.top_k > 0:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(sampling.top_k))
-        if sampling.top_p < 1:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p > 0:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(sampling.min_p, 1))
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(sampling.temperature))
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(sampling.seed or 0))
-        return chain
 
     def _piece(self, token: int) -> bytes:
         """Text of a token; control tokens have none, unless they mark reasoning."""

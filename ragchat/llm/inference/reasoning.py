@@ -132,6 +132,15 @@ class Splitter:
                 break
         return parts
 
+    def outside(self, text: str) -> bool:
+        """Whether `text`, if it comes next, is no part of the answer: it is reasoning, or a marker or blanks around it."""
+        if self.reasoning or not self._blank:
+            return self.reasoning
+        body = (self._held + text).lstrip()
+        if not body:
+            return self._strip
+        return any(body.startswith(marker) or marker.startswith(body) for marker in self._markers)
+
     def finish(self) -> list[Part]:
         """What was held back, at the end of the stream."""
         text, self._held = self._held, ""

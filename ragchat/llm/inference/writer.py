@@ -49,6 +49,10 @@ class Writer:
         """Whether the model is at its reasoning."""
         return self._splitter.reasoning
 
+    def outside(self, data: bytes) -> bool:
+        """Whether these bytes, if they come next, belong to the reasoning or its markers, not to the answer."""
+        return self._splitter.outside(data.decode("utf-8", "replace"))
+
     def feed(self, data: bytes) -> bool:
         """True when a stop text was written, or the answer repeats itself."""
         for part in self._splitter.feed(self._decoder.decode(data)):

@@ -21,7 +21,7 @@ from ragchat.tui.widgets.lazy_list import LazyList
 from ragchat.tui.widgets.message import AnswerView
 from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.transcript import Transcript
-from ragchat.types import AdapterScale
+from ragchat.types import UNCHECKED, AdapterScale
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
@@ -258,7 +258,8 @@ class ChatScreen(ChatFrame):
     async def _selected(self, event: Transcript.Selected) -> None:
         view = self.pane.transcript.answer_to(event.view) or event.view
         answered = isinstance(view, AnswerView) and not view.streaming
-        await self.sources.show(view.citations if view else (), answered=answered)
+        check = view.facts.check if view else UNCHECKED
+        await self.sources.show(view.citations if view else (), answered=answered, check=check)
 
     @on(Transcript.Copied)
     def _copied(self, event: Transcript.Copied) -> None:
@@ -270,6 +271,10 @@ class ChatScreen(ChatFrame):
             self.answers.prompt_of(event.view.message_id)
         elif event.view is not None and event.action == "replay":
             self.answers.replay(event.view.message_id)
+        elif isinstance(event.view, AnswerView) and event.action == "check":
+            self.answers.check(event.view)
+        elif isinstance(event.view, AnswerView) and event.action == "nearest":
+            self.answers.nearest(event.view)
 
     @on(Prompt.Unknown)
     def _say_unknown(self, event: Prompt.Unknown) -> None:

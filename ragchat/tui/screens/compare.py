@@ -25,11 +25,14 @@ from ragchat.session.compare import Trial, TrialEvent, try_out
 from ragchat.text import clean_line, counted, human_seconds
 from ragchat.tui import tasks
 from ragchat.tui.clipboard import copy
+from ragchat.tui.quotations import to_look_at
 from ragchat.tui.safe_content import file_name
 from ragchat.tui.screens.ask_line import AskLine
 from ragchat.tui.screens.choose import KnowledgePicker
 from ragchat.tui.screens.dialog import Dialog, Leaving
 from ragchat.tui.screens.pick import Choice, Pick
+from ragchat.tui.sentences import check_lines
+from ragchat.tui.verdicts import is_used
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.message import AnswerView, Facts
 from ragchat.tui.widgets.status_bar import KeyHints
@@ -308,6 +311,9 @@ class SidePanel(Vertical):
             reasoning=finished.reasoning,
             reasoning_s=finished.reasoning_s,
             reasoning_tokens=finished.reasoning_tokens,
+            notice=finished.notice,
+            quotes=finished.quotes,
+            check=finished.check,
         )
         await self.answer.finish(finished.shown, footer(finished), facts)
 
@@ -499,7 +505,7 @@ class CompareScreen(Leaving[Kept]):
 
     def action_copy(self) -> None:
         panel = self.focused_panel
-        copy(self.app, panel.answer.plain_text, f"The answer of {SIDES[panel.number]}")
+        copy(self.app, panel.answer.copied, f"The answer of {SIDES[panel.number]}")
 
     def action_reasoning(self) -> None:
         self.focused_panel.answer.toggle_reasoning()
@@ -522,7 +528,11 @@ def footer(finished: AnswerFinished) -> Content:
     if finished.finish_reason != "stop":
         facts.append(_HOW_IT_ENDED.get(finished.finish_reason, "failed"))
     lines = [Content.styled(" · ".join(facts), DIM)] if facts else []
-    used = [citation for citation in finished.citations if citation.used]
+    lines = [
+        *check_lines(finished.check, to_look_at(finished.quotes, finished.citations, finished.check)),
+        *lines,
+    ]
+    used = [citation for citation in finished.citations if is_used(citation, finished.check)]
     for citation in used:
         place = f"{file_name(citation.hit.path)}, {clean_line(citation.hit.place)}"
         lines.append(

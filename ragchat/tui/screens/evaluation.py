@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -25,18 +25,22 @@ from ragchat.tui.widgets.status_bar import KeyHints
 if TYPE_CHECKING:
     from ragchat.app.evaluations import Evaluation
     from ragchat.app.services import Services
+    from ragchat.evaluation.four_ways import Answer
     from ragchat.evaluation.question_sets import Asked
     from ragchat.evaluation.verdict import Verdict
 
 DIM = "$foreground 62%"
 _BAR = 30
+_LABEL, _FIGURE = 34, 5
+"""Characters of a label and of a figure."""
 _NEW = "\0new"
 EMPTY = (
     "No evaluation yet.\n\nAn evaluation needs questions. In a chat, press E on an answer to keep its question. Here, press e to"
     " add and edit questions. `ragchat eval questions import NAME FILE` imports many, and"
     " `ragchat eval questions draft NAME --kb DOCUMENTS` drafts some from your documents."
     "\n\nThen run `ragchat eval run NAME --adapter ADAPTER` in a shell. It asks every question of four configurations: the model"
-    " alone, your documents, the adapter, and both. This page then recommends one."
+    " alone, your documents, the adapter, and both. The quotes from your documents also answer alone, without a model. This"
+    " page then recommends a configuration."
 )
 
 
@@ -243,48 +247,23 @@ class EvaluationScreen(Leaving[None]):
 
 def page(shown: Evaluation) -> Content:
     """All but the disagreements: the verdict, its picture, what to do next, then the grounds."""
-    from ragchat.evaluation.verdict import MEASURES, points, spread
-
     verdict, lines = shown.verdict, []
-    run = verdict.run
     if shown.stale:
-        said = f"Out of date. Changed since: {'; '.join(shown.stale)}. `ragchat eval run {run.set_name}` measures again."
+        again = f"`ragchat eval run {verdict.run.set_name}` measures again."
+        said = f"Out of date. Changed since: {'; '.join(shown.stale)}. {again}"
         lines.append(Content.styled(clean_line(said), "$text-warning"))
     lead, *more = verdict.says
     lines += [Content.styled(clean_line(lead), "bold"), Content("")]
-    for arm in run.arms:
-        interval = verdict.table[arm].get(verdict.primary)
-        if interval:
-            filled = round(_BAR * interval.mean)
-            bar = Content.assemble(
-                Content.styled("━" * filled, "$accent"),
-                Content.styled("┄" * (_BAR - filled), "$foreground 40%"),
-            )
-            mark = Content.styled(" ●", "$text-success") if arm == verdict.winner else ""
-            lines.append(Content.assemble(f"{arm:10} ", bar, f"  {spread(interval)}", mark))
-    lines.append(Content(""))
+    if (against := verdict.against_documents) in more:
+        more.remove(against)
+        lines += [Content(clean_line(against)), Content("")]
+    lines += [*_bars(verdict), Content("")]
     if verdict.next_steps:
         arrow = Content.styled("→ ", "$text-accent bold")
         lines += [Content.assemble(arrow, clean_line(step)) for step in verdict.next_steps]
         lines.append(Content(""))
     lines += [*(Content(clean_line(sentence)) for sentence in more), Content("")]
-    lines.append(Content.styled(f"{'':34}{''.join(f'{arm:>11}' for arm in run.arms)}", DIM))
-    for measure, (meaning, _) in MEASURES.items():
-        if any(measure in verdict.table[arm] for arm in run.arms):
-            cells = [
-                f"{verdict.table[arm][measure].mean:>11.2f}" if measure in verdict.table[arm] else f"{'':>11}"
-                for arm in run.arms
-            ]
-            lines.append(Content(f"{meaning:34}{''.join(cells)}"))
-    for meaning, of in (("time to the first word, s", "ttft_s"), ("prompt length, tokens", "prompt_tokens")):
-        cells = [f"{getattr(verdict.prices[arm], of):>11.2f}" for arm in run.arms]
-        lines.append(Content(f"{meaning:34}{''.join(cells)}"))
-    lines.append(Content(""))
-    for difference in verdict.differences:
-        said = f"{difference.one} − {difference.other}: {points(difference.interval)}, p {difference.adjusted:.3f}"
-        lines.append(
-            Content.styled(f"{said}  measurable", "bold") if difference.shown else Content.styled(said, DIM)
-        )
+    lines += [*_table(verdict), Content(""), *_differences(verdict)]
     if verdict.disagreements() or verdict.unanswered():
         lines += [
             Content(""),
@@ -296,19 +275,64 @@ def page(shown: Evaluation) -> Content:
     return Content("\n").join(lines)
 
 
+def _bars(verdict: Verdict) -> Iterator[Content]:
+    from ragchat.evaluation.verdict import spread
+
+    for arm in verdict.charted:
+        interval = verdict.table[arm].get(verdict.primary)
+        if interval:
+            filled = round(_BAR * interval.mean)
+            bar = Content.assemble(
+                Content.styled("━" * filled, "$accent"),
+                Content.styled("┄" * (_BAR - filled), "$foreground 40%"),
+            )
+            mark = Content.styled(" ●", "$text-success") if arm == verdict.winner else ""
+            yield Content.assemble(f"{arm:10} ", bar, f"  {spread(interval)}", mark)
+
+
+def _table(verdict: Verdict) -> Iterator[Content]:
+    """The means, five configurations in 72 columns."""
+    from ragchat.evaluation.verdict import LABELS
+
+    arms = verdict.run.arms
+
+    def row(label: str, cells: Sequence[str]) -> str:
+        aligned = (f"{cell:>{max(_FIGURE, len(arm)) + 1}}" for cell, arm in zip(cells, arms, strict=True))
+        return f"{label:{_LABEL}}{''.join(aligned)}"
+
+    yield Content.styled(row("", arms), DIM)
+    for measure, meaning in LABELS.items():
+        found = [verdict.table[arm].get(measure) for arm in arms]
+        if any(found):
+            yield Content(row(meaning, [f"{one.mean:.2f}" if one else "" for one in found]))
+    for meaning, of, digits in (
+        ("words per answer", "words", 0),
+        ("time to the first word, s", "ttft_s", 2),
+        ("prompt length, tokens", "prompt_tokens", 0),
+    ):
+        values = [getattr(verdict.prices[arm], of) for arm in arms]
+        if any(values):
+            yield Content(row(meaning, [f"{value:.{digits}f}" if value else "" for value in values]))
+
+
+def _differences(verdict: Verdict) -> Iterator[Content]:
+    from ragchat.evaluation.verdict import points
+
+    for found in (*verdict.differences, *verdict.over_documents):
+        said = f"{found.one} − {found.other}: {points(found.interval)}, p {found.adjusted:.3f}"
+        yield Content.styled(f"{said}  measurable", "bold") if found.shown else Content.styled(said, DIM)
+
+
 def _row(verdict: Verdict, question: Asked) -> Content:
     marks = []
     for arm in verdict.run.arms:
-        right = _right(verdict, question, arm)
+        right = verdict.right(question, arm)
         marks.append(Content.styled("✓" if right else "✗", "$text-success" if right else "$text-error"))
     return Content.assemble(*marks, " ", shown_line(question.question, limit=200))
 
 
-def _right(verdict: Verdict, question: Asked, arm: str) -> bool:
-    from ragchat.evaluation.verdict import MEASURES
-
-    answer = verdict.answers[arm][question.id]  # type: ignore[index]
-    return (MEASURES[verdict.primary][1](question, answer) or 0.0) >= 0.5
+def _told(answer: Answer) -> str:
+    return f"  {answer.checked_line}" if answer.checked_line else ""
 
 
 class Disagreement(Dialog[None]):
@@ -340,11 +364,11 @@ class Disagreement(Dialog[None]):
         ]
         for arm in verdict.run.arms:
             answer = verdict.answers[arm][question.id]
-            right = _right(verdict, question, arm)
+            right = verdict.right(question, arm)
             mark = Content.styled("✓ " if right else "✗ ", "$text-success" if right else "$text-error")
             lines += [
                 Content(""),
-                Content.assemble(mark, Content.styled(arm, "bold")),
+                Content.assemble(mark, Content.styled(arm, "bold"), Content.styled(_told(answer), DIM)),
                 Content(clean_line(answer.shown)),
             ]
             lines += [

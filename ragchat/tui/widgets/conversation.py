@@ -22,12 +22,22 @@ from textual.widgets import Static, TextArea
 from ragchat.app import commands
 from ragchat.app.events import progress_sentence
 from ragchat.app.typed_paths import existing_file
-from ragchat.session.events import AnswerFinished, MessageStored, PromptReady, QueryUsed, searched_also
+from ragchat.session.events import (
+    AnswerFinished,
+    AnswerKind,
+    HitsFound,
+    MessageStored,
+    PromptReady,
+    QueryUsed,
+    QuotesFound,
+    searched_also,
+)
 from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.chat_changes import ChatChanges
 from ragchat.tui.drafts import Drafts
 from ragchat.tui.live import LiveAnswer, Request
+from ragchat.tui.quotations import to_look_at
 from ragchat.tui.sentences import answer_footer, answered_by
 from ragchat.tui.shown import FIRST, ShownMessage, Where
 from ragchat.tui.turns import Turns
@@ -36,7 +46,7 @@ from ragchat.tui.widgets.attachments import AttachmentBar, Chip, brought_again
 from ragchat.tui.widgets.message import AnswerView, Facts, MessageView, NoticeView, QuestionView
 from ragchat.tui.widgets.prompt import Prompt
 from ragchat.tui.widgets.transcript import Transcript
-from ragchat.types import LoadProgress, text_of
+from ragchat.types import Citation, LoadProgress, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +55,8 @@ if TYPE_CHECKING:
     from ragchat.types import Conversation, Hit, StoredMessage, Timings
 
 DRAFT_DELAY_S = 0.4
+_NEAREST = 3
+"""Passages that are offered where none is relevant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,30 +241,33 @@ class ConversationPane(Vertical):
                 live.text,
                 message_id=stored.id,
                 citations=live.citations,
-                facts=facts_of(stored),
+                facts=replace(facts_of(stored), quotes=live.quotes),
                 model=message.model or self._services.model.selected,
                 streaming=True,
             )
-        footer = answer_footer(
+        view = AnswerView(
+            stored.text,
+            message_id=stored.id,
+            citations=message.citations,
+            facts=facts_of(stored),
+            model=message.model,
+        )
+        view.footer = answer_footer(
             stored.state,
             finish_reason=stored.finish_reason,
             error=stored.error,
             timings=stored.timings,
             citations=message.citations,
             asked_documents=message.asked_documents,
-            from_documents=any(citation.used for citation in message.citations),
+            from_documents=bool(stored.quotes and not view.has_words)
+            or any(citation.used for citation in message.citations),
             left_out=message.left_out,
             compacted=message.compacted,
             searched_also=message.searched_also,
+            check=stored.check,
+            nearest=view.nearest,
         )
-        return AnswerView(
-            stored.text,
-            message_id=stored.id,
-            citations=message.citations,
-            facts=facts_of(stored),
-            model=message.model,
-            footer=footer,
-        )
+        return view
 
     @on(Transcript.EarlierWanted)
     def _load_earlier(self, event: Transcript.EarlierWanted) -> None:
@@ -281,7 +296,7 @@ class ConversationPane(Vertical):
 
     @on(Transcript.Requested)
     def _handle(self, event: Transcript.Requested) -> None:
-        if event.action not in ("prompt", "replay"):  # which are the screen's
+        if event.action not in ("prompt", "replay", "check", "nearest"):  # which are the screen's
             event.stop()
             self.turns.handle(event)
 
@@ -582,11 +597,8 @@ class ConversationPane(Vertical):
         match said:
             case MessageStored():
                 self._adopt(live, said)
-            case QueryUsed():
-                live.asked_documents = bool(said.knowledge_bases)
-                live.searched_also = searched_also(said.recorded)
-                if self.showing(live):
-                    self.post_message(self.Asked(said.knowledge_bases))
+            case QueryUsed() | HitsFound() | QuotesFound():
+                self._learn(live, said)
             case PromptReady():
                 live.citations, live.left_out = said.citations, said.left_out
                 self.post_message(messages.ModelLoaded(self._services.model.info))
@@ -600,6 +612,21 @@ class ConversationPane(Vertical):
         if sentence := progress_sentence(said):
             live.progress = sentence
             self._show_live_progress(live)
+
+    def _learn(self, live: LiveAnswer, said: QueryUsed | HitsFound | QuotesFound) -> None:
+        """What the search has found."""
+        match said:
+            case QueryUsed():
+                live.asked_documents = bool(said.knowledge_bases)
+                live.searched_also = searched_also(said.recorded)
+                if self.showing(live):
+                    self.post_message(self.Asked(said.knowledge_bases))
+            case HitsFound(hits=hits, relevant=relevant):
+                live.nearest = () if relevant else nearest_passages(hits)
+            case QuotesFound(quotes=quotes):
+                live.quotes = quotes
+                if view := self._live_view(live):
+                    view.show_quotes(quotes)
 
     def _adopt(self, live: LiveAnswer, stored: MessageStored) -> None:
         view = self._live_view(live)
@@ -629,7 +656,8 @@ class ConversationPane(Vertical):
 
     async def _finish(self, live: LiveAnswer, said: AnswerFinished) -> None:
         live.take()
-        live.citations = said.citations
+        declined = said.kind in (AnswerKind.DECLINED, AnswerKind.UNMATCHED)
+        live.citations = said.citations or (live.nearest if declined else ())
         if (view := self._live_view(live)) is None:
             live.missed = self.showing(live)
             return
@@ -642,13 +670,19 @@ class ConversationPane(Vertical):
             from_documents=said.from_documents,
             left_out=live.left_out,
             searched_also=live.searched_also,
+            check=said.check,
+            nearest=to_look_at(said.quotes, live.citations, said.check),
         )
         facts = replace(
             view.facts,
             reasoning=said.reasoning,
             reasoning_s=said.reasoning_s,
             reasoning_tokens=said.reasoning_tokens,
+            notice=said.notice,
+            quotes=said.quotes,
+            check=said.check,
         )
+        view.citations = live.citations
         await view.finish(said.shown, footer, facts)
         self._show_citations(live)
         used = said.timings.prompt_tokens + said.timings.completion_tokens
@@ -751,6 +785,11 @@ class ConversationPane(Vertical):
         tasks.reporting(self._services, "saving what was typed", self.post_message, self.drafts.write)
 
 
+def nearest_passages(hits: Sequence[Hit]) -> tuple[Citation, ...]:
+    """What to look at where nothing is relevant."""
+    return tuple(Citation(n, hit, hit.evidence, used=False) for n, hit in enumerate(hits[:_NEAREST], 1))
+
+
 def facts_of(stored: StoredMessage) -> Facts:
     """What is shown of a message beside its text."""
     return Facts(
@@ -760,4 +799,7 @@ def facts_of(stored: StoredMessage) -> Facts:
         reasoning=stored.reasoning,
         reasoning_s=stored.reasoning_s,
         reasoning_tokens=stored.reasoning_tokens,
+        notice=stored.notice,
+        quotes=stored.quotes,
+        check=stored.check,
     )

@@ -10,21 +10,25 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from textual.content import Content
 
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui import markdown
+from ragchat.tui.annotations import Annotated, with_notice
 from ragchat.tui.lines import EMPTY, QUIET, Block, Line, label_lines, plain_lines
 from ragchat.tui.messages import LinksCalled
+from ragchat.tui.quotations import TITLE, quote_blocks, quotes_text, to_look_at
 from ragchat.tui.sentences import trouble
+from ragchat.tui.verdicts import as_text, is_used, neutral
 from ragchat.tui.widgets.text_rows import TextRows
+from ragchat.types import UNCHECKED, AnswerCheck, text_of
 
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-    from ragchat.types import Citation
+    from ragchat.types import Citation, Quote
 
 _DRAW_S, _IDLE_SHARE = 0.04, 4
 """A streaming answer is drawn at most so often, and drawing takes at most one part in 1 + _IDLE_SHARE of the time."""
@@ -35,7 +39,10 @@ _AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a turn beside its text, as in `StoredMessage`. `siblings` are message ids, the turn's own among them."""
+    """What is known of a turn beside its text, as in `StoredMessage`. `siblings` are message ids, the turn's own among them.
+
+    `notice` is what the text begins with that ragchat says; offsets of `check` count behind it.
+    """
 
     siblings: tuple[int, ...] = ()
     rating: int = 0
@@ -43,13 +50,16 @@ class Facts:
     reasoning: str = ""
     reasoning_s: float = 0.0
     reasoning_tokens: int = 0
+    notice: str = ""
+    quotes: tuple[Quote, ...] = ()
+    check: AnswerCheck = UNCHECKED
 
 
 NOTHING = Facts()
 
 
 class MessageView(TextRows):
-    """A turn. `citations` are the passages it is based on, `plain_text` what copying it gives."""
+    """A turn. `citations` are the passages it is based on, `plain_text` is its text, `copied` what copying it gives."""
 
     DEFAULT_CLASSES: ClassVar[str] = "message"
     name_of_text: ClassVar[str] = "The message"
@@ -63,7 +73,7 @@ class MessageView(TextRows):
         facts: Facts = NOTHING,
     ) -> None:
         super().__init__()
-        self.plain_text = clean(text)
+        self.plain_text = neutral(clean(text))
         self.message_id = message_id
         self.citations = citations
         self.facts = facts
@@ -75,9 +85,14 @@ class MessageView(TextRows):
         """Whose words these are."""
         return ""
 
+    @property
+    def copied(self) -> str:
+        """The turn as it is copied."""
+        return self.plain_text
+
     def as_markdown(self) -> str:
         """The turn with who said it."""
-        return f"**{self.speaker}**\n\n{self.plain_text}" if self.speaker else self.plain_text
+        return f"**{self.speaker}**\n\n{self.copied}" if self.speaker else self.copied
 
     def update_facts(self, facts: Facts) -> None:
         """Show what is known now."""
@@ -99,8 +114,12 @@ class MessageView(TextRows):
     def draw(self) -> None:
         """Show everything as it is now."""
         if self.is_attached:
-            body = [replace(block, gap=False) if not n else block for n, block in enumerate(self._body)]
+            body = [replace(block, gap=False) if not n else block for n, block in enumerate(self.body())]
             self.show_blocks([*self.above(), *body, *self.below()])
+
+    def body(self) -> list[Block]:
+        """What of the text is shown now."""
+        return self._body
 
     def above(self) -> list[Block]:
         """Who speaks."""
@@ -112,8 +131,13 @@ class MessageView(TextRows):
 
     def _heading(self) -> Content:
         """Who, at which of several branches, and what the user thinks of it."""
-        facts, place = self.facts, self.facts.siblings
-        parts = [Content.styled(self.speaker, f"bold {self.speaker_style}")]
+        return Content("  ").join(
+            [Content.styled(self.speaker, f"bold {self.speaker_style}"), *self._state()]
+        )
+
+    def _state(self) -> list[Content]:
+        """At which of several branches it is, and what the user thinks of it."""
+        facts, place, parts = self.facts, self.facts.siblings, []
         if len(place) > 1:
             at = place.index(self.message_id) + 1 if self.message_id in place else len(place)
             parts.append(Content.styled(f"‹ {at}/{len(place)} ›", "$text-accent"))
@@ -122,7 +146,7 @@ class MessageView(TextRows):
             parts.append(Content.styled(*(("+ good", "$text-success") if good else ("- bad", "$text-error"))))
         if facts.correction:
             parts.append(Content.styled("corrected", "$text-warning"))
-        return Content("  ").join(parts)
+        return parts
 
     @property
     def speaker_style(self) -> str:
@@ -158,6 +182,13 @@ class NoticeView(MessageView):
         return []
 
 
+class _Colours(TypedDict):
+    """What code is coloured for."""
+
+    ansi: bool
+    dark: bool
+
+
 class AnswerView(MessageView):
     """What the model wrote: Markdown while it streams, then how it ended and what it cost (`footer`)."""
 
@@ -175,6 +206,9 @@ class AnswerView(MessageView):
         footer: Content = EMPTY,
     ) -> None:
         super().__init__(text, message_id=message_id, citations=citations, facts=facts)
+        self._raw = text
+        self._quoted: list[Block] = quote_blocks(facts.quotes)
+        self._words_unfolded = False
         self._model = clean_line(model, limit=60)
         self.streaming = streaming
         self.footer = footer
@@ -198,11 +232,63 @@ class AnswerView(MessageView):
         """The code in the answer, in its order."""
         return markdown.code_blocks(self.plain_text)
 
+    # --- what it is made of -------------------------------------------------------------------------
+
+    @property
+    def quotes(self) -> tuple[Quote, ...]:
+        """What the documents themselves say."""
+        return self.facts.quotes
+
+    @property
+    def check(self) -> AnswerCheck:
+        """How the statements compare with the passages."""
+        return self.facts.check
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the model has written anything."""
+        return bool(self.plain_text[self._shift :].strip())
+
+    @property
+    def folds_words(self) -> bool:
+        """Whether nothing of what the model wrote is supported, in a strict chat: the quotes alone are the answer."""
+        check = self.check
+        return bool(self.quotes and check.strict and len(check.struck) == len(check.statements) > 0)
+
+    @property
+    def nearest(self) -> tuple[Citation, ...]:
+        """What to look at in the documents: the quotes, else the passages where none answers."""
+        return to_look_at(self.quotes, self.citations, self.check)
+
+    @property
+    def _shift(self) -> int:
+        """Characters of the text before what the model wrote."""
+        notice = self.facts.notice
+        return len(text_of("\0", notice=notice)) - 1 if notice and self._raw.startswith(notice) else 0
+
+    @property
+    def copied(self) -> str:
+        return self._text(signs=False) or quotes_text(self.quotes)
+
     def with_sources(self) -> str:
-        """The answer and the passages it cites."""
-        used = [citation for citation in self.citations if citation.used]
+        """What the documents say, the answer with its marks, how many there are of each, and the passages it cites."""
+        used = [citation for citation in self.citations if is_used(citation, self.check)]
         lines = [f"[{c.n}] {clean_line(c.hit.path)}, {c.hit.source}" for c in used]
-        return "\n".join([self.plain_text, "", "Sources:", *lines]) if lines else self.plain_text
+        sources = "\n".join(["Sources:", *lines]) if lines else ""
+        words = self._text(signs=True)
+        return "\n\n".join(filter(None, (quotes_text(self.quotes), words, self.check.line, sources)))
+
+    def _text(self, *, signs: bool) -> str:
+        """The words as they are copied; empty where only the quotes are the answer."""
+        if not self.has_words or self.folds_words:
+            return "" if self.quotes else self.plain_text
+        if not self.check.struck and not signs:
+            return self.plain_text
+        return as_text(self._annotated().text, signs=signs)
+
+    def _annotated(self) -> Annotated:
+        """The whole text with the marks of its statements in it."""
+        return with_notice(self._raw, self._shift, self.check)
 
     def action_link(self, href: str) -> None:
         """A link was pressed; the user is asked what to do with it."""
@@ -210,7 +296,7 @@ class AnswerView(MessageView):
 
     # --- drawing ------------------------------------------------------------------------------------
 
-    def _colours(self) -> dict[str, bool]:
+    def _colours(self) -> _Colours:
         return {"ansi": self.app.native_ansi_color, "dark": self.app.current_theme.dark}
 
     def notify_style_update(self) -> None:
@@ -219,11 +305,38 @@ class AnswerView(MessageView):
             self._body = self.build_body()
             self.draw()
 
-    def build_body(self) -> list[Block]:
-        return markdown.blocks(self.plain_text, **self._colours())
+    def build_body(self, colours: _Colours | None = None) -> list[Block]:
+        colours = colours or self._colours()
+        if not self.check.statements or self.streaming:
+            return markdown.blocks(self.plain_text, **colours)
+        made = self._annotated()
+        return markdown.blocks(made.text, code_marks=made.code, **colours)
+
+    def body(self) -> list[Block]:
+        return self._body if self._words_unfolded or not self.folds_words else []
+
+    def show_quotes(self, quotes: tuple[Quote, ...]) -> None:
+        """What the documents say was found; it stays above what the model writes."""
+        self.facts = replace(self.facts, quotes=quotes)
+        self._quoted = quote_blocks(quotes)
+        self.draw()
 
     def above(self) -> list[Block]:
+        if not self._quoted:
+            return self._who()
+        alone = not self.streaming and not self.has_words
+        title = [Content.styled(TITLE, "bold $text-primary"), *(self._state() if alone else ())]
+        quoted = [Block(0, label_lines(Content("  ").join(title)), gap=False), *self._quoted]
+        if alone:  # what ragchat says where no model wrote is nobody's words
+            return [*quoted, Block(0, [])] if self.body() else quoted
+        first, *more = self._who()
+        return [*quoted, replace(first, gap=True), *more]
+
+    def _who(self) -> list[Block]:
+        """Who wrote what follows, and what was thought before."""
         blocks = super().above()
+        if self.folds_words:
+            blocks.append(Block(0, label_lines(self._folded_line()), gap=False))
         if self._thought:
             blocks.append(Block(0, label_lines(self._reasoning()), gap=False))
             if self.plain_text:
@@ -242,15 +355,20 @@ class AnswerView(MessageView):
     # --- streaming ----------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """A cut answer is about to continue."""
+        """A cut answer is about to continue; it is checked again when it is whole."""
         self.streaming = True
         self.footer = EMPTY
+        if self.check.statements:
+            self.facts = replace(self.facts, check=UNCHECKED)
+            self._body = self.build_body()
         self.draw()
 
     async def feed(self, piece: str) -> None:
         """More of the answer. It is drawn in a moment, together with what comes until then."""
         self._progress = EMPTY
+        piece = neutral(piece)
         self.plain_text += piece
+        self._raw += piece
         self._pending += piece
         if self._draw_timer is None:
             self._draw_timer = self.set_timer(max(_DRAW_S, self._draw_s * _IDLE_SHARE), self._draw_pending)
@@ -295,24 +413,31 @@ class AnswerView(MessageView):
             self._draw_timer = None
         self._pending, self._progress = "", EMPTY
         self.streaming = False
-        self.plain_text, self.footer = clean(text), footer
+        self._raw, self.plain_text, self.footer = text, neutral(clean(text)), footer
         if facts is not None:
-            self.facts = facts
-            self._thought = facts.reasoning or self._thought
+            self._take(facts)
         if self.is_attached:
             # The whole of it once more: what was drawn in parts may have become something else.
             if len(self.plain_text) < _AT_ONCE:
                 self._body = self.build_body()
             else:
-                colours = self._colours()
-                self._body = await asyncio.to_thread(markdown.blocks, self.plain_text, **colours)
+                self._body = await asyncio.to_thread(self.build_body, self._colours())
             self.draw()
 
     # --- thoughts -----------------------------------------------------------------------------------
 
-    def update_facts(self, facts: Facts) -> None:
+    def _take(self, facts: Facts) -> None:
+        if facts.quotes != self.facts.quotes:
+            self._quoted = quote_blocks(facts.quotes)
+        self.facts = facts
         self._thought = facts.reasoning or self._thought
-        super().update_facts(facts)
+
+    def update_facts(self, facts: Facts) -> None:
+        checked = facts.check != self.check
+        self._take(facts)
+        if checked:
+            self._body = self.build_body()
+        self.draw()
 
     @property
     def has_reasoning(self) -> bool:
@@ -322,6 +447,17 @@ class AnswerView(MessageView):
         """Show or fold what the model thought."""
         self._unfolded = not self._unfolded
         self.draw()
+
+    def toggle_words(self) -> bool:
+        """Show or fold what the model wrote, where none of it is supported; whether there is such."""
+        if self.folds_words:
+            self._words_unfolded = not self._words_unfolded
+            self.draw()
+        return self.folds_words
+
+    def _folded_line(self) -> Content:
+        arrow, does = ("▾", "folds") if self._words_unfolded else ("▸", "shows")
+        return Content.styled(f"{arrow} Nothing the model wrote is in your documents (m {does} it)", QUIET)
 
     def _reasoning(self) -> Content:
         """One line, and all that was thought when it is unfolded."""

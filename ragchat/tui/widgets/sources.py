@@ -15,7 +15,8 @@ from textual.widgets import Static
 from ragchat.text import clean_line
 from ragchat.tui.messages import SourceChosen
 from ragchat.tui.safe_content import evidence_line, file_name, heading_line, passage_content
-from ragchat.types import Citation
+from ragchat.tui.verdicts import WHO_CITED, cited_by, is_used
+from ragchat.types import UNCHECKED, AnswerCheck, Citation
 
 _EXCERPT = 220
 EMPTY = Content.assemble(
@@ -32,16 +33,15 @@ UNGROUNDED = Content.styled("This answer used no passages from your documents.",
 class SourceView(Vertical):
     """One passage; whole while it is selected, around its evidence otherwise."""
 
-    def __init__(self, citation: Citation, *, decided: bool) -> None:
-        super().__init__(classes="unused" if decided and not citation.used else "used")
+    def __init__(self, citation: Citation, *, used: bool, state: str) -> None:
+        super().__init__(classes="used" if used else "unused")
         self.citation = citation
-        self._decided = decided
+        self._used, self._state = used, state
 
     def compose(self) -> ComposeResult:
         hit = self.citation.hit
-        unused = self._decided and not self.citation.used
-        mark = Content.styled(f"[{self.citation.n}] ", "" if unused else "$text-accent bold")
-        state = Content(" · not cited" if unused else "")
+        mark = Content.styled(f"[{self.citation.n}] ", "$text-accent bold" if self._used else "")
+        state = Content(f" · {self._state}" if self._state else "")
         yield Static(
             Content.assemble(
                 mark,
@@ -82,7 +82,7 @@ class SourcesPanel(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[tuple[Citation, ...], bool] | None = None
+        self._shown: tuple[tuple[Citation, ...], bool, AnswerCheck] | None = None
         self.selected: SourceView | None = None
 
     def compose(self) -> ComposeResult:
@@ -94,23 +94,28 @@ class SourcesPanel(Vertical):
     def views(self) -> list[SourceView]:
         return list(self.query(SourceView))
 
-    async def show(self, citations: tuple[Citation, ...], *, answered: bool) -> None:
-        """Show the passages of an answer, the cited ones first.
+    async def show(
+        self, citations: tuple[Citation, ...], *, answered: bool, check: AnswerCheck = UNCHECKED
+    ) -> None:
+        """Show the passages of an answer, the cited ones first, and who cited them.
 
         `answered` False: it is not known yet which of them the answer cites.
         """
         empty = self.query_one(".empty", Static)
         empty.update(UNGROUNDED if answered else EMPTY)
-        if (citations, answered) == self._shown:
+        if (citations, answered, check) == self._shown:
             return
-        self._shown = citations, answered
+        self._shown = citations, answered, check
         selected = self.selected.citation.n if self.selected else 0
         self.selected = None
         scroll = self.query_one(VerticalScroll)
-        ordered = sorted(citations, key=lambda citation: (not citation.used, citation.n))
+        used = {citation.n: not answered or is_used(citation, check) for citation in citations}
+        by = cited_by(check)
+        state = {n: WHO_CITED.get(by.get(n, ""), "") if said else "not cited" for n, said in used.items()}
+        ordered = sorted(citations, key=lambda citation: (not used[citation.n], citation.n))
         with self.app.batch_update():
             await scroll.query(SourceView).remove()
-            await scroll.mount_all([SourceView(citation, decided=answered) for citation in ordered])
+            await scroll.mount_all([SourceView(one, used=used[one.n], state=state[one.n]) for one in ordered])
         empty.display = not citations
         self.query_one(".panel-title", Static).update(
             Content(f"Sources · {len(citations)}" if citations else "Sources")

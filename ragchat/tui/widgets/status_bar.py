@@ -99,7 +99,7 @@ _ALWAYS = (
     "app.quit",
 )
 """Over the chat, in this order, wherever the focus is."""
-_MOST_LOCAL = 3
+_MOST_LOCAL = 4
 """Keys that are shown beside these: what is bound where the focus is."""
 _GAP = "   "
 

@@ -17,6 +17,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from ragchat.tui.lines import EMPTY, FOUND, Block, Row
+from ragchat.tui.verdicts import drawn, unmarked
 
 _BLANK = Row(EMPTY, EMPTY, 0, -1, "")
 
@@ -116,7 +117,7 @@ class TextRows(Widget):
         return "".join(parts).lstrip("\n")
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        return selection.extract(self.text), "\n"
+        return unmarked(selection.extract(self.text)), "\n"
 
     # --- rendering ----------------------------------------------------------------------------------
 
@@ -163,6 +164,6 @@ class TextRows(Widget):
             if x is None:
                 segments.append(Segment(text, style.rich_style))
             else:
-                segments.append(Segment(text, style.rich_style_with_offset(x, y)))
+                segments.append(Segment(drawn(text), style.rich_style_with_offset(x, y)))
                 x += len(text)
         return segments

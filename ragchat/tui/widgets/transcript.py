@@ -40,8 +40,13 @@ _REQUESTS = (
     ("E,shift+e", "question", "Keep as an evaluation question", False),
     ("p", "prompt", "The prompt of this answer", False),
     ("R,shift+r", "replay", "Replay this answer", False),
+    ("q", "nearest", "Open what the documents say", False),
 )
-_ANSWERS_ONLY = {"regenerate", "continue", "rate_good", "rate_bad", "correct", "question", "prompt", "replay"}
+_ANSWERS_ONLY = {
+    *("regenerate", "continue", "rate_good", "rate_bad", "correct"),
+    *("question", "prompt", "replay", "check", "nearest"),
+}
+_WHILE_WRITING = {"prompt", "nearest"}
 
 
 class FindLine(Line):
@@ -68,6 +73,13 @@ class Transcript(MessageWindow):
         Binding("end,G,shift+g", "last", "Last message", id="transcript.last", show=False),
         Binding("ctrl+d", "half_page(1)", "Half a page down", id="transcript.half_down", show=False),
         Binding("ctrl+u", "half_page(-1)", "Half a page up", id="transcript.half_up", show=False),
+        Binding(
+            "i",
+            "request('check')",
+            "Check",
+            id="transcript.check",
+            tooltip="Why each statement of this answer has its mark",
+        ),
         Binding("slash", "find", "Find in this chat", id="transcript.find", key_display="/"),
         Binding("n", "next_found", "Next match", id="transcript.next_found", show=False),
         Binding("N,shift+n", "previous_found", "Previous match", id="transcript.previous_found", show=False),
@@ -82,6 +94,7 @@ class Transcript(MessageWindow):
         Binding("o", "links", "Links", id="transcript.links", show=False),
         Binding("a", "reuse", "Ask again", id="transcript.reuse", show=False),
         Binding("t", "reasoning", "Show or hide the reasoning", id="transcript.reasoning", show=False),
+        Binding("m", "words", "Show or hide struck-out words", id="transcript.words", show=False),
         *[
             Binding(keys, f"request('{action}')", description, id=f"transcript.{action}", show=show)
             for keys, action, description, show in _REQUESTS
@@ -323,7 +336,7 @@ class Transcript(MessageWindow):
             self.post_message(self.Copied(selected_markdown(marked), said))
             self.action_unmark()
         elif self.selected is not None:
-            self.post_message(self.Copied(self.selected.plain_text, self.selected.name_of_text))
+            self.post_message(self.Copied(self.selected.copied, self.selected.name_of_text))
 
     def action_copy_cited(self) -> None:
         if answer := self._answer():
@@ -357,7 +370,7 @@ class Transcript(MessageWindow):
             return
         self._text_of = view
         view.display = False
-        cursor = TextCursor(view.plain_text)
+        cursor = TextCursor(view.copied)
         self.mount(cursor, after=view)
         cursor.focus()
 
@@ -411,7 +424,7 @@ class Transcript(MessageWindow):
             view = self._question()
         if view is None:
             return
-        if view.streaming and action != "prompt":
+        if view.streaming and action not in _WHILE_WRITING:
             self.notify("The model is writing an answer. Press Esc to stop it.", timeout=2, markup=False)
         elif action.startswith("branch_") and len(view.facts.siblings) < 2:
             self.notify("There is no other branch here.", timeout=1.5, markup=False)
@@ -423,6 +436,10 @@ class Transcript(MessageWindow):
             answer.toggle_reasoning()
         elif answer:
             self.notify("The model wrote no reasoning for this answer.", timeout=2, markup=False)
+
+    def action_words(self) -> None:
+        if (answer := self._answer()) and not answer.toggle_words():
+            self.notify("Nothing of this answer is folded away.", timeout=2, markup=False)
 
     def action_sources(self) -> None:
         self.post_message(self.SourceCalled(0))
