@@ -5,7 +5,8 @@
 DIR holds corpus/*.txt and questions.jsonl (question, answers, relevant); file names begin with the number of their article.
 Every other article is taken out of the documents, so its questions have no answer there though they are of the same kind.
 With --documents every other document alone: what else is written of its subject stays, so that its questions look answered.
-Points are chosen on every other question and measured on the rest. No model is asked. Ends with one JSON line.
+Points are chosen on every other question and measured on the rest. The chance that the documents answer, below which a strict
+chat declines, is shown as shipped, and as `eval calibrate` fits it to the questions. No model is asked. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from pathlib import Path
 from confidence import halved
 
 from ragchat.evaluation import corpora
-from ragchat.evaluation.calibration import Judged, choose, curve, look
+from ragchat.evaluation.calibration import Judged, choose, curve, fit_chance, look
 from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval.search import Searcher
+from ragchat.retrieval.vocabulary import Vocabulary
+from ragchat.session import answerability
+from ragchat.session.answerability import AS_SHIPPED, Own
 from ragchat.types import CancelToken
+from ragchat.types.defaults import MIN_CONFIDENCE, MIN_MATCH
 
 
 def main() -> None:
@@ -53,7 +58,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as scratch,
         corpora.build_knowledge_base(Path(scratch), kept) as store,
     ):
-        judged = list(look(Searcher([store]), asked, cancel=CancelToken()))
+        worth = Vocabulary([store]).idf
+        judged = list(look(Searcher([store]), asked, worth=worth, cancel=CancelToken()))
     chosen_on, rest = judged[::2], judged[1::2]
     points = curve(chosen_on)
     picks = {
@@ -76,6 +82,10 @@ def main() -> None:
         false, wrong = shares(rest, point.min_match, point.min_confidence)
         figures[name] = {"strictness": point.strictness, "false_answers": false, "wrong_refusals": wrong}
         print(f"| {name} | {point.strictness:.2f} | {false:.1%} | {wrong:.1%} |")
+    for name, own in {"strict chat": AS_SHIPPED, "strict chat, fitted": fit_chance(chosen_on).own}.items():
+        false, wrong = strict_shares(rest, own)
+        figures[name] = {"false_answers": false, "wrong_refusals": wrong}
+        print(f"| {name} | | {false:.1%} | {wrong:.1%} |")
     print(
         json.dumps(
             {
@@ -97,6 +107,18 @@ def shares(judged: list[Judged], min_match: float, min_confidence: float) -> tup
         sum(one.answered(min_match, min_confidence) for one in gone) / len(gone),
         sum(not one.answered(min_match, min_confidence) for one in there) / len(there),
     )
+
+
+def strict_shares(judged: list[Judged], own: Own) -> tuple[float, float]:
+    """(false answers, wrong refusals) of a strict chat: what passes the search must have a chance, too."""
+    least = answerability.thresholds(own).before
+    passes = [
+        one.answered(MIN_MATCH, MIN_CONFIDENCE) and answerability.rescaled(one.chance, own) >= least
+        for one in judged
+    ]
+    gone = [answers for answers, one in zip(passes, judged, strict=True) if not one.answerable]
+    there = [answers for answers, one in zip(passes, judged, strict=True) if one.answerable]
+    return sum(gone) / len(gone), there.count(False) / len(there)
 
 
 if __name__ == "__main__":

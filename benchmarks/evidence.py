@@ -54,10 +54,11 @@ GIVEN = {
     "way:step": 0.4,
     "command:code": 0.6,
     "command:step": 0.3,
-    "thing:code": 0.2,
-    "thing:step": 0.2,
+    "topic:code": 0.5,
+    "topic:step": 0.4,
+    "topic:meaning": 0.3,
+    "topic:entry": 0.8,
     "meaning:entry": 0.8,
-    "thing:entry": 0.4,
 }
 """Weights of signs of which sets of articles say little: manuals have headings, commands and steps. By judgement."""
 

@@ -14,7 +14,7 @@ import json
 import random
 from itertools import combinations
 
-from ragchat.evaluation.four_ways import ARMS, Answer, Arm, Run
+from ragchat.evaluation.four_ways import ARMS, MODEL_ARMS, Answer, Arm, Run
 from ragchat.evaluation.question_sets import Asked
 from ragchat.evaluation.statistics import holm, mcnemar
 from ragchat.evaluation.verdict import SHOWN, judge
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=4000)
     wanted = parser.parse_args()
     found = {}
-    choices: tuple[tuple[Arm, ...], ...] = (("base", "rag"), ARMS)
+    choices: tuple[tuple[Arm, ...], ...] = (("base", "rag"), MODEL_ARMS, ARMS)
     for arms in choices:
         named = sum(bool(winner(seed, wanted.questions, arms)) for seed in range(wanted.seeds))
         found[f"{len(arms)} ways"] = named / wanted.seeds

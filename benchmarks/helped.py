@@ -13,15 +13,16 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from ragchat.app.context import Context
 from ragchat.cli.eval import measure
 from ragchat.config import Settings
 from ragchat.evaluation.packing_trial import Result, Way
 from ragchat.paths import Paths
-from ragchat.session.packing import Packing
+from ragchat.session.packing import HELPED, Packing
 
 _LONGEST = 128
 WAYS = tuple(
@@ -36,6 +37,11 @@ WAYS = tuple(
         ("copied sentence", Packing(1, answer="copied")),
         ("copied words", Packing(1, answer="words")),
         ("short, example, copied sentence", Packing(1, wording="short", example=True, answer="copied")),
+        ("1 quote", Packing(1, "quotes")),
+        ("2 quotes", Packing(2, "quotes")),
+        ("2 quotes, copied sentence", Packing(2, "quotes", answer="copied")),
+        ("1 quote, copied words", Packing(1, "quotes", answer="words")),
+        ("1 quote, copied sentence", HELPED),
         ("short, example, copied words", Packing(1, wording="short", example=True, answer="words")),
     )
 )
@@ -76,8 +82,10 @@ def main() -> None:
     parser.add_argument("--way", action="append", choices=[way.name for way in WAYS], help="may be repeated")
     arguments = parser.parse_args()
     settings = Settings()
-    model = replace(settings.model, threads=arguments.threads, threads_batch=arguments.threads)
-    context = Context(Paths.discover(os.environ), replace(settings, model=model))
+    model = msgspec.structs.replace(
+        settings.model, threads=arguments.threads, threads_batch=arguments.threads
+    )
+    context = Context(Paths.discover(os.environ), msgspec.structs.replace(settings, model=model))
     ways = tuple(way for way in WAYS if not arguments.way or way.name in arguments.way)
     info, found = measure(
         context, arguments.dir, ways, limit=arguments.limit, model_name=arguments.model, out=arguments.out

@@ -2,8 +2,9 @@
 
     python -P benchmarks/planted.py DIR… [--count 1000] [--show 0]
 
-A DIR is a question set (`questions.jsonl` and `corpus/`). True statements are made of paragraphs that hold an answer: the sentence
-with the answer, its first and second half cut at a comma, a sentence without what is in brackets. One change is planted in each:
+A DIR is a question set (`questions.jsonl` and `corpus/`). True statements are made of paragraphs that hold an answer: the
+sentence with the answer, its first and second half cut at a comma, a sentence without what is in brackets. One change is
+planted in each:
 
     number      another number of the corpus for one of the statement
     name        another name of the same paragraph or of another for one of the statement
@@ -14,8 +15,8 @@ with the answer, its first and second half cut at a comma, a sentence without wh
     stitched    the first half of one sentence with the second half of another of the same paragraph
     marker      nothing is changed, but the number behind it is that of another passage
 
-Three passages are offered: the paragraph and two others. A change is found out when a statement is not supported any more; a forged
-marker when it is taken out or put right. The seed is fixed. Ends with one line of JSON.
+Three passages are offered: the paragraph and two others. A change is found out when a statement is not supported any more; a
+forged marker when it is taken out or put right. The seed is fixed. Ends with one line of JSON.
 """
 
 from __future__ import annotations
@@ -42,8 +43,12 @@ _NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*(?![\w])|(?<=[\u0e00-\u9fff ])\
 _NAME = regex.compile(r"(?<=[\p{Ll}\p{N},;] )\p{Lu}\p{L}+(?:[ -]\p{Lu}\p{L}+)*")
 _BRACKETS = re.compile(r" \([^()]*\)")
 _AUXILIARY = {
-    "en": re.compile(r"\b(?:is|are|was|were|has|have|had|can|could|will|would|must|should|may|might)\b(?! not)"),
-    "de": re.compile(r"\b(?:ist|sind|war|waren|wurde|wurden|wird|werden|hat|haben|hatte|hatten|kann|können)\b(?! nicht)"),
+    "en": re.compile(
+        r"\b(?:is|are|was|were|has|have|had|can|could|will|would|must|should|may|might)\b(?! not)"
+    ),
+    "de": re.compile(
+        r"\b(?:ist|sind|war|waren|wurde|wurden|wird|werden|hat|haben|hatte|hatten|kann|können)\b(?! nicht)"
+    ),
     "zh": re.compile(r"(?<=[\u4e00-\u9fff])(?:是|会|能|可以|属于|包括|需要|得到|成为)"),
     "th": re.compile(r"(?<=[\u0e00-\u0e4f ])(?:เป็น|มี|ได้รับ|สามารถ|อยู่|เคย)"),
 }
@@ -58,7 +63,8 @@ _UNITS = {
     "century decade|acres miles|metres miles|kilometres metres|square cubic|January March|February May|March June|April August|"
     "June October|July April|August November|September December|October February|November July|December September|% °C",
     "de": "Jahre Monate|Jahren Monaten|Tage Stunden|Tagen Stunden|Stunden Minuten|Minuten Stunden|Meilen Fuß|Kilometer Meter|"
-    "Millionen Milliarden|Milliarden Millionen|Prozent Punkte|Jahrhundert Jahrzehnt|Euro Dollar|Januar März|Februar Mai|März Juni|"
+    "Millionen Milliarden|Milliarden Millionen|Prozent Punkte|Jahrhundert Jahrzehnt|Euro Dollar|Januar März|"
+    "Februar Mai|März Juni|"
     "April August|Mai Dezember|Juni Oktober|Juli April|August November|September Dezember|Oktober Februar|November Juli|"
     "Dezember September|% °C",
     "zh": "年 天|月 年|公里 英里|英里 米|万 亿|亿 万|世纪 年代|美元 欧元",
@@ -68,7 +74,8 @@ _COMPARISONS = {
     "en": "more less|less more|before after|after before|first last|last first|largest smallest|highest lowest|most least|"
     "least most|over under|above below|increased decreased|early late|late early|older younger|higher lower|larger smaller|"
     "always never|only also|until since|all no|maximum minimum|north south|south north|east west|west east|until before",
-    "de": "mehr weniger|weniger mehr|vor nach|nach vor|erste letzte|ersten letzten|größte kleinste|größten kleinsten|höchste niedrigste|"
+    "de": "mehr weniger|weniger mehr|vor nach|nach vor|erste letzte|ersten letzten|größte kleinste|größten kleinsten|"
+    "höchste niedrigste|"
     "höher niedriger|höchstens mindestens|mindestens höchstens|immer nie|nur auch|über unter|frühen späten|später früher|"
     "alle keine|seit bis|bis seit|größer kleiner|Norden Süden|Süden Norden|Osten Westen|Westen Osten",
     "zh": "最大 最小|超过 不到|之前 之后|之后 之前|更多 更少|增加 减少|最高 最低|第一 最后|至少 最多|以上 以下|东 西|北 南",
@@ -77,7 +84,7 @@ _COMPARISONS = {
 
 
 @dataclass(frozen=True)
-class True_:
+class Truth:
     """A statement that a paragraph makes; `names` are what can be put in the place of a name of it."""
 
     language: str
@@ -90,15 +97,19 @@ class True_:
     numbers: tuple[str, ...]
 
 
-Change = Callable[[True_, random.Random], str | None]
+Change = Callable[[Truth, random.Random], str | None]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--show", type=int, default=0, help="so many of each kind that were not found out")
-    parser.add_argument("--half", type=int, choices=(0, 1), help="only every second paragraph: the even or the odd ones")
+    parser.add_argument(
+        "--half", type=int, choices=(0, 1), help="only every second paragraph: the even or the odd ones"
+    )
     options = parser.parse_args()
     report: dict[str, dict[str, float]] = {}
     for folder in options.folders:
@@ -142,7 +153,7 @@ def _line(what: str, said: Sequence[bool]) -> float:
 
 
 def _planted(
-    kind: str, change: Change, statements: Sequence[True_], dice: random.Random, show: int
+    kind: str, change: Change, statements: Sequence[Truth], dice: random.Random, show: int
 ) -> list[bool]:
     found: list[bool] = []
     for one in statements:
@@ -157,13 +168,15 @@ def _planted(
     return found
 
 
-def _show(kind: str, one: True_, text: str) -> None:
+def _show(kind: str, one: Truth, text: str) -> None:
     found = _bound(one, text).statements
     why = [(s.verdict.name, s.reason.kind.name, s.reason.words, s.reason.found) for s in found]
-    print(f"    {kind}: {text}\n      true: {one.text}\n      {why}\n      {found[0].compared if found else ''}")
+    print(
+        f"    {kind}: {text}\n      true: {one.text}\n      {why}\n      {found[0].compared if found else ''}"
+    )
 
 
-def _bound(one: True_, text: str) -> Bound:
+def _bound(one: Truth, text: str) -> Bound:
     offered = [
         Citation(n, Hit(n, 9.0 - n, "kb", n, n, f"/{n}.txt", "", "", Span(0, len(said), 1, 1), said, "", said[:20],
                         language=one.language), "")
@@ -177,17 +190,20 @@ def _stays(bound: Bound) -> bool:
 
 
 def _right_marker(bound: Bound, right: int) -> bool:
-    return all(one.citation == right or one.verdict is not Verdict.SUPPORTED for one in bound.statements) and all(
-        f"[{n}]" not in bound.text for n in range(1, 4) if n != right
-    )
+    return all(
+        one.citation == right or one.verdict is not Verdict.SUPPORTED for one in bound.statements
+    ) and all(f"[{n}]" not in bound.text for n in range(1, 4) if n != right)
 
 
 # --- what is true -------------------------------------------------------------------------------------------
 
 
-def true_statements(folder: Path, dice: random.Random, half: int | None) -> Iterator[True_]:
+def true_statements(folder: Path, dice: random.Random, half: int | None) -> Iterator[Truth]:
     """Statements of all paragraphs of a set that hold an answer."""
-    texts = {path.name: path.read_text(encoding="utf-8-sig").strip() for path in sorted((folder / "corpus").iterdir())}
+    texts = {
+        path.name: path.read_text(encoding="utf-8-sig").strip()
+        for path in sorted((folder / "corpus").iterdir())
+    }
     names = list(texts)
     numbers = tuple(sorted({number for text in texts.values() for number in _NUMBER.findall(text)}))
     answers: dict[str, list[str]] = defaultdict(list)
@@ -202,14 +218,25 @@ def true_statements(folder: Path, dice: random.Random, half: int | None) -> Iter
             continue
         text = texts[name]
         language = detect(text)
-        found = [said for said in _sentences(text, language) if any(answer in said for answer in row["answers"])]
+        found = [
+            said for said in _sentences(text, language) if any(answer in said for answer in row["answers"])
+        ]
         if not found or not 20 <= len(found[0]) <= 320 or "?" in found[0] or found[0].endswith(":"):
             continue
         passages, right = _passages(texts, name, dice)
         for form, said in _forms(found[0], language):
             if said not in seen:
                 seen.add(said)
-                yield True_(language, form, said, row["question"], passages, right, _names(text, answers[name], language), numbers)
+                yield Truth(
+                    language,
+                    form,
+                    said,
+                    row["question"],
+                    passages,
+                    right,
+                    _names(text, answers[name], language),
+                    numbers,
+                )
 
 
 def _sentences(text: str, language: str) -> list[str]:
@@ -259,7 +286,7 @@ def _names(text: str, answers: Sequence[str], language: str) -> tuple[str, ...]:
 # --- what is planted ------------------------------------------------------------------------------------------
 
 
-def number(one: True_, dice: random.Random) -> str | None:
+def number(one: Truth, dice: random.Random) -> str | None:
     found = list(_NUMBER.finditer(one.text))
     if not found:
         return None
@@ -268,7 +295,7 @@ def number(one: True_, dice: random.Random) -> str | None:
     return _replaced(one.text, match.span(), dice.choice(others))
 
 
-def name(one: True_, dice: random.Random) -> str | None:
+def name(one: Truth, dice: random.Random) -> str | None:
     found = _own_names(one)
     if not found:
         return None
@@ -278,13 +305,13 @@ def name(one: True_, dice: random.Random) -> str | None:
     return _replaced(one.text, span, dice.choice(others)) if others else None
 
 
-def _own_names(one: True_) -> list[tuple[int, int]]:
+def _own_names(one: Truth) -> list[tuple[int, int]]:
     if one.language in _UNSPACED:
         return [(at, at + len(n)) for n in one.names if (at := one.text.find(n)) >= 0]
     return [match.span() for match in _NAME.finditer(one.text)]
 
 
-def roles(one: True_, dice: random.Random) -> str | None:
+def roles(one: Truth, dice: random.Random) -> str | None:
     found = sorted(_own_names(one))
     pairs = [
         (a, b)
@@ -303,10 +330,13 @@ def roles(one: True_, dice: random.Random) -> str | None:
 def _listed_together(between: str) -> bool:
     """Names of one list: in another order they say the same."""
     words = [word for word in re.findall(r"[^\W\d_]+", between) if word.islower()]
-    return all(word in ("and", "or", "und", "oder", "the", "der", "die", "das", "sowie") for word in words) or len(between) < 4
+    return (
+        all(word in ("and", "or", "und", "oder", "the", "der", "die", "das", "sowie") for word in words)
+        or len(between) < 4
+    )
 
 
-def negation(one: True_, dice: random.Random) -> str | None:
+def negation(one: Truth, dice: random.Random) -> str | None:
     there = _NEGATIONS[one.language].search(one.text) if one.language in _NEGATIONS else None
     if there and dice.random() < 0.5:
         gone = there[0].replace("没有", "有").replace("不", "") if one.language == "zh" else ""
@@ -322,22 +352,24 @@ def negation(one: True_, dice: random.Random) -> str | None:
     return _replaced(one.text, verb.span(), f"{verb[0]} {'nicht' if one.language == 'de' else 'not'}")
 
 
-def unit(one: True_, dice: random.Random) -> str | None:
+def unit(one: Truth, dice: random.Random) -> str | None:
     return _exchanged(one, _UNITS, dice)
 
 
-def comparison(one: True_, dice: random.Random) -> str | None:
+def comparison(one: Truth, dice: random.Random) -> str | None:
     return _exchanged(one, _COMPARISONS, dice)
 
 
-def _exchanged(one: True_, lists: dict[str, str], dice: random.Random) -> str | None:
+def _exchanged(one: Truth, lists: dict[str, str], dice: random.Random) -> str | None:
     pairs = [pair.split() for pair in lists.get(one.language, "").split("|") if pair]
     edge = "" if one.language in _UNSPACED else r"(?<!\w)(?<!\w-)"
     found = [
         (match.span(), new)
         for old, new in pairs
         for match in re.finditer(f"{edge}{re.escape(old)}" + (r"(?![\w-])" if edge else ""), one.text)
-        if lists is not _UNITS or old[0].isupper() or re.search(r"\d[\d.,]*\s?$|[a-zäöü]+\s$", one.text[: match.start()])
+        if lists is not _UNITS
+        or old[0].isupper()
+        or re.search(r"\d[\d.,]*\s?$|[a-zäöü]+\s$", one.text[: match.start()])
     ]
     if not found:
         return None
@@ -345,7 +377,7 @@ def _exchanged(one: True_, lists: dict[str, str], dice: random.Random) -> str | 
     return _replaced(one.text, span, new)
 
 
-def stitched(one: True_, dice: random.Random) -> str | None:
+def stitched(one: Truth, dice: random.Random) -> str | None:
     text = one.passages[one.right - 1]
     others = [said for said in _sentences(text, one.language) if len(said) > 60 and one.text[:20] not in said]
     if one.form != "sentence" or not others:
@@ -357,7 +389,7 @@ def stitched(one: True_, dice: random.Random) -> str | None:
     return " ".join([*mine[: len(mine) // 2], *theirs[len(theirs) // 2 :]])
 
 
-def marker(one: True_, dice: random.Random) -> str | None:
+def marker(one: Truth, dice: random.Random) -> str | None:
     wrong = dice.choice([n for n in range(1, len(one.passages) + 1) if n != one.right])
     body = one.text.rstrip(".。")
     return f"{body} [{wrong}]{one.text[len(body) :]}"

@@ -38,7 +38,7 @@ from ragchat.evaluation.packing_trial import Way
 from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
-from ragchat.session.packing import Packing, Passage, hits_wanted, pack_hits, render
+from ragchat.session.packing import HELPED, Packing, Passage, hits_wanted, pack_hits, render
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken
 from ragchat.types.defaults import HITS
@@ -52,6 +52,8 @@ WAYS: tuple[tuple[Way, Ranking], ...] = (
     (Way(NOW, Packing(1)), DEFAULT),
     *((Way(f"{n} of 800 characters", Packing(n)), _SHORT) for n in (1, 2, 3)),
     *((Way(f"{n} passages", Packing(n)), DEFAULT) for n in (2, 3, 5)),
+    *((Way(f"{n} quotes", Packing(n, "quotes")), DEFAULT) for n in (1, 2)),
+    (Way("1 quote, copied", HELPED, longest=128), DEFAULT),
     *(
         (Way(f"evidence of {n}, {budget} tokens", Packing(n, "evidence", budget=budget)), DEFAULT)
         for budget in (256, 400, 600, 900)

@@ -72,6 +72,13 @@ async def take(context: Context) -> None:
                 await pilot.pause(1)
                 if question is QUESTIONS[0]:
                     picture("screenshot", HERE)
+                    app.chat.pane.transcript.focus()
+                    await pilot.press("i")
+                    await until(pilot, lambda: app.screen is not app.chat)
+                    await pilot.pause(1)
+                    picture("check")
+                    await pilot.press("escape")
+                    await until(pilot, lambda: app.screen is app.chat)
             for name, opening, closing in WINDOWS:
                 app.chat.pane.prompt.focus()
                 await pilot.press(*opening)

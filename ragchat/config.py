@@ -217,7 +217,11 @@ class ChatSettings(Section, frozen=True):
         ),
     ] = ()
     strict: Annotated[
-        bool, Meta(description="Decline without calling the model if the search finds no relevant passages")
+        bool,
+        Meta(description="Decline if the documents do not answer, and strike out what they do not support"),
+    ] = False
+    second_look: Annotated[
+        bool, Meta(description="Let the model look again at each statement that it made (seconds per answer)")
     ] = False
     system_prompt: Annotated[str, Meta(description="Replaces the built-in instructions")] = ""
 

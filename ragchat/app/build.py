@@ -158,6 +158,7 @@ def ask_options(
         min_confidence=retrieval.min_confidence,
         ranking=ranking(context),
         strict=chat.strict if strict is None else strict,
+        second_look=chat.second_look,
         thinking=context.settings.model.thinking,
         instructions=chat.system_prompt,
         packings=read_choices(context.paths.packings_file),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragchat import config
@@ -58,8 +57,16 @@ def refusals(
     with build.knowledge_bases(context, names or build.default_knowledge_bases(context)) as stores:
         texts = [one.question for one in asked]
         searcher = meaning.prepared(context, stores, texts, ranking, cancel, say)
-        worth = Vocabulary(stores).idf
-        judged = list(look(searcher, asked, ranking=ranking, worth=worth, cancel=cancel))
+        judged = list(
+            look(
+                searcher,
+                asked,
+                ranking=ranking,
+                worth=Vocabulary(stores).idf,
+                embedder=meaning.meant(context, stores, ranking),
+                cancel=cancel,
+            )
+        )
     if cancel.cancelled:
         return None
     retrieval = context.settings.retrieval
@@ -83,20 +90,15 @@ def store_point(context: Context, point: Point) -> None:
 # --- the chance -------------------------------------------------------------------------------------------
 
 
-def chance_file(context: Context) -> Path:
-    """What your questions changed of the chance that the documents answer."""
-    return context.paths.data_dir / "answerability.json"
-
-
 def own(context: Context) -> Own:
     """What a calibration stored; as shipped when there was none."""
-    return read_own(chance_file(context))
+    return read_own(context.paths.answerability_file)
 
 
 def store_chance(context: Context, fitted: Own) -> None:
     """Chats take this scale and threshold from now on. Raises StorageError."""
     try:
-        write_own(chance_file(context), fitted)
+        write_own(context.paths.answerability_file, fitted)
     except OSError as error:
         raise StorageError(f"The calibration cannot be saved: {error}.") from error
 
@@ -106,6 +108,6 @@ def reset(context: Context) -> None:
     for name in ("retrieval.min_match", "retrieval.min_confidence"):
         config.unset_value(context.paths.settings_file, name)
     try:
-        chance_file(context).unlink(missing_ok=True)
+        context.paths.answerability_file.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"The calibration cannot be removed: {error}.") from error

@@ -67,7 +67,8 @@ FIRST_BYTE_S = 5.0
     "--strict",
     is_flag=True,
     default=None,
-    help="Decline without calling the model if the search finds nothing (exit code 3).",
+    help="Only what the documents say: leave out what they do not support; decline without the model if they say nothing"
+    " (exit code 3).",
 )
 @click.option(
     "--quote",

@@ -12,6 +12,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'ragchat ask "How long is the notice period?" --kb contracts',
         'ragchat ask "How long is the notice period? in:contracts after:2025"',
         'ragchat ask "What does it say about costs?" --attach offer.pdf',
+        'ragchat ask --quote "How long is the notice period?"',
         'git diff | ragchat ask "What does this change?" - --no-rag',
         'ragchat ask "Who signed it?" --strict --json',
     ),

@@ -11,9 +11,9 @@ outputs for support vector machines, 1999).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ragchat.evaluation.question_sets import Asked
 from ragchat.retrieval import quoting
@@ -22,6 +22,9 @@ from ragchat.session import answerability
 from ragchat.session.answerability import AS_SHIPPED, Own, Worth
 from ragchat.types import CancelToken
 from ragchat.types.defaults import HITS, MIN_CONFIDENCE, MIN_MATCH
+
+if TYPE_CHECKING:
+    from ragchat.types.embedding import Embedder
 
 STEPS = 101
 SHIPPED = 0.5
@@ -32,6 +35,9 @@ _PULL = 1.0
 """How strongly a refit is drawn to what is shipped."""
 _FLATTEST = 0.2
 _SURE = 1e-6
+_STEPS_OF_FIT = 100
+_LONGEST_STEP = 0.5
+"""Of slope and intercept: far from the shipped scale a whole step of Newton's method would leap over the best one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +123,10 @@ def look(
     *,
     ranking: Ranking = DEFAULT,
     worth: Worth | None = None,
+    embedder: Embedder | None = None,
     cancel: CancelToken,
 ) -> Iterator[Judged]:
-    """What the search says of each question; `worth` weighs its words for the chance. Raises StorageError."""
+    """What the search says of each question; `worth` and `embedder` as the chat has them for the chance. Raises StorageError."""
     for question in questions:
         if cancel.cancelled:
             return
@@ -132,7 +139,11 @@ def look(
             found.confidence if hit else -1.0,
             answerability.before(
                 answerability.search_signals(
-                    question.question, found, quoting.quote(question.question, found.hits), worth
+                    question.question,
+                    found,
+                    quoting.quote(question.question, found.hits),
+                    worth,
+                    embedder,
                 )
             ),
         )
@@ -230,18 +241,18 @@ def refit(judged: Sequence[Judged]) -> Own:
     """
     import numpy as np
 
-    chances = np.clip([one.chance for one in judged], _SURE, 1 - _SURE)
-    truth = np.array([one.answerable for one in judged], float)
+    told_apart = [one for one in judged if one.chance > 0]  # where nothing was found, there is no scale
+    truth = np.array([one.answerable for one in told_apart], float)
+    if not 0 < truth.sum() < len(truth):
+        return AS_SHIPPED
+    chances = np.clip([one.chance for one in told_apart], _SURE, 1 - _SURE)
     weights = np.where(truth > 0, 0.5 / truth.mean(), 0.5 / (1 - truth.mean()))
     columns = np.stack([np.log(chances / (1 - chances)), np.ones(len(chances))], axis=1)
     shipped = np.array([1.0, 0.0])
     fitted = shipped.copy()
-    for _ in range(30):
+    for _ in range(_STEPS_OF_FIT):
         told = 1 / (1 + np.exp(-np.clip(columns @ fitted, -30, 30)))
         slope = columns.T @ (weights * (told - truth)) + _PULL * (fitted - shipped)
         curvature = (columns * (weights * told * (1 - told))[:, None]).T @ columns + _PULL * np.eye(2)
-        fitted -= np.linalg.solve(curvature, slope)
-    slope_found, intercept = fitted.tolist()
-    if not math.isfinite(slope_found + intercept):
-        return AS_SHIPPED
-    return Own(round(max(_FLATTEST, slope_found), 4), round(intercept, 4))
+        fitted -= np.clip(np.linalg.solve(curvature, slope), -_LONGEST_STEP, _LONGEST_STEP)
+    return Own(round(max(_FLATTEST, float(fitted[0])), 4), round(float(fitted[1]), 4))

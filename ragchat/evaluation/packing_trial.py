@@ -20,7 +20,7 @@ from ragchat.evaluation.corpora import Question, QuestionSet
 from ragchat.ingest.chunk import estimate_tokens, split
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher
 from ragchat.session import prompt, statements
-from ragchat.session.packing import Packing, hits_wanted, model_key
+from ragchat.session.packing import HELPED, Packing, hits_wanted, model_key
 from ragchat.session.sources import Sources
 from ragchat.types import (
     CancelToken,
@@ -74,6 +74,8 @@ WAYS = (
     Way("by confidence, 3 passages", Packing(3, "by_confidence", budget=400)),
     Way("1 chunk, 2 sentences", Packing(1, answer="few")),
     Way("1 chunk, cited sentences", Packing(1, answer="cited")),
+    Way("2 quotes", Packing(2, "quotes")),
+    Way("1 quote, copied sentence", HELPED, longest=128),
     Way("1 chunk, copied sentence", Packing(1, answer="copied"), longest=128),
     Way("1 chunk, copied words", Packing(1, answer="words"), longest=128),
 )

@@ -562,7 +562,7 @@ def _sentences(verdict: Verdict, size: float) -> Iterable[str]:
 
 
 def _lead(verdict: Verdict, size: float) -> Iterable[str]:
-    """What is recommended; nothing where documents alone are all that one configuration can be compared with."""
+    """What is recommended; nothing where there are no two configurations to compare."""
     count = len(verdict.questions)
     shown = [found for found in verdict.differences if found.shown]
     if verdict.winner:
@@ -575,7 +575,7 @@ def _lead(verdict: Verdict, size: float) -> Iterable[str]:
             )
         )
         yield f"No configuration is clearly the best. {_capital(said)}."
-    elif len(verdict.arms) > 1 or not verdict.over_documents:
+    elif len(verdict.arms) > 1:
         needed = max((found.needed for found in verdict.differences), default=0)
         more = (
             f" To measure a difference of {percent(size)}, you need about {needed} questions, {max(0, needed - count)} more."

@@ -114,6 +114,7 @@ class PlainAnswers:
         folder, trial = self._services.paths.scratch_dir, None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         telling = self._chat.telling()
+        telling.holds = self._services.ask_options().strict if options.strict is None else options.strict
         with cancel_on_interrupt() as cancel:
             try:
                 for event in try_out(

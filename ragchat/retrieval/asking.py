@@ -28,6 +28,8 @@ class Kind(StrEnum):
     COMMAND = "command"
     """An option, a command, a file, a setting."""
     MEANING = "meaning"
+    TOPIC = "topic"
+    """Words without a question: what something is, or how to do it."""
 
 
 _SPOKEN = ("en", "de", "fr", "es", "it", "pt", "nl")
@@ -37,16 +39,29 @@ _SCRIPTS = (
     ("zh", re.compile("[\u4e00-\u9fff]")),
 )
 
+_AT_ONCE = r"(?:\A\W*|[,.;:(] ?|\b(?:and|but|so|from|since|until|by|with|to|of|for|in|on|or) )"
+"""Before a word that asks at the beginning of a clause, and joins clauses elsewhere: "the year when"."""
+_ASKS = {
+    "en": r"\?\s*\Z|\b(?:what|which|who|whom|whose|when|where|why|how)\b",
+    "de": r"\?\s*\Z|\b(?:was|welche[mnrs]?|we[rnm]|wessen|wann|wo|wohe?in|woher|warum|weshalb|wieso|wie|wieviele?)\b",
+    "fr": r"\?\s*\Z|\b(?:que|quoi|quel(?:le)?s?|qui|quand|où|pourquoi|comment|combien)\b",
+    "es": r"\?\s*\Z|\b(?:qué|cuál|quién|cuándo|dónde|cómo|cuánt[oa]s?)\b",
+    "it": r"\?\s*\Z|\b(?:che|cosa|quale|chi|quando|dove|perché|come|quant[oaie])\b",
+    "pt": r"\?\s*\Z|\b(?:que|qual|quem|quando|onde|como|quant[oa]s?)\b",
+    "nl": r"\?\s*\Z|\b(?:wat|welke?|wie|wanneer|waar|waarom|hoe)\b",
+    "": r"\?\s*\Z",
+}
+
 _QUESTIONS = {
     "en": {
-        Kind.PERSON: r"\bwho|\bwhom|\bwhose",
-        Kind.TIME: r"\bwhen\b|\b(?:what|which) (?:year|date|day|month|decade|century|time)|\bhow old",
+        Kind.PERSON: rf"{_AT_ONCE}who(?:m|se)?\b|\bwho\?",
+        Kind.TIME: rf"{_AT_ONCE}when\b|\bwhen\?|\b(?:what|which) (?:year|date|day|month|decade|century|time)|\bhow old",
         Kind.AMOUNT: r"\bhow (?:many|much|long|far|big|large|often|old|high|fast|tall|deep|wide)"
         r"|\b(?:what|which) (?:is the )?(?:percent|number|amount|size|distance|length|score|share|limit)|\brange\b",
-        Kind.PLACE: r"\bwhere\b|\b(?:what|which) (?:city|country|state|place|continent|region|river)",
+        Kind.PLACE: rf"{_AT_ONCE}where\b|\bwhere\?|\b(?:what|which) (?:city|country|state|place|continent|region|river)",
         Kind.REASON: r"\bwhy\b|\bhow come\b|\b(?:what|which) (?:cause[sd]?|(?:is |was )?the reason|reason)|\bcan cause\b",
         Kind.WAY: r"\bhow (?:do|does|can|should|to|could|would)\b|\bway to\b|\bwhat now\b",
-        Kind.COMMAND: r"\b(?:option|flag|command|setting|parameter|variable|switch|file|directive|function|key)s?\b",
+        Kind.COMMAND: r"\b(?:what|which) (?:\w+ ){0,2}(?:option|flag|command|setting|parameter|variable|switch|file|directive|key)s?\b",
         Kind.MEANING: r"\A\W*(?:what(?:['’]s| is| are| does| do| makes?)|define|meaning of|explain)\b|\b(?:stand for|mean)\b",
     },
     "de": {
@@ -56,7 +71,7 @@ _QUESTIONS = {
         Kind.PLACE: r"\bwo\b|\bwoher\b|\bwohin\b|\bwelche[mnrs]? (?:stadt|land|ort|staat|region|fluss)",
         Kind.REASON: r"\bwarum\b|\bweshalb\b|\bwieso\b|\bweswegen\b",
         Kind.WAY: r"\bwie (?:mach|kann|soll|muss|geht|lässt|stell|richt|änder|bekomm)",
-        Kind.COMMAND: r"\b(?:option|befehl|schalter|datei|einstellung|parameter|variable|taste|tastenkombi|funktion)",
+        Kind.COMMAND: r"\bwelche[mnrs]? (?:\w+ ){0,2}(?:option|befehl|schalter|datei|einstellung|parameter|variable|taste|tastenkombi|funktion)",
         Kind.MEANING: r"\A\W*was (?:ist|sind|bedeutet|heißt|macht)\b|\bwofür stehen\b|\bbedeut",
     },
     "fr": {
@@ -66,7 +81,7 @@ _QUESTIONS = {
         Kind.PLACE: r"\boù\b|\bquel(?:le)? (?:ville|pays|endroit|région)",
         Kind.REASON: r"\bpourquoi\b|\bpour quelle raison",
         Kind.WAY: r"\bcomment\b",
-        Kind.COMMAND: r"\b(?:option|commande|fichier|paramètre|variable|touche|fonction)s?\b",
+        Kind.COMMAND: r"\bquel(?:le)?s? (?:\w+ ){0,2}(?:option|commande|fichier|paramètre|variable|touche|fonction)s?\b",
         Kind.MEANING: r"\A\W*(?:qu['’]est-ce|c['’]est quoi|que signifie)|\bveut dire\b",
     },
     "es": {
@@ -76,7 +91,7 @@ _QUESTIONS = {
         Kind.PLACE: r"\b[ad]?dónde\b|\bqué (?:ciudad|país|lugar|región)",
         Kind.REASON: r"\bpor qué\b",
         Kind.WAY: r"\bcómo\b",
-        Kind.COMMAND: r"\b(?:opción|orden|comando|fichero|archivo|parámetro|variable|tecla|función)\b",
+        Kind.COMMAND: r"\b(?:qué|cuál) (?:\w+ ){0,2}(?:opción|orden|comando|fichero|archivo|parámetro|variable|tecla|función)\b",
         Kind.MEANING: r"\A\W*qué (?:es|son|significa)\b",
     },
     "it": {
@@ -86,7 +101,7 @@ _QUESTIONS = {
         Kind.PLACE: r"\bdove\b|\b(?:che|quale) (?:città|paese|luogo|regione)",
         Kind.REASON: r"\bperché\b",
         Kind.WAY: r"\bcome\b",
-        Kind.COMMAND: r"\b(?:opzione|comando|file|parametro|variabile|tasto|funzione)\b",
+        Kind.COMMAND: r"\b(?:che|quale) (?:\w+ ){0,2}(?:opzione|comando|file|parametro|variabile|tasto|funzione)\b",
         Kind.MEANING: r"\A\W*(?:che )?cos(?:a|['’]) ?(?:è|sono|significa)\b",
     },
     "pt": {
@@ -96,7 +111,7 @@ _QUESTIONS = {
         Kind.PLACE: r"\bonde\b|\b(?:que|qual) (?:cidade|país|lugar|região)",
         Kind.REASON: r"\bpor ?qu[eê]\b",
         Kind.WAY: r"\bcomo\b",
-        Kind.COMMAND: r"\b(?:opção|comando|arquivo|ficheiro|parâmetro|variável|tecla|função)\b",
+        Kind.COMMAND: r"\b(?:que|qual) (?:\w+ ){0,2}(?:opção|comando|arquivo|ficheiro|parâmetro|variável|tecla|função)\b",
         Kind.MEANING: r"\A\W*o que (?:é|são|significa)\b",
     },
     "nl": {
@@ -106,7 +121,7 @@ _QUESTIONS = {
         Kind.PLACE: r"\bwaar\b|\bwelke? (?:stad|land|plaats|streek)",
         Kind.REASON: r"\bwaarom\b",
         Kind.WAY: r"\bhoe (?:kan|moet|doe|maak|stel|krijg)",
-        Kind.COMMAND: r"\b(?:optie|opdracht|bestand|instelling|parameter|variabele|toets|functie)\b",
+        Kind.COMMAND: r"\bwelke? (?:\w+ ){0,2}(?:optie|opdracht|bestand|instelling|parameter|variabele|toets|functie)\b",
         Kind.MEANING: r"\A\W*wat (?:is|zijn|betekent)\b",
     },
     "zh": {
@@ -219,11 +234,13 @@ def _asking(language: str, kind: Kind) -> re.Pattern[str]:
 
 
 def kinds(question: str) -> frozenset[Kind]:
-    """What a question asks for; empty where no rule tells, as for "What river …" or for keywords."""
+    """What a question asks for; empty where no rule tells, as for "What river …"."""
     language = language_of(question)
+    if language in _ASKS and not re.search(_ASKS[language], question, re.IGNORECASE):
+        return frozenset({Kind.TOPIC})
     if not language:
         return frozenset()
-    found = {kind for kind in Kind if _asking(language, kind).search(question)}
+    found = {kind for kind in _QUESTIONS[language] if _asking(language, kind).search(question)}
     return frozenset(found - {Kind.WAY} if Kind.AMOUNT in found else found)
 
 

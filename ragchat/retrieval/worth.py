@@ -19,6 +19,7 @@ from ragchat.retrieval import asking
 from ragchat.retrieval.analyzer import QueryWord, query_words, stop_terms, terms
 from ragchat.retrieval.asking import Kind
 from ragchat.retrieval.blocks import block_spans, whole
+from ragchat.retrieval.preference import factor, question_language
 from ragchat.retrieval.sentences import piece_spans, sentence_spans
 from ragchat.types import Hit
 
@@ -96,7 +97,7 @@ def look(question: str, hits: Sequence[Hit], passages: Sequence[Passage]) -> See
     rare = _rarity(held)
     columns = _shared(held, rare, _around(held, pieces), _above(held, pieces, words, hits))
     columns["opens"] = _held([piece.terms[:_OPENING] for piece in pieces], words) @ rare / rare.sum()
-    columns |= _ranked(np.array([hit.score for hit in hits]), of) | _shape(pieces, words, hits)
+    columns |= _ranked(_scores(question, hits), of) | _shape(pieces, words, hits)
     return Seen(pieces, columns, held, rare / rare.sum())
 
 
@@ -203,6 +204,13 @@ def _shared(
     return columns
 
 
+def _scores(question: str, hits: Sequence[Hit]) -> Floats:
+    """The scores of the hits as they rank them: one in another language counts less, none more than the one before it."""
+    languages = list(dict.fromkeys(hit.language for hit in hits))
+    language = question_language(question, languages)
+    return np.minimum.accumulate([hit.score * factor(hit, language) for hit in hits])
+
+
 def _ranked(scores: Floats, of: NDArray[np.int64]) -> Columns:
     """What the search says of the hit."""
     best = scores.max()
@@ -288,11 +296,9 @@ def _help(said: str, kinds: AbstractSet[Kind]) -> Iterator[tuple[str, float]]:
     """Whether it has a reason, a step, a meaning where one is asked for."""
     if Kind.REASON in kinds:
         yield "reason:reason", float(asking.has_reason(said))
-    if Kind.MEANING in kinds or not kinds:
-        name = "meaning" if Kind.MEANING in kinds else "thing"
+    if name := next((kind for kind in (Kind.MEANING, Kind.TOPIC) if kind in kinds), None):
         yield f"{name}:meaning", float(asking.has_meaning(said))
         yield f"{name}:entry", float(_ENTRY.match(said) is not None)
-    if Kind.WAY in kinds or Kind.COMMAND in kinds or not kinds:
-        name = "way" if Kind.WAY in kinds else "command" if Kind.COMMAND in kinds else "thing"
+    if name := next((kind for kind in (Kind.WAY, Kind.COMMAND, Kind.TOPIC) if kind in kinds), None):
         yield f"{name}:code", float(asking.has_code(said))
         yield f"{name}:step", float(asking.has_step(said))

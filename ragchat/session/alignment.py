@@ -42,12 +42,13 @@ def clauses(tokens: Sequence[Token]) -> Clauses:
     openings: list[tuple[str, ...]] = []
     signs: list[str] = []
     before: list[str] = []
-    fresh, sign = True, ""
+    fresh, sign, depth = True, "", 0
     clause = -1
     for token in tokens:
         word = token.text.lower()
         if token.kind is Kind.BREAK:
-            fresh, sign, before = True, token.text, []
+            depth = max(0, depth + (token.text in ("(", "[")) - (token.text in (")", "]")))
+            fresh, sign, before = True, "(" if depth else token.text, []
             continue
         if word in lists.BREAKS or word in lists.RELATIVE:
             if not fresh or before:
@@ -94,15 +95,15 @@ def _traced(best: list[list[float]], runs: list[list[float]], said: Sequence[Tok
     i, j = len(best) - 1, len(best[0]) - 1
     in_run = False
     while i and j:
-        if runs[i][j] and (in_run or runs[i][j] >= best[i][j]):
+        if not in_run and best[i][j - 1] >= best[i][j]:
+            j -= 1  # the first place of several: what a sentence is about comes first
+        elif runs[i][j] and (in_run or runs[i][j] >= best[i][j]):
             pairs.append((i - 1, j - 1))
             worth, near = (_LETTER, 2 * _NEAR) if said[i - 1].kind is Kind.GRAM else (1.0, _NEAR)
             in_run = bool(runs[i - 1][j - 1]) and runs[i][j] == worth + runs[i - 1][j - 1] + near
             i, j = i - 1, j - 1
-        elif best[i - 1][j] >= best[i][j - 1]:
-            i, in_run = i - 1, False
         else:
-            j, in_run = j - 1, False
+            i, in_run = i - 1, False
     return pairs[::-1]
 
 
@@ -118,17 +119,30 @@ def turned(
     pairs: Sequence[tuple[int, int]], said: Clauses, sentence: Clauses, directions: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
     """(The statement's preposition, the sentence's) before a token that both have, where one is not the other: "from", "via"."""
+    yield from _aside_only(pairs, said, sentence)
     for (_, before), (i, j) in pairwise(pairs):
         if sentence.held[before].clause != sentence.held[j].clause:
             linked = lists.LINKING & set(said.held[i].before) - set(sentence.held[j].before)
             if linked and said.held[i].clause == said.held[i - 1].clause:
                 yield " ".join(sorted(linked)), " ".join(sentence.held[j].before)
                 continue
-        own, other = directions & set(said.held[i].before), directions & set(sentence.held[j].before)
+        near = [one for one in sentence.held[before + 1 : j + 1] if one.clause == sentence.held[j].clause]
+        own = directions & set(said.held[i].before)
+        other = directions & {word for one in near for word in one.before}
         if own == other or own & other:
             continue
         if (own and other) or (own | other) & lists.BY:
             yield " ".join(sorted(own)), " ".join(sorted(other))
+
+
+def _aside_only(
+    pairs: Sequence[tuple[int, int]], said: Clauses, sentence: Clauses
+) -> Iterator[tuple[str, str]]:
+    """A "not" that the sentence has in brackets only."""
+    for i, j in pairs:
+        aside = sentence.signs[sentence.held[j].clause] == "(" != said.signs[said.held[i].clause]
+        if aside and sentence.held[j].token.kind is Kind.NEGATION:
+            yield said.held[i].token.text, ""
 
 
 def skips(pairs: Sequence[tuple[int, int]], sentence: Clauses) -> Iterator[Skip]:
@@ -139,7 +153,20 @@ def skips(pairs: Sequence[tuple[int, int]], sentence: Clauses) -> Iterator[Skip]
     yield from _before_first(pairs[0][1], sentence)
     for (_, j), (_, k) in pairwise(pairs):
         yield from _between(j, k, sentence)
+        if (
+            lists.BREAKS & set(sentence.openings[sentence.held[k].clause])
+            and sentence.held[j].clause != sentence.held[k].clause
+        ):
+            yield from _other_subject(pairs[0][1], sentence.held)
     yield from _behind_last(pairs[-1][1], held)
+
+
+def _other_subject(first: int, held: Sequence[Held]) -> Iterator[Skip]:
+    """What goes on with "and was baptised" is about what the clause before begins with, not about a later word of it."""
+    skipped = [one for one in held[:first] if one.clause == held[first].clause]
+    verbs = [one for one in skipped if one.token.kind is Kind.WORD and one.token.text[:1].islower()]
+    if verbs:
+        yield Skip(verbs[-1].token, Kind.NAME)
 
 
 def _turns(held: Held, *, loose: bool = False) -> Skip | None:
@@ -224,16 +251,19 @@ def _across(j: int, k: int, sentence: Clauses) -> Iterator[Skip]:
         yield Skip(begun[0].token, Kind.NAME)
         return
     opening = sentence.openings[there]
-    skipped = [one for one in held[j + 1 : k] if not sentence.signs[one.clause].startswith(("(", "["))]
+    skipped = [one for one in held[j + 1 : k] if sentence.signs[one.clause] != "("]
+    ending = [one for one in skipped if one.clause == here]
     if _is_relative(opening, sentence.signs[there]) and skipped:
         yield Skip(skipped[-1].token, Kind.NAME)
-    elif there == here + 1 and skipped and not begun and not (set(opening) & lists.BREAKS):
-        yield Skip(skipped[-1].token, Kind.NAME)
+    elif ending and not begun and not (set(opening) & lists.BREAKS) and not _belongs(ending[0]):
+        yield Skip(ending[-1].token, Kind.NAME)
 
 
 def _is_relative(opening: Sequence[str], sign: str) -> bool:
     """Whether a clause is about the word before it."""
-    return bool(lists.RELATIVE & set(opening[:2])) or (sign == "," and bool(lists.RELATIVE_AFTER_COMMA & set(opening[:1])))
+    return bool(lists.RELATIVE & set(opening[:2])) or (
+        sign == "," and bool(lists.RELATIVE_AFTER_COMMA & set(opening[:1]))
+    )
 
 
 def _behind_last(last: int, held: Sequence[Held]) -> Iterator[Skip]:

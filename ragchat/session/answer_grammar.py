@@ -71,14 +71,15 @@ def copied_sentences(passages: Sequence[str], otherwise: str = "") -> str:
 
 
 def copied_words(passages: Sequence[str]) -> str:
-    """Some words in a row of one sentence of a passage."""
+    """Some words in a row of one sentence of a passage, and its number."""
     rules: list[str] = []
-    for text in passages:
+    for n, text in enumerate(passages, 1):
+        mark = literal(f" [{n}]")
         for unit in _units(text):
             words = unit.text.split()
             for word in words[:-1]:
-                rules.append(f'w{len(rules)} ::= {literal(word)} ( " " w{len(rules) + 1} )?')
-            rules.append(f"w{len(rules)} ::= {literal(words[-1])}")
+                rules.append(f'w{len(rules)} ::= {literal(word)} ( " " w{len(rules) + 1} | {mark} )')
+            rules.append(f"w{len(rules)} ::= {literal(words[-1])} {mark}")
     return _joined([f"w{n}" for n in range(len(rules))] or ['""'], rules)
 
 

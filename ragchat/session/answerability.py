@@ -18,16 +18,22 @@ from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ragchat.errors import ModelError
 from ragchat.paths import write_atomically
-from ragchat.retrieval.analyzer import QueryWord, is_beside, query_words, terms
+from ragchat.retrieval.analyzer import QueryWord, detect, is_beside, query_words, stop_terms, terms
+from ragchat.retrieval.proximity import is_gram
 from ragchat.retrieval.search import SearchResult
 from ragchat.retrieval.sentences import sentence_spans
-from ragchat.types import GenerationFinished, Hit
+from ragchat.session.marking import without_markers
+from ragchat.types import Citation, GenerationFinished, Hit
 from ragchat.types.answers import Quote, Statement, Verdict
+
+if TYPE_CHECKING:
+    from ragchat.types.embedding import Embedder
 
 Worth = Callable[[Collection[str]], Mapping[str, float]]
 """The idf of those terms that the documents hold (`Vocabulary.idf`)."""
@@ -37,7 +43,7 @@ REVISION = 1
 _READ = 3
 """Passages whose sentences are looked at."""
 _BEFORE = "before"
-"""The log-odds before the model, as a sign of the chance after it."""
+"""The log-odds by words alone, or before the model, as a sign beside others."""
 _BEGINNING = 0.6
 """What the beginning of a word counts where the word itself is missing."""
 _LEAST_WORTH = 0.05
@@ -45,6 +51,8 @@ _NEAR_0 = 1e-4
 _NAMED = re.compile(r"[\w'’.-]+")
 _DIGIT = re.compile(r"\d")
 _POSSESSIVE = re.compile(r"['’][sS]$")
+_TELLING = frozenset({"en"})
+"""Languages in which the words of the default model tell whether it found an answer: what it writes in others is its own."""
 _NOUNS_IN_CAPITALS = frozenset({"de", "lb"})
 
 
@@ -52,20 +60,26 @@ _NOUNS_IN_CAPITALS = frozenset({"de", "lb"})
 class Signals:
     """What is known of a question, its hits and its answer; None: not known.
 
-    Of the search: `sure` (log-odds of its confidence), `match`. Of the sentences: `sentence` (share of the question, by idf, that
-    the best one holds), `names` (how many names and numbers of the question its best two neighbours lack), `quote` (log-odds of
-    the chance of the best quote). Of the model: `first` (ln p of its first token), `likely` (mean ln p of its tokens). Of the
-    check: `supported` and `found` (shares of the statements that are supported, and not unfounded), `silent` (1 where nothing
-    was claimed, else 0).
+    Of the search: `sure` (log-odds of its confidence), `match`, `common` (about the share of the passages that hold the rarest
+    word of the question: large in a collection of few, where all scores are small). Of the question: `grams` (share of its words
+    that are pieces of a script without spaces). Of the sentences: `sentence` (share of the question, by idf, that the best one
+    holds), `names` (how many names and numbers of the question its best two neighbours lack), `quote` (log-odds of the chance of
+    the best quote), `near` (see `nearness`). Of the model: `first` (ln p of its first token), `likely` (mean ln p of its
+    tokens), `borrowed` (as the function says). Of the check: `supported` and `found` (shares of the statements that are
+    supported, and not unfounded), `silent` (1 where nothing was claimed, else 0).
     """
 
     sure: float | None = None
     match: float | None = None
+    common: float | None = None
+    grams: float | None = None
     sentence: float | None = None
     names: float | None = None
     quote: float | None = None
+    near: float | None = None
     first: float | None = None
     likely: float | None = None
+    borrowed: float | None = None
     supported: float | None = None
     found: float | None = None
     silent: float | None = None
@@ -108,13 +122,17 @@ def before(signals: Signals, own: Own = AS_SHIPPED) -> float:
 
 def log_odds(signals: Signals) -> float:
     """Those of the shipped chance before the model."""
-    return _weights().before.log_odds(asdict(signals))
+    weights = _weights()
+    by_words = weights.before.log_odds(asdict(signals))
+    if signals.near is None:
+        return by_words
+    return weights.near.log_odds({_BEFORE: by_words, "near": signals.near})
 
 
 def after(signals: Signals, own: Own = AS_SHIPPED) -> float:
-    """The same with what the model and the check of its answer tell."""
-    if _nothing(signals):
-        return 0.0
+    """The same with what the model and the check of its answer tell; where its words tell nothing, `before`."""
+    if _nothing(signals) or signals.borrowed is None:
+        return before(signals, own)
     return rescaled(_logistic(_weights().after.log_odds(asdict(signals) | {_BEFORE: log_odds(signals)})), own)
 
 
@@ -162,6 +180,7 @@ class Logistic(msgspec.Struct, frozen=True):
 
 class _Weights(msgspec.Struct, frozen=True):
     before: Logistic
+    near: Logistic
     after: Logistic
     thresholds: Thresholds
 
@@ -194,24 +213,60 @@ def write_own(path: Path, own: Own) -> None:
 
 
 def search_signals(
-    question: str, result: SearchResult, quotes: Sequence[Quote] = (), worth: Worth | None = None
+    question: str,
+    result: SearchResult,
+    quotes: Sequence[Quote] = (),
+    worth: Worth | None = None,
+    embedder: Embedder | None = None,
 ) -> Signals:
-    """What is known before the model writes. `worth` weighs the words of the question; without it all weigh the same."""
+    """What is known before the model writes. `worth` weighs the words of the question; without it all weigh the same.
+
+    The `embedder` is asked for the question and the quotes alone; what it fails to say is not known.
+    """
     if not result.hits:
         return Signals(match=0.0)
     known = Signals(
         sure=_odds(result.confidence),
         match=result.match,
         quote=_odds(max(one.chance for one in quotes)) if quotes else None,
+        near=nearness(question, quotes, embedder) if embedder else None,
     )
-    words = _words(question, result.hits[0].language, worth)
+    found = query_words(question, (result.hits[0].language,))
+    idf = worth({term for word in found for term in word.terms}) if worth and found else {}
+    if idf:
+        known = replace(known, common=math.exp(-max(idf.values())))
+    if found:
+        known = replace(known, grams=sum(any(map(is_gram, word.terms)) for word in found) / len(found))
+    words = _words(question, result.hits[0].language, found, idf)
     return _with_sentences(known, words, result.hits[:_READ]) if words else known
 
 
+def nearness(question: str, quotes: Sequence[Quote], embedder: Embedder) -> float | None:
+    """The cosine of the question and the nearest quote, less the one from which the model takes a passage to be about a question.
+
+    None where the model was not measured, does not read the language, or fails.
+    """
+    model = embedder.model
+    if not quotes or model.related <= 0 or not model.reads(quotes[0].hit.language):
+        return None
+    try:
+        cosines = embedder.embed_passages([one.text for one in quotes]) @ embedder.embed_query(question)
+    except ModelError:
+        return None
+    return float(cosines.max()) - model.related
+
+
 def after_signals(
-    known: Signals, finished: GenerationFinished | None, statements: Sequence[Statement] | None = None
+    known: Signals,
+    finished: GenerationFinished | None,
+    statements: Sequence[Statement] | None = None,
+    borrowed: float | None = None,
 ) -> Signals:
-    """`known` with what the model told while it wrote, and what became of its statements; None: neither is known."""
+    """`known` with what the model told while it wrote, and what became of its statements; None: not known.
+
+    `borrowed` is what the function of this name says of the answer.
+    """
+    known = replace(known, borrowed=borrowed)
     if finished is not None:
         known = replace(known, first=finished.first_logprob, likely=finished.mean_logprob)
     if statements is None:
@@ -225,6 +280,28 @@ def after_signals(
         found=1 - verdicts.count(Verdict.NOT_FOUND) / len(verdicts),
         silent=0.0,
     )
+
+
+def borrowed(answer: str, offered: Sequence[Citation], question: str) -> float | None:
+    """Of the answer's words that the question has not, the share that the passages have: a model that finds no answer there
+    brings its own. None where it has no such words, or is in another language than the passages, or in one in which a small
+    model's words were found to tell nothing.
+    """
+    said, _ = without_markers(answer)
+    languages = {citation.hit.language for citation in offered}
+    if not said or not languages:
+        return None
+    language = detect(said, offered[0].hit.language)
+    if language not in languages & _TELLING:
+        return None
+    asked = {term for word in query_words(question, (language,)) for term in word.terms}
+    own = set(terms(said, language)) - asked - stop_terms(language)
+    held = set[str]().union(*(terms(_read(citation.hit), language) for citation in offered))
+    return len(own & held) / len(own) if own else None
+
+
+def _read(hit: Hit) -> str:
+    return "\n".join((hit.title, hit.heading, hit.text))
 
 
 def _odds(chance: float) -> float:
@@ -248,11 +325,9 @@ class _Word:
         return 0.0 if self.beginnings.isdisjoint(found) else _BEGINNING
 
 
-def _words(question: str, language: str, worth: Worth | None) -> list[_Word]:
-    found = query_words(question, (language,))
-    whole = [word for word in found if not all(map(is_beside, word.terms))] or found
+def _words(question: str, language: str, found: Sequence[QueryWord], idf: Mapping[str, float]) -> list[_Word]:
+    whole = [word for word in found if not all(map(is_beside, word.terms))] or list(found)
     beginnings = {term for word in found for term in word.terms if is_beside(term)}
-    idf = worth({term for word in whole for term in word.terms}) if worth else {}
     most = max(idf.values(), default=0.0) or 1.0
     names = _names(question, language)
     return [_word(word, beginnings, idf, most, names) for word in whole]

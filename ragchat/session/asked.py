@@ -6,14 +6,16 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ragchat.session import claim_words as lists
 from ragchat.session.alignment import Clauses
 from ragchat.session.claims import Kind, Token, read
 
 _NUMBER = re.compile(
-    r"\bhow (?:many|much|long|old|far|tall|high|large|big|often|fast|deep|wide)\b|\bwhat (?:percentage|percent|number|amount|share)\b"
-    r"|\bwie ?viele?\b|\bwie (?:lange?|alt|weit|hoch|groß|oft|schnell|tief)\b|\bcombien\b|\bcu[aá]nt[oa]s?\b|多少|几|เท่าไร|เท่าใด|กี่",
+    r"\bhow (?:many|much|long|old|far|tall|high|large|big|often|fast|deep|wide)\b"
+    r"|\bwhat (?:percentage|percent|number|amount|share)\b|\bwie ?viele?\b|\bwie (?:lange?|alt|weit|hoch|groß|oft|schnell|tief)\b"
+    r"|\bcombien\b|\bcu[aá]nt[oa]s?\b|多少|几|เท่าไร|เท่าใด|กี่",
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"\bhow many\b|\bwie ?viele\b|\bcombien d|\bcu[aá]nt[oa]s\b", re.IGNORECASE)
@@ -30,6 +32,7 @@ _WHY = re.compile(
 )
 _ABOUT = 0.6
 """Share of the words of a question that the place must have."""
+_SURELY = 0.8
 _NEAREST = 1.2
 """How much nearer to the words of the question than its rivals an answer must be."""
 _CLAUSE = 4
@@ -51,7 +54,12 @@ class Asked:
     @functools.lru_cache(maxsize=64)
     def of(question: str, language: str) -> Asked:
         """The question, read in the language of a passage."""
-        tokens = tuple(token for token in read(question, language) if token.weighs)
+        asking = [match.span() for match in _NUMBER.finditer(question)]
+        tokens = tuple(
+            token
+            for token in read(question, language)
+            if token.weighs and not any(first <= token.first < last for first, last in asking)
+        )
         kinds: frozenset[Kind] = frozenset()
         if _NUMBER.search(question):
             kinds = frozenset({Kind.NUMBER, Kind.DATE})
@@ -94,11 +102,30 @@ def answers(
     if not asked.tokens or not new or not _is_about(asked, sentence, context):
         return False
     places = [j for _, j in new]
-    if any(b - a > _GAP for a, b in zip(places, places[1:], strict=False)):
+    if any(b - a > _GAP for a, b in pairwise(places)):
         return False
     if asked.kinds and not any(said[i].kind in asked.kinds for i, _ in new):
         return False
+    if not _has_the_role(asked, places, sentence):
+        return False
     return _counts(asked, places, sentence) or _is_nearest(asked, places, sentence)
+
+
+def _has_the_role(asked: Asked, places: Sequence[int], sentence: Clauses) -> bool:
+    """Whether the answer is on the side of the verb that was asked for: who defeated Rollo is before it, or behind "by"."""
+    held = sentence.held
+    names = [token for token in asked.tokens if token.kind is Kind.NAME]
+    for name in names:
+        for verb in (token for token in asked.tokens if token.kind is Kind.WORD):
+            at = [j for j, one in enumerate(held) if one.token.same(name)]
+            done = [j for j, one in enumerate(held) if one.token.same(verb)]
+            if not at or not done:
+                continue
+            is_object = verb.first < name.first
+            first, last = (at[0], places[0]) if is_object else (places[0], at[0])
+            if first < done[0] < last and not lists.BY & set(held[last].before):
+                return False
+    return True
 
 
 def _counts(asked: Asked, places: Sequence[int], sentence: Clauses) -> bool:
@@ -122,11 +149,21 @@ def _is_about(asked: Asked, sentence: Clauses, context: Sequence[Token]) -> bool
 def _is_nearest(asked: Asked, places: Sequence[int], sentence: Clauses) -> bool:
     held = sentence.held
     shared = [j for j, one in enumerate(held) if asked.holds(one.token) and j not in places]
+    if not asked.kinds and _is_surely_about(asked, places, sentence):
+        return True
     rivals = _rivals(asked, places, sentence)
     if not rivals:
         return True
     own = _nearness(places, shared, sentence)
     return all(own >= _NEAREST * _nearness(group, shared, sentence) for group in rivals)
+
+
+def _is_surely_about(asked: Asked, places: Sequence[int], sentence: Clauses) -> bool:
+    """Whether several plain words are all that a sentence with nearly all of the question's can answer: nothing rivals them."""
+    held = {key for one in sentence.held for key in one.token.keys}
+    there = sum(not token.keys.isdisjoint(held) for token in asked.tokens)
+    plain = all(sentence.held[j].token.kind is Kind.WORD for j in places)
+    return plain and len(places) > 1 and there >= _SURELY * len(asked.tokens)
 
 
 def _rivals(asked: Asked, places: Sequence[int], sentence: Clauses) -> list[list[int]]:

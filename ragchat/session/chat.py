@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ragchat.errors import CancelledError, NotFoundError, PromptTooLongError, RagchatError, UsageError
@@ -16,7 +17,7 @@ from ragchat.retrieval import quoting, scope
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.retrieval.vocabulary import Vocabulary
-from ragchat.session import answerability, packing, prompt, query, rewriting, without_model
+from ragchat.session import answerability, packing, prompt, query, rewriting, second_look, without_model
 from ragchat.session.answerability import Own, Signals
 from ragchat.session.events import (
     AnswerKind,
@@ -76,7 +77,8 @@ class AskOptions:
     """How to answer. `k` hits are searched, at most `passages` of them packed (0: by the model's size).
 
     A passage counts as relevant when it holds a share of `min_match` of the question's weight, or the search is sure of it by
-    `min_confidence`. `quote_only`: no model is asked, the documents themselves answer. `ranking` is how the search ranks.
+    `min_confidence`. `quote_only`: no model is asked, the documents themselves answer. `second_look`: the model
+    looks again at what it said. `ranking` is how the search ranks.
     `adapters` are those that are switched on. `rewriting` says whether the model may write what else to search for,
     `own` what `ragchat eval calibrate` learned of your questions.
     """
@@ -89,6 +91,7 @@ class AskOptions:
     min_confidence: float = MIN_CONFIDENCE
     strict: bool = False
     quote_only: bool = False
+    second_look: bool = False
     thinking: bool = False
     instructions: str = ""
     adapters: tuple[AdapterScale, ...] = ()
@@ -403,6 +406,9 @@ class ChatSession:
                         event.seed,
                         from_documents=bool(offered),
                         generated=event,
+                        look=partial(second_look.look, model, offered=offered)
+                        if self._options.second_look and offered
+                        else None,
                     )
 
     def _seeded(self) -> Sampling:

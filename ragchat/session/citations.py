@@ -8,7 +8,7 @@ citation quotes is always the passage's own text, word for word, never the model
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -31,6 +31,10 @@ _LONGEST_COMPARED = 2_000_000
 """Characters; some seconds."""
 
 
+Look = Callable[[Sequence[Statement]], Sequence[Statement]]
+"""A second look at the statements: the same ones, some with a lower verdict."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """An answer with sound markers, all passages that were offered with `used` and `quote` set, and the checked statements."""
@@ -40,14 +44,17 @@ class Bound:
     statements: tuple[Statement, ...] = ()
 
 
-def bind(answer: str, offered: Sequence[Citation], question: str = "") -> Bound:
+def bind(answer: str, offered: Sequence[Citation], question: str = "", look: Look | None = None) -> Bound:
     """The answer with a marker behind each statement that a passage supports, and behind no other.
 
     Offsets of the statements are those of `Bound.text`. What the `question` says already may be in other words in a passage; in
-    a summary, which has none, nothing may.
+    a summary, which has none, nothing may. `look` may lower verdicts (`session.second_look`).
     """
     bare, markers = without_markers(answer)
     found = weighed(bare, markers, offered, question)
+    if look:
+        seen = look([one.statement for one in found])
+        found = [replace(one, statement=statement) for one, statement in zip(found, seen, strict=True)]
     marks = [_marks(one, bare) for one in found]
     text, spans = written(bare, chain.from_iterable(marks), [one.span for one in found])
     statements = tuple(

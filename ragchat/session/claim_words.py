@@ -1,7 +1,7 @@
 """Words that decide what a sentence claims: negations, comparisons, numbers, units, months, pronouns. Data only.
 
-English, German, French and Spanish; negations and breaks also in Italian, Portuguese, Dutch, Chinese, Japanese and Thai. The lists
-hold what is said most. A word that is on none of them counts like any other word.
+English, German, French and Spanish; negations and breaks also in Italian, Portuguese, Dutch, Chinese, Japanese and Thai. The
+lists hold what is said most. A word that is on none of them counts like any other word.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ NOT = "¬"
 """The class of every plain negation; other classes are words as well."""
 
 
-def _listed(text: str) -> frozenset[str]:
+def listed(text: str) -> frozenset[str]:
+    """The words of a text."""
     return frozenset(text.split())
 
 
@@ -30,10 +31,10 @@ _NEGATIONS = {
 @functools.cache
 def negations(language: str) -> frozenset[str]:
     """Plain negations of a language, and those of English, which is in every document."""
-    return _listed(f"{_NEGATIONS['en']} {_NEGATIONS.get(language, '')}")
+    return listed(f"{_NEGATIONS['en']} {_NEGATIONS.get(language, '')}")
 
 
-DENIALS = _listed(
+DENIALS = listed(
     """
     deny denies denied false falsely untrue myth wrongly incorrectly disproved refuted fail fails failed refuse refuses refused
     lack lacks lacked unable impossible doubt doubts doubted forbidden prohibited
@@ -54,7 +55,8 @@ _COMPARISONS = {
     "de": {
         "more": "mehr über", "less": "weniger unter", "least": "mindestens wenigstens", "most": "höchstens maximal",
         "before": "vor bevor vorher", "after": "nach nachdem danach", "until": "bis", "since": "seit",
-        "only": "nur ausschließlich lediglich", "except": "außer ausgenommen", "always": "immer stets", "all": "alle jeder jede jedes",
+        "only": "nur ausschließlich lediglich", "except": "außer ausgenommen", "always": "immer stets",
+        "all": "alle jeder jede jedes",
         "some": "einige manche", "must": "müssen muss muß mussten musste verpflichtend", "may": "dürfen darf könnte könnten",
         "should": "soll sollte sollten sollen", "if": "wenn falls sofern", "almost": "fast beinahe",
     },
@@ -66,7 +68,8 @@ _COMPARISONS = {
     "es": {
         "more": "más", "less": "menos", "before": "antes", "after": "después", "until": "hasta", "since": "desde",
         "only": "solo solamente sólo únicamente", "except": "excepto salvo", "always": "siempre", "all": "todos todas",
-        "some": "algunos algunas", "must": "debe deben", "may": "podría podrían", "should": "debería", "if": "si", "almost": "casi",
+        "some": "algunos algunas", "must": "debe deben", "may": "podría podrían", "should": "debería", "if": "si",
+        "almost": "casi",
     },
 }  # fmt: skip
 """Class -> its words. What a statement says of one class, the passage must say of the same."""
@@ -87,19 +90,21 @@ OPTIONAL = frozenset({"all", "some", "first", "almost", "if"})
 """Classes that a statement may leave out: it then says less, or says it less exactly. "if" counts in the clause it opens."""
 
 _OPPOSITES = """
-    allow forbid, allow prohibit, allow deny, permit forbid, enable disable, increase decrease, rise fall, raise lower, grow shrink,
-    start stop, begin end, open close, include exclude, accept reject, add remove, first last, early late, earlier later,
-    high low, higher lower, highest lowest, large small, larger smaller, largest smallest, big small, long short, longer shorter,
-    maximum minimum, most least, old new, older younger, oldest youngest, east west, eastern western, north south,
-    northern southern, left right, upper lower, top bottom, win lose, won lost, buy sell, push pull, true false, legal illegal,
-    possible impossible, male female, father mother, son daughter, public private, on off, connect disconnect, install uninstall,
-    lock unlock, show hide, up down, strong weak, hot cold, hard soft, fast slow, rich poor, internal external, import export,
-    success failure, succeed fail, gain lose, victory defeat, attack defend, ascend descend, arrive leave, lend borrow,
-    erlauben verbieten, erlaubt verboten, aktivieren deaktivieren, erhöhen verringern, steigen fallen, steigen sinken, öffnen schließen,
-    beginnen enden, hoch niedrig, höher niedriger, höchste niedrigste, groß klein, größer kleiner, größte kleinste, lang kurz,
-    länger kürzer, alt jung, alt neu, älteste jüngste, erste letzte, früh spät, früher später, ost west, nord süd, östlich westlich,
-    nördlich südlich, links rechts, oben unten, gewinnen verlieren, gewann verlor, kaufen verkaufen, richtig falsch, stark schwach,
-    mögliche unmögliche, öffentlich privat, innere äußere, schnell langsam, heiß kalt, zunehmen abnehmen, zugenommen abgenommen
+    allow forbid, allow prohibit, allow deny, permit forbid, enable disable, increase decrease, rise fall, raise lower,
+    grow shrink, start stop, begin end, open close, include exclude, accept reject, add remove, first last, early late,
+    earlier later, high low, higher lower, highest lowest, large small, larger smaller, largest smallest, big small,
+    long short, longer shorter, maximum minimum, most least, old new, older younger, oldest youngest, east west, eastern
+    western, north south, northern southern, left right, upper lower, top bottom, win lose, won lost, buy sell, push
+    pull, true false, legal illegal, possible impossible, male female, father mother, son daughter, public private, on
+    off, connect disconnect, install uninstall, lock unlock, show hide, up down, strong weak, hot cold, hard soft, fast
+    slow, rich poor, internal external, import export, success failure, succeed fail, gain lose, victory defeat, attack
+    defend, ascend descend, arrive leave, lend borrow, erlauben verbieten, erlaubt verboten, aktivieren deaktivieren,
+    erhöhen verringern, steigen fallen, steigen sinken, öffnen schließen, beginnen enden, hoch niedrig, höher niedriger,
+    höchste niedrigste, groß klein, größer kleiner, größte kleinste, lang kurz, länger kürzer, alt jung, alt neu,
+    älteste jüngste, erste letzte, früh spät, früher später, ost west, nord süd, östlich westlich, nördlich südlich,
+    links rechts, oben unten, gewinnen verlieren, gewann verlor, kaufen verkaufen, richtig falsch, stark schwach,
+    mögliche unmögliche, öffentlich privat, innere äußere, schnell langsam, heiß kalt, zunehmen abnehmen, zugenommen
+    abgenommen
 """
 
 
@@ -114,7 +119,7 @@ def opposites() -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in found.items()}
 
 
-BREAKS = _listed(
+BREAKS = listed(
     """
     and but or while whereas because although though if when unless so
     und aber oder sondern während weil obwohl wenn denn jedoch
@@ -122,7 +127,7 @@ BREAKS = _listed(
     """
 )
 """Words with which a clause begins."""
-RELATIVE = _listed(
+RELATIVE = listed(
     """
     who whom whose which that where
     dass daß wobei welche welcher welches deren dessen
@@ -130,12 +135,13 @@ RELATIVE = _listed(
     """
 )
 """Words with which a clause begins that is about the word before it."""
-RELATIVE_AFTER_COMMA = _listed("der die das den dem denen")
-THAT = _listed("that dass daß que qu whether ob")
+RELATIVE_AFTER_COMMA = listed("der die das den dem denen")
+THAT = listed("that dass daß que qu whether ob")
 """Behind these is what somebody says, denies or doubts."""
-DISTANCING = _listed(
+DISTANCING = listed(
     """
-    claim claims claimed alleged allegedly believe believes believed thought suppose supposed supposedly rumour rumor rumoured rumored
+    claim claims claimed alleged allegedly believe believes believed thought suppose supposed supposedly rumour rumor rumoured
+    rumored
     hoped expected planned proposed considered suggested speculated
     behauptet behauptete behaupten angeblich glaubt glaubte glauben vermutet vermutlich geplant
     prétend prétendait prétendument croit croyait supposé supuesto supuestamente cree creía afirma
@@ -143,7 +149,7 @@ DISTANCING = _listed(
 )
 """Words of the passage before which or behind which something is not said to be so."""
 
-PRONOUNS = _listed(
+PRONOUNS = listed(
     """
     it its they their them he his him she her this these those such that there
     es er sie ihr ihre ihren ihrem ihrer sein seine seinen seinem seiner dies diese dieser dieses diesen diesem
@@ -152,9 +158,11 @@ PRONOUNS = _listed(
     他 她 它 他们 她们 它们 其 这 该
     """
 )
-LEADING = _listed("also therefore thus hence however additionally furthermore moreover außerdem daher also ebenfalls jedoch aussi donc también")
+LEADING = listed(
+    "also therefore thus hence however additionally furthermore moreover außerdem daher also ebenfalls jedoch aussi donc también"
+)
 """Words that join a sentence to the one before."""
-LIGHT = _listed(
+LIGHT = listed(
     "located situated called named known refers referred means consists namely approximately"
     " liegt befindet heißt genannt bezeichnet nämlich situé appelé nommé connu situado llamado conocido"
 )
@@ -172,7 +180,7 @@ _VERBS = {
 @functools.cache
 def verbs(language: str) -> frozenset[str]:
     """Finite verbs that tell a sentence from a name or a number alone."""
-    return _listed(_VERBS.get(language, _VERBS["en"]))
+    return listed(_VERBS.get(language, _VERBS["en"]))
 
 
 _DIRECTIONS = {
@@ -188,12 +196,14 @@ BY = frozenset("by durch par por".split())  # noqa: SIM905
 @functools.cache
 def directions(language: str) -> frozenset[str]:
     """Prepositions of which no other will do."""
-    return _listed(_DIRECTIONS.get(language, _DIRECTIONS["en"]))
+    return listed(_DIRECTIONS.get(language, _DIRECTIONS["en"]))
 
 
-LINKING = frozenset(
-    "of from by for with to in at on than von vom des mit für durch de du del par con por da di van".split()
-)  # noqa: SIM905
+LINKING = listed(
+    """
+    of from by for with to in at on than von vom des mit für durch de du del par con por da di van
+    """
+)
 """Between a word and what it belongs to: "the son of Rollo" is not Rollo."""
 
 MONTHS = {
@@ -232,8 +242,8 @@ WEEKDAYS = {
 
 _UNITS = """
     % percent percentage prozent pourcent
-    B byte bytes | kB KB kilobyte kilobytes KiB | MB megabyte megabytes MiB | GB gigabyte gigabytes GiB | TB terabyte terabytes TiB
-    bit bits
+    B byte bytes | kB KB kilobyte kilobytes KiB | MB megabyte megabytes MiB | GB gigabyte gigabytes GiB
+    TB terabyte terabytes TiB | bit bits
     ms millisecond milliseconds millisekunde millisekunden | s sec secs seconds sekunde sekunden seconde secondes segundo segundos
     min mins minute minutes minuten minuto minutos | h hr hrs hour hours stunde stunden heure heures hora horas
     day days tag tage tagen jour jours día días | week weeks woche wochen semaine semaines semana semanas
@@ -241,7 +251,8 @@ _UNITS = """
     decade decades jahrzehnt jahrzehnte jahrzehnten décennie décennies década décadas
     century centuries jahrhundert jahrhunderte jahrhunderten jahrhunderts siècle siècles siglo siglos
     mm millimetre millimeter millimetres millimeters | cm centimetre centimeter centimetres centimeters zentimeter
-    m metre meter metres meters metern mètre mètres metro metros | km kilometre kilometer kilometres kilometers kilometern kilomètres kilómetros
+    m metre meter metres meters metern mètre mètres metro metros 
+    km kilometre kilometer kilometres kilometers kilometern kilomètres kilómetros
     inch inches zoll | ft foot feet fuß | yd yard yards | mi mile miles meile meilen
     mg milligram milligrams | g gram grams gramm gramme grammes gramo gramos | kg kilogram kilograms kilogramm kilo
     t ton tons tonne tonnes tonnen | lb lbs pound pounds pfund
@@ -290,8 +301,8 @@ _ORDINALS = {
     "es": "primero segundo tercero cuarto quinto sexto séptimo octavo noveno décimo",
 }
 _SCALES = {
-    "en": {"hundred": 100, "hundreds": 100, "thousand": 1000, "million": 10**6, "millions": 10**6, "billion": 10**9, "billions": 10**9,
-           "trillion": 10**12},
+    "en": {"hundred": 100, "hundreds": 100, "thousand": 1000, "million": 10**6, "millions": 10**6, "billion": 10**9,
+           "billions": 10**9, "trillion": 10**12},
     "de": {"hundert": 100, "tausend": 1000, "million": 10**6, "millionen": 10**6, "milliarde": 10**9, "milliarden": 10**9,
            "billionen": 10**12},
     "fr": {"cent": 100, "cents": 100, "mille": 1000, "million": 10**6, "millions": 10**6, "milliard": 10**9, "milliards": 10**9},

@@ -231,9 +231,11 @@ def _month(text: str, said: str, lower: str, place: tuple[int, int]) -> int | No
 
 
 _OFTEN_NO_MONTH = frozenset("may mar march mars sep set mai dec mei jun jan".split())  # noqa: SIM905
-_BEFORE_MONTH = frozenset(
-    "in since until by of late early mid im seit bis ende anfang en depuis desde until through and".split()
-)  # noqa: SIM905
+_BEFORE_MONTH = lists.listed(
+    """
+    in since until by of late early mid im seit bis ende anfang en depuis desde until through and
+    """
+)
 
 
 def _keys(said: str, language: str) -> frozenset[str]:
@@ -246,12 +248,8 @@ def _keys(said: str, language: str) -> frozenset[str]:
 
 
 def _is_stop(lower: str, language: str) -> bool:
-    return (
-        any(lower in _stop_words(spoken) for spoken in {language, "en"})
-        or len(lower) == 1
-        and not lower.isdigit()
-        and lower.isascii()
-        and lower in "aiyoàe"
+    return any(lower in _stop_words(spoken) for spoken in {language, "en"}) or (
+        len(lower) == 1 and not lower.isdigit() and lower.isascii() and lower in "aiyoàe"
     )
 
 
@@ -290,7 +288,11 @@ def _values(said: str, language: str) -> frozenset[str]:
     return frozenset({reading + tail})
 
 
-_DECIMAL_COMMA = frozenset("de fr es it pt nl da sv no fi pl cs sk ru uk bg ro hu el tr id sr sl et lv lt is ca".split())  # noqa: SIM905
+_DECIMAL_COMMA = lists.listed(
+    """
+    de fr es it pt nl da sv no fi pl cs sk ru uk bg ro hu el tr id sr sl et lv lt is ca
+    """
+)
 
 
 def _value(plain: str, decimal: str) -> str:
@@ -321,9 +323,24 @@ def _with_scales(tokens: Sequence[Token], scales: Mapping[str, int]) -> list[Tok
         if scale and before and before.kind is Kind.NUMBER and token.first - before.last <= 1:
             keys = frozenset(_times(key, scale) for key in before.keys)
             found[-1] = replace(before, text=f"{before.text} {token.text}", last=token.last, keys=keys)
+        elif before and (together := _tens(before, token)):
+            found[-1] = together
         else:
             found.append(token)
     return found
+
+
+def _tens(before: Token, token: Token) -> Token | None:
+    """ "twenty-five", whose parts are numbers as well."""
+    if before.kind is not Kind.NUMBER or token.kind is not Kind.NUMBER or token.first - before.last != 1:
+        return None
+    one, other = next(iter(before.keys)), next(iter(token.keys))
+    if not (before.text.isalpha() and token.text.isalpha() and one.isdecimal() and other.isdecimal()):
+        return None
+    if int(one) not in range(20, 100, 10) or int(other) not in range(1, 10):
+        return None
+    text = f"{before.text}-{token.text}"
+    return replace(before, text=text, last=token.last, keys=frozenset({str(int(one) + int(other))}))
 
 
 def _times(key: str, scale: int) -> str:
@@ -340,7 +357,11 @@ def _with_units(tokens: Sequence[Token]) -> Iterator[Token]:
             unit = _unit(tokens[i + 1], token) if i + 1 < len(tokens) else ""
             if before is not None and before.text in ("$", "€", "£", "¥"):
                 unit = before.text
-            yield replace(token, kind=_number_kind(token, unit), unit=unit)
+            kind = _number_kind(token, unit)
+            after = tokens[i + 1] if i + 1 < len(tokens) else None
+            if _is_early_year(before, token, unit, after):
+                kind = Kind.DATE
+            yield replace(token, kind=kind, unit=unit)
         else:
             yield token
 
@@ -351,6 +372,13 @@ def _unit(token: Token, number: Token) -> str:
     return lists.units().get(token.text) or (
         lists.units().get(token.text.lower(), "") if len(token.text) > 2 else ""
     )
+
+
+def _is_early_year(before: Token | None, token: Token, unit: str, after: Token | None) -> bool:
+    """ "in 911", unless something is counted."""
+    digits = token.text.isdecimal() and len(token.text) == 3 and not unit
+    counts = after is not None and after.kind is Kind.WORD
+    return digits and before is not None and before.text.lower() in ("in", "im", "en", "anno") and not counts
 
 
 _YEARS = range(1000, 2100)

@@ -84,6 +84,7 @@ def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatO
     if trial.generation is not None:
         chats.save_generation(answer.id, trial.generation, finished.citations)
         chats.set_model(conversation_id, trial.generation.model)
+    chats.save_quotes(answer.id, was.quotes)
     chats.finish_answer(
         answer.id,
         was.content,
@@ -96,6 +97,7 @@ def keep(chats: ChatStore, conversation_id: int, trial: Trial, *, options: ChatO
         reasoning=was.reasoning,
         reasoning_s=was.reasoning_s,
         reasoning_tokens=was.reasoning_tokens,
+        check=was.check,
     )
     return MessageStored(conversation_id, asked.id, answer.id)
 
@@ -117,6 +119,8 @@ def _copied(chats: ChatStore, conversation_id: int, copy: ChatStore) -> int:
             finish_reason=message.finish_reason,
             notice=message.notice,
             attachments=message.attachments,
+            quotes=message.quotes,
+            check=message.check,
         )
         for message, parent_id in zip(messages, parents, strict=False)
     )

@@ -103,21 +103,21 @@ def _shifted(i: int, spans: Sequence[tuple[int, int]], placed: Sequence[tuple[in
     return first + before, last + sum(length for at, length in placed if at <= last)
 
 
-def owned(marks: Sequence[Mark], spans: Sequence[tuple[int, int]]) -> list[list[Mark]]:
+def owned(bare: str, marks: Sequence[Mark], spans: Sequence[tuple[int, int]]) -> list[list[Mark]]:
     """The markers of each span: those in it and behind it; before it where nothing ends there."""
     found: list[list[Mark]] = [[] for _ in spans]
     for mark in marks:
-        i = _owner(mark.at, spans)
+        i = _owner(bare, mark.at, spans)
         if i is not None:
             found[i].append(mark)
     return found
 
 
-def _owner(at: int, spans: Sequence[tuple[int, int]]) -> int | None:
+def _owner(bare: str, at: int, spans: Sequence[tuple[int, int]]) -> int | None:
     i = bisect_right(spans, (at, -1)) - 1  # the last that begins before
     if i >= 0 and spans[i][0] < at <= spans[i][1]:
         return i
-    return i + 1 if i + 1 < len(spans) and spans[i + 1][0] == at else None
+    return i + 1 if i + 1 < len(spans) and not bare[at : spans[i + 1][0]].strip() else None
 
 
 def lines(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:

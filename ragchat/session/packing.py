@@ -1,10 +1,11 @@
 """How hits become the passages of a prompt, within a budget of tokens, and which way of packing a model is given.
 
-Three forms: whole passages, or evidence: the pieces of more hits that are likeliest to hold the answer, in the order of the
-document, with "…" where something between them was left out; or by confidence: a first passage that is clearly ahead alone, else
-what was found of it and evidence of the next. Chunks that are beside each other in a document are joined, and what is in several
-of them is packed once. Which way serves a model is measured (`ragchat eval packing`) and kept in a file;
-where no one measured, its size decides. It writes no prompt: that is `session.prompt`.
+Four forms: whole passages; the quotes that are shown above an answer, alone (`retrieval.quoting`); evidence: the pieces of more
+hits that are likeliest to hold the answer, in the order of the document, with "…" where something between them was left out; or
+by confidence: a first passage that is clearly ahead alone, else what was found of it and evidence of the next. Chunks that are
+beside each other in a document are joined, and what is in several of them is packed once. Which way serves a model is measured
+(`ragchat eval packing`) and kept in a file; where no one measured, its size decides. It writes no prompt: that is
+`session.prompt`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import msgspec
 from ragchat.paths import write_atomically
 from ragchat.retrieval import evidence
 from ragchat.retrieval.passages import join
+from ragchat.retrieval.quoting import quote
 from ragchat.text import clean_line
 from ragchat.types import Hit, ModelInfo
+from ragchat.types.answers import Quote
 from ragchat.types.defaults import HITS
 
-Form = Literal["chunks", "evidence", "by_confidence"]
+Form = Literal["chunks", "quotes", "evidence", "by_confidence"]
 Order = Literal["best_first", "best_last"]
 Answer = Literal["free", "few", "cited", "copied", "words"]
 """What an answer may be: anything; two sentences; two with a marker each; a sentence of a passage, or words of one in a row."""
@@ -32,7 +35,12 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 
 EVIDENCE_HITS = 16
 """Hits that evidence is taken from: more than are packed, since each gives only a piece or two."""
-_LOOKED_AT: Mapping[Form, int] = {"chunks": 0, "evidence": EVIDENCE_HITS, "by_confidence": HITS}
+_LOOKED_AT: Mapping[Form, int] = {
+    "chunks": 0,
+    "quotes": HITS,
+    "evidence": EVIDENCE_HITS,
+    "by_confidence": HITS,
+}
 """Hits that a form looks at, however few it packs."""
 CLEAR = 0.9
 """Share of the first score up to which the second one leaves the first passage clearly ahead (decision 7)."""
@@ -67,6 +75,12 @@ class Packing:
             raise ValueError(f"a packing of {self.passages} passages in {self.budget} tokens")
 
 
+_SMALL = 0.4e9
+HELPED = Packing(1, "quotes", answer="copied")
+"""For a small model: where it may only copy the best sentence it invents nothing, and of two it does not know which is better
+(decision 28)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """What is under one number. `hit` covers the joined chunks, `text` is what of it is packed, `quote` its best sentence."""
@@ -79,18 +93,32 @@ class Passage:
 # --- which packing ----------------------------------------------------------------------------------------
 
 
-def for_size(n_params: int) -> Packing:
-    """The packing for a model of this size that no one measured. 0.1 B is measured, the rest a judgement (decision 7)."""
-    for limit, passages in ((0.4e9, 1), (1.2e9, 2), (3e9, 3)):
+def for_size(n_params: int, *, alone: bool = False) -> Packing:
+    """The packing for a model of this size that no one measured. 0.1 B is measured, the rest a judgement (decisions 7 and 28).
+
+    `alone`: without adapters, which have learned to answer in their own way from whole passages.
+    """
+    if alone and n_params < _SMALL:
+        return HELPED
+    for limit, passages in ((_SMALL, 1), (1.2e9, 2), (3e9, 3)):
         if n_params < limit:
             return Packing(passages)
     return Packing(5)
 
 
-def for_model(info: ModelInfo, choices: Mapping[str, Packing], *, passages: int = 0) -> Packing:
-    """The packing that was measured best for this model file, else the one for its size. `passages` above 0 wins over both."""
-    chosen = choices.get(model_key(info)) or for_size(info.n_params)
-    return replace(chosen, passages=passages) if passages else chosen
+def for_model(
+    info: ModelInfo, choices: Mapping[str, Packing], *, passages: int = 0, alone: bool = False
+) -> Packing:
+    """The packing that was measured best for this model file, else the one for its size; `alone` as in `for_size`.
+
+    Whoever wants a number of `passages` gets so many, whole ones where the other choice would be quotes.
+    """
+    chosen = choices.get(model_key(info)) or for_size(info.n_params, alone=alone)
+    if not alone:
+        chosen = replace(chosen, answer="free")
+    if not passages:
+        return chosen
+    return replace(chosen, passages=passages, form="chunks" if chosen.form == "quotes" else chosen.form)
 
 
 def model_key(info: ModelInfo) -> str:
@@ -121,9 +149,18 @@ def hits_wanted(ways: Iterable[Packing], k: int) -> int:
 
 
 def pack_hits(
-    count: CountTokens, question: str, hits: Sequence[Hit], packing: Packing, *, room: int
+    count: CountTokens,
+    question: str,
+    hits: Sequence[Hit],
+    packing: Packing,
+    *,
+    room: int,
+    quotes: Sequence[Quote] | None = None,
 ) -> tuple[list[Passage], list[int], int]:
-    """Passages, best first, that fit into `room` tokens as `render` writes them; their sizes; how many more were wanted."""
+    """Passages, best first, that fit into `room` tokens as `render` writes them; their sizes; how many more were wanted.
+
+    `quotes` of the hits; None: those that the question alone finds.
+    """
     budget = min(room, packing.budget or room)
     if packing.form == "evidence":
         passages = _evidence(count, question, hits, packing.passages, budget)
@@ -134,6 +171,9 @@ def pack_hits(
         )
     if packing.form == "by_confidence":
         wanted = _by_confidence(count, question, hits, packing.passages, budget)
+    elif packing.form == "quotes":
+        found = quote(question, hits[:HITS]) if quotes is None else quotes
+        wanted, room = _quoted(found[: packing.passages], hits), budget
     else:
         wanted, room = [_whole(hit) for hit in join(hits[: packing.passages])], budget
     sizes = count([render(n, passage) for n, passage in enumerate(wanted, 1)]) if wanted else []
@@ -157,6 +197,20 @@ def _as_found(hit: Hit) -> Passage:
     """A hit without what its passage grew by."""
     text = hit.found_text
     return Passage(hit, text, hit.evidence if hit.evidence and hit.evidence in text else text)
+
+
+def _quoted(quotes: Sequence[Quote], hits: Sequence[Hit]) -> list[Passage]:
+    """What the documents say by themselves, one passage for each hit that is quoted; the first hit where none is."""
+    found: dict[tuple[str, int], list[Quote]] = {}
+    for one in quotes:
+        found.setdefault((one.hit.knowledge_base, one.hit.chunk_id), []).append(one)
+    return [_joined(own) for own in found.values()] or [_whole(hit) for hit in hits[:1]]
+
+
+def _joined(quotes: Sequence[Quote]) -> Passage:
+    """Quotes of one passage in the order of its text."""
+    texts = [one.text.strip() for one in sorted(quotes, key=lambda one: one.first)]
+    return Passage(quotes[0].hit, GAP.join(texts), quotes[0].text)
 
 
 def _is_clear(hits: Sequence[Hit]) -> bool:

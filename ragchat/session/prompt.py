@@ -17,7 +17,7 @@ from ragchat.session.packing import Packing, Passage, pack_hits, render
 from ragchat.session.sources import Sources
 from ragchat.types import Citation, LoadedModel, Message, Omission, OmissionKind, PromptPart, PromptPartKind
 
-REVISION = "5"
+REVISION = "6"
 """Changes with every wording below; evaluation keys its runs by it."""
 
 INSTRUCTIONS = (
@@ -129,7 +129,7 @@ def pack(
     room -= shown
     passage_room = max(0, min(room - spoken, int(layout.n_ctx * layout.passage_share)))
     found, sizes, missing = pack_hits(
-        model.count_tokens, question, sources.hits, layout.packing, room=passage_room
+        model.count_tokens, question, sources.hits, layout.packing, room=passage_room, quotes=sources.quotes
     )
     turns = _newest_turns(model, earlier.turns, room - sum(sizes))
     draft, tokens = _shortened(model, frame, _Draft(example, turns, tuple(found), tuple(sizes)))

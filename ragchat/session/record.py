@@ -135,16 +135,20 @@ class Record:
         *,
         from_documents: bool,
         generated: GenerationFinished | None = None,
+        look: citations.Look | None = None,
     ) -> AnswerFinished:
-        """The end: statements are checked, citations bound, everything is stored. `generated` is how the model ended."""
+        """The end: statements are checked, citations bound, everything is stored. `generated` is how the model ended.
+
+        `look` is the second look that it takes at the statements.
+        """
         text, bound, check = "".join(self._parts), tuple(offered), UNCHECKED
         thoughts = "".join(self._thoughts)
         reasoning_s = generated.reasoning_s if generated else 0.0
         reasoning_tokens = generated.reasoning_tokens if generated else 0
         if self._cites:
-            found = citations.bind(text, offered, self._query)
+            found = citations.bind(text, offered, self._query, look)
             text, bound = found.text, found.citations
-            check = self._checked(found.statements, generated) if offered else UNCHECKED
+            check = self._check(found.statements, offered, generated)
         if self._chats:
             self._chats.finish_answer(
                 self._answer_id,
@@ -179,15 +183,24 @@ class Record:
             check=check,
         )
 
-    def _checked(
-        self, statements: tuple[Statement, ...], generated: GenerationFinished | None
+    def _check(
+        self,
+        statements: tuple[Statement, ...],
+        offered: Sequence[Citation],
+        generated: GenerationFinished | None,
     ) -> AnswerCheck:
-        if self._signals is None or generated is None:
+        """What is known of the answer: of a model's by its words, too, of quotes alone by the search."""
+        if not offered and not self._quotes:
+            return UNCHECKED
+        if self._signals is None or (offered and generated is None):
             return AnswerCheck(statements, strict=self._strict)
+        least = answerability.thresholds(self._own)
+        if not offered:
+            answered = answerability.before(self._signals, self._own)
+            return AnswerCheck((), answered, answered >= least.before, self._strict)
         signals = answerability.after_signals(self._signals, generated, statements)
         answered = answerability.after(signals, self._own)
-        says = answered >= answerability.thresholds(self._own).after
-        return AnswerCheck(statements, answered, says, self._strict)
+        return AnswerCheck(statements, answered, answered >= least.after, self._strict)
 
     def fail(self, sentence: str, *, state: MessageState = "error") -> None:
         """The answer ended with an error; what there is of it is kept."""

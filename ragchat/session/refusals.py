@@ -15,7 +15,8 @@ _REFUSED = re.compile(
     rf"|\b{_SPEAKER} (?:give|hold|say|mention)s? no\b"
     r"|\b(?:there is|there's|there are|contains?|provides?|has|have) (?:no|not enough) (?:\w+ )?"
     r"(?:information|answer|mention|data|details?)\b"
-    r"|\bthere isn't (?:any|enough)\b|\b(?:is|are) not (?:\w+ly )?(?:mentioned|specified|stated|provided|given|answered)\b|\bunanswerable\b",
+    r"|\bthere isn't (?:any|enough)\b|\b(?:is|are) not (?:\w+ly )?(?:mentioned|specified|stated|provided|given|answered)\b"
+    r"|\bunanswerable\b",
     re.IGNORECASE,
 )
 

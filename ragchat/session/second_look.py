@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ragchat.errors import ModelError
 from ragchat.types import Citation, LoadedModel, Message, Reason, ReasonKind, Statement, Verdict
 
 REVISION = 1
@@ -44,13 +45,17 @@ def chances(
 
 
 def look(
-    model: LoadedModel, statements: Sequence[Statement], offered: Sequence[Citation]
+    model: LoadedModel, statements: Sequence[Statement], *, offered: Sequence[Citation]
 ) -> tuple[Statement, ...]:
-    """The statements with `second`; one that is supported and that the model doubts is partly supported. Raises ModelError."""
-    return tuple(
-        _with_second(one, chance)
-        for one, chance in zip(statements, chances(model, statements, offered), strict=True)
-    )
+    """The statements with `second`; one that is supported and that the model doubts is partly supported.
+
+    As they were when the model cannot tell: an answer is never lost for a second look.
+    """
+    try:
+        found = chances(model, statements, offered)
+    except ModelError:
+        return tuple(statements)
+    return tuple(_with_second(one, chance) for one, chance in zip(statements, found, strict=True))
 
 
 def _with_second(statement: Statement, chance: float | None) -> Statement:

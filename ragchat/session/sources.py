@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from ragchat.text import clean, clean_line
 from ragchat.types import ExtractedText, Hit
+from ragchat.types.answers import Quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,15 @@ class Attachment:
 class Sources:
     """All of it as one value. `hits` are those that go into the prompt, best first; with `pinned` passages there are none.
 
-    `text` is what was piped in; it has no name. `files` are cited by theirs.
+    `text` is what was piped in; it has no name. `files` are cited by theirs. `quotes` are what the hits say by themselves; None:
+    that was not looked for.
     """
 
     hits: tuple[Hit, ...] = ()
     text: str = ""
     files: tuple[Attachment, ...] = ()
     pinned: tuple[Hit, ...] = ()
+    quotes: tuple[Quote, ...] | None = None
 
     @classmethod
     def attached(
@@ -53,9 +56,9 @@ class Sources:
         """Names of what is attached, each on one line: pinned passages by their file and place, then files."""
         return (*map(pinned_name, self.pinned), *(file.name for file in self.files))
 
-    def found(self, hits: Sequence[Hit]) -> Sources:
-        """With these hits of a search."""
-        return self if self.pinned else replace(self, hits=tuple(hits))
+    def found(self, hits: Sequence[Hit], quotes: tuple[Quote, ...] | None = None) -> Sources:
+        """With these hits of a search, and quotes of them."""
+        return self if self.pinned else replace(self, hits=tuple(hits), quotes=quotes)
 
     def first_attached(self, passages: int) -> int:
         """The number of the first attached passage, where at most `passages` hits are packed and come before it."""

@@ -17,7 +17,6 @@ from pathlib import PurePath
 
 from ragchat.errors import CancelledError, NotFoundError, RagchatError, UsageError
 from ragchat.ingest.chunk import split
-from ragchat.retrieval.sentences import sentence_spans
 from ragchat.session import citations
 from ragchat.session.attachment import CHUNK_TOKENS
 from ragchat.session.chat import AskOptions
@@ -278,23 +277,20 @@ def cited(summary: str, hits: Sequence[Hit]) -> tuple[Citation, ...]:
     A sentence that no single passage supports is looked up in neighbouring passages taken together.
     """
     text = _MARKER.sub("", summary)
-    found = _supporting(text, hits)
-    marked, _ = citations.bind(text, [Citation(n, hit, "") for n, hit in enumerate(found, 1)])
-    bare = [
-        marked[first:last] for first, last in sentence_spans(marked) if not _MARKER.search(marked[first:last])
-    ]
+    sources = citations.sources_of(text, hits)
+    found = _used(sources, hits)
+    bare = "\n".join(sentence for sentence, source in sources if source is None)
     wider = [one(hits[i : i + _WINDOW]) for i in range(0, len(hits), _WINDOW // 2)]
-    found += _supporting("\n".join(bare), wider)
+    found += _used(citations.sources_of(bare, wider), wider)
     found.sort(key=lambda hit: (hit.span.char_first, hit.span.char_last))
     # What is wider may be the better support of a sentence that had one.
-    kept = _supporting(text, found)[:_MOST_CITED]
+    kept = _used(citations.sources_of(text, found), found)[:_MOST_CITED]
     return tuple(Citation(n, hit, "") for n, hit in enumerate(kept, 1))
 
 
-def _supporting(text: str, hits: Sequence[Hit]) -> list[Hit]:
-    """Those that the sentences of a text without markers would be given."""
-    _, bound = citations.bind(text, [Citation(n, hit, "") for n, hit in enumerate(hits, 1)])
-    return [citation.hit for citation in bound if citation.used]
+def _used(sources: Sequence[tuple[str, int | None]], hits: Sequence[Hit]) -> list[Hit]:
+    """The passages that sentences of a text are from, in the order of `hits`."""
+    return [hits[i] for i in sorted({source for _, source in sources if source is not None})]
 
 
 # --- the text ---------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def omissions_of(text: str) -> tuple[Omission, ...]:
 
 
 def message_of(row: sqlite3.Row, siblings: Sequence[int] = (), quotes: Sequence[Quote] = ()) -> StoredMessage:
-    """A row of `messages` joined with its generation, and what stands beside it."""
+    """A row of `messages` joined with its generation, and its quotes."""
     timings = None
     if row["ttft_s"] is not None:
         timings = Timings(

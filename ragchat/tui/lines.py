@@ -25,6 +25,7 @@ CITATION = "$text-accent bold"
 LINK = "$text-accent underline"
 CODE = "on $foreground 7%"
 INLINE_CODE = "$text-warning on $foreground 8%"
+FAULT = "$text-warning underline"
 FOUND = "bold $foreground on $warning 40%"
 
 

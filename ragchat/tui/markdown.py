@@ -249,6 +249,8 @@ class _Builder:
         words = token.info.split()
         language = words[0] if words else ""
         code = clean(token.content).rstrip("\n")
+        if not code.strip():
+            return  # a fence that a model has only opened
         coloured = coloured_lines(code, language, in_parts=self._growing, ansi=self._ansi, dark=self._dark)
         known = (self._code_marks or {}).get(token.map[0] if token.map else -1)
         if known and known.struck:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from ragchat.types import AnswerCheck, Citation, Hit, Quote
 
 TITLE = "From your documents:"
-_BAR = "┃ "
+BAR = "┃ "
 _MOST_LINES = 24
 """A longer quotation is shown in part: it can be opened in its document."""
 _STRUCTURED = re.compile(
-    r"[ \t]*(?:[-*+•◦▪·|>#]|\d{1,3}[.)]|[a-zA-Z][.)])[ \t]|[^\t]*\S(?:\t| {3,})\S|\s{4,}\S|```|~~~"
+    r"[ \t]*(?:[-*+•◦▪·|>#]|\d{1,3}[.)]|[a-zA-Z][.)])[ \t]|[^\t]*\S(?:\t| {3,})\S|\s{4,}\S"
 )
 """A line of a list, a table, a heading or code."""
+_FENCE = re.compile(r"[ \t]*(?:```|~~~)[^`]*$")
 _LEAD = re.compile(r"\A[ \t]+")
 
 
@@ -36,17 +37,46 @@ def place_of(hit: Hit, place: str = "") -> str:
 
 
 def said_lines(text: str) -> list[str]:
-    """The lines of a quotation: those of lists, tables and code as they are, those of a wrapped paragraph joined."""
+    """The lines of a quotation: those of lists, tables and code as they are, those of a wrapped paragraph
+    joined.
+
+    Fences around code are left out.
+    """
     shown: list[str] = []
-    for says, group in groupby(_outdented(clean(text).strip("\n").split("\n")), bool):
+    fenced = False
+    for kind, group in groupby(_outdented(clean(text).strip("\n").split("\n")), _kind):
         lines = list(group)
-        if not says:
+        if kind == "fence":
+            fenced ^= len(lines) % 2 == 1
+        elif kind == "blank":
             shown.append("")
-        elif any(_STRUCTURED.match(line) for line in lines):
+        elif fenced or any(_STRUCTURED.match(line) for line in lines):
             shown += lines
         else:
-            shown.append(" ".join(" ".join(lines).split()))
-    return shown
+            shown += _joined(lines)
+    return "\n".join(shown).strip("\n").split("\n")
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    """Prose without the ends of lines at which it was only wrapped: there the next word had no room."""
+    width = max(map(len, lines))
+    joined: list[str] = []
+    for before, line in pairwise(["", *lines]):
+        said = " ".join(line.split())
+        # The first line may begin in the middle of one.
+        goes_on = len(joined) == 1 and before is lines[0] and " " in before and line[:1].islower()
+        if joined and (goes_on or len(before) + 1 + len(line.split()[0]) > width):
+            joined[-1] += f" {said}"
+        else:
+            joined.append(said)
+    return joined
+
+
+def _kind(line: str) -> str:
+    """What a line of a quotation is: blank, a fence, or text."""
+    if not line:
+        return "blank"
+    return "fence" if _FENCE.match(line) else "text"
 
 
 def _outdented(lines: Sequence[str]) -> list[str]:
@@ -54,6 +84,8 @@ def _outdented(lines: Sequence[str]) -> list[str]:
     first, *rest = [_LEAD.sub(lambda found: found[0].expandtabs(4), line.rstrip()) for line in lines]
     shift = min((len(line) - len(line.lstrip()) for line in rest if line), default=len(first))
     indent = len(first) - len(first.lstrip())
+    if rest and not rest[0]:  # the first line is a paragraph of its own, so what follows is indented
+        shift = min(shift, indent)
     return [first[min(shift, indent) :], *(line[shift:] for line in rest)]
 
 
@@ -68,7 +100,7 @@ def _words(quote: Quote) -> Block:
     if is_markdown(quote.hit.path):
         content = unmarked(content)
     lines = content.split("\n", allow_blank=True)
-    bar = Content.styled(_BAR, "$text-primary bold")
+    bar = Content.styled(BAR, "$text-primary bold")
     elements: list[Element] = [Line(line, bar, bar) for line in lines[:_MOST_LINES]]
     if len(lines) > _MOST_LINES:
         more = f"… {counted(len(lines) - _MOST_LINES, 'more line')} (q opens the document there)"

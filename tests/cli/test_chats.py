@@ -17,7 +17,7 @@ from ragchat.session.exporting import as_markdown
 from ragchat.session.own_format import as_json
 from ragchat.store.chats import ChatStore
 from ragchat.types import PortableChat
-from tests.session.test_chat_transfer import SHARE, chat, gpt_chat, gpt_node
+from tests.session.test_chat_transfer import SHARE, chat, checked_chat, gpt_chat, gpt_node
 
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -99,6 +99,19 @@ def test_a_chat_is_shown_as_text_markdown_and_json(home: Path) -> None:
     value = run_json(home, "show", "last")
     assert value["title"] == "Evil \x1b[31mtitle"
     assert {message["content"] for message in value["messages"]} > {"No idea.", "Refill"}
+
+
+def test_quotes_marks_and_reasons_are_shown(tmp_path: Path) -> None:
+    with open_store(tmp_path) as store:
+        store.add_portable(checked_chat())
+    text = run(tmp_path, "show", "1").stdout
+    assert "From your documents:\n> Below 1 bar it stops.\n  (/home/anna/guide.md, line 3 · guide)\n" in text
+    assert "The passages do not say.\nIt stops [1]. ✓ It has <b>wings</b>. ✗ It + sings. ≈\n" in text
+    assert "3 statements: 1 supported, 1 partly supported, 1 not found in your documents\n" in text
+    assert "✗ It has <b>wings</b>. – Not in the passage" in text
+    assert "[1] /home/anna/guide.md, p. 7 · guide, cited by ragchat" in text
+    hits = run_json(tmp_path, "search", "open", "valve")
+    assert [(hit["chat"], hit["role"]) for hit in hits] == [(1, "assistant")]
 
 
 def test_unknown_and_unreadable_numbers_are_said(home: Path) -> None:

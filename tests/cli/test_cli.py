@@ -552,7 +552,18 @@ def test_doctor_finds_a_folder_that_cannot_be_used(home: Home, folder: str) -> N
 
 PLACE = ["page", "page_last", "page_label", "lines", "text_lines", "part", "ocr_confidence"]
 SHAPE = [
-    *("question", "answer", "finish_reason", "model", "adapter", "knowledge_bases", "query", "scope"),
+    *(
+        "question",
+        "answer",
+        "kind",
+        "quotes",
+        "statements",
+        "strict",
+        "answered",
+        "documents_answer",
+        "nearest",
+    ),
+    *("finish_reason", "model", "adapter", "knowledge_bases", "query", "scope"),
     *("corrections", "rewritten", "citations", "timings", "tokens"),
 ]
 
@@ -567,7 +578,7 @@ def test_strict_declines_without_a_model(notes: Home) -> None:
     assert "No relevant passages found" in done.stderr
     done = notes.run("ask", UNKNOWN, env={**nowhere, "RAGCHAT_CHAT__STRICT": "yes"})
     assert done.returncode == 3
-    assert done.stdout == "Your documents contain no answer to this question.\n"
+    assert done.stdout == "Nothing in your documents answers this.\n"
 
 
 def test_what_cannot_be_asked_leaves_no_chat_behind(home: Home, tmp_path: Path) -> None:
@@ -624,7 +635,7 @@ def test_ask_json(notes: Home, default_model: Path) -> None:
     assert (answer["question"], answer["query"], answer["adapter"]) == (PUMP, PUMP, None)
     assert (answer["model"], answer["knowledge_bases"]) == (default_model.stem, ["notes"])
     (citation,) = answer["citations"]
-    assert keys(citation) == ["n", "path", *PLACE, "heading", "quote", "content_hash", "kb"]
+    assert keys(citation) == ["n", "path", *PLACE, "heading", "quote", "content_hash", "kb", "cited_by"]
     assert citation["content_hash"] == hashlib.sha256(Path(citation["path"]).read_bytes()).hexdigest()
     assert citation["kb"] == "notes"
     assert f"[{citation['n']}]" in answer["answer"]
@@ -697,7 +708,7 @@ def test_ask_batch(notes: Home, tmp_path: Path) -> None:
     assert all(keys(answer) == ["id", *SHAPE] for answer in answers)
     assert answers[0]["citations"]
     assert answers[1]["citations"] == []
-    assert answers[1]["answer"].startswith("No relevant passages found")
+    assert answers[1]["answer"].startswith("Nothing in your documents answers this.")
     assert answers[0]["answer"] == answers[2]["answer"], "one question does not colour the next"
     with notes.chats() as chats:
         assert len(chats.conversations()) == before

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ragchat.config import load
+from ragchat.session.answerability import Own, read_own
 
 pytestmark = pytest.mark.real_model
 
@@ -173,10 +174,28 @@ def test_calibration_sets_what_the_chat_uses(home: Path, tmp_path: Path) -> None
     file = next(path for path in home.rglob("*.toml") if "min_confidence" in path.read_text())
     assert load(file, {}).retrieval.min_match == pytest.approx(found["chosen"]["min_match"])
     assert any("settings" in change for change in report(home)["stale"])
+    chance = found["chance"]
+    assert not chance["refitted"], "a few questions choose the threshold alone"
+    kept = next(home.rglob("answerability.json"))
+    assert read_own(kept) == Own(least=chance["chosen"]["least"])
     for name in ("min_match", "min_confidence"):
         ragchat(home, "config", "unset", f"retrieval.{name}")
     assert before is None or settings is None or settings.read_text() is not None
+    assert report(home)["stale"] == ["the settings (answerability)"], "what the questions taught stays"
+    ragchat(home, "config", "set", "retrieval.min_match", "0.7")
+    ragchat(home, "eval", "calibrate", "--reset")
+    assert not kept.exists()
+    assert "min_match" not in file.read_text()
     assert report(home)["stale"] == []
+
+
+def test_the_table_of_a_calibration_shows_both_decisions_and_stores_nothing_on_request(home: Path) -> None:
+    shown = ragchat(home, "eval", "calibrate", "work", "--no-store").stdout
+    assert "Passages go into the prompt:" in shown
+    assert "The documents answer the question" in shown
+    assert shown.count("Chosen:") == 2
+    assert not list(home.rglob("answerability.json"))
+    ragchat(home, "eval", "calibrate", code=2)
 
 
 def test_tuning_speaks_of_the_half_that_chose_nothing(home: Path) -> None:

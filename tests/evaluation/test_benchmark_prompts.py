@@ -80,4 +80,4 @@ def test_the_first_way_is_what_the_default_model_is_given(prompts: ModuleType) -
 
 
 def test_a_trial_of_a_model_tries_the_forms_that_the_benchmark_compares() -> None:
-    assert {way.packing.form for way in WAYS} == {"chunks", "evidence", "by_confidence"}
+    assert {way.packing.form for way in WAYS} == {"chunks", "quotes", "evidence", "by_confidence"}

@@ -284,7 +284,9 @@ def test_one_configuration_and_documents_alone_are_enough() -> None:
     assert found.says[0] == found.against_documents
     assert not any("The configurations show" in said for said in found.says)
     lone = run_of(40, arms=(DOCUMENTS,))
-    assert judge(lone, answers_of(lone, lambda n, arm: True)).winner == ""
+    found = judge(lone, answers_of(lone, lambda n, arm: True))
+    assert found.winner == ""
+    assert found.says[0].startswith("Measured by")
 
 
 def test_all_comparisons_share_one_correction() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import string
@@ -23,6 +24,7 @@ from ragchat.evaluation.report import html
 from ragchat.evaluation.verdict import MEASURES, Verdict, choose_primary, judge
 from ragchat.evaluation.watching import compare, sample_of
 from ragchat.llm.loading import loaded
+from ragchat.session.answerability import AS_SHIPPED
 from ragchat.session.events import AnswerKind
 from ragchat.session.without_model import DECLINED
 
@@ -683,6 +685,62 @@ def test_the_curve_falls_and_rises_and_the_point_is_between() -> None:
     assert careful.strictness >= best.strictness - 0.01 or best.false_answers <= 0.05
     with pytest.raises(ValueError, match="answerable and unanswerable"):
         calibration.curve(judged[:100])
+
+
+def chances(count: int, *, shift: float = 0.0, seed: int = 3) -> list[Judged]:
+    """Questions whose shipped chance is right but for a shift of its log-odds: as many with an answer as without."""
+    draw = random.Random(seed)
+    judged = []
+    for answerable in [True, False] * count:
+        odds = draw.gauss(1.5 if answerable else -1.5, math.sqrt(3)) - shift
+        judged.append(Judged("q", answerable, 0.5, 0.5, 1 / (1 + math.exp(-odds))))
+    return judged
+
+
+def test_with_few_questions_only_the_threshold_of_the_chance_is_chosen() -> None:
+    few = calibration.fit_chance(chances(39))
+    assert not few.refitted
+    assert (few.own.slope, few.own.intercept) == (1.0, 0.0)
+    assert few.own.least == few.chosen.least
+    assert few.chosen.error <= few.now.error
+    falls = [one.false_answers for one in few.points]
+    assert falls == sorted(falls, reverse=True)
+    assert (few.points[0].false_answers, few.points[0].wrong_refusals) == (1.0, 0.0)
+    with pytest.raises(ValueError, match="answerable and unanswerable"):
+        calibration.fit_chance([one for one in chances(50) if one.answerable])
+
+
+def test_with_enough_questions_the_scale_is_fitted_too() -> None:
+    fitted = calibration.fit_chance(chances(400, shift=2.0))
+    assert fitted.refitted
+    assert fitted.own.slope == pytest.approx(1.0, abs=0.15)
+    assert fitted.own.intercept == pytest.approx(2.0, abs=0.3)
+    assert fitted.own.least == pytest.approx(0.5, abs=0.15)
+    assert fitted.chosen.error < fitted.now.error - 0.05, "the shipped scale is off by two"
+    careful = calibration.fit_chance(chances(400, shift=2.0), most_false_answers=0.02)
+    assert careful.chosen.false_answers <= 0.02
+    assert careful.own.least
+    assert careful.own.least > fitted.own.least
+
+
+def test_a_set_that_is_told_apart_without_a_fault_does_not_make_chances_certain() -> None:
+    sure = [Judged("q", True, 0.5, 0.5, 0.9)] * 50 + [Judged("q", False, 0.5, 0.5, 0.1)] * 50
+    own = calibration.refit(sure)
+    assert 0.2 <= own.slope < 5
+    backwards = [Judged("q", not one.answerable, 0.5, 0.5, one.chance) for one in sure]
+    assert calibration.refit(backwards).slope == 0.2, "a chance never falls where the shipped one rises"
+    nothing = [Judged("q", n % 2 == 0, -1, -1, 0.0) for n in range(100)]
+    assert calibration.refit(nothing) == AS_SHIPPED
+
+
+def test_what_is_stored_of_the_chance_counts_as_now() -> None:
+    judged = chances(60)
+    own = calibration.fit_chance(judged).own
+    again = calibration.fit_chance(judged, own)
+    assert (again.now.false_answers, again.now.wrong_refusals) == (
+        again.chosen.false_answers,
+        again.chosen.wrong_refusals,
+    )
 
 
 def test_the_settings_are_what_the_search_does_by_itself() -> None:

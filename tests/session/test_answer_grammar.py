@@ -12,9 +12,11 @@ from ragchat.llm.client import InferenceClient
 from ragchat.llm.fake import FakeModel
 from ragchat.llm.loading import loaded
 from ragchat.session import answer_grammar, prompt
-from ragchat.session.packing import GAP, Packing
+from ragchat.session.packing import GAP, Packing, for_model
 from ragchat.session.sources import Sources
+from ragchat.session.statements import check
 from ragchat.types import CancelToken, Hit, Message, Sampling, Span, TextDelta
+from ragchat.types.answers import Verdict
 from tests.conftest import make_client
 from tests.helpers.random_model import make_random
 
@@ -62,11 +64,12 @@ def test_what_is_copied_is_a_sentence_of_a_passage_and_has_its_number(
 
 @pytest.mark.parametrize("seed", range(12))
 def test_copied_words_are_in_a_row_and_of_one_sentence(model: InferenceClient, seed: int) -> None:
-    said = say(model, answer_grammar.copied_words([TEXT]), seed)
-    plain = one_line(TEXT.replace("\0", ""))
-    assert said
-    assert f" {said} " in f" {plain} "
-    assert "pump. It" not in said
+    said = say(model, answer_grammar.copied_words(["It says little.", TEXT]), seed)
+    words, n = said.rsplit(" ", 1)
+    plain = one_line(("It says little.", TEXT)[int(n[1]) - 1].replace("\0", ""))
+    assert words
+    assert f" {words} " in f" {plain} "
+    assert "pump. It" not in words
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -118,3 +121,22 @@ def test_a_prompt_brings_the_grammar_of_its_packing() -> None:
     assert prompt.pack(fake, "What is red?", sources, own).grammar == "", "somebody wants another shape"
     both = replace(sources, text="A text of one's own.")
     assert prompt.pack(fake, "What is red?", both, layout).grammar == "", "the text may answer, too"
+
+
+@pytest.mark.real_model
+def test_the_default_model_says_what_the_passage_says_and_nothing_else(real_model: InferenceClient) -> None:
+    """Asked as a chat asks: the quote alone is in the prompt, and the model cannot but copy it."""
+    text = (
+        "The Zephyr pump is made in Lund. Its seal is of red rubber, which ages in the sun.\n\n"
+        "The warranty of the pump lasts seven years. Keep the receipt in a dry place."
+    )
+    reader, question = loaded(real_model), "How long does the warranty of the pump last?"
+    layout = prompt.Layout(2048, for_model(reader.info, {}, alone=True), passage_share=0.5, answer_tokens=64)
+    packed = prompt.pack(reader, question, Sources((hit(text),)), layout)
+    sampling = Sampling(temperature=0.2, seed=3, max_tokens=64, grammar=packed.grammar)
+    events = reader.generate(packed.messages, sampling, cancel=CancelToken())
+    said = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert said == "The warranty of the pump lasts seven years. [1]"
+    (statement,) = check(said, packed.citations, question)
+    assert statement.verdict is Verdict.SUPPORTED
+    assert statement.cited_by == "model"

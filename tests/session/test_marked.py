@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ragchat.session.marked import SIGNS, WORDS, Style, cited, cited_by, marked, without_struck
 from ragchat.types import AnswerCheck, Citation, Hit, Reason, ReasonKind, Span, Statement, Verdict
@@ -82,3 +84,53 @@ def test_only_what_is_supported_cites() -> None:
     assert cited_by(check) == {1: "model"}
     assert [one.n for one in cited(passages, check)] == [1]
     assert [one.n for one in cited(passages, AnswerCheck())] == [1, 2]
+
+
+_PIECES = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "It is.",
+            " ",
+            "\n",
+            "\n\n",
+            "- ",
+            "1. ",
+            "```",
+            "```sh\n",
+            "~~~",
+            "|",
+            "| a | b |",
+            "> ",
+            "# ",
+            "✓",
+        ]
+    ),
+    max_size=25,
+).map("".join)
+
+
+@st.composite
+def _answers(draw: st.DrawFn) -> tuple[str, AnswerCheck]:
+    text = draw(_PIECES)
+    places = sorted(draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    statements = [
+        Statement(text[first:last], first, last, draw(st.sampled_from(Verdict)), REASON)
+        for first, last in zip(places[::2], places[1::2], strict=False)
+    ]
+    return text, AnswerCheck(tuple(statements), strict=draw(st.booleans()))
+
+
+@given(_answers())
+@settings(max_examples=300, deadline=None)
+def test_an_answer_keeps_its_words_whatever_is_marked(answer: tuple[str, AnswerCheck]) -> None:
+    text, check = answer
+    marks = dict.fromkeys(Verdict, "\0")
+    shown = marked(text, check, Style(marks, struck="\1"))
+    assert shown.count("\0") == len(check.statements)
+    without = shown.replace("\0", "").replace("\1", "")
+    assert "".join(without.split()) == "".join(text.replace("✓", "+").split())
+    kept = without_struck(text, check)
+    assert kept == text or check.struck
+    if check.struck and all(one in check.struck for one in check.statements):
+        assert "\0" not in marked(text, check, Style(marks))

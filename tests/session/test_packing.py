@@ -16,10 +16,12 @@ from ragchat.llm.fake import FakeModel
 from ragchat.llm.loading import loaded
 from ragchat.retrieval import evidence
 from ragchat.retrieval.passages import join
+from ragchat.retrieval.quoting import quote
 from ragchat.session import packing, prompt
 from ragchat.session.packing import GAP, Packing, pack_hits, render
 from ragchat.session.sources import Sources
 from ragchat.types import ExtractedText, Hit, Message, ModelInfo
+from ragchat.types.answers import Quote
 
 TEXT = """The Zephyr pump is made in Lund. It is primed for forty seconds before use. The handle is turned to the left.
 
@@ -94,6 +96,46 @@ def test_spans_that_do_not_fit_their_text_are_not_joined() -> None:
     assert join([a, wrong]) == [a, wrong]
     elsewhere = replace(b, knowledge_base="another")
     assert join([a, elsewhere]) == [a, elsewhere]
+
+
+# --- quotes -----------------------------------------------------------------------------------------------
+
+
+def test_quotes_are_packed_alone_under_the_number_of_their_passage() -> None:
+    question, hits = "Where is the Zephyr pump made?", hits_of(TEXT, tokens=60)
+    passages, sizes, missing = pack_hits(count, question, hits, Packing(2, "quotes"), room=400)
+    quotes = quote(question, hits)
+    assert passages[0].quote == quotes[0].text
+    assert "made in Lund" in passages[0].text
+    assert {one.hit for one in quotes} == {passage.hit for passage in passages}
+    (best,), _, _ = pack_hits(count, question, hits, Packing(1, "quotes"), room=400)
+    assert best.text == quotes[0].text.strip(), "no more quotes than passages"
+    assert sum(len(passage.text) for passage in passages) < len(TEXT) / 2
+    assert (len(sizes), missing) == (len(passages), 0)
+    for passage in passages:
+        assert all(piece in passage.hit.text for piece in passage.text.split(GAP)), "word for word"
+
+
+def test_quotes_that_are_known_are_those_that_are_packed() -> None:
+    hits = hits_of(TEXT, tokens=60)
+    at = hits[1].text.index("The warranty")
+    known = (Quote(hits[1], at, at + 32),)
+    packed = prompt.pack(
+        loaded(FakeModel("")),
+        "And for how long?",
+        Sources().found(hits, known),
+        prompt.Layout(2048, Packing(2, "quotes", answer="copied"), passage_share=0.5, answer_tokens=64),
+    )
+    (passage,) = packed.passages
+    assert passage == f"[1] {known[0].text.strip()}"
+    assert packed.citations[0].hit == hits[1]
+    assert known[0].text.strip() in packed.grammar
+
+
+def test_without_a_quote_the_first_passage_is_packed() -> None:
+    (passage,), _, _ = pack_hits(count, "?", hits_of(TEXT), Packing(2, "quotes"), room=400)
+    assert passage.text == hits_of(TEXT)[0].text
+    assert pack_hits(count, "How long?", [], Packing(2, "quotes"), room=400)[0] == []
 
 
 # --- evidence ---------------------------------------------------------------------------------------------
@@ -284,6 +326,17 @@ def test_every_wording_is_there() -> None:
 
 def info(path: str = "/models/a.gguf", n_params: int = 10**8) -> ModelInfo:
     return replace(loaded(FakeModel("")).info, path=path, n_params=n_params, size_bytes=77)
+
+
+def test_a_small_model_alone_copies_from_quotes_and_one_with_adapters_reads_whole_passages() -> None:
+    assert packing.for_model(info(), {}, alone=True) == packing.HELPED
+    assert packing.for_model(info(), {}) == Packing(1)
+    assert packing.for_model(info(n_params=10**9), {}, alone=True) == Packing(2), "a larger one is free"
+    asked = packing.for_model(info(), {}, alone=True, passages=3)
+    assert (asked.passages, asked.form) == (3, "chunks"), "a number of passages is one of whole ones"
+    choices = {packing.model_key(info()): Packing(1, answer="words")}
+    assert packing.for_model(info(), choices, alone=True).answer == "words"
+    assert packing.for_model(info(), choices).answer == "free"
 
 
 def test_a_measured_choice_wins_over_the_size_and_a_setting_over_both(tmp_path: Path) -> None:

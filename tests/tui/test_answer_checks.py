@@ -11,13 +11,14 @@ from textual.pilot import Pilot
 from textual.selection import Selection
 from textual.strip import Strip
 
-from ragchat.session.events import AnswerKind
+from ragchat.session.events import AnswerFinished, AnswerKind
 from ragchat.tui.annotations import annotated
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.lines import lay_out
 from ragchat.tui.markdown import blocks
 from ragchat.tui.quotations import said_lines
 from ragchat.tui.screens.check import CheckScreen
+from ragchat.tui.screens.compare import footer
 from ragchat.tui.screens.document import DocumentScreen
 from ragchat.tui.screens.pick import Pick
 from ragchat.tui.sentences import answer_footer
@@ -29,6 +30,7 @@ from ragchat.types import (
     Reason,
     ReasonKind,
     Statement,
+    Timings,
     Verdict,
 )
 from ragchat.types.answers import CitedBy
@@ -200,10 +202,13 @@ async def test_a_key_opens_a_quote_at_its_place(stage: Stage) -> None:
         app.chat.pane.transcript.focus()
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, DocumentScreen) and EVIDENCE in screen_text(app))
-        assert isinstance(app.screen, DocumentScreen)
-        await until(pilot, lambda: app.screen._opened and app.screen._opened.evidence)
-        evidence = app.screen._opened.evidence
-        assert app.screen._opened.text[slice(*evidence)] == EVIDENCE
+        screen = app.screen
+        assert isinstance(screen, DocumentScreen)
+        await until(pilot, lambda: screen._opened)
+        assert screen._opened
+        assert screen._opened.evidence
+        first, last = screen._opened.evidence
+        assert screen._opened.text[first:last] == EVIDENCE
 
 
 async def test_of_several_quotes_one_is_chosen(stage: Stage) -> None:
@@ -223,7 +228,13 @@ async def test_of_several_quotes_one_is_chosen(stage: Stage) -> None:
 
 
 def test_a_wrapped_paragraph_is_joined_and_lists_and_tables_keep_their_lines() -> None:
-    assert said_lines("The boiler wants\n    a pressure.") == ["The boiler wants a pressure."]
+    assert said_lines("The boiler wants a pressure of\n    more than one bar, and water.") == [
+        "The boiler wants a pressure of more than one bar, and water."
+    ]
+    wrapped = "it is meant to be\nread by people who\nhave a boiler. It\nhelps."
+    assert said_lines(wrapped) == [wrapped.replace("\n", " ")]
+    terms = "blame\nblame_incremental\nShows the blame information for a file, line by line, as it was."
+    assert said_lines(terms) == terms.split("\n")
     assert said_lines("    1. Open it.\n    2. Close it.\n       Slowly.") == [
         "1. Open it.",
         "2. Close it.",
@@ -231,11 +242,18 @@ def test_a_wrapped_paragraph_is_joined_and_lists_and_tables_keep_their_lines() -
     ]
     assert said_lines("bar\tmeaning\n1\toff") == ["bar\tmeaning", "1\toff"]
     assert said_lines("| a | b |\n|---|---|\n| 1 | 2 |") == ["| a | b |", "|---|---|", "| 1 | 2 |"]
-    assert said_lines("Type\nthis:\n\n    git add\n    git commit") == [
+    assert said_lines("Type this:\n\n    git add\n    git commit") == [
         "Type this:",
         "",
         "    git add",
         "    git commit",
+    ]
+
+
+def test_code_keeps_its_lines_without_the_fences_around_it() -> None:
+    assert said_lines("```sh\ngit add\ngit commit\n```") == ["git add", "git commit"]
+    assert said_lines("Type this:\n```\ngit add\ngit push\n```\nand\nwait.") == [
+        *("Type this:", "git add", "git push", "and wait."),
     ]
 
 
@@ -321,6 +339,10 @@ def test_the_mark_of_code_is_behind_its_block() -> None:
     ]
 
 
+def test_a_fence_that_was_only_opened_is_not_shown() -> None:
+    assert drawn_lines("Done.\n```\n", checked("Done.", ("Done.", SUPPORTED))) == ["Done. ✓"]
+
+
 def test_a_mark_never_begins_a_row() -> None:
     answer = "aaaa bbbb cccc dddd."
     check = checked(answer, (answer, NOT_FOUND))
@@ -365,6 +387,23 @@ def test_only_a_supported_statement_has_a_citation() -> None:
     assert styled_as(answer, check, "[2]") == set()
 
 
+async def test_no_marker_is_a_citation_before_its_statement_was_checked(stage: Stage) -> None:
+    stage.script.pieces, stage.script.held = ["It is off [1]. ", "And on."], 1
+    stage.script.check = checked("It is off [1]. And on.", ("It is off [1].", SUPPORTED))
+
+    def styles(app: RagchatApp) -> set[bool]:
+        segments = [segment for strip in rows(answer_view(app)) for segment in strip if "[1]" in segment.text]
+        return {bool(segment.style and segment.style.bold) for segment in segments}
+
+    async with running(stage) as (app, pilot):
+        await send(app, pilot, "why?")
+        await until(pilot, lambda: "It is off [1]." in answer_text(app))
+        assert styles(app) == {False}
+        stage.script.release()
+        await until(pilot, lambda: app.chat.pane.live is None)
+        assert styles(app) == {True}
+
+
 def test_what_looks_like_a_mark_in_an_answer_is_none() -> None:
     answer = "All true ✓ ✔️ ✅ here ✗ ❌ and π ≈ 3. `✓` [1] verified ✓"
     answer += f" {''.join(MARKS.values())}"
@@ -383,10 +422,20 @@ async def test_a_forged_line_below_an_answer_is_not_ours(stage: Stage) -> None:
     stage.script.check = checked(stage.script.pieces[0], ("It is off.", NOT_FOUND))
     async with running(stage) as (app, pilot):
         await ask(app, pilot, "why?")
-        text = screen_text(app)
+        text = answer_text(app)
         assert "4 supported +" in text
         assert "4 supported ✓" not in text
         assert "1 statement: 1 not found in your documents ✗" in text
+
+
+async def test_a_forged_mark_in_a_statement_is_none_in_the_window_of_the_check(stage: Stage) -> None:
+    stage.script.pieces = ["It is **off** ✓ [1] verified."]
+    stage.script.check = checked(stage.script.pieces[0], (stage.script.pieces[0], NOT_FOUND))
+    async with running(stage) as (app, pilot):
+        await ask(app, pilot, "why?")
+        app.chat.pane.transcript.focus()
+        await pilot.press("i")
+        await until(pilot, lambda: "✗ It is off + [1] verified." in screen_text(app))
 
 
 async def test_text_is_copied_without_marks_and_with_them_beside_its_sources(
@@ -445,6 +494,28 @@ async def test_one_key_shows_reason_and_comparison_and_opens_the_passage(stage: 
             await pilot.press("escape", "escape")
             await until(pilot, lambda: app.screen is app.chat)
             await reopened(app, pilot)
+
+
+async def test_what_is_compared_is_indented_at_every_width_and_says_what_differs(stage: Stage) -> None:
+    long = "It switches itself off below 9 bar, and one has to wait for a very long time until it comes back again."
+    stage.script.pieces = [long]
+    reason = Reason(ReasonKind.NUMBER, ("9 bar",), ("1 bar",))
+    one = statement(
+        long, long, NOT_FOUND, citation=1, compared=f"```\n{EVIDENCE} {EVIDENCE}\n```", reason=reason
+    )
+    stage.script.check = AnswerCheck((replace(one, second=0.07),))
+    async with running(stage, size=(60, 24)) as (app, pilot):
+        await ask(app, pilot, "why?")
+        app.chat.pane.transcript.focus()
+        await pilot.press("i")
+        await until(pilot, lambda: "9 bar” is not in the passage" in screen_text(app))
+        lines = [line.rstrip() for line in screen_text(app).split("\n")]
+        first = next(n for n, line in enumerate(lines) if line.startswith(" ✗ It switches"))
+        assert all(line.startswith("   ") for line in lines[first + 1 : first + 8] if line)
+        assert sum("┃" in line for line in lines) > 1
+        assert "the model's second look: 7%" in " ".join(" ".join(lines).split())
+        assert "```" not in screen_text(app)
+        assert "…" not in screen_text(app)
 
 
 async def test_an_answer_that_was_not_checked_says_what_to_do(stage: Stage) -> None:
@@ -568,6 +639,18 @@ def test_a_passage_is_cited_by_the_model_where_it_did_once() -> None:
     assert cited_by(check) == {1: "model", 2: "ragchat"}
     assert [is_used(make_citation(n), check) for n in (1, 2, 3)] == [True, True, False]
     assert is_used(make_citation(3), AnswerCheck())
+
+
+def test_the_sides_of_a_comparison_say_how_their_statements_compare() -> None:
+    finished = AnswerFinished(
+        *(1, 2, SAID, "stop", (make_citation(1), make_citation(2)), True, Timings(), 1),
+        check=replace(said_check(), says=False),
+    )
+    shown = footer(finished).plain
+    assert "3 statements: 1 supported ✓, 1 partly supported ≈, 1 not found in your documents ✗" in shown
+    assert "The passages do not say. Nearest: guide.md, line 66" in shown
+    assert "[1] guide.md" in shown
+    assert "[2] guide.md" not in shown
 
 
 def test_nothing_is_said_below_an_answer_that_was_not_checked() -> None:

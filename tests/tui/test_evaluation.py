@@ -10,10 +10,11 @@ from textual.widgets import Checkbox
 from ragchat import config
 from ragchat.app.evaluations import Evaluation
 from ragchat.errors import UsageError
-from ragchat.evaluation.calibration import Judged, RefusalCurve, choose, curve, point
+from ragchat.evaluation.calibration import Judged, RefusalCurve, choose, curve, fit_chance, point
 from ragchat.evaluation.four_ways import ARMS, MODEL_ARMS, Arm
 from ragchat.evaluation.question_sets import new
 from ragchat.evaluation.verdict import judge
+from ragchat.session.answerability import read_own
 from ragchat.tui.screens.evaluation import Disagreement, EvaluationScreen
 from ragchat.tui.screens.questions import EditQuestion, QuestionsScreen
 from ragchat.tui.widgets.status_bar import StatusBar
@@ -143,6 +144,29 @@ async def test_the_point_of_declining_is_picked_by_keys(tmp_path: Path, size: tu
         await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
     kept = config.load(stage.folder / "settings.toml", {}).retrieval
     assert (kept.min_match, kept.min_confidence) == (best.min_match, best.min_confidence)
+
+
+async def test_the_chance_is_fitted_to_the_same_questions_and_stored_with_the_point(tmp_path: Path) -> None:
+    stage = set_stage(tmp_path)
+    stage.question_sets = {
+        "work": [new("Who built it?", ["Ada Pell"]), new("Who was Nobody?", [], answerable=False)]
+    }
+    judged = [Judged(f"there {n}", True, 0.9, 0.9, 0.5 + n / 200) for n in range(60)]
+    judged += [Judged(f"gone {n}", False, 0.1, 0.1, 0.1 + n / 200) for n in range(60)]
+    found = RefusalCurve(curve(judged), point(judged, 0.4, 0.3), 60, 60, judged)
+    stage.refusal_curve = lambda _: found
+    own = fit_chance(judged).own
+    async with running(stage, size=(100, 30)) as (app, pilot):
+        await pilot.press("f11")
+        await until(pilot, lambda: "No evaluation yet." in screen_text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: f"Below a chance of {own.least:.2f}" in screen_text(app))
+        assert "The passages do not say" in screen_text(app)
+        assert "fitted to your questions" in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, EvaluationScreen))
+        kept = stage.services.preferences.context.paths.answerability_file
+    assert read_own(kept) == own
 
 
 async def test_what_is_missing_for_it_is_said(tmp_path: Path) -> None:

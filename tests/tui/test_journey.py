@@ -83,7 +83,7 @@ class Journey:
         """The answer that stands last has so many words behind the notice that it begins with."""
 
         def told() -> bool:
-            _, notice, story = self.terminal.words.rpartition("not from your documents.")
+            _, notice, story = self.terminal.words.rpartition("is not from them.")
             return (
                 bool(notice)
                 and len(re.split("◌|You stopped|The model repeated|Ask anything", story)[0].split()) >= number
@@ -96,7 +96,8 @@ class Journey:
 
         A missing "answering" says less: the answers above have times as well, and the status line follows the chat.
         """
-        shown = rf"{re.escape(question)} {MODEL}\S* {version and re.escape(version) + ' '}"
+        quoted = r"(?:From your documents: [^◌]*? )?"
+        shown = rf"{re.escape(question)} {quoted}{MODEL}\S* {version and re.escape(version) + ' '}"
         whole = re.compile(rf"{shown}([^◌]+?) [\d.]+ \w+ to first token")
         self.terminal.until(
             f"the whole answer to {question!r} {version}",
@@ -123,7 +124,7 @@ class Journey:
     def to_transcript(self) -> None:
         """Move the keyboard from the prompt to the turns of the chat."""
         self.press("tab")
-        self.sees("/ Find in this chat")
+        self.sees("i Check")
 
 
 @pytest.fixture

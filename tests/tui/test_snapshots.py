@@ -14,10 +14,19 @@ import pytest
 from textual.pilot import Pilot
 
 from ragchat.tui.app import RagchatApp
-from ragchat.types import PortableChat, PortableMessage
+from ragchat.types import (
+    AnswerCheck,
+    PortableChat,
+    PortableMessage,
+    Quote,
+    Reason,
+    ReasonKind,
+    Statement,
+    Verdict,
+)
 from tests.helpers.tui_fakes import Stage, screen_text, send, set_stage, until
 
-WIDE, NARROW = (120, 36), (60, 20)
+WIDE, NARROW, TALL = (120, 36), (60, 20), (110, 46)
 QUESTION = "Why did my boiler switch itself off?"
 ANSWER = """Your boiler switched itself off because the **pressure fell below 1 bar** [1].
 
@@ -34,6 +43,8 @@ def refill(pressure: float) -> bool:
     return pressure < 1.2
 ```
 """
+CHECKED = f"{ANSWER}\nPress the **Space key** twice [1]. Stop at 1.5 bar.\n"
+EVIDENCE = "Below 1 bar it switches itself off."
 OLD = "2026-01-05T10:00:00.000Z"
 
 
@@ -73,6 +84,59 @@ def stage(tmp_path: Path) -> Stage:
     return stage
 
 
+@pytest.fixture
+def checked(stage: Stage) -> Stage:
+    """Two more chats, each with an answer whose statements were checked."""
+    with stage.chats() as store:
+        for title, strict in (("Checked", False), ("Strict", True)):
+            hit = stage.script.citations[0].hit
+            at = hit.text.index(EVIDENCE)
+            said = CHECKED if title == "Checked" else "Press the **Space key** twice."
+            answer = PortableMessage(
+                *(2, 1, "assistant", said, OLD),
+                citations=stage.script.citations,
+                quotes=(Quote(hit, at, at + len(EVIDENCE), 0.9),),
+                check=checks(said, strict=strict),
+            )
+            asked = PortableMessage(1, 0, "user", QUESTION, OLD)
+            store.add_portable(PortableChat(title, OLD, OLD, (asked, answer), leaf_id=2))
+    return stage
+
+
+STATEMENTS = {
+    "Your boiler switched itself off because the **pressure fell below 1 bar** [1].": Verdict.SUPPORTED,
+    "Let it cool down.": Verdict.NOT_FOUND,
+    "Open the filling loop *slowly* [1].": Verdict.PARTLY,
+    "1.2 to 1.8 bar | normal": Verdict.SUPPORTED,
+    "return pressure < 1.2": Verdict.NOT_FOUND,
+    "Press the **Space key** twice [1].": Verdict.NOT_FOUND,
+    "Press the **Space key** twice.": Verdict.NOT_FOUND,
+    "Stop at 1.5 bar.": Verdict.SUPPORTED,
+}
+
+
+def checks(said: str, *, strict: bool) -> AnswerCheck:
+    """The verdicts above, of what an answer says."""
+    reasons = {
+        Verdict.SUPPORTED: Reason(ReasonKind.SAID),
+        Verdict.PARTLY: Reason(ReasonKind.WORDS, ("slowly",)),
+        Verdict.NOT_FOUND: Reason(ReasonKind.NOTHING),
+    }
+    return AnswerCheck(
+        tuple(
+            Statement(
+                *(text, said.index(text), said.index(text) + len(text), verdict, reasons[verdict]),
+                citation=0 if verdict is Verdict.NOT_FOUND else 1,
+                compared="" if verdict is Verdict.NOT_FOUND else EVIDENCE,
+                cited_by="ragchat" if "[1]" not in text and verdict is Verdict.SUPPORTED else "model",
+            )
+            for text, verdict in STATEMENTS.items()
+            if text in said
+        ),
+        strict=strict,
+    )
+
+
 def app_of(pilot: Pilot[None]) -> RagchatApp:
     app = pilot.app
     assert isinstance(app, RagchatApp)
@@ -95,6 +159,50 @@ async def read(pilot: Pilot[None]) -> RagchatApp:
     app.chat.pane.transcript.focus()
     await pilot.pause()
     return app
+
+
+async def read_checked(pilot: Pilot[None], title: str = "Checked") -> RagchatApp:
+    """Open a chat whose answer was checked."""
+    app = await at_rest(pilot)
+    chat = next(chat for chat in app.chat.chats if chat.title == title)
+    app.chat.open_chat(chat.id)
+    await until(pilot, lambda: EVIDENCE in screen_text(app))
+    app.chat.pane.transcript.focus()
+    await pilot.pause()
+    return app
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "ragchat-16"])
+def test_a_checked_answer(checked: Stage, snap_compare: Compare, theme: str) -> None:
+    checked.use("ui", theme=theme)
+
+    async def before(pilot: Pilot[None]) -> None:
+        app = await read_checked(pilot)
+        text = screen_text(app)
+        for words in ("From your documents:", "below 1 bar [1]. ✓", "cool down. ✗", "[1]. ≈", "i shows why"):
+            assert words in text, words
+
+    assert snap_compare(RagchatApp(checked.services), terminal_size=TALL, run_before=before)
+
+
+def test_why_statements_have_their_marks(checked: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await read_checked(pilot)
+        await pilot.press("i")
+        await until(pilot, lambda: "No passage says anything like it" in screen_text(app))
+        assert "found by ragchat" in screen_text(app)
+
+    assert snap_compare(RagchatApp(checked.services), terminal_size=WIDE, run_before=before)
+
+
+def test_a_strict_answer(checked: Stage, snap_compare: Compare) -> None:
+    async def before(pilot: Pilot[None]) -> None:
+        app = await read_checked(pilot, "Strict")
+        assert "Struck out" in screen_text(app)
+        await pilot.press("m")
+        await until(pilot, lambda: "Space key" in screen_text(app))
+
+    assert snap_compare(RagchatApp(checked.services), terminal_size=NARROW, run_before=before)
 
 
 def test_empty(stage: Stage, snap_compare: Compare) -> None:

@@ -709,6 +709,21 @@ async def test_streamed_and_whole_are_drawn_alike() -> None:
             assert part in streamed
 
 
+async def test_items_of_a_list_do_not_move_when_the_answer_ends() -> None:
+    source = "Steps:\n\n1. one\n2. two\n3. three\n\nend"
+    async with reading(size=(80, 30)) as (app, pilot):
+        answer = AnswerView("", streaming=True)
+        await app.transcript.add(answer)
+        for begin in range(0, len(source), 5):
+            await answer.feed(source[begin : begin + 5])
+            await answer.settle()
+        await pilot.pause()
+        streamed = screen_text(app)
+        await answer.finish(source, Content(""))
+        await pilot.pause()
+        assert screen_text(app) == streamed
+
+
 async def test_links_ask_and_do_nothing_else() -> None:
     async with reading() as (app, pilot):
         answer = AnswerView("See [here](https://example.org/x).")

@@ -168,7 +168,7 @@ class Worker:
             on_reasoning=lambda text: self.reply(wire.Delta(request, text, True)),
             thoughts_open=self._template is not None and self._template.opens_thoughts(pieces),
             spaces=spaces_after(command.messages),
-            begun=pieces[-1].text if pieces and pieces[-1].foreign else "",
+            begun=pieces[-1].text if command.messages[-1].role == "assistant" and pieces[-1].foreign else "",
         )
         self.reply(wire.Finished(request, result))
 

@@ -1,4 +1,7 @@
-"""When the chat says that nothing matches: both errors along all degrees of strictness, and the point is picked by eye."""
+"""When the chat says that nothing matches: both errors along all degrees of strictness, and the point is picked by eye.
+
+The chance that the documents answer, by which answers are marked "The passages do not say.", is fitted to the same questions.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
     from ragchat.app.services import Services
-    from ragchat.evaluation.calibration import Point, RefusalCurve
+    from ragchat.evaluation.calibration import ChanceFit, ChancePoint, Point, RefusalCurve
 
 _DIM = "$foreground 62%"
 _WIDTH = 51
@@ -45,6 +48,7 @@ class CalibrateScreen(Dialog[bool]):
         self._services, self._set_name = services, set_name
         self._cancel = CancelToken()
         self.found: RefusalCurve | None = None
+        self.chance: ChanceFit | None = None
         self.at = 0
 
     def title_text(self) -> str:
@@ -83,7 +87,10 @@ class CalibrateScreen(Dialog[bool]):
         )
 
     def _take(self, found: RefusalCurve) -> None:
+        from ragchat.evaluation.calibration import fit_chance
+
         self.found = found
+        self.chance = fit_chance(found.judged, found.own) if found.judged else None
         nearest = min(found.points, key=lambda point: abs(point.min_match - found.now.min_match))
         self.at = found.points.index(nearest)
         self._show()
@@ -101,12 +108,16 @@ class CalibrateScreen(Dialog[bool]):
             self._show()
 
     def action_keep(self) -> None:
+        from ragchat.app.calibration import store_chance
+
         if self.found is None:
             return
         point = self.found.points[self.at]
         try:
             self._services.preferences.set("retrieval.min_match", str(point.min_match))
             self._services.preferences.set("retrieval.min_confidence", str(point.min_confidence))
+            if self.chance:
+                store_chance(self._services.preferences.context, self.chance.own)
         except RagchatError as error:
             self._say(f"{error} {error.remedy}".strip())
             return
@@ -114,11 +125,11 @@ class CalibrateScreen(Dialog[bool]):
 
     def _show(self) -> None:
         assert self.found
-        self.query_one("#curves", Static).update(page(self.found, self.at))
+        self.query_one("#curves", Static).update(page(self.found, self.at, self.chance))
 
 
-def page(found: RefusalCurve, at: int) -> Content:
-    """Both curves over each other, the point under them, and what it means."""
+def page(found: RefusalCurve, at: int, chance: ChanceFit | None = None) -> Content:
+    """Both curves over each other, the point under them, what it means, and what the chance tells with these questions."""
     points, scale = found.points, (0.0, 1.0)
     answers = curve([point.false_answers for point in points], _WIDTH, scale=scale)
     refusals = curve([point.wrong_refusals for point in points], _WIDTH, scale=scale)
@@ -137,9 +148,21 @@ def page(found: RefusalCurve, at: int) -> Content:
             f"Measured on {counted(found.answerable, 'question')} with an answer and {found.unanswerable} without.",
             _DIM,
         ),
+        *(_told(chance) if chance else ()),
     ]
     return Content("\n").join(lines)
 
 
-def _errors(point: Point) -> str:
+def _told(chance: ChanceFit) -> Iterable[Content]:
+    scale = "fitted to your questions" if chance.refitted else "default scale"
+    yield Content("")
+    yield Content("“The passages do not say” (and strict chats decline):")
+    yield Content.assemble(
+        Content.styled(f"Below a chance of {chance.chosen.least:.2f}: ", "bold"),
+        f"{_errors(chance.chosen)} ({scale})",
+    )
+    yield Content.styled(f"Now:  {_errors(chance.now)}", _DIM)
+
+
+def _errors(point: Point | ChancePoint) -> str:
     return f"{point.false_answers:.1%} false answers, {point.wrong_refusals:.1%} wrong refusals"

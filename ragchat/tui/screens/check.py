@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Static
 
 from ragchat.text import clean_line
-from ragchat.tui.quotations import place_of
+from ragchat.tui.lines import FAULT, Line, lay_out
+from ragchat.tui.markdown import inline_content, parser
+from ragchat.tui.quotations import BAR, place_of, said_lines
 from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Leaving
 from ragchat.tui.sentences import citation_place
-from ragchat.tui.verdicts import WHO_CITED, check_line, mark
+from ragchat.tui.verdicts import STYLES, WHO_CITED, check_line, mark
+from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.status_bar import KeyHints
-from ragchat.types import Citation
+from ragchat.types import Citation, ReasonKind
 
 if TYPE_CHECKING:
     from ragchat.types import AnswerCheck, Statement
 
 DIM = "$foreground 62%"
-EMPTY = (
+NOT_CHECKED = (
     "ragchat has not compared this answer with any passages: it was made without documents, or before ragchat"
     " checked answers.\n\nTo get one that is checked, close this, choose documents with F3 and press r on the answer."
 )
+_INDENT = Content("  ")
 
 
 class CheckScreen(Leaving[None]):
     """`open_passage` is given the passage of a statement, with the sentences that it was compared with as its quote."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,i", "back", "Back", id="check.back"),
         Binding("enter", "open", "Open the passage", id="check.open", priority=True),
-        Binding("j", "move('down')", "Next statement", id="check.next", show=False),
-        Binding("k", "move('up')", "Previous statement", id="check.previous", show=False),
-        Binding("g", "move('first')", "First statement", id="check.first", show=False),
-        Binding("G,shift+g", "move('last')", "Last statement", id="check.last", show=False),
+        Binding("escape,q,i", "back", "Back", id="check.back"),
     ]
 
     def __init__(
@@ -58,34 +58,66 @@ class CheckScreen(Leaving[None]):
         line = check_line(self._check) or Content("This answer was not checked")
         yield Static(line.stylize("bold"), id="check-title")
         if self._check.statements:
-            yield OptionList(*(Option(self._row(one)) for one in self._check.statements))
+            yield LazyList(self._draw)
         else:
-            yield Static(Content.styled(EMPTY, DIM), id="nothing")
+            yield Static(Content.styled(NOT_CHECKED, DIM), id="nothing")
         yield KeyHints()
 
     def on_mount(self) -> None:
-        for statements in self.query(OptionList):
+        for statements in self.query(LazyList):
             statements.focus()
-            statements.highlighted = 0
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self._lay_out)
 
     # --- showing ------------------------------------------------------------------------------------
 
-    def _row(self, statement: Statement) -> Content:
-        struck = "strike" if statement in self._check.struck else ""
+    def _lay_out(self) -> None:
+        """As many rows for each statement as it needs at this width."""
+        for shown in self.query(LazyList):
+            width = shown.scrollable_content_region.width
+            rows = [
+                Row(str(n), len(self._rows(one, width)) + 1) for n, one in enumerate(self._check.statements)
+            ]
+            shown.set_rows(rows, highlight=shown.key or "0")
+
+    def _draw(self, key: str, width: int) -> Content:
+        return Content("\n").join(self._rows(self._check.statements[int(key)], width))
+
+    def _rows(self, statement: Statement, width: int) -> list[Content]:
+        laid = lay_out(self._lines(statement), max(1, width))
+        return [row.prefix + row.content.rstrip() for row in laid.rows]
+
+    def _lines(self, statement: Statement) -> list[Line]:
+        """What is said of a statement, each line with what it begins with."""
+        struck = " strike" if statement in self._check.struck else ""
+        # What a model wrote gives no links here: nothing would take them.
+        text = inline_content(parser().parseInline(clean_line(statement.text))[0]).plain
+        said = _pointed(Content.styled(text, f"bold{struck}"), statement.reason.words)
+        verdict = Content.styled(statement.verdict, STYLES[statement.verdict])
+        reason = Content(f": {clean_line(statement.reason.sentence)}")
         lines = [
-            Content.assemble(mark(statement.verdict), " ", shown_line(statement.text, struck)),
-            Content.styled(f"  {statement.verdict}: {clean_line(statement.reason.sentence)}", "bold"),
+            Line(said, mark(statement.verdict) + " ", _INDENT),
+            Line(Content.assemble(verdict, reason), _INDENT, _INDENT),
         ]
-        if passage := self._compared(statement):
-            place = place_of(passage.hit, citation_place(passage))
-            by = WHO_CITED.get(statement.cited_by, "")
-            looked = statement.second
-            second = "" if looked is None else f"the model's second look: {looked:.0%}"
-            where = " · ".join(filter(None, (f"  [{passage.n}] {place}", by, second)))
-            lines.append(Content.styled(where, DIM))
-        if statement.compared:
-            lines.append(Content.assemble("  ┃ ", shown_line(statement.compared)))
-        return Content("\n").join([*lines, Content("")])
+        passage = self._compared(statement)
+        if passage is None:
+            return lines
+        lines.append(Line(Content.styled(self._origin(statement, passage), DIM), _INDENT, _INDENT))
+        if statement.compared and statement.reason.kind is not ReasonKind.NOTHING:
+            compared = shown_line(" ".join(said_lines(statement.compared)))
+            bar = Content.styled(f"  {BAR}", DIM)
+            lines.append(Line(_pointed(compared, statement.reason.found), bar, bar))
+        return lines
+
+    def _origin(self, statement: Statement, passage: Citation) -> str:
+        """Where the passage is, and who says that it is the one."""
+        place = f"[{passage.n}] {place_of(passage.hit, citation_place(passage))}"
+        if statement.reason.kind is ReasonKind.NOTHING:
+            return f"nearest: {place}"
+        looked = statement.second
+        second = "" if looked is None else f"the model's second look: {looked:.0%}"
+        return " · ".join(filter(None, (place, WHO_CITED.get(statement.cited_by, ""), second)))
 
     def _compared(self, statement: Statement) -> Citation | None:
         """The passage that a statement was compared with; its quote are the sentences."""
@@ -99,14 +131,15 @@ class CheckScreen(Leaving[None]):
     def action_back(self) -> None:
         self.dismiss(None)
 
-    @on(OptionList.OptionSelected)
-    def _chosen(self, event: OptionList.OptionSelected) -> None:
+    @on(LazyList.Chosen)
+    def _chosen(self, event: LazyList.Chosen) -> None:
         event.stop()
-        self._open_at(event.option_index)
+        self.action_open()
 
     def action_open(self) -> None:
-        for statements in self.query(OptionList):
-            self._open_at(statements.highlighted or 0)
+        for statements in self.query(LazyList):
+            if statements.key:
+                self._open_at(int(statements.key))
 
     def _open_at(self, number: int) -> None:
         if passage := self._compared(self._check.statements[number]):
@@ -114,6 +147,12 @@ class CheckScreen(Leaving[None]):
         else:
             self.notify("There is no passage to open: none says anything like it.", timeout=3, markup=False)
 
-    def action_move(self, where: str) -> None:
-        for statements in self.query(OptionList):
-            getattr(statements, f"action_{'cursor_' if where in ('down', 'up') else ''}{where}")()
+
+def _pointed(content: Content, words: Sequence[str]) -> Content:
+    """A text in which the words that make the difference stand out."""
+    if not words:
+        return content
+    pattern = "|".join(
+        re.escape(clean_line(word)) for word in sorted(words, key=len, reverse=True) if word.strip()
+    )
+    return content.highlight_regex(re.compile(pattern), style=FAULT) if pattern else content

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _DRAW_S, _IDLE_SHARE = 0.04, 4
 """A streaming answer is drawn at most so often, and drawing takes at most one part in 1 + _IDLE_SHARE of the time."""
 
+_LONG_LIST = 40
+"""Items of a list that is read again as a whole while it streams: whether they are apart is known at its end."""
+
 _AT_ONCE = 10_000
 """Characters that are read without a thread when an answer ends."""
 
@@ -307,8 +310,8 @@ class AnswerView(MessageView):
 
     def build_body(self, colours: _Colours | None = None) -> list[Block]:
         colours = colours or self._colours()
-        if not self.check.statements or self.streaming:
-            return markdown.blocks(self.plain_text, **colours)
+        if not self.check.statements:
+            return markdown.blocks(self.plain_text, code_marks={} if self.streaming else None, **colours)
         made = self._annotated()
         return markdown.blocks(made.text, code_marks=made.code, **colours)
 
@@ -378,14 +381,23 @@ class AnswerView(MessageView):
         if self._pending:
             self._pending = ""
             started = time.perf_counter()
-            # Only the last block is read again: the rest cannot change any more.
-            first = self._body[-1].source_line if self._body else 0
+            # Only the last block is read again, or the list that it is an item of: the rest cannot change any more.
+            kept = self._settled()
+            first = self._body[kept].source_line if self._body else 0
             tail = self.plain_text.split("\n", first)[first]
-            del self._body[-1:]
-            self._body += markdown.blocks(tail, first_line=first, growing=True, **self._colours())
+            # No `[n]` counts before its statement was checked.
+            self._body[kept:] = markdown.blocks(
+                tail, first_line=first, growing=True, code_marks={}, **self._colours()
+            )
             self.draw()
             # The layout of the screen follows, and takes about as long again.
             self._draw_s = 2 * (time.perf_counter() - started)
+
+    def _settled(self) -> int:
+        """How many blocks no more text can change. Of a long list it may be all but the last item, for the moment."""
+        last = len(self._body) - 1
+        begun = next((n for n in range(last, -1, -1) if self._body[n].gap), 0)
+        return max(0, last if last - begun > _LONG_LIST else begun)
 
     def feed_reasoning(self, piece: str, *, tokens: int = 0) -> None:
         """More of what the model thinks before it answers; `tokens` so far, 0 when no one counts them."""
@@ -457,7 +469,7 @@ class AnswerView(MessageView):
 
     def _folded_line(self) -> Content:
         arrow, does = ("▾", "folds") if self._words_unfolded else ("▸", "shows")
-        return Content.styled(f"{arrow} Nothing the model wrote is in your documents (m {does} it)", QUIET)
+        return Content.styled(f"{arrow} Nothing the model wrote is supported (m {does} it)", QUIET)
 
     def _reasoning(self) -> Content:
         """One line, and all that was thought when it is unfolded."""
