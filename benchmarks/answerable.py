@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import tempfile
@@ -272,10 +273,21 @@ def fit(rows: Sequence[Row]) -> None:
         if some:
             shipped[name] = logistic(some, signals)
     _write(shipped, least)
-    own = [row for row in searched if row.way == WAYS[0]]
-    least["before"] = threshold([answerability.before(row.known) for row in own], own)
-    least["after"] = threshold([answerability.after(row.known) for row in told or own], told or own)
+    least = dict.fromkeys(
+        least,
+        threshold([answerability.before(row.known) for row in searched], searched, MOST_WRONG_REFUSALS),
+    )
+    if told:
+        shipped["after"]["bias"] = round(shipped["after"]["bias"] + _aligned(told, least["before"]), 4)
     _write(shipped, least)
+
+
+def _aligned(told: Sequence[Row], least: float) -> float:
+    """What brings the log-odds after the model to the scale of those before it, which more kinds of questions gave: of the same
+    answered questions, as many are below the threshold."""
+    refused = np.mean([answerability.before(row.known) < least for row in told if row.answered])
+    same = threshold([answerability.after(row.known) for row in told], told, float(refused))
+    return math.log(least / (1 - least)) - math.log(same / (1 - same))
 
 
 Chances = dict[tuple[str, str, int, str, bool], float]
@@ -297,10 +309,10 @@ def crossed(rows: Sequence[Row]) -> tuple[Chances, Chances]:
     return before, after
 
 
-def threshold(chances: Sequence[float], rows: Sequence[Row]) -> float:
-    """The chance below which `MOST_WRONG_REFUSALS` of the answered questions are, in hundredths."""
+def threshold(chances: Sequence[float], rows: Sequence[Row], refusals: float) -> float:
+    """The chance below which such a share of the answered questions is, in hundredths."""
     answered = [chance for chance, row in zip(chances, rows, strict=True) if row.answered]
-    return float(np.floor(100 * np.quantile(answered, MOST_WRONG_REFUSALS)) / 100)
+    return float(np.floor(100 * np.quantile(answered, refusals)) / 100)
 
 
 def _write(shipped: Mapping[str, Any], least: Mapping[str, float]) -> None:

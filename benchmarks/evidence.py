@@ -14,6 +14,7 @@ with one JSON line.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import pickle
 import tempfile
@@ -158,6 +159,12 @@ def measure(found: Sequence[Found]) -> dict[str, float]:
         figures["auc_gone"] = auc([*there, *lost], [True] * len(there) + [False] * len(lost))
         figures["chance_gone"] = sum(lost) / count
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+def use(weights: quoting.Fitted) -> None:
+    """From now on quote with these weights."""
+    quoting.fitted.cache_clear()
+    quoting.fitted = functools.cache(lambda: weights)
 
 
 def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
@@ -330,11 +337,11 @@ def main() -> None:
             + "\n",
             "utf-8",
         )
-        quoting.fitted = lambda: weights
+        use(weights)
         sets = {name: [one for one in found if not one.learned_from] for name, found in sets.items()}
     for file, questions in arguments.real:
         sets[questions.stem] = kept(
-            arguments.cache, questions.stem, lambda f=file, q=questions: of_real(f, q)
+            arguments.cache, questions.stem, functools.partial(of_real, file, questions)
         )
     print(
         f"  {'':28}{'marked':>14}{'quoted':>16}{'in a hit':>10}{'chars':>5}{'ms':>6}{'chance':>8}{'AUC':>6}{'gone':>6}"

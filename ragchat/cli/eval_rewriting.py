@@ -73,7 +73,7 @@ def rewriting(
     )
     found = outcome(rows)
     options = build.ask_options(context)
-    passages = for_model(info, options.packings, passages=options.passages).passages
+    passages = for_model(info, options.packings, passages=options.passages, alone=True).passages
     pays = found.pays(passages)
     if as_json:
         data(figures(info, found, decisive(passages), pays=pays), indent=2)

@@ -383,6 +383,7 @@ def _tune_packing(  # noqa: C901
             reader.info,
             read_choices(context.paths.packings_file),
             passages=context.settings.retrieval.passages,
+            alone=True,
         )
         live, last = interactive(), -1
         try:

@@ -225,7 +225,10 @@ def language_of(question: str) -> str:
     for language, script in _SCRIPTS:
         if script.search(question):
             return language
-    return question_language(question, _SPOKEN)
+    if language := question_language(question, _SPOKEN):
+        return language
+    asking = [one for one in _SPOKEN if any(_asking(one, kind).search(question) for kind in _QUESTIONS[one])]
+    return asking[0] if len(asking) == 1 else ""
 
 
 @functools.cache

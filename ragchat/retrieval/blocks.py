@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 LONGEST_BLOCK = 600
 """Characters up to which a block is kept whole."""
 
 Spans = Sequence[tuple[int, int]]
-_Kind = Literal["text", "heading", "items", "table", "fence"]
+_Kind = Literal["text", "heading", "items", "table", "fence", "rest of a fence"]
 
 _FENCE = re.compile(r"[ \t]*(```|~~~)")
 _HEADING = re.compile(r"#{1,6}[ \t]")
@@ -58,33 +58,40 @@ def whole(first: int, last: int, blocks: Spans) -> tuple[int, int]:
 def _paragraphs(text: str) -> Iterator[_Paragraph]:
     """What is between blank lines, cut where its kind changes; a fence with all that is in it."""
     own: _Paragraph | None = None
-    fence = ""
     at = 0
-    for line in text.split("\n"):
-        first, last = at, at + len(line)
-        at = last + 1
-        kind: _Kind | None = "fence" if fence else _kind(line)
-        if kind == _kind_of(own) and own and kind is not None and kind != "heading":
-            own = _Paragraph(own.first, last, own.kind, own.indent)
-        elif own and own.kind == "items" and kind == "text":
-            own = _Paragraph(own.first, last, own.kind, own.indent)
+    for line, kind in _lines(text):
+        last = at + len(line)
+        if own and _goes_on(own.kind, kind):
+            own = replace(own, last=last)
         else:
             if own:
                 yield own
-            own = _Paragraph(first, last, kind, len(line) - len(line.lstrip())) if kind else None
-        if opened := _FENCE.match(line):
-            if fence == opened[1] and own:
-                yield own
-                own, fence = None, ""
-            elif not fence:
-                fence = opened[1]
+            own = _Paragraph(at, last, kind, len(line) - len(line.lstrip())) if kind else None
+        at = last + 1
     if own:
         yield own
 
 
-def _kind_of(paragraph: _Paragraph | None) -> _Kind | None:
-    """The kind of a paragraph, None where there is none."""
-    return paragraph.kind if paragraph else None
+def _lines(text: str) -> Iterator[tuple[str, _Kind | None]]:
+    """Each line with its kind, None for a blank one; all lines between the marks of a fence are of the fence."""
+    opened = ""
+    for line in text.split("\n"):
+        mark = _FENCE.match(line)
+        if opened:
+            yield line, "rest of a fence"
+            opened = "" if mark and mark[1] == opened else opened
+        else:
+            yield line, _kind(line)
+            opened = mark[1] if mark else ""
+
+
+def _goes_on(own: _Kind, kind: _Kind | None) -> bool:
+    """Whether a line of this kind belongs to the paragraph before it."""
+    if kind == "rest of a fence":
+        return own == "fence"
+    if own == "items" and kind == "text":
+        return True
+    return kind == own and kind in ("text", "items", "table")
 
 
 def _kind(line: str) -> _Kind | None:

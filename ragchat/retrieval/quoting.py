@@ -53,10 +53,12 @@ def quote(question: str, hits: Sequence[Hit]) -> tuple[Quote, ...]:
 
     They do not overlap. All carry the same `chance`: how sure it is that one of them answers.
     """
-    ranked = rank(question, hits[:HITS], fitted())
+    weights = fitted()
+    ranked = rank(question, hits[:HITS], weights)
     if ranked is None:
         return ()
-    chance = 1 / (1 + math.exp(-weighed(facts(ranked, hits), fitted().chance)))
+    told = sum(weights.chance[name] * fact for name, fact in facts(ranked, hits[:HITS]).items())
+    chance = 1 / (1 + math.exp(-told))
     return tuple(Quote(hits[number], first, last, chance) for number, first, last in spans(ranked))
 
 
@@ -110,23 +112,23 @@ def facts(ranked: Ranked, hits: Sequence[Hit]) -> dict[str, float]:
     shares = np.exp(ranked.scores - ranked.scores.max())
     shares /= shares.sum()
     first = chosen[0]
-    both = seen.held[chosen].max(0)
     return {
         "constant": 1.0,
         "best": float(ranked.scores[first]),
         "sure": float(shares[first]),
         "two": float(shares[chosen].sum()),
         "own": float(seen.held[first] @ seen.worth),
-        "both": float(both @ seen.worth),
-        "missing": float((1 - seen.held.max(0)) @ seen.worth),
         "score": math.log(max(1e-6, max(hit.score for hit in hits))),
         "words": math.log(seen.held.shape[1]),
     }
 
 
-def weighed(columns: Mapping[str, Floats] | Mapping[str, float], weights: Weights) -> Floats:
-    """The sum of columns times weights; what has no weight does not count."""
-    return sum(weights[name] * column for name, column in columns.items() if name in weights)
+def weighed(columns: Mapping[str, Floats], weights: Weights) -> Floats:
+    """The sum of columns times weights; what has no weight does not count. `columns` has at least one."""
+    total = np.zeros(len(next(iter(columns.values()))))
+    for name, column in columns.items():
+        total += weights.get(name, 0.0) * column
+    return total
 
 
 @functools.cache

@@ -25,8 +25,8 @@ from ragchat.types import Hit
 
 LONGEST_PIECE = 400
 """Characters. A longer sentence (a listing, a script without stops) is looked at in parts."""
-_LEAST_WORTH = 0.05
-"""Of a word that nearly every sentence has."""
+_COMMON = 1.0
+"""What any word weighs, in units of idf: what a question is about is in most of what was found for it."""
 _OPENING = 4
 """Terms with which a sentence says what it is about."""
 
@@ -151,9 +151,10 @@ def _held(texts: Sequence[Sequence[str]], words: Sequence[QueryWord]) -> Floats:
 
 
 def _rarity(held: Floats) -> Floats:
-    """The idf of each word among the pieces."""
+    """What each word weighs, by its idf among the pieces."""
     count, having = len(held), held.sum(0)
-    return np.maximum(_LEAST_WORTH, np.log1p((count - having + 0.5) / (having + 0.5)))
+    idf: Floats = np.log1p((count - having + 0.5) / (having + 0.5))
+    return idf + _COMMON
 
 
 def _around(held: Floats, pieces: Sequence[Piece]) -> tuple[Floats, Floats]:
@@ -185,7 +186,7 @@ def _above(
 def _shared(
     held: Floats, rare: Floats, around: tuple[Floats, Floats], above: tuple[Floats, Floats]
 ) -> Columns:
-    """Shares of the question that are in a piece itself, and those of the rest that are before it, after it, above it, near it."""
+    """Shares of the question in a piece itself, and of the rest before it, after it, in headings above it, in its passage."""
     before, after = around
     headings, everything = above
     rest = 1 - held
@@ -235,19 +236,30 @@ def _shape(pieces: Sequence[Piece], words: Sequence[QueryWord], hits: Sequence[H
 # --- signs of texts ---------------------------------------------------------------------------------------
 
 
+_FACTUAL = frozenset((Kind.PERSON, Kind.TIME, Kind.AMOUNT, Kind.PLACE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Has:
+    """What a text has that the question has not: how many names, whether a number in figures, whether a date."""
+
+    names: int
+    number: bool
+    date: bool
+
+
 def _signs(
     piece: Piece, question: str, asked: AbstractSet[str], kinds: AbstractSet[Kind], before: float
 ) -> Iterator[tuple[str, float]]:
     """The signs of one text by their names; those that are 0 may be missing."""
     said = piece.said
     numbers, own = asking.new_numbers(said, question), asking.words(said) - asked
-    names = asking.new_names(said, asked)
-    dated = asking.has_date(numbers, own, said)
-    yield "names", math.log1p(names)
-    yield "number", float(bool(numbers))
-    yield "date", float(dated)
+    has = _Has(asking.new_names(said, asked), bool(numbers), asking.has_date(numbers, own, said))
+    yield "names", math.log1p(has.names)
+    yield "number", float(has.number)
+    yield "date", float(has.date)
     yield from _form(said, before)
-    yield from _facts(said, kinds, names=names, numbers=bool(numbers), own=own, dated=dated)
+    yield from _facts(said, own, kinds, has)
     yield from _help(said, kinds)
 
 
@@ -264,32 +276,27 @@ def _form(said: str, before: float) -> Iterator[tuple[str, float]]:
         yield "pronoun:before", before
 
 
-def _facts(  # noqa: PLR0913
-    said: str, kinds: AbstractSet[Kind], *, names: int, numbers: bool, own: AbstractSet[str], dated: bool
+def _facts(
+    said: str, own: AbstractSet[str], kinds: AbstractSet[Kind], has: _Has
 ) -> Iterator[tuple[str, float]]:
     """Whether it has a name, a date, an amount, a place where one is asked for."""
-    factual = False
     if Kind.PERSON in kinds:
-        factual = True
-        yield "person:name", float(names > 0)
-        yield "person:names", math.log1p(names)
+        yield "person:name", float(has.names > 0)
+        yield "person:names", math.log1p(has.names)
     if Kind.TIME in kinds:
-        factual = True
-        yield "time:date", float(dated)
-        yield "time:number", float(numbers)
+        yield "time:date", float(has.date)
+        yield "time:number", float(has.number)
     if Kind.AMOUNT in kinds:
-        factual = True
         written = asking.has_amount_word(own, said)
-        yield "amount:any", float(numbers or written)
+        yield "amount:any", float(has.number or written)
         yield "amount:written", float(written)
-        yield "amount:unit", float(numbers and asking.has_unit(said))
+        yield "amount:unit", float(has.number and asking.has_unit(said))
     if Kind.PLACE in kinds:
-        factual = True
-        yield "place:name", float(names > 0)
+        yield "place:name", float(has.names > 0)
         yield "place:in", float(asking.has_place(said))
-    if not factual:
-        yield "thing:names", math.log1p(names)
-        yield "thing:number", float(numbers)
+    if kinds.isdisjoint(_FACTUAL):
+        yield "thing:names", math.log1p(has.names)
+        yield "thing:number", float(has.number)
 
 
 def _help(said: str, kinds: AbstractSet[Kind]) -> Iterator[tuple[str, float]]:

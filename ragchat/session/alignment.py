@@ -253,7 +253,9 @@ def _across(j: int, k: int, sentence: Clauses) -> Iterator[Skip]:
     opening = sentence.openings[there]
     skipped = [one for one in held[j + 1 : k] if sentence.signs[one.clause] != "("]
     ending = [one for one in skipped if one.clause == here]
-    if _is_relative(opening, sentence.signs[there]) and skipped:
+    if sum(one.token.kind is Kind.GRAM for one in skipped) > 2 * _LONGEST_GAP:
+        yield Skip(skipped[-1].token, Kind.WORD)
+    elif _is_relative(opening, sentence.signs[there]) and skipped:
         yield Skip(skipped[-1].token, Kind.NAME)
     elif ending and not begun and not (set(opening) & lists.BREAKS) and not _belongs(ending[0]):
         yield Skip(ending[-1].token, Kind.NAME)

@@ -104,7 +104,7 @@ class AskOptions:
         """How prompts for this model are made."""
         return prompt.Layout(
             n_ctx=info.n_ctx,
-            packing=packing.for_model(info, self.packings, passages=self.passages),
+            packing=packing.for_model(info, self.packings, passages=self.passages, alone=not self.adapters),
             passage_share=self.passage_share,
             answer_tokens=self.sampling.max_tokens,
             instructions=self.instructions,
@@ -254,7 +254,7 @@ class ChatSession:
         used, found = retrieved.query, retrieved.found
         options = self._options
         model = loaded(self._model, cancel, thinking=options.thinking, adapters=options.adapters)
-        packed = self._pack(model, question, _with_hits(sources, found), earlier)
+        packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
         return Preview(used, found, packed, model.render_prompt(packed.messages))
 
     def _record(self, conversation_id: int, *, cites: bool) -> Record:
@@ -324,7 +324,7 @@ class ChatSession:
             yield from without_model.answer(record, found, quotes, notice)
             return
         loading_s = retrieved.loading_s + time.perf_counter() - loading
-        packed = self._pack(model, question, _with_hits(sources, found), earlier)
+        packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
         generation = self._generation(model.info, used, packed, found)
         record.plan(generation, packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
@@ -356,7 +356,8 @@ class ChatSession:
         model = yield from self._load(cancel, generation.adapters if goes_on else self._options.adapters)
         started = time.perf_counter()
         if not goes_on:
-            generation = replace(generation, sampling=self._seeded(), adapters=self._options.adapters)
+            sampling = replace(self._seeded(), grammar=generation.sampling.grammar)
+            generation = replace(generation, sampling=sampling, adapters=self._options.adapters)
             record.plan(generation, offered)
         tokens, info = model.count_prompt(generation.prompt), model.info
         if tokens + prompt.SMALLEST_ANSWER > info.n_ctx:
@@ -569,7 +570,7 @@ class ChatSession:
             query=used.recorded,
             prompt=packed.messages,
             left_out=packed.left_out,
-            sampling=self._seeded(),
+            sampling=replace(self._seeded(), grammar=packed.grammar),
             retrieval_s=found.retrieval_s,
             parts=packed.parts,
             n_ctx=packed.n_ctx,
@@ -593,9 +594,10 @@ def _returned(events: Generator[SessionEvent, None, _Retrieved]) -> _Retrieved:
             return found
 
 
-def _with_hits(sources: Sources, found: HitsFound) -> Sources:
+def _with_hits(sources: Sources, retrieved: _Retrieved) -> Sources:
     """The hits go into the prompt when they are relevant."""
-    return sources.found(found.hits) if found.relevant else sources
+    found = retrieved.found
+    return sources.found(found.hits, retrieved.quotes) if found.relevant else sources
 
 
 def _had_attachment(question: StoredMessage, recorded: Generation) -> bool:

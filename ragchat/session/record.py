@@ -22,12 +22,17 @@ from ragchat.types import (
     Message,
     MessageState,
     Quote,
+    Reason,
+    ReasonKind,
     Statement,
     StoredMessage,
     Timings,
+    Verdict,
 )
 
 SAVE_EVERY_S = 0.5
+SURE = 0.8
+"""Chance of the best quote from which a copied sentence counts as an answer (decision 28)."""
 
 
 class Record:
@@ -45,6 +50,7 @@ class Record:
         self._quotes: tuple[Quote, ...] = ()
         self._signals: Signals | None = None
         self._own = AS_SHIPPED
+        self._copied = False
         self.offered: tuple[Citation, ...] = ()
         """The passages in the prompt, by their numbers."""
         self._answer_id = 0
@@ -85,6 +91,7 @@ class Record:
         """What the answer is about to be made from."""
         self._query = without_rewriting(generation.query)
         self.offered = tuple(offered)
+        self._copied = bool(generation.sampling.grammar)
         if self._chats:
             self._chats.save_generation(
                 self._answer_id, generation, [replace(c, used=False) for c in offered]
@@ -146,7 +153,7 @@ class Record:
         reasoning_s = generated.reasoning_s if generated else 0.0
         reasoning_tokens = generated.reasoning_tokens if generated else 0
         if self._cites:
-            found = citations.bind(text, offered, self._query, look)
+            found = citations.bind(text, offered, self._query, self._beside if self._copied else look)
             text, bound = found.text, found.citations
             check = self._check(found.statements, offered, generated)
         if self._chats:
@@ -182,6 +189,17 @@ class Record:
             quotes=self._quotes,
             check=check,
         )
+
+    def _beside(self, statements: Sequence[Statement]) -> Sequence[Statement]:
+        """What a model may only have copied is in a passage for sure; a citation needs the hope that it answers."""
+        if max((quote.chance for quote in self._quotes), default=1.0) >= SURE:
+            return statements
+        return [
+            replace(one, verdict=Verdict.PARTLY, reason=Reason(ReasonKind.BESIDE))
+            if one.verdict is Verdict.SUPPORTED
+            else one
+            for one in statements
+        ]
 
     def _check(
         self,

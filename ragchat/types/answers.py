@@ -69,6 +69,8 @@ class ReasonKind(StrEnum):
     """Some of its words are not in the passage."""
     NOTHING = "nothing"
     """No passage has words of it."""
+    BESIDE = "beside"
+    """A passage says it, but the search is not sure that it answers the question."""
     DOUBTED = "doubted"
     """The model took a second look and says that the passage does not say it."""
 
@@ -98,6 +100,8 @@ class Reason:
                 return f"The passage says it of something else{f': {instead}' if instead else ''}."
             case ReasonKind.STITCHED:
                 return "Its words are in the passage, but not in one place."
+            case ReasonKind.BESIDE:
+                return "The passage says it word for word, but it may not answer your question."
             case ReasonKind.DOUBTED:
                 return "The passage has its words, but the model doubts that it says this."
             case ReasonKind.WORDS:

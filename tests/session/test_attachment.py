@@ -204,7 +204,7 @@ def test_numbers_of_files_never_meet_those_of_documents(chats: ChatStore, store:
 
 def test_a_pinned_passage_is_the_context_of_the_question(chats: ChatStore, store: KnowledgeStore) -> None:
     hit = Searcher([store]).search("lamp batteries", 1).hits[0]
-    model = FakeModel("It runs on two batteries [1].")
+    model = FakeModel("The Orion lamp runs on two batteries [1].")
     session = ChatSession(chats, model, [store], AskOptions())
     conversation = session.start("What is the pump?")
     events = list(

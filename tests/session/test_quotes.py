@@ -11,14 +11,14 @@ from ragchat.errors import NotFoundError
 from ragchat.llm.fake import FakeModel
 from ragchat.paths import Paths
 from ragchat.retrieval import index
-from ragchat.session import answerability
+from ragchat.session import answerability, record
 from ragchat.session.answerability import Own
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished, AnswerKind, QuotesFound
 from ragchat.session.without_model import DECLINED, NO_MODEL, NoModel
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
-from ragchat.types import CancelToken, ChunkDraft, LoadProgress, Span, Verdict
+from ragchat.types import CancelToken, ChunkDraft, LoadProgress, ReasonKind, Span, Verdict
 
 QUESTION = "How long is the warranty of the Zephyr pump?"
 TEXTS = {
@@ -185,3 +185,21 @@ def test_a_stopped_answer_is_checked_as_far_as_it_goes(chats: ChatStore, store: 
     assert finished.finish_reason == "cancelled"
     assert finished.check.statements[0].verdict is Verdict.SUPPORTED
     assert finished.quotes
+
+
+def test_a_copied_sentence_that_may_not_answer_is_no_citation(
+    chats: ChatStore, store: KnowledgeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "The warranty of the Zephyr pump lasts seven years. [1]"
+    small = FakeModel(said, n_params=10**8)
+    _, finished = asked(ChatSession(chats, small, [store], AskOptions()))
+    assert small.samplings[-1].grammar, "a small model may only copy"
+    chance = finished.quotes[0].chance
+    monkeypatch.setattr(record, "SURE", chance)
+    _, sure = asked(ChatSession(chats, small, [store], AskOptions()))
+    assert [one.verdict for one in sure.check.statements] == [Verdict.SUPPORTED]
+    assert "[1]" in sure.text
+    monkeypatch.setattr(record, "SURE", chance + 0.001)
+    _, unsure = asked(ChatSession(chats, small, [store], AskOptions()))
+    assert [one.reason.kind for one in unsure.check.statements] == [ReasonKind.BESIDE]
+    assert "[1]" not in unsure.text

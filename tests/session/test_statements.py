@@ -15,11 +15,11 @@ from ragchat.types import Citation, Hit, Reason, ReasonKind, Span, Statement, Ve
 YES, PARTLY, NO = Verdict.SUPPORTED, Verdict.PARTLY, Verdict.NOT_FOUND
 
 MANUAL = (
-    "The Zephyr pump must be primed for forty seconds before every start. Its warranty lasts seven years. Alcohol is not"
-    " reimbursed by the company. Orders of more than 1,250 euros need two signatures. Press F10 to leave the menu without saving. The tank"
-    " holds 5 GB of logs until 3 March 2024. Rollo, a leader of the Normans, defeated Charles at Chartres in 911 and was baptised"
-    " later. Only members of the board may open the archive. It is a myth that the pump runs dry. Ada"
-    " Brook wrote the novel of the whale."
+    "The Zephyr pump must be primed for forty seconds before every start. Its warranty lasts seven years. Alcohol is not "
+    "reimbursed by the company. Orders of more than 1,250 euros need two signatures. Press F10 to leave the menu without "
+    "saving. The tank holds 5 GB of logs until 3 March 2024. Rollo, a leader of the Normans, defeated Charles at Chartres "
+    "in 911 and was baptised later. Only members of the board may open the archive. It is a myth that the pump runs dry. "
+    "Ada Brook wrote the novel of the whale."
 )
 GERMAN = (
     "Die Kündigungsfrist für Mieter beträgt drei Monate. Der Vermieter darf die Kaution von 1.000,50 Euro nicht behalten. Die"
@@ -426,7 +426,7 @@ def test_alignment_keeps_the_order_and_prefers_runs() -> None:
     ]
 
 
-SAID = "The pump warranty lasts seven 7 years . , ! ? ( ) [1] [ ] ` ``` not more than 5 GB -- --x a.b /x 第 六 不 ที่ ไม่ ½ ✓ \n 3. - |"
+SAID = "The pump lasts seven 7 years . , ! ? ( ) [1] [ ] ` ``` not more than 5 GB -- --x a.b /x 第 六 不 ที่ ไม่ ½ ✓ \n 3. - |"
 PIECES = st.sampled_from(SAID.split(" "))
 
 
