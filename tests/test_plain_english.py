@@ -76,6 +76,8 @@ DATA: dict[str, frozenset[str]] = {
     "session/prompt.py": frozenset({"INSTRUCTIONS", "WORDINGS", "SUMMARY_OPENING"}),
     "finetune/raft.py": frozenset({"REFUSAL"}),
     "retrieval/stopwords.py": frozenset({"_WORDS"}),
+    "retrieval/asking.py": frozenset(),
+    "session/claim_words.py": frozenset(),
     "store/chat_former.py": frozenset(),
     "ingest/wire.py": frozenset({"Reason"}),
     "ingest/scan.py": frozenset({"Skip"}),

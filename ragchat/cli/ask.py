@@ -327,15 +327,17 @@ def _says_something(finished: AnswerFinished) -> bool:
     """Whether anything is left of an answer that comes from the documents."""
     from ragchat.session.marked import without_struck
 
-    return finished.from_documents and bool(
-        finished.quotes or without_struck(finished.text, finished.check).strip()
+    return (
+        finished.from_documents
+        and (finished.check.says or bool(finished.text))
+        and bool(finished.quotes or without_struck(finished.text, finished.check).strip())
     )
 
 
 def _nothing_matches(request: _Request) -> NothingFoundError:
     option = "--quote" if request.session.options.quote_only else "--strict"
     return NothingFoundError(
-        "No relevant passages found.", f"Rephrase the question, or ask without {option}."
+        "Your documents do not answer this.", f"Rephrase the question, or ask without {option}."
     )
 
 

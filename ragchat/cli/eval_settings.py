@@ -141,7 +141,7 @@ def _print_curve(found: RefusalCurve, point: Point) -> None:
 
 
 def _print_chance(chance: ChanceFit) -> None:
-    click.echo("\nThe documents answer the question (strict chats, and what is said below an answer):")
+    click.echo("\nThe documents answer the question (for strict chats, and for the line below an answer):")
     click.echo(f"{'chance':>10}{'false answers':>15}{'wrong refusals':>16}")
     shown = {*range(0, len(chance.points), 10), chance.points.index(chance.chosen)}
     for one in (chance.points[number] for number in sorted(shown)):

@@ -43,7 +43,7 @@ _AT_ONCE = r"(?:\A\W*|[,.;:(] ?|\b(?:and|but|so|from|since|until|by|with|to|of|f
 """Before a word that asks at the beginning of a clause, and joins clauses elsewhere: "the year when"."""
 _ASKS = {
     "en": r"\?\s*\Z|\b(?:what|which|who|whom|whose|when|where|why|how)\b",
-    "de": r"\?\s*\Z|\b(?:was|welche[mnrs]?|we[rnm]|wessen|wann|wo|wohe?in|woher|warum|weshalb|wieso|wie|wieviele?)\b",
+    "de": r"\?\s*\Z|\b(?:was|welche[mnrs]?|we[rnm]|wessen|wann|wo|wohin|woher|warum|weshalb|wieso|wie|wieviele?)\b",
     "fr": r"\?\s*\Z|\b(?:que|quoi|quel(?:le)?s?|qui|quand|où|pourquoi|comment|combien)\b",
     "es": r"\?\s*\Z|\b(?:qué|cuál|quién|cuándo|dónde|cómo|cuánt[oa]s?)\b",
     "it": r"\?\s*\Z|\b(?:che|cosa|quale|chi|quando|dove|perché|come|quant[oaie])\b",
@@ -61,7 +61,8 @@ _QUESTIONS = {
         Kind.PLACE: rf"{_AT_ONCE}where\b|\bwhere\?|\b(?:what|which) (?:city|country|state|place|continent|region|river)",
         Kind.REASON: r"\bwhy\b|\bhow come\b|\b(?:what|which) (?:cause[sd]?|(?:is |was )?the reason|reason)|\bcan cause\b",
         Kind.WAY: r"\bhow (?:do|does|can|should|to|could|would)\b|\bway to\b|\bwhat now\b",
-        Kind.COMMAND: r"\b(?:what|which) (?:\w+ ){0,2}(?:option|flag|command|setting|parameter|variable|switch|file|directive|key)s?\b",
+        Kind.COMMAND: r"\b(?:what|which) (?:\w+ ){0,2}"
+        r"(?:option|flag|command|setting|parameter|variable|switch|file|directive|key)s?\b",
         Kind.MEANING: r"\A\W*(?:what(?:['’]s| is| are| does| do| makes?)|define|meaning of|explain)\b|\b(?:stand for|mean)\b",
     },
     "de": {
@@ -71,7 +72,8 @@ _QUESTIONS = {
         Kind.PLACE: r"\bwo\b|\bwoher\b|\bwohin\b|\bwelche[mnrs]? (?:stadt|land|ort|staat|region|fluss)",
         Kind.REASON: r"\bwarum\b|\bweshalb\b|\bwieso\b|\bweswegen\b",
         Kind.WAY: r"\bwie (?:mach|kann|soll|muss|geht|lässt|stell|richt|änder|bekomm)",
-        Kind.COMMAND: r"\bwelche[mnrs]? (?:\w+ ){0,2}(?:option|befehl|schalter|datei|einstellung|parameter|variable|taste|tastenkombi|funktion)",
+        Kind.COMMAND: r"\bwelche[mnrs]? (?:\w+ ){0,2}"
+        r"(?:option|befehl|schalter|datei|einstellung|parameter|variable|taste|tastenkombi|funktion)",
         Kind.MEANING: r"\A\W*was (?:ist|sind|bedeutet|heißt|macht)\b|\bwofür stehen\b|\bbedeut",
     },
     "fr": {
@@ -225,10 +227,7 @@ def language_of(question: str) -> str:
     for language, script in _SCRIPTS:
         if script.search(question):
             return language
-    if language := question_language(question, _SPOKEN):
-        return language
-    asking = [one for one in _SPOKEN if any(_asking(one, kind).search(question) for kind in _QUESTIONS[one])]
-    return asking[0] if len(asking) == 1 else ""
+    return question_language(question, _SPOKEN)
 
 
 @functools.cache
@@ -239,9 +238,19 @@ def _asking(language: str, kind: Kind) -> re.Pattern[str]:
 def kinds(question: str) -> frozenset[Kind]:
     """What a question asks for; empty where no rule tells, as for "What river …"."""
     language = language_of(question)
-    if language in _ASKS and not re.search(_ASKS[language], question, re.IGNORECASE):
-        return frozenset({Kind.TOPIC})
-    if not language:
+    # Few words tell no language, but often mean the same in all that know them: "Quando …?"
+    told = {found for one in ([language] if language else _SPOKEN) if (found := _kinds(question, one))}
+    if len(told) == 1:
+        return told.pop()
+    asks = _ASKS.get(language)
+    return (
+        frozenset() if asks is None or re.search(asks, question, re.IGNORECASE) else frozenset({Kind.TOPIC})
+    )
+
+
+def _kinds(question: str, language: str) -> frozenset[Kind]:
+    asks = _ASKS.get(language)
+    if asks and not re.search(asks, question, re.IGNORECASE):
         return frozenset()
     found = {kind for kind in _QUESTIONS[language] if _asking(language, kind).search(question)}
     return frozenset(found - {Kind.WAY} if Kind.AMOUNT in found else found)

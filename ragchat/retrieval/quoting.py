@@ -20,6 +20,8 @@ from ragchat.retrieval.worth import Columns, Floats, Passage, Seen, cut, look, l
 from ragchat.types import Hit
 from ragchat.types.answers import Quote
 
+REVISION = 1
+"""Of what decides which quotes are shown; figures of evaluations depend on it."""
 HITS = 8
 """Hits that are read."""
 QUOTES = 2

@@ -159,7 +159,7 @@ class ChatSession:
         With a `reranker` a cross-encoder orders the first hits.
         """
         self._chats, self._model, self._options = chats, model, options
-        self._stores = tuple(knowledge_bases)
+        self._stores, self._embedder = tuple(knowledge_bases), embedder
         self._names = tuple(store.name for store in knowledge_bases)
         self._meant = Averaging(embedder) if embedder and rewriting.serves(options.rewriting, None) else None
         self._searcher = (
@@ -483,7 +483,8 @@ class ChatSession:
         """What the search tells of the chance that the documents answer; None where nothing was searched."""
         if not result.hits:
             return None
-        return answerability.search_signals(asked, result, quotes, Vocabulary(self._stores).idf)
+        worth = Vocabulary(self._stores).idf
+        return answerability.search_signals(asked, result, quotes, worth, self._embedder)
 
     def _declines(self, signals: Signals | None) -> bool:
         """Whether a strict chat does not ask the model."""

@@ -21,7 +21,7 @@ from ragchat.types import (
 
 FROM_DOCUMENTS = "From your documents:"
 """The title of the quotes."""
-_BY = {"model": "cited by the model", "ragchat": "cited by ragchat"}
+_BY = {"model": "cited by the model", "ragchat": "found by ragchat"}
 _STRUCTURED = re.compile(
     r"[ \t]*(?:[-*+•◦▪·|>#]|\d{1,3}[.)]|[a-zA-Z][.)])[ \t]|[^\t]*\S(?:\t| {3,})\S|\s{4,}\S|```|~~~"
 )

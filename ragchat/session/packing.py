@@ -78,7 +78,7 @@ class Packing:
 _SMALL = 0.4e9
 HELPED = Packing(1, "quotes", answer="copied")
 """For a small model: where it may only copy the best sentence it invents nothing, and of two it does not know which is better
-(decision 28)."""
+(decision 29)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from ragchat.types import (
 
 SAVE_EVERY_S = 0.5
 SURE = 0.8
-"""Chance of the best quote from which a copied sentence counts as an answer (decision 28)."""
+"""Chance of the best quote from which a copied sentence counts as an answer (decision 29)."""
 
 
 class Record:
@@ -155,7 +155,7 @@ class Record:
         if self._cites:
             found = citations.bind(text, offered, self._query, self._beside if self._copied else look)
             text, bound = found.text, found.citations
-            check = self._check(found.statements, offered, generated)
+            check = self._check(text, found.statements, offered, generated)
         if self._chats:
             self._chats.finish_answer(
                 self._answer_id,
@@ -203,6 +203,7 @@ class Record:
 
     def _check(
         self,
+        text: str,
         statements: tuple[Statement, ...],
         offered: Sequence[Citation],
         generated: GenerationFinished | None,
@@ -213,10 +214,11 @@ class Record:
         if self._signals is None or (offered and generated is None):
             return AnswerCheck(statements, strict=self._strict)
         least = answerability.thresholds(self._own)
-        if not offered:
+        if not offered or self._copied:  # what is copied tells nothing of its own
             answered = answerability.before(self._signals, self._own)
-            return AnswerCheck((), answered, answered >= least.before, self._strict)
-        signals = answerability.after_signals(self._signals, generated, statements)
+            return AnswerCheck(statements, answered, answered >= least.before, self._strict)
+        borrowed = answerability.borrowed(text, offered, self._query)
+        signals = answerability.after_signals(self._signals, generated, statements, borrowed)
         answered = answerability.after(signals, self._own)
         return AnswerCheck(statements, answered, answered >= least.after, self._strict)
 

@@ -19,6 +19,8 @@ from ragchat.session.places import Passage, passage_of
 from ragchat.types import Citation
 from ragchat.types.answers import Reason, ReasonKind, Statement, Verdict
 
+REVISION = 1
+"""Of what decides which verdict a statement has; figures of evaluations depend on it."""
 _MOST_STATEMENTS = 400
 """Of an answer; more is no answer but a list that nobody reads."""
 

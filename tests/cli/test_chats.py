@@ -109,7 +109,7 @@ def test_quotes_marks_and_reasons_are_shown(tmp_path: Path) -> None:
     assert "The passages do not say.\nIt stops [1]. ✓ It has <b>wings</b>. ✗ It + sings. ≈\n" in text
     assert "3 statements: 1 supported, 1 partly supported, 1 not found in your documents\n" in text
     assert "✗ It has <b>wings</b>. – Not in the passage" in text
-    assert "[1] /home/anna/guide.md, p. 7 · guide, cited by ragchat" in text
+    assert "[1] /home/anna/guide.md, p. 7 · guide, found by ragchat" in text
     hits = run_json(tmp_path, "search", "open", "valve")
     assert [(hit["chat"], hit["role"]) for hit in hits] == [(1, "assistant")]
 

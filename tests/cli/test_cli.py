@@ -575,7 +575,7 @@ def test_strict_declines_without_a_model(notes: Home) -> None:
     answer = json.loads(done.stdout)
     assert keys(answer) == SHAPE
     assert (answer["citations"], answer["tokens"]) == ([], {"prompt": 0, "completion": 0})
-    assert "No relevant passages found" in done.stderr
+    assert "Your documents do not answer this" in done.stderr
     done = notes.run("ask", UNKNOWN, env={**nowhere, "RAGCHAT_CHAT__STRICT": "yes"})
     assert done.returncode == 3
     assert done.stdout == "Nothing in your documents answers this.\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -87,7 +86,8 @@ def test_two_quotes_at_most_and_they_do_not_overlap() -> None:
     spans = [(one.hit.chunk_id, one.first, one.last) for one in found]
     assert spans[0][0] != spans[1][0] or spans[0][2] <= spans[1][1] or spans[1][2] <= spans[0][1]
     for one in found:
-        assert one.text == one.hit.text[one.first : one.last] and one.text.strip() == one.text
+        assert one.text == one.hit.text[one.first : one.last]
+        assert one.text.strip() == one.text
 
 
 def test_one_sentence_alone_gives_one_quote() -> None:
@@ -106,7 +106,8 @@ def test_a_code_block_brings_the_sentence_that_leads_to_it() -> None:
         "Nothing else changes."
     )
     found = quoted("how do I remove a file from the index", text)[0]
-    assert "To remove a file" in found and "$ git rm path/to/file\n```" in found
+    assert "To remove a file" in found
+    assert "$ git rm path/to/file\n```" in found
 
 
 def test_a_small_table_is_kept_whole() -> None:
@@ -121,7 +122,8 @@ def test_a_term_keeps_its_definition() -> None:
         "nocaseglob\n  If set, letters match in either case."
     )
     found = quoted("globstar", text)[0]
-    assert found.startswith("globstar") and found.endswith("folders alone.")
+    assert found.startswith("globstar")
+    assert found.endswith("folders alone.")
 
 
 def test_a_heading_alone_is_no_quote() -> None:
@@ -212,7 +214,9 @@ def test_a_fence_holds_blank_lines_and_what_looks_like_a_list() -> None:
 def test_a_long_fence_gives_its_lead_and_first_lines() -> None:
     fence = "```\n" + "\n".join(f"line {n} of the listing" for n in range(60)) + "\n```"
     found = blocks(f"Type this:\n\n{fence}")
-    assert len(found) == 1 and found[0].startswith("Type this:") and len(found[0]) <= LONGEST_BLOCK
+    assert len(found) == 1
+    assert found[0].startswith("Type this:")
+    assert len(found[0]) <= LONGEST_BLOCK
 
 
 def test_an_open_fence_ends_with_the_text() -> None:
@@ -222,7 +226,8 @@ def test_an_open_fence_ends_with_the_text() -> None:
 @given(st.text(alphabet="ab.:|-#`> \n", max_size=200))
 def test_blocks_lie_within_the_text(text: str) -> None:
     for first, last in block_spans(text, sentence_spans(text)):
-        assert 0 <= first < last <= len(text) and last - first <= LONGEST_BLOCK
+        assert 0 <= first < last <= len(text)
+        assert last - first <= LONGEST_BLOCK
 
 
 def test_the_smallest_block_around_a_span() -> None:

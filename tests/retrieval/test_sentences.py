@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragchat.retrieval.sentences import sentence_spans
+from ragchat.retrieval.sentences import piece_spans, sentence_spans
 
 
 def sentences(text: str) -> list[str]:
@@ -63,3 +63,16 @@ def test_linear_time(unit: str) -> None:
     start = time.perf_counter()
     sentence_spans(text)
     assert time.perf_counter() - start < 5
+
+
+def test_long_sentences_come_in_parts_that_end_with_a_line_or_a_word() -> None:
+    text = "Short one. Then " + "word " * 30 + "end.\n\n" + "\n".join(["a line of a listing"] * 12)
+    parts = [text[first:last] for first, last in piece_spans(text, 60)]
+    assert parts[0] == "Short one."
+    assert all(0 < len(part) <= 60 and part == part.strip() for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+    assert parts[-1].endswith("a line of a listing")
+
+
+def test_what_has_neither_lines_nor_words_is_cut_by_length() -> None:
+    assert [last - first for first, last in piece_spans("x" * 130, 60)] == [60, 60, 10]

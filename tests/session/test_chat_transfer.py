@@ -1281,7 +1281,7 @@ def test_markdown_shows_quotes_marks_and_who_cited() -> None:
         "- ✗ It has \\<b\\>wings\\</b\\>. – Not in the passage: “\\<b\\>wings\\</b\\>”.\n"
         "- ≈ It + sings. – The number “2” is not in the passage, which has “1”.\n\n"
         "**Sources**\n\n"
-        "- \\[1\\] /home/anna/guide.md, p. 7 · guide, cited by ragchat: “Below 1 bar it stops.”"
+        "- \\[1\\] /home/anna/guide.md, p. 7 · guide, found by ragchat: “Below 1 bar it stops.”"
     )
 
 
@@ -1315,7 +1315,7 @@ def test_html_shows_quotes_and_marks_and_escapes_all() -> None:
     assert "script" not in {tag for tag, _ in page.elements}
     assert "The passages do not say." in page.text
     assert not re.search("[\U0010ffe0-\U0010ffef]", page.text)
-    assert "cited by ragchat" in page.text
+    assert "found by ragchat" in page.text
 
 
 class _Page(HTMLParser):

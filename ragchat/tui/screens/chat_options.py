@@ -164,8 +164,8 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
             "preset": "All these settings, saved under a name.",
             "model": "The model that answers in this chat.",
             "knowledge_bases": "The knowledge bases that this chat searches.",
-            "strict": "Strike out what your documents do not support. Decline without calling the model if the search"
-            " finds no relevant passages.",
+            "strict": "Strike out what your documents do not support. Decline without calling the model if they do"
+            " not answer the question.",
             "thinking": "Let the model reason before it answers, if it can. This takes longer.",
             "system_prompt": "The text at the beginning of every prompt.",
         }
