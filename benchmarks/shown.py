@@ -2,9 +2,9 @@
 
     python benchmarks/shown.py KB.db QUESTIONS.jsonl [--model MODEL.gguf] [--adapter NAME] [--limit N] [--out FILE.jsonl]
 
-A line of QUESTIONS has `id`, `question` and `answers` (words of a right answer). Each is asked as a chat asks it, greedy, nothing is
-stored. Shares: an expected word in the quotes, in the model's words, in either; answers with a citation, with one but without an
-expected word; answers below which "The passages do not say." is shown. Ends with one JSON line.
+A line of QUESTIONS has `id`, `question` and `answers` (words of a right answer). Each is asked as a chat asks it, greedy; nothing
+is stored. Shares: an expected word in the quotes, in the model's words, in either; answers with a citation, with one but without
+an expected word; answers below which "The passages do not say." is shown. Ends with one JSON line.
 """
 
 from __future__ import annotations

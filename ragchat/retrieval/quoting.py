@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -25,6 +26,7 @@ REVISION = 1
 HITS = 8
 """Hits that are read."""
 QUOTES = 2
+_HEADING_LINE = re.compile(r"#{1,6}[ \t][^\n]*\n\s*")
 _LIKELY = 24
 """Sentences that are looked at closely: the first ones by the words they share."""
 
@@ -61,7 +63,18 @@ def quote(question: str, hits: Sequence[Hit]) -> tuple[Quote, ...]:
         return ()
     told = sum(weights.chance[name] * fact for name, fact in facts(ranked, hits[:HITS]).items())
     chance = 1 / (1 + math.exp(-told))
-    return tuple(Quote(hits[number], first, last, chance) for number, first, last in spans(ranked))
+    return tuple(
+        Quote(hits[number], _behind_heading(hits[number].text, first, last), last, chance)
+        for number, first, last in spans(ranked)
+    )
+
+
+def _behind_heading(text: str, first: int, last: int) -> int:
+    """Where a quote begins without the headings at its beginning; `first` where there is nothing else in it."""
+    at = first
+    while heading := _HEADING_LINE.match(text, at, last):
+        at = heading.end()
+    return at if text[at:last].strip() else first
 
 
 def rank(question: str, hits: Sequence[Hit], weights: Fitted) -> Ranked | None:

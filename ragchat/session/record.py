@@ -33,6 +33,8 @@ from ragchat.types import (
 SAVE_EVERY_S = 0.5
 SURE = 0.8
 """Chance of the best quote from which a copied sentence counts as an answer (decision 29)."""
+CERTAIN = 0.98
+"""The same by the chance that the documents answer: quotes say little in a collection that is all about one thing."""
 
 
 class Record:
@@ -192,7 +194,9 @@ class Record:
 
     def _beside(self, statements: Sequence[Statement]) -> Sequence[Statement]:
         """What a model may only have copied is in a passage for sure; a citation needs the hope that it answers."""
-        if max((quote.chance for quote in self._quotes), default=1.0) >= SURE:
+        best = max((quote.chance for quote in self._quotes), default=1.0)
+        answered = answerability.before(self._signals, self._own) if self._signals else 0.0
+        if best >= SURE or answered >= CERTAIN:
             return statements
         return [
             replace(one, verdict=Verdict.PARTLY, reason=Reason(ReasonKind.BESIDE))

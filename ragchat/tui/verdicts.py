@@ -152,15 +152,9 @@ def check_line(check: AnswerCheck) -> Content:
     """`AnswerCheck.line` with the mark behind each count; empty without statements."""
     if not check.statements:
         return EMPTY
-    head, _, counts = check.line.partition(": ")
-    parts = [Content(f"{head}:")]
-    for count, verdict in zip(counts.split(", "), _present(check), strict=True):
-        parts.append(Content.assemble(Content(f" {count} "), mark(verdict)))
-    return Content.assemble(parts[0], Content(",").join(parts[1:]))
-
-
-def _present(check: AnswerCheck) -> list[Verdict]:
-    return [verdict for verdict in _WORDS if check.count(verdict)]
+    head = check.line.partition(": ")[0]
+    parts = [Content.assemble(Content(f" {words} "), mark(verdict)) for words, verdict in check.counts]
+    return Content.assemble(Content(f"{head}:"), Content(",").join(parts))
 
 
 def cited_by(check: AnswerCheck) -> dict[int, CitedBy]:

@@ -151,18 +151,27 @@ class AnswerCheck:
         return sum(statement.verdict is verdict for statement in self.statements)
 
     @property
+    def counts(self) -> tuple[tuple[str, Verdict], ...]:
+        """`3 supported` and what else there is, each with the verdict that it counts."""
+        beside = sum(one.reason.kind is ReasonKind.BESIDE for one in self.statements)
+        found = (
+            (self.count(Verdict.SUPPORTED), "supported", Verdict.SUPPORTED),
+            (beside, "in your documents, but perhaps not the answer", Verdict.PARTLY),
+            (self.count(Verdict.PARTLY) - beside, "partly supported", Verdict.PARTLY),
+            (self.count(Verdict.NOT_FOUND), "not found in your documents", Verdict.NOT_FOUND),
+        )
+        return tuple((f"{n} {words}", verdict) for n, words, verdict in found if n)
+
+    @property
     def line(self) -> str:
         """`4 statements: 3 supported, 1 not found in your documents`; '' without statements."""
-        if not self.statements:
-            return ""
-        words = {
-            Verdict.SUPPORTED: "supported",
-            Verdict.PARTLY: "partly supported",
-            Verdict.NOT_FOUND: "not found in your documents",
-        }
-        parts = [f"{n} {said}" for verdict, said in words.items() if (n := self.count(verdict))]
+        counts = ", ".join(words for words, _ in self.counts)
+        return f"{self._number}: {counts}" if counts else ""
+
+    @property
+    def _number(self) -> str:
         count = len(self.statements)
-        return f"{count} {'statement' if count == 1 else 'statements'}: {', '.join(parts)}"
+        return f"{count} {'statement' if count == 1 else 'statements'}"
 
     @property
     def struck(self) -> tuple[Statement, ...]:

@@ -720,6 +720,7 @@ def test_with_enough_questions_the_scale_is_fitted_too() -> None:
     careful = calibration.fit_chance(chances(400, shift=2.0), most_false_answers=0.02)
     assert careful.chosen.false_answers <= 0.02
     assert careful.own.least
+    assert fitted.own.least
     assert careful.own.least > fitted.own.least
 
 

@@ -167,7 +167,7 @@ class ScriptedSession:
         answer = self._store.begin_answer(conversation_id, parent_id=question_id)
         yield from self._stream(answer, question_id, question, cancel)
 
-    def _stream(
+    def _stream(  # noqa: C901
         self, answer: StoredMessage, question_id: int, question: str, cancel: CancelToken
     ) -> Iterator[SessionEvent]:
         script, store, conversation_id = self._script, self._store, answer.conversation_id

@@ -288,3 +288,9 @@ def test_the_language_of_a_question() -> None:
     assert language_of("Was ist das und wo liegt es?") == "de"
     assert language_of("橋はいつ開きましたか") == "ja"
     assert language_of("noclobber") == ""
+
+
+def test_a_quote_begins_behind_its_heading() -> None:
+    text = "## What a lamp is\n\nA lamp is a thing that gives light. It needs oil.\n\n## What a pump is\n\nA pump moves water."
+    (first, *_) = quote("What is a lamp?", [hit(text)])
+    assert first.text.startswith("A lamp is a thing")

@@ -195,6 +195,7 @@ def test_a_copied_sentence_that_may_not_answer_is_no_citation(
     _, finished = asked(ChatSession(chats, small, [store], AskOptions()))
     assert small.samplings[-1].grammar, "a small model may only copy"
     chance = finished.quotes[0].chance
+    monkeypatch.setattr(record, "CERTAIN", 1.1)
     monkeypatch.setattr(record, "SURE", chance)
     _, sure = asked(ChatSession(chats, small, [store], AskOptions()))
     assert [one.verdict for one in sure.check.statements] == [Verdict.SUPPORTED]
@@ -203,3 +204,7 @@ def test_a_copied_sentence_that_may_not_answer_is_no_citation(
     _, unsure = asked(ChatSession(chats, small, [store], AskOptions()))
     assert [one.reason.kind for one in unsure.check.statements] == [ReasonKind.BESIDE]
     assert "[1]" not in unsure.text
+    assert unsure.check.line == "1 statement: 1 in your documents, but perhaps not the answer"
+    monkeypatch.setattr(record, "CERTAIN", 0.0)
+    _, certain = asked(ChatSession(chats, small, [store], AskOptions()))
+    assert [one.verdict for one in certain.check.statements] == [Verdict.SUPPORTED]
