@@ -25,8 +25,8 @@ from ragchat.paths import Paths
 from ragchat.tui.app import RagchatApp
 from ragchat.types import CancelToken
 
-QUESTIONS = ("What is a knowledge base?", "Which key searches all chats?")
-RIGHT = "F7 searches all chats"
+QUESTIONS = ("What is a knowledge base?", "What is strict mode?")
+RIGHT = "answers only from your documents"
 """The right answer to the last question."""
 PATIENCE_S = 90
 HERE = Path(__file__).parent
