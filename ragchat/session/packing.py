@@ -94,7 +94,7 @@ class Passage:
 
 
 def for_size(n_params: int, *, alone: bool = False) -> Packing:
-    """The packing for a model of this size that no one measured. 0.1 B is measured, the rest a judgement (decisions 7 and 28).
+    """The packing for a model of this size that no one measured. 0.1 B is measured, the rest a judgement (decisions 7 and 29).
 
     `alone`: without adapters, which have learned to answer in their own way from whole passages.
     """

@@ -33,7 +33,7 @@ from ragchat.types import (
 SAVE_EVERY_S = 0.5
 SURE = 0.8
 """Chance of the best quote from which a copied sentence counts as an answer (decision 29)."""
-CERTAIN = 0.98
+CERTAIN = 0.97
 """The same by the chance that the documents answer: quotes say little in a collection that is all about one thing."""
 
 

@@ -135,6 +135,8 @@ def _finished(
     text, old = said, record.answer.content
     if record.citations or record.generation.knowledge_bases:
         text = citations.bind(said, record.citations, without_rewriting(record.generation.query)).text
+        # Which statements have a number also depends on what the search told then.
+        text = old if _words(text) == _words(old) else text
     verdict = _verdict(record, text, event.finish_reason)
     reasons = [*_cuts(record, verdict, event), *what_differs(record, info, adapters)]
     if verdict == "different" and not reasons:
@@ -142,12 +144,17 @@ def _finished(
     return Replayed(text, old, verdict, tuple(reasons), info.name, event.seed, event.finish_reason)
 
 
+def _words(text: str) -> str:
+    """The model's own words."""
+    return _MARKER.sub("", text).strip()
+
+
 def _verdict(record: Recorded, text: str, reason: FinishReason) -> Verdict:
     old = record.answer.content
     if text == old:
         return "identical"
     # Where an answer ends decides which of its sentences are given a marker, so beginnings are compared without.
-    new_words, old_words = _MARKER.sub("", text).strip(), _MARKER.sub("", old).strip()
+    new_words, old_words = _words(text), _words(old)
     cut_old = record.answer.state != "complete"
     if (cut_old and new_words.startswith(old_words)) or (
         reason in ("cancelled", "length", "repeats") and old_words.startswith(new_words)
