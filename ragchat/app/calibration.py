@@ -9,8 +9,6 @@ from ragchat import config
 from ragchat.app import build, meaning
 from ragchat.app.context import Context
 from ragchat.errors import StorageError, UsageError
-from ragchat.retrieval.vocabulary import Vocabulary
-from ragchat.session.answerability import Own, read_own, write_own
 from ragchat.text import clean_line
 from ragchat.types import CancelToken
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from ragchat.evaluation.calibration import Point, RefusalCurve
     from ragchat.evaluation.question_sets import Asked
     from ragchat.evaluation.vectors import Prepared
+    from ragchat.session.answerability import Own
 
 
 def refusal_curve(
@@ -50,6 +49,7 @@ def refusals(
     Raises NotFoundError, StorageError, and ValueError unless there are questions with an answer and without.
     """
     from ragchat.evaluation.calibration import NEEDS_BOTH, RefusalCurve, curve, look, point
+    from ragchat.retrieval.vocabulary import Vocabulary
 
     if len({one.answerable for one in asked}) < 2:  # before minutes are spent on vectors
         raise ValueError(NEEDS_BOTH)
@@ -92,11 +92,15 @@ def store_point(context: Context, point: Point) -> None:
 
 def own(context: Context) -> Own:
     """What a calibration stored; as shipped when there was none."""
+    from ragchat.session.answerability import read_own
+
     return read_own(context.paths.answerability_file)
 
 
 def store_chance(context: Context, fitted: Own) -> None:
     """Chats take this scale and threshold from now on. Raises StorageError."""
+    from ragchat.session.answerability import write_own
+
     try:
         write_own(context.paths.answerability_file, fitted)
     except OSError as error:
