@@ -18,7 +18,8 @@ _SENTENCE = r"""unit ::= [^.!?。！？\n\[] | [.!?] [^ \n\[.!?] | [A-Z] "."
 """What a sentence has before its end: a full stop inside a number or a name, or after an initial, ends nothing."""
 MOST = 2
 """Sentences of an answer that is to be short."""
-_FENCE = "```"
+_FENCED = re.compile(r"^(?P<marks>```|~~~)[^\n]*\n(?P<code>.*?)^(?P=marks)[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE_LINE = re.compile(r"^(?:```|~~~)[^\n]*$", re.MULTILINE)
 _HEADING = re.compile(r"#{1,6}\s")
 _ITEM = re.compile(r"(?:[-*+•‣◦|]|\d{1,3}[.)])\s")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"}
@@ -65,7 +66,9 @@ def copied_sentences(passages: Sequence[str], otherwise: str = "") -> str:
         units = list(_units(text))
         for unit, after in zip(units, [*units[1:], _Unit("")], strict=True):
             goes_on = f' ( "\\n" q{len(rules) + 1} )?' if unit.item and after.item else ""
-            rules.append(f"q{len(rules)} ::= {literal(unit.text)} {literal(f' [{n}]')}{goes_on}")
+            # Behind a fence nothing may be on its line, and code has no number.
+            mark = "" if unit.fence else f" {literal(f' [{n}]')}"
+            rules.append(f"q{len(rules)} ::= {literal(unit.text)}{mark}{goes_on}")
     names = [f"q{n}" for n in range(len(rules))]
     return _joined([*names, literal(otherwise)] if otherwise or not names else names, rules)
 
@@ -75,7 +78,7 @@ def copied_words(passages: Sequence[str]) -> str:
     rules: list[str] = []
     for n, text in enumerate(passages, 1):
         mark = literal(f" [{n}]")
-        for unit in _units(text):
+        for unit in (unit for unit in _units(text) if not unit.fence):
             words = unit.text.split()
             for word in words[:-1]:
                 rules.append(f'w{len(rules)} ::= {literal(word)} ( " " w{len(rules) + 1} | {mark} )')
@@ -106,13 +109,24 @@ class _Unit:
 
     text: str
     item: bool = False
+    fence: bool = False
 
 
 def _units(text: str) -> Iterator[_Unit]:
     """Headings, what says nothing and what is too long to be a sentence are left out."""
     for part in text.split(GAP):
-        for first, last in sentence_spans(part):
-            said = part[first:last]
-            said = said if _FENCE in said else " ".join(said.split())
-            if any(map(str.isalnum, said)) and len(said) <= _LONGEST_COPIED and not _HEADING.match(said):
-                yield _Unit(said, item=bool(_ITEM.match(said)))
+        at = 0
+        for fence in _FENCED.finditer(part):
+            yield from _sentences(part[at : fence.start()])
+            if any(map(str.isalnum, fence["code"])) and len(fence[0]) <= _LONGEST_COPIED:
+                yield _Unit(fence[0], fence=True)
+            at = fence.end()
+        yield from _sentences(part[at:])
+
+
+def _sentences(text: str) -> Iterator[_Unit]:
+    text = _FENCE_LINE.sub("", text)  # of a fence whose other end is not in the passage
+    for first, last in sentence_spans(text):
+        said = " ".join(text[first:last].split())
+        if any(map(str.isalnum, said)) and len(said) <= _LONGEST_COPIED and not _HEADING.match(said):
+            yield _Unit(said, item=bool(_ITEM.match(said)))

@@ -130,7 +130,7 @@ def _mark_changes(
         if mark := style.marks.get(one.verdict):
             marks.setdefault(_place(text, one, fences), []).append(mark)
     for place, of_place in marks.items():
-        yield place, place, _MARKS, _placed(text, place, " ".join(of_place), fences)
+        yield place, place, _MARKS, _placed(text, place, " ".join(dict.fromkeys(of_place)), fences)
 
 
 def _placed(text: str, place: int, marks: str, fences: Sequence[tuple[int, int]]) -> str:

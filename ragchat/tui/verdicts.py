@@ -112,7 +112,7 @@ def mark(verdict: Verdict) -> Content:
 
 def marks(verdicts: Iterable[Verdict]) -> Content:
     """Several marks in a row."""
-    return EMPTY.join(mark(verdict) for verdict in verdicts)
+    return EMPTY.join(map(mark, dict.fromkeys(verdicts)))
 
 
 def cited(content: Content) -> Content:

@@ -53,6 +53,9 @@ def test_what_is_copied_is_a_sentence_of_a_passage_and_has_its_number(
 ) -> None:
     other = "Another passage" + GAP + "It says little. It is long."
     said = say(model, answer_grammar.copied_sentences([TEXT, other]), seed)
+    if said.startswith("```"):
+        assert said == "```\nrun  x\n```", "code is copied as it is, and has no number"
+        return
     copied = re.findall(r"(.+?) \[(\d)\](?:\s|$)", said, re.DOTALL)
     assert "".join(f"{sentence} [{n}]" for sentence, n in copied) == re.sub(r"(\[\d\])\s", r"\1", said)
     for sentence, n in copied:
@@ -60,6 +63,12 @@ def test_what_is_copied_is_a_sentence_of_a_passage_and_has_its_number(
         assert not sentence.startswith("#")
         assert GAP not in sentence
     assert len(copied) == 1 or all(sentence.startswith("- ") for sentence, _ in copied)
+
+
+def test_a_fence_that_is_cut_is_no_fence() -> None:
+    grammar = answer_grammar.copied_sentences(["```\nThis is not undone. It stays."])
+    assert "```" not in grammar
+    assert '"This is not undone." " [1]"' in grammar
 
 
 @pytest.mark.parametrize("seed", range(12))
