@@ -154,7 +154,7 @@ def test_what_the_documents_say_comes_before_the_model(stage: Stage, pump: Path)
     said = stage.talk("How long is the warranty of the Zephyr pump?")
     before, _, after = said.out.partition("Answer 1: forty-two.")
     assert before.startswith("From your documents:\n“")
-    assert "The warranty of the Zephyr pump lasts seven years.”\nzephyr pump.md, lines" in before
+    assert "The warranty of the Zephyr pump lasts seven years.”\nzephyr pump.md, line 3" in before
     assert not re.search("[✓≈✗]", said.out), "words for those who listen"
     assert "2 statements:" in after
     again = stage.talk("/open 1")
@@ -207,7 +207,7 @@ def test_without_a_model_the_documents_answer(stage: Stage, pump: Path) -> None:
     stage.monkeypatch.setattr(Actor, "load", missing)
     said = stage.talk("How long is the warranty of the Zephyr pump?")
     assert said.code == 0, said.err
-    assert "seven years.”\nzephyr pump.md, lines" in said.out
+    assert "seven years.”\nzephyr pump.md, line 3" in said.out
     assert "No model is installed. `ragchat setup` downloads one." in said.err
     with stage.chats() as chats:
         (chat,) = chats.conversations()
@@ -223,7 +223,7 @@ def test_the_documents_have_spoken_when_the_model_fails(stage: Stage, pump: Path
     stage.monkeypatch.setattr(Actor, "load", broken)
     said = stage.talk("How long is the warranty of the Zephyr pump?")
     assert said.code == 5
-    assert "seven years.”\nzephyr pump.md, lines" in said.out
+    assert "seven years.”\nzephyr pump.md, line 3" in said.out
     assert "The model is broken." in said.err
 
 

@@ -52,6 +52,20 @@ async def test_only_the_chat_that_is_open_is_marked_unless_you_move_in_the_list(
         await until(pilot, lambda: chats.options.key == str(first))
 
 
+async def test_a_chat_that_is_listed_after_it_was_opened_is_marked(stage: Stage) -> None:
+    async with running(stage) as (app, pilot):
+        chats = app.chat.query_one(ChatList)
+        first = await two_chats(app, pilot)
+        app.chat.open_chat(first)
+        await until(pilot, lambda: chats.options.key == str(first))
+        both = chats.chats
+        chats.show([one for one in both if one.id == first])
+        (other,) = [one.id for one in both if one.id != first]
+        chats.mark(current=other, answering=0)
+        chats.show(both)
+        assert chats.options.key == str(other)
+
+
 async def test_the_footer_shows_the_same_keys_wherever_the_focus_is(stage: Stage) -> None:
     async with running(stage, size=(140, 36)) as (app, pilot):
         await ask(app, pilot, "First?")

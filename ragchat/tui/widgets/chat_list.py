@@ -118,7 +118,8 @@ class ChatList(Vertical):
             rows.append(Row(key, height=2))
         if not rows:
             rows = [Row("", text=text) for text in (_NO_MATCH if words else _NO_CHATS)]
-        self.options.set_rows(rows, highlight="" if self.highlighted else str(self._current))
+        moves = self.highlighted is not None and self.has_focus_within
+        self.options.set_rows(rows, highlight="" if moves else str(self._current))
         title = f"Chats · {len(self._conversations):,}" if self._conversations else "Chats"
         self.query_one(".panel-title", Static).update(Content(title))
 
