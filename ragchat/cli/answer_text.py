@@ -10,8 +10,9 @@ import click
 
 from ragchat.cli.context import place_json
 from ragchat.session import marked
-from ragchat.session.chat_lines import FROM_DOCUMENTS, quote_lines, quote_place, statement_line
+from ragchat.session.chat_lines import quote_lines, quote_place, statement_line
 from ragchat.session.events import AnswerFinished, AnswerKind
+from ragchat.session.quotation import FROM_DOCUMENTS
 from ragchat.store.chat_checks import statement_value
 from ragchat.text import clean
 from ragchat.types import AnswerCheck, Hit, Quote, Statement, Verdict, text_of

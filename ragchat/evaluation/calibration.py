@@ -5,7 +5,7 @@ No model is needed: the chat declines by what the search says, the share of the 
 `strictness` from 0 (answers whatever is found) over 0.5 (as shipped) to 1 (answers next to nothing).
 
 The chance that the documents answer (`session.answerability`) has a threshold of its own: below it a strict chat declines, and
-an answer is said not to be in the passages. With enough questions its scale is fitted to them as well (Platt, Probabilistic
+an answer has "The passages do not say." below it. With enough questions its scale is fitted to them as well (Platt, Probabilistic
 outputs for support vector machines, 1999).
 """
 
@@ -58,13 +58,10 @@ class Judged:
         return self.match >= min_match or self.confidence >= min_confidence
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """`false_answers`: share of the unanswerable questions that are answered; `wrong_refusals`: of the answerable declined."""
+class _Errors:
+    """Both kinds of errors; who inherits has the two fields."""
 
-    strictness: float
-    min_match: float
-    min_confidence: float
+    __slots__ = ()
     false_answers: float
     wrong_refusals: float
 
@@ -72,6 +69,17 @@ class Point:
     def error(self) -> float:
         """Mean of both shares: each kind of question counts alike, however many there are of it."""
         return (self.false_answers + self.wrong_refusals) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Point(_Errors):
+    """`false_answers`: share of the unanswerable questions that are answered; `wrong_refusals`: of the answerable declined."""
+
+    strictness: float
+    min_match: float
+    min_confidence: float
+    false_answers: float
+    wrong_refusals: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +98,12 @@ class RefusalCurve:
 
 
 @dataclass(frozen=True, slots=True)
-class ChancePoint:
+class ChancePoint(_Errors):
     """The errors when what has a chance below `least` counts as declined."""
 
     least: float
     false_answers: float
     wrong_refusals: float
-
-    @property
-    def error(self) -> float:
-        """Mean of both shares, as of a `Point`."""
-        return (self.false_answers + self.wrong_refusals) / 2
 
 
 @dataclass(frozen=True, slots=True)

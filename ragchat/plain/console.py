@@ -15,7 +15,8 @@ import click
 
 from ragchat.app import commands
 from ragchat.session import marked
-from ragchat.session.chat_lines import FROM_DOCUMENTS, check_lines, quote_lines, quote_place, said_by
+from ragchat.session.chat_lines import check_lines, quote_lines, quote_place, said_by
+from ragchat.session.quotation import FROM_DOCUMENTS
 from ragchat.text import clean, clean_line
 from ragchat.types import UNCHECKED
 

@@ -25,7 +25,6 @@ REVISION = 1
 """Of what decides which quotes are shown; figures of evaluations depend on it."""
 HITS = 8
 """Hits that are read."""
-QUOTES = 2
 _HEADING_LINE = re.compile(r"#{1,6}[ \t][^\n]*\n\s*")
 _LIKELY = 24
 """Sentences that are looked at closely: the first ones by the words they share."""

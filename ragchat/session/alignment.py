@@ -109,7 +109,7 @@ def _traced(best: list[list[float]], runs: list[list[float]], said: Sequence[Tok
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Something of the sentence that the statement leaves out, and that changes what is said: `kind` as in `Token`."""
+    """Something of the sentence that the statement leaves out, and that changes its meaning: `kind` as in `Token`."""
 
     token: Token
     kind: Kind

@@ -87,7 +87,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Below these chances a strict chat declines before the model writes, and an answer is said not to be in the passages."""
+    """Below these chances a strict chat declines before the model writes, and "The passages do not say." is below an answer."""
 
     before: float
     after: float

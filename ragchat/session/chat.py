@@ -128,8 +128,11 @@ class _Retrieved:
 
     query: QueryUsed
     found: HitsFound
+    asked: str = ""
+    result: SearchResult | None = None
     quotes: tuple[Quote, ...] = ()
     signals: Signals | None = None
+    """What the search tells of the chance that the documents answer; only a strict chat needs it so early."""
     loading_s: float = 0.0
 
 
@@ -306,11 +309,11 @@ class ChatSession:
         has_documents = bool(self._searcher)
         declines = has_documents and not found.relevant and not sources.brings_text
         quotes = retrieved.quotes
-        if retrieved.signals and not sources.brings_text:
-            record.weigh(retrieved.signals, self._options.own)
         if quotes:
             record.quote(quotes)
             yield QuotesFound(quotes)
+        if found.relevant and not sources.brings_text and (signals := self._signals(retrieved)):
+            record.weigh(signals, self._options.own)
         if self._options.quote_only or (declines and self._options.strict):
             yield from without_model.answer(record, found, quotes)
             return
@@ -474,15 +477,20 @@ class ChatSession:
         took_s = time.perf_counter() - started - again.loading_s if again.rewritten else result.took_s
         asked = " ".join((used.query, *used.topic))
         quotes = quoting.quote(asked, hits) if relevant or sources.pinned else ()
-        signals = self._signals(asked, again.result, quotes)
-        relevant = relevant and not (self._options.strict and self._declines(signals))
         found = HitsFound(hits, relevant or bool(sources.pinned), took_s)
-        return _Retrieved(used, found, quotes if found.relevant else (), signals, again.loading_s)
+        retrieved = _Retrieved(used, found, asked, again.result, quotes, loading_s=again.loading_s)
+        if not self._options.strict or not relevant:
+            return retrieved
+        signals = self._signals(retrieved)
+        if self._declines(signals):
+            return replace(retrieved, found=replace(found, relevant=False), quotes=())
+        return replace(retrieved, signals=signals)
 
-    def _signals(self, asked: str, result: SearchResult, quotes: tuple[Quote, ...]) -> Signals | None:
+    def _signals(self, retrieved: _Retrieved) -> Signals | None:
         """What the search tells of the chance that the documents answer; None where nothing was searched."""
-        if not result.hits:
-            return None
+        asked, result, quotes = retrieved.asked, retrieved.result, retrieved.quotes
+        if retrieved.signals or not result or not result.hits:
+            return retrieved.signals
         worth = Vocabulary(self._stores).idf
         return answerability.search_signals(asked, result, quotes, worth, self._embedder)
 

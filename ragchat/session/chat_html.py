@@ -12,7 +12,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ragchat.session.chat_lines import (
-    FROM_DOCUMENTS,
     about,
     check_lines,
     heading,
@@ -23,6 +22,7 @@ from ragchat.session.chat_lines import (
     source_lines,
 )
 from ragchat.session.marked import DO_NOT_SAY, SIGNS, Style
+from ragchat.session.quotation import FROM_DOCUMENTS
 from ragchat.text import clean, clean_line, counted
 from ragchat.types import PortableChat, PortableMessage, Quote, Verdict
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 
 from ragchat.session import marked
-from ragchat.text import clean, clean_line
+from ragchat.session.quotation import said_lines
+from ragchat.text import clean_line
 from ragchat.types import (
     AnswerCheck,
+    CitedBy,
     PortableChat,
     PortableMessage,
     Quote,
@@ -19,14 +19,6 @@ from ragchat.types import (
     text_of,
 )
 
-FROM_DOCUMENTS = "From your documents:"
-"""The title of the quotes."""
-_BY = {"model": "cited by the model", "ragchat": "found by ragchat"}
-_STRUCTURED = re.compile(
-    r"[ \t]*(?:[-*+•◦▪·|>#]|\d{1,3}[.)]|[a-zA-Z][.)])[ \t]|[^\t]*\S(?:\t| {3,})\S|\s{4,}\S|```|~~~"
-)
-"""A line of a list, a table, a heading or code."""
-_LEAD = re.compile(r"\A[ \t]+")
 _HOW_IT_ENDED = {
     "cancelled": "Stopped early.",
     "interrupted": "Interrupted.",
@@ -87,9 +79,9 @@ def source_lines(message: PortableMessage) -> list[str]:
     ]
 
 
-def said_by(who: str) -> str:
+def said_by(who: CitedBy) -> str:
     """`, cited by the model`; empty where it is not known."""
-    return f", {_BY[who]}" if who in _BY else ""
+    return f", {marked.WHO_CITED[who]}" if who else ""
 
 
 def quote_place(quote: Quote, *, file: str = "") -> str:
@@ -101,27 +93,7 @@ def quote_place(quote: Quote, *, file: str = "") -> str:
 
 def quote_lines(quote: Quote) -> list[str]:
     """The lines of a quotation: those of lists, tables and code as they are, those of a wrapped paragraph joined."""
-    shown: list[str] = []
-    for says, group in groupby(_outdented(clean(quote.text).strip("\n").split("\n")), bool):
-        lines = list(group)
-        if not says:
-            shown.append("")
-        elif any(_STRUCTURED.match(line) for line in lines):
-            shown += lines
-        else:
-            shown.append(clean_line(" ".join(lines)))
-    return shown
-
-
-def _outdented(lines: Sequence[str]) -> list[str]:
-    """Lines without the blanks that all of them begin with; the first may begin within its line."""
-    first, *rest = [_LEAD.sub(lambda found: found[0].expandtabs(4), line.rstrip()) for line in lines]
-    shift = min((_indent(line) for line in rest if line), default=len(first))
-    return [first[min(shift, _indent(first)) :], *(line[shift:] for line in rest)]
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+    return said_lines(quote.text, fences=True)
 
 
 def check_lines(check: AnswerCheck, signs: Mapping[Verdict, str] = marked.SIGNS) -> list[str]:

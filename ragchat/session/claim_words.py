@@ -1,7 +1,7 @@
 """Words that decide what a sentence claims: negations, comparisons, numbers, units, months, pronouns. Data only.
 
 English, German, French and Spanish; negations and breaks also in Italian, Portuguese, Dutch, Chinese, Japanese and Thai. The
-lists hold what is said most. A word that is on none of them counts like any other word.
+lists hold the most frequent ones. A word that is on none of them counts like any other word.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from typing import Literal
 from ragchat.errors import StorageError, UsageError
 from ragchat.paths import write_atomically
 from ragchat.session.chat_lines import (
-    FROM_DOCUMENTS,
     about,
     check_lines,
     heading,
@@ -29,6 +28,7 @@ from ragchat.session.chat_lines import (
 )
 from ragchat.session.marked import DO_NOT_SAY, SIGNS, Style, without_struck
 from ragchat.session.own_format import as_json
+from ragchat.session.quotation import FROM_DOCUMENTS
 from ragchat.text import clean, clean_line
 from ragchat.types import Conversation, PortableChat, PortableMessage, Quote, text_of
 

@@ -31,6 +31,8 @@ SPOKEN: Mapping[Verdict, str] = {
 """Before a statement, for those who listen."""
 DO_NOT_SAY = "The passages do not say."
 """Said where `AnswerCheck.says` is False."""
+WHO_CITED: Mapping[CitedBy, str] = {"model": "cited by the model", "ragchat": "found by ragchat"}
+"""Who put the number of a passage behind a statement."""
 _LOOKALIKES = (
     (re.compile("[✓✔☑✅🗸🗹⍻]\ufe0f?"), "+"),
     (re.compile("[✗✘☒❌❎✕✖🗴🗵🗶🗷]\ufe0f?"), "-"),
@@ -99,15 +101,19 @@ def cited_by(check: AnswerCheck) -> dict[int, CitedBy]:
 
 
 def cited(citations: Sequence[Citation], check: AnswerCheck) -> list[Citation]:
-    """The passages that an answer cites. Where its statements were checked, only what is supported cites."""
-    by = cited_by(check)
-    return [one for one in citations if one.used and (not check.statements or one.n in by)]
+    """The passages that an answer cites."""
+    return [one for one in citations if is_used(one, check)]
+
+
+def is_used(citation: Citation, check: AnswerCheck) -> bool:
+    """Whether an answer cites a passage. Where its statements were checked, only what is supported cites."""
+    return citation.used and (not check.statements or citation.n in cited_by(check))
 
 
 # --- where ----------------------------------------------------------------------------------------------
 
 _Change = tuple[int, int, int, str]
-"""From a character to a character, exclusive; the order of changes at one place; what is there instead."""
+"""From a character to a character, exclusive; the order of changes at one place; the text in their place."""
 _CLOSES, _MARKS, _OPENS = 0, 1, 2
 
 

@@ -218,7 +218,7 @@ class Record:
         if self._signals is None or (offered and generated is None):
             return AnswerCheck(statements, strict=self._strict)
         least = answerability.thresholds(self._own)
-        if not offered or self._copied:  # what is copied tells nothing of its own
+        if not offered or self._copied:  # a copied answer adds no sign
             answered = answerability.before(self._signals, self._own)
             return AnswerCheck(statements, answered, answered >= least.before, self._strict)
         borrowed = answerability.borrowed(text, offered, self._query)

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from textual.content import Content, Span
 from textual.style import Style
 
+from ragchat.session.marked import plain_signs
 from ragchat.text import clean
 from ragchat.tui.lines import CODE, EMPTY, HEADING, INLINE_CODE, LINK, QUIET, Block, Element, Line
 from ragchat.tui.tables import Table
-from ragchat.tui.verdicts import cited, marks, plain_signs, with_marks
+from ragchat.tui.verdicts import cited, marks, with_marks
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

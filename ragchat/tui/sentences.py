@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from ragchat.session.marked import is_used
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui.markdown_marks import unmarked
 from ragchat.tui.quotations import place_of
-from ragchat.tui.verdicts import check_line, is_used
+from ragchat.tui.verdicts import check_line
 from ragchat.types import UNCHECKED, AdapterScale, AnswerCheck, OmissionKind
 
 if TYPE_CHECKING:

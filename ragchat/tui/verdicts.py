@@ -11,31 +11,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from textual.content import Content
 
+from ragchat.session.marked import SIGNS
 from ragchat.tui.lines import CITATION, EMPTY
 from ragchat.tui.safe_content import CITATION_MARK
 from ragchat.types import Verdict
-from ragchat.types.answers import CitedBy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ragchat.types import AnswerCheck, Citation
+    from ragchat.types import AnswerCheck
 
-SIGNS = {Verdict.SUPPORTED: "✓", Verdict.PARTLY: "≈", Verdict.NOT_FOUND: "✗"}
 STYLES = {
     Verdict.SUPPORTED: "$text-success bold",
     Verdict.PARTLY: "$text-warning bold",
     Verdict.NOT_FOUND: "$text-error bold",
 }
-_WORDS = {
-    Verdict.SUPPORTED: "supported",
-    Verdict.PARTLY: "partly supported",
-    Verdict.NOT_FOUND: "not found in your documents",
-}
-
-WHO_CITED: dict[CitedBy, str] = {"model": "cited by the model", "ragchat": "found by ragchat"}
-"""Who put the number of a passage behind a statement."""
-
 MARKS = {
     Verdict.SUPPORTED: "\U0010ffe0",
     Verdict.PARTLY: "\U0010ffe1",
@@ -59,24 +49,9 @@ class CodeMark(NamedTuple):
     struck: bool
 
 
-_LOOKALIKES = (
-    (re.compile("[✓✔☑✅🗸🗹⍻]\ufe0f?"), "+"),
-    (re.compile("[✗✘☒❌❎✕✖🗴🗵🗶🗷]\ufe0f?"), "-"),
-    (re.compile("[≈≋]"), "~"),
-)
-
-
 def neutral(text: str) -> str:
     """A text from elsewhere without the characters that ragchat marks with. It stays as long as it was."""
     return text if text.isascii() else _OURS.sub("\ufffd", text)
-
-
-def plain_signs(text: str) -> str:
-    """What a model wrote, with plain signs in the place of those that look like a mark of ragchat's."""
-    if not text.isascii():
-        for pattern, sign in _LOOKALIKES:
-            text = pattern.sub(sign, text)
-    return text
 
 
 def drawn(text: str) -> str:
@@ -155,21 +130,3 @@ def check_line(check: AnswerCheck) -> Content:
     head = check.line.partition(": ")[0]
     parts = [Content.assemble(Content(f" {words} "), mark(verdict)) for words, verdict in check.counts]
     return Content.assemble(Content(f"{head}:"), Content(",").join(parts))
-
-
-def cited_by(check: AnswerCheck) -> dict[int, CitedBy]:
-    """The passages that supported statements cite, by their numbers, and who cited them: the model, where it did once."""
-    found: dict[int, CitedBy] = {}
-    for statement in check.statements:
-        if (
-            statement.verdict is Verdict.SUPPORTED
-            and statement.citation
-            and found.get(statement.citation) != "model"
-        ):
-            found[statement.citation] = statement.cited_by
-    return found
-
-
-def is_used(citation: Citation, check: AnswerCheck) -> bool:
-    """Whether an answer cites a passage. Where its statements were checked, only what is supported cites."""
-    return citation.used and (not check.statements or citation.n in cited_by(check))

@@ -1,4 +1,4 @@
-"""What a model says when it is held to a grammar: a random model, which of its own accord says nothing of the kind."""
+"""What a model says when it is held to a grammar: a random model, which would say none of it otherwise."""
 
 from __future__ import annotations
 

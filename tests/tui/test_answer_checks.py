@@ -12,17 +12,18 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from ragchat.session.events import AnswerFinished, AnswerKind
+from ragchat.session.marked import cited_by, is_used
+from ragchat.session.quotation import said_lines
 from ragchat.tui.annotations import annotated
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.lines import lay_out
 from ragchat.tui.markdown import blocks
-from ragchat.tui.quotations import said_lines
 from ragchat.tui.screens.check import CheckScreen
 from ragchat.tui.screens.compare import footer
 from ragchat.tui.screens.document import DocumentScreen
 from ragchat.tui.screens.pick import Pick
 from ragchat.tui.sentences import answer_footer
-from ragchat.tui.verdicts import MARKS, as_text, cited_by, drawn, is_used, neutral
+from ragchat.tui.verdicts import MARKS, as_text, drawn, neutral
 from ragchat.tui.widgets.message import AnswerView
 from ragchat.types import (
     AnswerCheck,

@@ -12,14 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
+from ragchat.session.marked import WHO_CITED
+from ragchat.session.quotation import said_lines
 from ragchat.text import clean_line
 from ragchat.tui.lines import FAULT, Line, lay_out
 from ragchat.tui.markdown import inline_content, parser
-from ragchat.tui.quotations import BAR, place_of, said_lines
+from ragchat.tui.quotations import BAR, place_of
 from ragchat.tui.safe_content import shown_line
 from ragchat.tui.screens.dialog import Leaving
 from ragchat.tui.sentences import citation_place
-from ragchat.tui.verdicts import STYLES, WHO_CITED, check_line, mark
+from ragchat.tui.verdicts import STYLES, check_line, mark
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.status_bar import KeyHints
 from ragchat.types import Citation, ReasonKind
@@ -89,7 +91,7 @@ class CheckScreen(Leaving[None]):
         return [row.prefix + row.content.rstrip() for row in laid.rows]
 
     def _lines(self, statement: Statement) -> list[Line]:
-        """What is said of a statement, each line with what it begins with."""
+        """The lines about a statement, each with what it begins with."""
         struck = " strike" if statement in self._check.struck else ""
         # What a model wrote gives no links here: nothing would take them.
         text = inline_content(parser().parseInline(clean_line(statement.text))[0]).plain

@@ -22,6 +22,7 @@ from textual.widgets import Static
 from ragchat.app.events import progress_sentence
 from ragchat.errors import CancelledError, RagchatError
 from ragchat.session.compare import Trial, TrialEvent, try_out
+from ragchat.session.marked import is_used
 from ragchat.text import clean_line, counted, human_seconds
 from ragchat.tui import tasks
 from ragchat.tui.clipboard import copy
@@ -32,7 +33,6 @@ from ragchat.tui.screens.choose import KnowledgePicker
 from ragchat.tui.screens.dialog import Dialog, Leaving
 from ragchat.tui.screens.pick import Choice, Pick
 from ragchat.tui.sentences import check_lines
-from ragchat.tui.verdicts import is_used
 from ragchat.tui.widgets.lazy_list import LazyList, Row
 from ragchat.tui.widgets.message import AnswerView, Facts
 from ragchat.tui.widgets.status_bar import KeyHints

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from textual.content import Content
 
+from ragchat.session.marked import is_used
+from ragchat.session.quotation import FROM_DOCUMENTS
 from ragchat.text import clean, clean_line, counted, human_seconds
 from ragchat.tui import markdown
 from ragchat.tui.annotations import Annotated, with_notice
 from ragchat.tui.lines import EMPTY, QUIET, Block, Line, label_lines, plain_lines
 from ragchat.tui.messages import LinksCalled
-from ragchat.tui.quotations import TITLE, quote_blocks, quotes_text, to_look_at
+from ragchat.tui.quotations import quote_blocks, quotes_text, to_look_at
 from ragchat.tui.sentences import trouble
-from ragchat.tui.verdicts import as_text, is_used, neutral
+from ragchat.tui.verdicts import as_text, neutral
 from ragchat.tui.widgets.text_rows import TextRows
 from ragchat.types import UNCHECKED, AnswerCheck, text_of
 
@@ -254,7 +256,7 @@ class AnswerView(MessageView):
 
     @property
     def folds_words(self) -> bool:
-        """Whether nothing of what the model wrote is supported, in a strict chat: the quotes alone are the answer."""
+        """Whether a strict chat struck out all that the model wrote: the quotes alone are the answer."""
         check = self.check
         return bool(self.quotes and check.strict and len(check.struck) == len(check.statements) > 0)
 
@@ -328,7 +330,7 @@ class AnswerView(MessageView):
         if not self._quoted:
             return self._who()
         alone = not self.streaming and not self.has_words
-        title = [Content.styled(TITLE, "bold $text-primary"), *(self._state() if alone else ())]
+        title = [Content.styled(FROM_DOCUMENTS, "bold $text-primary"), *(self._state() if alone else ())]
         quoted = [Block(0, label_lines(Content("  ").join(title)), gap=False), *self._quoted]
         if alone:  # what ragchat says where no model wrote is nobody's words
             return [*quoted, Block(0, [])] if self.body() else quoted

@@ -12,10 +12,10 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from ragchat.session.marked import WHO_CITED, cited_by, is_used
 from ragchat.text import clean_line
 from ragchat.tui.messages import SourceChosen
 from ragchat.tui.safe_content import evidence_line, file_name, heading_line, passage_content
-from ragchat.tui.verdicts import WHO_CITED, cited_by, is_used
 from ragchat.types import UNCHECKED, AnswerCheck, Citation
 
 _EXCERPT = 220

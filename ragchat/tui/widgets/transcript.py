@@ -439,7 +439,7 @@ class Transcript(MessageWindow):
 
     def action_words(self) -> None:
         if (answer := self._answer()) and not answer.toggle_words():
-            self.notify("Nothing of this answer is folded away.", timeout=2, markup=False)
+            self.notify("No part of this answer is hidden.", timeout=2, markup=False)
 
     def action_sources(self) -> None:
         self.post_message(self.SourceCalled(0))
