@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from textual.pilot import Pilot
 
 from ragchat.errors import AdapterError
 from ragchat.llm.adapters import InstalledAdapter
+from ragchat.tui import tasks
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.screens.adapters import AdaptersScreen
 from ragchat.tui.screens.edit_text import EditText, TextBox
@@ -39,6 +41,25 @@ async def asked_twice(app: RagchatApp, pilot: Pilot[None]) -> None:
     await ask(app, pilot, "Second?")
     app.chat.pane.transcript.focus()
     await pilot.pause()
+
+
+async def test_keys_are_for_an_answer_that_is_whole_on_the_screen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker still counts what the next prompt would lose, which takes long on a busy machine."""
+    go_on = threading.Event()
+    monkeypatch.setattr(tasks, "_warn_of_loss", lambda *_: go_on.wait(20))
+    async with running(stage) as (app, pilot):
+        try:
+            await send(app, pilot, "First?")
+            await until(pilot, lambda: "to first token" in screen_text(app))
+            app.chat.pane.transcript.focus()
+            await pilot.press("G", "plus")
+            await until(pilot, lambda: stored(stage)[-1].rating == 1)
+            await pilot.press("r")
+            await until(pilot, lambda: "2/2" in screen_text(app))
+        finally:
+            go_on.set()
 
 
 async def settled(app: RagchatApp, pilot: Pilot[None], number: int) -> None:

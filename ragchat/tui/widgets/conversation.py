@@ -609,6 +609,7 @@ class ConversationPane(Vertical):
                 self.post_message(messages.ModelLoadAdvanced(fraction, stage))
             case AnswerFinished():
                 await self._finish(live, said)
+                self._over(live)
         if sentence := progress_sentence(said):
             live.progress = sentence
             self._show_live_progress(live)
@@ -738,10 +739,14 @@ class ConversationPane(Vertical):
     @on(messages.AnswerEnded)
     def _end(self, event: messages.AnswerEnded) -> None:
         event.stop()
-        if self.live is event.live:
+        self._over(event.live)
+
+    def _over(self, live: LiveAnswer) -> None:
+        """The answer is whole: keys are for it, and the next question may begin, whatever its worker still looks at."""
+        if self.live is live:
             self.live = None
-            if event.live.missed:  # it ended before it was on the screen
-                self.reload(around=event.live.answer_id)
+            if live.missed:  # it ended before it was on the screen
+                self.reload(around=live.answer_id)
             self._run_next()
             self.post_message(self.Busy(self.live))
             self.post_message(self.Stored())
