@@ -89,7 +89,12 @@ class SteadyModel(FakeModel):
         return ""
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         words = [
             word for line in ANSWER.splitlines(keepends=True) for word in line.replace(" ", " \0").split("\0")

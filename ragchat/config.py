@@ -58,6 +58,19 @@ class ModelSettings(Section, frozen=True):
     flash_attention: Annotated[
         str, Meta(pattern="^(auto|on|off)$", description="auto: measured once per model and machine")
     ] = "auto"
+    read_ahead: Annotated[
+        bool, Meta(description="Read what the next prompt begins with while you type, and after an answer")
+    ] = True
+    lookup: Annotated[
+        str,
+        Meta(
+            pattern="^(auto|off)$",
+            description="auto: look up the next words in the prompt where that is faster",
+        ),
+    ] = "auto"
+    snapshots_mib: Annotated[
+        int, Meta(ge=0, description="Disk space for what models have read of your chats; 0: none is kept")
+    ] = default.SNAPSHOTS_MIB
     thinking: Annotated[bool, Meta(description="Let models reason before they answer, if they can")] = False
     plain_format: Annotated[
         str,

@@ -111,6 +111,11 @@ class Paths:
         return self.cache_dir / "profiles.json"
 
     @property
+    def snapshots_dir(self) -> Path:
+        """What models have read of chats: as private as the chats."""
+        return self.cache_dir / "snapshots"
+
+    @property
     def packings_file(self) -> Path:
         """Which way of packing passages measured best, per model."""
         return self.data_dir / "packings.json"

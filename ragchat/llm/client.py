@@ -7,11 +7,13 @@ not loaded again unasked.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -41,6 +43,7 @@ from ragchat.types import (
     Message,
     ModelInfo,
     PrefillProgress,
+    ReadAhead,
     ReasoningDelta,
     Sampling,
     Score,
@@ -68,7 +71,9 @@ _Delta = TypeVar("_Delta", ReasoningDelta, TextDelta)
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How models are loaded. 0 threads and flash_attention "auto": measured once per model and machine."""
+    """How models are loaded. 0 threads and flash_attention "auto": measured once per model and machine. `lookup`: the next
+    tokens may be looked up in the prompt. `snapshots`: the folder of what was read, at most `snapshot_bytes`; empty: none.
+    """
 
     n_ctx: int = N_CTX
     n_batch: int = N_BATCH
@@ -76,6 +81,9 @@ class ModelOptions:
     n_threads_batch: int = 0
     flash_attention: str = "auto"
     plain_format: str = ""
+    lookup: bool = True
+    snapshots: str = ""
+    snapshot_bytes: int = 0
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -84,6 +92,18 @@ class Suspect(msgspec.Struct, frozen=True):
     reason: str
     at: str
     loading: bool = False
+
+
+class _Ahead(CancelToken):
+    """The end of reading ahead: asked for by whoever reads, or by whoever waits for something else."""
+
+    def __init__(self, request: int, reader: CancelToken) -> None:
+        super().__init__()
+        self.request, self._reader = request, reader
+
+    @property
+    def cancelled(self) -> bool:
+        return super().cancelled or self._reader.cancelled
 
 
 class InferenceClient:
@@ -114,6 +134,7 @@ class InferenceClient:
         self._ids = itertools.count(1)
         self._child: Child | None = None
         self._info: ModelInfo | None = None
+        self._ahead: _Ahead | None = None
 
     # --- which model --------------------------------------------------------------------------------
 
@@ -141,7 +162,7 @@ class InferenceClient:
     def select(self, name_or_path: str) -> None:
         """Choose another model, to be loaded by the next `load`. Raises NotFoundError, ModelError."""
         path = self._resolve(name_or_path)
-        with self._lock:
+        with self._turn():
             self._name = name_or_path
             if self._info and Path(self._info.path) != path:
                 self._end()
@@ -164,7 +185,7 @@ class InferenceClient:
         adapters: tuple[AdapterScale, ...] = (),
     ) -> Generator[LoadProgress, None, Loaded]:
         """Load the selected model unless it is loaded, and return it. Raises NotFoundError, ModelError, CancelledError."""
-        with self._lock:
+        with self._turn():
             path, cancel = self._resolve(self._name), cancel or CancelToken()
             info = self.info
             if info is None or Path(info.path) != path:
@@ -213,6 +234,9 @@ class InferenceClient:
             n_threads_batch=options.n_threads_batch or (known.n_threads_batch if known else 0),
             flash_attention=flash,
             plain_format=options.plain_format,
+            lookup=options.lookup,
+            snapshots=options.snapshots,
+            snapshot_bytes=options.snapshot_bytes,
         )
 
     def _adapter_files(self, adapters: Sequence[AdapterScale], path: Path) -> _AdapterFiles:
@@ -249,7 +273,7 @@ class InferenceClient:
 
         Raises ModelError, also when the model that `info` tells of is not loaded any more.
         """
-        with self._lock:
+        with self._turn():
             there = self.info
             if there is None:
                 raise InferenceDiedError("No model is loaded.", "Ask again to load it.")
@@ -259,6 +283,50 @@ class InferenceClient:
                 self._switch(adapters, Path(info.path))
             command = make(next(self._ids))
             yield from self._converse(command, Path(info.path), cancel or CancelToken())
+
+    def read_ahead(
+        self,
+        info: ModelInfo,
+        make: Callable[[int], wire.Prepare],
+        cancel: CancelToken,
+        adapters: _AdapterFiles,
+    ) -> ReadAhead:
+        """Have the beginning of a prompt read, unless the process is at work or reads for others. Raises ModelError."""
+        nothing = ReadAhead(0, 0, 0.0, done=False)
+        if not self._lock.acquire(blocking=False):
+            return nothing
+        try:
+            there = self.info
+            if there is None or there.path != info.path or cancel.cancelled:
+                return nothing
+            path = Path(info.path)
+            self._switch(adapters, path)
+            command = make(next(self._ids))
+            self._ahead = _Ahead(command.id, cancel)
+            for reply in self._converse(command, path, self._ahead):
+                if isinstance(reply, wire.Prepared):
+                    return reply.result
+            return nothing
+        finally:
+            self._ahead = None
+            self._lock.release()
+
+    def forget(self, owners: Sequence[str]) -> None:
+        """Drop what was read of the texts of these owners. Raises ModelError."""
+        if (info := self.info) is None:
+            return
+        for _ in self.request(info, lambda number: wire.Forget(number, tuple(owners))):
+            pass
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The process for a request that someone waits for: what is only read ahead gives way."""
+        if (ahead := self._ahead) and (child := self._child):
+            ahead.cancel()
+            with contextlib.suppress(ChildGoneError):  # at once, not when the other thread looks again
+                child.send(wire.encode(wire.Cancel(ahead.request)))
+        with self._lock:
+            yield
 
     def answered(self, info: ModelInfo) -> None:
         """The model wrote an answer, so it may be loaded unasked again."""
@@ -453,8 +521,25 @@ class Loaded:
             wire.LogitsRead, lambda number: wire.ReadLogits(number, tuple(tokens)), self._adapters
         ).logits
 
+    def prepare(
+        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+    ) -> ReadAhead:
+        """Read ahead what every prompt begins with that has these messages and more behind the last one. Raises ModelError."""
+        sound = _sound(messages)
+        return self._client.read_ahead(
+            self._info,
+            lambda number: wire.Prepare(number, sound, self._thinking, tuple(owners)),
+            cancel,
+            self._adapters,
+        )
+
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         """Stream one answer. A seed of None is drawn here and reported. Raises ModelError.
 
@@ -466,7 +551,7 @@ class Loaded:
         sound = _sound(messages)
         replies = self._client.request(
             self._info,
-            lambda number: wire.Generate(number, sound, self._thinking, sampling),
+            lambda number: wire.Generate(number, sound, self._thinking, sampling, tuple(owners)),
             cancel,
             self._adapters,
         )

@@ -19,6 +19,7 @@ from ragchat.types import (
     Message,
     ModelInfo,
     PrefillProgress,
+    ReadAhead,
     ReasoningDelta,
     Sampling,
     Score,
@@ -65,6 +66,8 @@ class FakeModel:
             thinks=bool(reasoning),
         )
         self.asked: list[tuple[Message, ...]] = []
+        self.prepared: list[tuple[Message, ...]] = []
+        self.forgotten: list[str] = []
         self.samplings: list[Sampling] = []
         self.uses: list[LoadedFake] = []
         """How each answer was wanted."""
@@ -97,8 +100,20 @@ class FakeModel:
     def render_prompt(self, messages: Sequence[Message]) -> str:
         return "\n".join(f"<{message.role}> {message.content}" for message in messages)
 
+    def prepare(
+        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+    ) -> ReadAhead:
+        self.prepared.append(tuple(messages))
+        tokens = self.count_prompt(messages)
+        return ReadAhead(tokens, tokens, 0.0, done=not cancel.cancelled)
+
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         self.asked.append(tuple(messages))
         self.samplings.append(sampling)
@@ -152,6 +167,9 @@ class FakeModel:
         counts = [len(sample.tokens) - sample.answer_start for sample in samples]
         return [Score(n * math.log(1000), n, 0) for n in counts]
 
+    def forget(self, owners: Sequence[str]) -> None:
+        self.forgotten += owners
+
     def close(self) -> None:
         self._loaded = False
 
@@ -174,8 +192,18 @@ class LoadedFake:
     def render_prompt(self, messages: Sequence[Message]) -> str:
         return self.model.render_prompt(messages)
 
+    def prepare(
+        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+    ) -> ReadAhead:
+        return self.model.prepare(messages, cancel=cancel)
+
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         self.model.uses.append(self)
         return self.model.generate(messages, sampling, cancel=cancel)

@@ -14,6 +14,7 @@ from ragchat.types import (
     Message,
     ModelInfo,
     PrefillProgress,
+    ReadAhead,
     Sampling,
     Score,
     TokenSample,
@@ -35,6 +36,9 @@ class Load(Command, frozen=True):
     n_threads_batch: int
     flash_attention: str  # "on", "off", ""
     plain_format: str
+    lookup: bool = True
+    snapshots: str = ""  # the folder; empty: none
+    snapshot_bytes: int = 0
 
 
 class Count(Command, frozen=True):
@@ -59,6 +63,25 @@ class Generate(Command, frozen=True):
     messages: tuple[Message, ...]
     thinking: bool
     sampling: Sampling
+    owners: tuple[str, ...] = ()
+
+
+class Prepare(Command, frozen=True):
+    """Read ahead what every prompt begins with that has these messages and more text behind the last one. Any other command
+    stops it.
+    """
+
+    id: int
+    messages: tuple[Message, ...]
+    thinking: bool
+    owners: tuple[str, ...] = ()
+
+
+class Forget(Command, frozen=True):
+    """Drop what was read of the texts of these owners, in memory and on disk."""
+
+    id: int
+    owners: tuple[str, ...]
 
 
 class UseAdapters(Command, frozen=True):
@@ -95,7 +118,19 @@ class Cancel(Command, frozen=True):
     id: int
 
 
-Commands = Load | Count | CountPrompt | Generate | UseAdapters | Encode | ScoreAnswers | ReadLogits | Cancel
+Commands = (
+    Load
+    | Count
+    | CountPrompt
+    | Generate
+    | Prepare
+    | Forget
+    | UseAdapters
+    | Encode
+    | ScoreAnswers
+    | ReadLogits
+    | Cancel
+)
 
 
 class Reply(msgspec.Struct, frozen=True, tag=True):
@@ -128,6 +163,16 @@ class Counted(Reply, frozen=True):
 
     counts: tuple[int, ...]
     rendered: str = ""
+
+
+class Prepared(Reply, frozen=True):
+    """What was read ahead."""
+
+    result: ReadAhead
+
+
+class Forgotten(Reply, frozen=True):
+    """What was read of these owners is dropped."""
 
 
 class AdaptersUsed(Reply, frozen=True):
@@ -179,7 +224,9 @@ class Failed(Reply, frozen=True):
     remedy: str = ""
 
 
-Ends = Loaded | Counted | AdaptersUsed | Encoded | Scored | LogitsRead | Finished | Failed
+Ends = (
+    Loaded | Counted | Prepared | Forgotten | AdaptersUsed | Encoded | Scored | LogitsRead | Finished | Failed
+)
 """Each request has exactly one of these, its last reply."""
 Replies = Beat | Loading | Prefilled | Delta | Ends
 

@@ -42,6 +42,9 @@ class NoModel:
         """None."""
         return None
 
+    def forget(self, owners: Sequence[str]) -> None:
+        """Nothing was read."""
+
     def close(self) -> None:
         """Nothing to free."""
 

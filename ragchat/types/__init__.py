@@ -164,6 +164,12 @@ if TYPE_CHECKING:
         PrefillProgress as PrefillProgress,
     )
     from ragchat.types.model import (
+        ReadAhead as ReadAhead,
+    )
+    from ragchat.types.model import (
+        ReadAheadUse as ReadAheadUse,
+    )
+    from ragchat.types.model import (
         ReasoningDelta as ReasoningDelta,
     )
     from ragchat.types.model import (

@@ -9,6 +9,7 @@ N_CTX = 4096
 MOST_N_CTX = 8192
 """Tokens of context when a model may have as many as it was trained with."""
 N_BATCH = 512
+SNAPSHOTS_MIB = 512
 
 # How the next token is chosen.
 TEMPERATURE = 0.2

@@ -98,6 +98,35 @@ class ReasoningDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAhead:
+    """What reading the beginning of a prompt ahead came to: `tokens` of it can be kept, `read` of them were read just now, for
+    `cpu_s` seconds of processor time. Not `done`: something that you wait for came first.
+    """
+
+    tokens: int
+    read: int
+    cpu_s: float
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAheadUse:
+    """What was read ahead since the answer before: `read` tokens for `cpu_s` seconds of processor time. `used` of those that are
+    still there begin the prompt; `wasted` were dropped.
+    """
+
+    read: int = 0
+    used: int = 0
+    wasted: int = 0
+    cpu_s: float = 0.0
+
+    @property
+    def wasted_cpu_s(self) -> float:
+        """Seconds of processor time for what was dropped."""
+        return self.cpu_s * self.wasted / self.read if self.read else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationFinished:
     """The end of one generation. Rates are tokens per second, 0 when nothing was measured.
 
@@ -105,6 +134,8 @@ class GenerationFinished:
     `completion_tokens` were thinking, which took `reasoning_s`. `repeated` is the end of the text that only says again what
     is before it, to be dropped; it is empty unless `finish_reason` is "repeats". `first_logprob` is ln p of the first token of
     the answer (after the reasoning), `mean_logprob` the mean over its tokens, before sampling changes them; None: not measured.
+    `ahead` is what was read before the question was sent; `restored_tokens` of the cached ones came from a snapshot. `drafted`
+    tokens were looked up in the prompt, and `accepted` of them are what the model wrote.
     """
 
     finish_reason: FinishReason
@@ -120,6 +151,10 @@ class GenerationFinished:
     repeated: str = ""
     first_logprob: float | None = None
     mean_logprob: float | None = None
+    ahead: ReadAheadUse = ReadAheadUse()
+    restored_tokens: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
 
 GenerationEvent = LoadProgress | PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished
@@ -225,11 +260,25 @@ class LoadedModel(Protocol):
         """The prompt as the chat template writes it."""
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         """Stream one answer; the last event is always GenerationFinished.
 
-        When `messages` end with an assistant's turn, the answer continues from it: only what is new is streamed.
+        When `messages` end with an assistant's turn, the answer continues from it: only what is new is streamed. `owners` says
+        whose text the prompt has, as `ChatModel.forget` takes it.
+        """
+
+    def prepare(
+        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+    ) -> ReadAhead:
+        """Read ahead what every prompt begins with that has these `messages` and more text behind the last one.
+
+        Whatever else is asked of the model stops it within milliseconds. A prompt is the same with and without it.
         """
 
     def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
@@ -262,6 +311,9 @@ class ChatModel(Protocol):
     @property
     def info(self) -> ModelInfo | None:
         """What is loaded, or None."""
+
+    def forget(self, owners: Sequence[str]) -> None:
+        """Drop what was read of the texts of these owners ("chat 3", "documents of notes"), in memory and on disk."""
 
     def close(self) -> None:
         """Free the model; it can be loaded again."""

@@ -310,7 +310,7 @@ WORDS = ["one", "two", "three", "four", "five", "six"]
 class Cut(FakeModel):
     """Goes on from what it is given, as the contract says."""
 
-    def generate(self, messages, sampling, *, cancel):  # type: ignore[no-untyped-def]
+    def generate(self, messages, sampling, *, cancel, owners=()):  # type: ignore[no-untyped-def]
         if messages[-1].role != "assistant":
             yield from super().generate(messages, replace(sampling, max_tokens=3), cancel=cancel)
             return

@@ -42,7 +42,12 @@ class Looping(FakeModel):
         super().__init__(ONCE + AGAIN)
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         for event in super().generate(messages, sampling, cancel=cancel):
             if isinstance(event, GenerationFinished):

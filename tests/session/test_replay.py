@@ -92,7 +92,7 @@ def test_the_recorded_seed_and_sampling_are_used(chats: ChatStore) -> None:
     class Seeded(FakeModel):
         seen: ClassVar[list[Sampling]] = []
 
-        def generate(self, messages, sampling, *, cancel):  # type: ignore[no-untyped-def]
+        def generate(self, messages, sampling, *, cancel, owners=()):  # type: ignore[no-untyped-def]
             self.seen.append(sampling)
             return super().generate(messages, sampling, cancel=cancel)
 

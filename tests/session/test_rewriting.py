@@ -399,7 +399,12 @@ class _Broken(FakeModel):
     """Cannot write other words, but answers."""
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         if wants_words(messages):
             raise ModelError("The model is no good.")

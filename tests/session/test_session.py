@@ -145,7 +145,12 @@ class Broken(FakeModel):
         return super().load(cancel, **how)
 
     def generate(
-        self, messages: Sequence[Message], sampling: Sampling, *, cancel: CancelToken
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         for said, event in enumerate(super().generate(messages, sampling, cancel=cancel)):
             if said > (self.words or 0):

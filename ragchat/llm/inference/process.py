@@ -16,7 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ragchat.llm import wire
-from ragchat.llm.inference.llama import AbortFlag, Llama, LlamaError, Tuning
+from ragchat.llm.inference import tuning as measuring
+from ragchat.llm.inference.abort import AbortFlag, LlamaError
+from ragchat.llm.inference.context import Tuning
+from ragchat.llm.inference.llama import Llama
+from ragchat.llm.inference.model import Model
 from ragchat.llm.inference.template import PLAIN_FORMATS, ChatTemplate, Piece, TemplateError, spaces_after
 from ragchat.pipes import Parent, child_pipes
 from ragchat.types import LoadProgress, Message, ModelInfo, TokenSample
@@ -25,6 +29,8 @@ from ragchat.types.defaults import MOST_N_CTX
 BEAT_S = 0.4
 TEMPLATE_S = 5.0
 """A template that renders longer than this is taken for endless, and the process ends."""
+_ENDS = (" a", " 7")
+"""Two texts of which no tokeniser makes the same first token."""
 
 
 class Worker:
@@ -35,6 +41,7 @@ class Worker:
         self._abort = AbortFlag()
         self._state = threading.Lock()
         self._request = 0
+        self._gives_way = False
         self._llama: Llama | None = None
         self._template: ChatTemplate | None = None
 
@@ -48,6 +55,12 @@ class Worker:
             if request == self._request:
                 self._abort.set()
 
+    def awaited(self) -> None:
+        """Someone waits for something: what is only read ahead stops."""
+        with self._state:
+            if self._gives_way:
+                self._abort.set()
+
     def sign(self) -> bytes | None:
         """That the request is being worked on, and how far its prompt is read."""
         if not (request := self._request):
@@ -58,7 +71,7 @@ class Worker:
     def execute(self, command: wire.Commands) -> None:
         """Work on one request; whatever goes wrong is a reply."""
         with self._state:
-            self._request = command.id
+            self._request, self._gives_way = command.id, isinstance(command, wire.Prepare)
             self._abort.clear()
         try:
             self._execute(command)
@@ -70,34 +83,45 @@ class Worker:
             traceback.print_exc()
             self.reply(wire.Failed(command.id, "internal", f"{type(error).__name__}: {error}"))
         finally:
-            self._request = 0
+            with self._state:
+                self._request, self._gives_way = 0, False
 
     def _execute(self, command: wire.Commands) -> None:
         match command:
             case wire.Load():
                 self._load(command)
-            case wire.Count(id=request, texts=texts):
-                llama = self._loaded()
-                self.reply(
-                    wire.Counted(request, tuple(len(llama.tokenize(text, special=False)) for text in texts))
-                )
-            case wire.CountPrompt(id=request, messages=messages, thinking=thinking):
-                pieces = self._render(request, messages, thinking)
-                rendered = "".join(piece.text for piece in pieces)
-                self.reply(wire.Counted(request, (len(self._loaded().prompt_tokens(pieces)),), rendered))
             case wire.Generate():
                 self._generate(command)
-            case wire.UseAdapters(id=request, adapters=adapters):
-                self._loaded().use_adapters(adapters)
-                self.reply(wire.AdaptersUsed(request))
-            case wire.Encode(id=request, chats=chats):
-                self.reply(wire.Encoded(request, tuple(self._encoded(request, chat) for chat in chats)))
-            case wire.ScoreAnswers(id=request, samples=samples):
-                self.reply(wire.Scored(request, tuple(self._loaded().score(samples))))
-            case wire.ReadLogits(id=request, tokens=tokens):
-                self.reply(wire.LogitsRead(request, self._loaded().last_logits(tokens)))
+            case wire.Prepare():
+                self._prepare(command)
             case wire.Cancel():
                 pass  # for a request that is over
+            case _:
+                self.reply(self._answer(command))
+
+    def _answer(self, command: wire.Commands) -> wire.Replies:
+        """The one reply to a command that has no other."""
+        llama, request = self._loaded(), command.id
+        match command:
+            case wire.Count(texts=texts):
+                counts = tuple(len(llama.model.tokenize(text, special=False)) for text in texts)
+                return wire.Counted(request, counts)
+            case wire.CountPrompt(messages=messages, thinking=thinking):
+                pieces = self._render(request, messages, thinking)
+                rendered = "".join(piece.text for piece in pieces)
+                return wire.Counted(request, (len(llama.model.prompt_tokens(pieces)),), rendered)
+            case wire.Forget():
+                return wire.Forgotten(request)
+            case wire.UseAdapters(adapters=adapters):
+                llama.use_adapters(adapters)
+                return wire.AdaptersUsed(request)
+            case wire.Encode(chats=chats):
+                return wire.Encoded(request, tuple(self._encoded(request, chat) for chat in chats))
+            case wire.ScoreAnswers(samples=samples):
+                return wire.Scored(request, tuple(llama.score(samples)))
+            case wire.ReadLogits(tokens=tokens):
+                return wire.LogitsRead(request, llama.last_logits(tokens))
+        raise LlamaError("internal", f"There is no command {type(command).__name__}.")
 
     def _load(self, command: wire.Load) -> None:
         self._template = None
@@ -112,44 +136,45 @@ class Worker:
                 last = fraction
                 self.reply(wire.Loading(request, LoadProgress(fraction, stage)))
 
-        llama = Llama(command.path, abort=self._abort, on_progress=loading)
+        model = Model(command.path, abort=self._abort, on_progress=loading)
         try:
             tuning = Tuning(command.n_threads, command.n_threads_batch, command.flash_attention == "on")
             if not (command.n_threads and command.n_threads_batch and command.flash_attention):
-                tuning = llama.tune(
+                tuning = measuring.tune(
+                    model,
+                    self._abort,
                     command.n_batch,
                     threads=command.n_threads,
                     threads_batch=command.n_threads_batch,
                     flash=command.flash_attention,
                     on_progress=lambda fraction: loading(fraction, "measure"),
                 )
-            n_ctx = command.n_ctx or min(llama.n_ctx_train, MOST_N_CTX)
-            llama.open(n_ctx, command.n_batch, tuning)
+            n_ctx = command.n_ctx or min(model.n_ctx_train, MOST_N_CTX)
             plain = PLAIN_FORMATS.get(command.plain_format, "")
-            if llama.chat_template or plain:
-                self._template = llama.template(plain)
+            template = model.template(plain) if model.chat_template or plain else None
+            self._llama = Llama(model, n_ctx, command.n_batch, tuning, self._abort)
         except BaseException:
-            llama.close()
+            model.close()
             raise
-        self._llama = llama
+        self._template = template
         self.reply(
             wire.Loaded(
                 request,
                 ModelInfo(
                     name=Path(command.path).stem,
                     path=command.path,
-                    architecture=llama.architecture,
-                    description=llama.description,
-                    n_ctx=llama.n_ctx,
-                    n_ctx_train=llama.n_ctx_train,
-                    n_params=llama.n_params,
-                    size_bytes=llama.size_bytes,
-                    has_chat_template=bool(llama.chat_template),
-                    prompt_format="the model's template" if llama.chat_template else command.plain_format,
+                    architecture=model.architecture,
+                    description=model.description,
+                    n_ctx=self._llama.n_ctx,
+                    n_ctx_train=model.n_ctx_train,
+                    n_params=model.n_params,
+                    size_bytes=model.size_bytes,
+                    has_chat_template=bool(model.chat_template),
+                    prompt_format="the model's template" if model.chat_template else command.plain_format,
                     n_threads=tuning.n_threads,
                     n_threads_batch=tuning.n_threads_batch,
                     flash_attention=tuning.flash_attention,
-                    thinks=llama.markers is not None,
+                    thinks=model.markers is not None,
                 ),
                 tuning.measured,
                 tuning.prefill_tok_s,
@@ -161,7 +186,7 @@ class Worker:
         llama, request = self._loaded(), command.id
         pieces = self._render(request, command.messages, command.thinking)
         result = llama.generate(
-            llama.prompt_tokens(pieces),
+            llama.model.prompt_tokens(pieces),
             command.sampling,
             on_prefill=lambda progress: self.reply(wire.Prefilled(request, progress)),
             on_text=lambda text: self.reply(wire.Delta(request, text, False)),
@@ -172,6 +197,22 @@ class Worker:
         )
         self.reply(wire.Finished(request, result))
 
+    def _prepare(self, command: wire.Prepare) -> None:
+        """Read what two prompts share whose last message goes on differently."""
+        llama, last = self._loaded(), command.messages[-1]
+        one, other = (
+            llama.model.prompt_tokens(
+                self._render(
+                    command.id,
+                    [*command.messages[:-1], Message(last.role, last.content + end)],
+                    command.thinking,
+                )
+            )
+            for end in _ENDS
+        )
+        shared = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+        self.reply(wire.Prepared(command.id, llama.prepare(one[:shared])))
+
     def _encoded(self, request: int, messages: Sequence[Message]) -> TokenSample:
         """As a chat asks and the model answers, without reasoning."""
         prompt = self._render(request, messages[:-1], False)
@@ -179,7 +220,7 @@ class Worker:
         last = max((n for n, piece in enumerate(going_on[:-1]) if piece.foreign), default=0)
         answers = [n for n, piece in enumerate(going_on) if piece.foreign and n < last]
         after = "".join(piece.text for piece in going_on[answers[-1] + 1 : last]) if answers else ""
-        tokens, start = self._loaded().answer_tokens(prompt, messages[-1].content, after)
+        tokens, start = self._loaded().model.answer_tokens(prompt, messages[-1].content, after)
         return TokenSample(tuple(tokens), start)
 
     def _render(self, request: int, messages: Sequence[Message], thinking: bool) -> list[Piece]:
@@ -219,6 +260,7 @@ def main() -> None:
         if isinstance(command, wire.Cancel):
             worker.cancel(command.id)
         else:
+            worker.awaited()
             inbox.put(command)
 
     parent.listen(take)
