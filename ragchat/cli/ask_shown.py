@@ -170,7 +170,17 @@ class Answer:
                 "prefill_tok_s": round(timings.prefill_tok_s, 2),
                 "decode_tok_s": round(timings.decode_tok_s, 2),
             },
-            "tokens": {"prompt": timings.prompt_tokens, "completion": timings.completion_tokens},
+            "tokens": {
+                "prompt": timings.prompt_tokens,
+                "completion": timings.completion_tokens,
+                "cached": timings.cached_tokens,
+                "ahead": timings.ahead_tokens,
+                "in_vain": timings.wasted_tokens,
+                "in_vain_cpu_s": round(timings.wasted_cpu_s, 3),
+                "restored": timings.restored_tokens,
+                "drafted": timings.drafted_tokens,
+                "accepted": timings.accepted_tokens,
+            },
         }
 
 

@@ -32,6 +32,7 @@ from ragchat.errors import (
     PromptTooLongError,
 )
 from ragchat.llm import profile, wire
+from ragchat.llm.snapshots import Snapshots
 from ragchat.paths import write_atomically
 from ragchat.pipes import Child, ChildGoneError, ChildSilentError
 from ragchat.text import StreamCleaner, clean
@@ -312,11 +313,13 @@ class InferenceClient:
             self._lock.release()
 
     def forget(self, owners: Sequence[str]) -> None:
-        """Drop what was read of the texts of these owners. Raises ModelError."""
-        if (info := self.info) is None:
-            return
-        for _ in self.request(info, lambda number: wire.Forget(number, tuple(owners))):
-            pass
+        """Drop what was read of the texts of these owners, whether a process runs or not."""
+        if (info := self.info) is not None:
+            with contextlib.suppress(ModelError):  # a process that is gone holds nothing
+                for _ in self.request(info, lambda number: wire.Forget(number, tuple(owners))):
+                    pass
+        if self._options.snapshots:
+            Snapshots(Path(self._options.snapshots), self._options.snapshot_bytes).drop(owners)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -522,13 +525,18 @@ class Loaded:
         ).logits
 
     def prepare(
-        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+        self,
+        messages: Sequence[Message],
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
+        keep: bool = False,
     ) -> ReadAhead:
         """Read ahead what every prompt begins with that has these messages and more behind the last one. Raises ModelError."""
         sound = _sound(messages)
         return self._client.read_ahead(
             self._info,
-            lambda number: wire.Prepare(number, sound, self._thinking, tuple(owners)),
+            lambda number: wire.Prepare(number, sound, self._thinking, tuple(owners), keep),
             cancel,
             self._adapters,
         )

@@ -101,7 +101,12 @@ class FakeModel:
         return "\n".join(f"<{message.role}> {message.content}" for message in messages)
 
     def prepare(
-        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+        self,
+        messages: Sequence[Message],
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
+        keep: bool = False,
     ) -> ReadAhead:
         self.prepared.append(tuple(messages))
         tokens = self.count_prompt(messages)
@@ -193,7 +198,12 @@ class LoadedFake:
         return self.model.render_prompt(messages)
 
     def prepare(
-        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+        self,
+        messages: Sequence[Message],
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
+        keep: bool = False,
     ) -> ReadAhead:
         return self.model.prepare(messages, cancel=cancel)
 

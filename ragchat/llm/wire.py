@@ -68,13 +68,14 @@ class Generate(Command, frozen=True):
 
 class Prepare(Command, frozen=True):
     """Read ahead what every prompt begins with that has these messages and more text behind the last one. Any other command
-    stops it.
+    stops it. `keep`: what is read then is worth a snapshot.
     """
 
     id: int
     messages: tuple[Message, ...]
     thinking: bool
     owners: tuple[str, ...] = ()
+    keep: bool = False
 
 
 class Forget(Command, frozen=True):

@@ -17,7 +17,16 @@ from ragchat.retrieval import quoting, scope
 from ragchat.retrieval.scope import Scoped
 from ragchat.retrieval.search import DEFAULT, Ranking, Searcher, SearchResult
 from ragchat.retrieval.vocabulary import Vocabulary
-from ragchat.session import answerability, packing, prompt, query, rewriting, second_look, without_model
+from ragchat.session import (
+    answerability,
+    packing,
+    preparing,
+    prompt,
+    query,
+    rewriting,
+    second_look,
+    without_model,
+)
 from ragchat.session.answerability import Own, Signals
 from ragchat.session.events import (
     AnswerKind,
@@ -31,6 +40,7 @@ from ragchat.session.events import (
     SearchUnsure,
     SessionEvent,
 )
+from ragchat.session.preparing import Foreseen, Plan, Typed
 from ragchat.session.record import Record, turns_of
 from ragchat.session.rewriting import Averaging, Rewriting, Sought
 from ragchat.session.sources import Attachment, Sources
@@ -53,6 +63,7 @@ from ragchat.types import (
     PrefillProgress,
     PromptPartKind,
     Quote,
+    ReadAhead,
     ReasoningDelta,
     Sampling,
     StoredMessage,
@@ -251,7 +262,7 @@ class ChatSession:
     ) -> Preview:
         """The prompt that `ask` would send (0: in a new chat); nothing is stored or generated. Raises RagchatError."""
         question, sources = _asked(question), Sources.attached(attachment, files, pinned)
-        earlier = self._earlier(conversation_id, parent_id) if conversation_id else []
+        earlier = self._earlier(conversation_id, parent_id)
         question, demands = self._scoped(question, sources)
         retrieved = _returned(self._retrieve(question, sources, demands, earlier, cancel))
         used, found = retrieved.query, retrieved.found
@@ -259,6 +270,53 @@ class ChatSession:
         model = loaded(self._model, cancel, thinking=options.thinking, adapters=options.adapters)
         packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
         return Preview(used, found, packed, model.render_prompt(packed.messages))
+
+    # --- before a question is sent -------------------------------------------------------------------
+
+    def foresee(self, typed: Typed, plan: Plan | None, *, cancel: CancelToken) -> Foreseen:
+        """What a question would be answered from if it were sent as far as it is typed; and have the model, where one is loaded,
+        read ahead what `plan` finds worth it (None: nothing is). The prompt of `ask` is the same without it. Raises
+        RagchatError.
+        """
+        sources = Sources.attached("", typed.files, typed.pinned)
+        if not preparing.long_enough(typed.text):
+            return Foreseen()
+        earlier = self._earlier(typed.conversation_id, typed.parent_id)
+        question, demands = self._scoped(_asked(typed.text), sources)
+        looking = self._retrieve(question, sources, demands, earlier, cancel, may_rewrite=False)
+        retrieved = _returned(looking)
+        shown = tuple(Citation(n, hit, hit.evidence) for n, hit in enumerate(retrieved.found.hits, 1))
+        foreseen = Foreseen(shown if retrieved.found.relevant else (), retrieved.found.relevant)
+        if plan is None or self._model.info is None or cancel.cancelled:
+            return foreseen
+        model = self._present_model(cancel)
+        packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
+        owners = preparing.owners_of(typed.conversation_id, packed.citations)
+        read = model.prepare(plan.beginning(packed), cancel=cancel, owners=owners)
+        plan.note(read)
+        return replace(foreseen, citations=packed.citations or foreseen.citations, read=read)
+
+    def warm(
+        self, conversation_id: int, *, parent_id: int | None = None, cancel: CancelToken
+    ) -> ReadAhead | None:
+        """Have the model read ahead what the next prompt of a chat (0: of a new one) begins with; None: no model is loaded.
+
+        Raises RagchatError.
+        """
+        if self._model.info is None:
+            return None
+        earlier = self._earlier(conversation_id, parent_id)
+        model = self._present_model(cancel)
+        layout = self._options.layout(model.info)
+        begun = prompt.opening(model, layout, self._said(earlier), cites=bool(self._searcher))
+        cited = self._chats.citations(earlier[-1].id) if self._chats and earlier else []
+        owners = preparing.owners_of(conversation_id, cited)
+        return model.prepare(begun, cancel=cancel, owners=owners, keep=True)
+
+    def _present_model(self, cancel: CancelToken) -> LoadedModel:
+        """The model that is loaded, as this chat uses it."""
+        options = self._options
+        return loaded(self._model, cancel, thinking=options.thinking, adapters=options.adapters)
 
     def _record(self, conversation_id: int, *, cites: bool) -> Record:
         return Record(self._chats, conversation_id, cites=cites, strict=self._options.strict)
@@ -269,7 +327,7 @@ class ChatSession:
         return self._model.load(cancel, thinking=self._options.thinking, adapters=adapters)
 
     def _earlier(self, conversation_id: int, parent_id: int | None) -> list[StoredMessage]:
-        if not self._chats:
+        if not self._chats or not conversation_id:
             return []
         return (
             self._chats.messages(conversation_id) if parent_id is None else self._chats.branch_to(parent_id)
@@ -381,7 +439,8 @@ class ChatSession:
         started: float,
     ) -> Iterator[SessionEvent]:
         first_s = 0.0
-        for event in model.generate(generation.prompt, generation.sampling, cancel=cancel):
+        owners = preparing.owners_of(record.conversation_id, offered)
+        for event in model.generate(generation.prompt, generation.sampling, cancel=cancel, owners=owners):
             match event:
                 case TextDelta(text=text):
                     first_s = first_s or time.perf_counter() - started
@@ -394,15 +453,7 @@ class ChatSession:
                     yield event
                 case GenerationFinished():
                     record.take_back(event.repeated)
-                    timings = Timings(
-                        retrieval_s=generation.retrieval_s,
-                        ttft_s=first_s,
-                        prefill_tok_s=event.prefill_tok_s,
-                        decode_tok_s=event.decode_tok_s,
-                        prompt_tokens=event.prompt_tokens,
-                        cached_tokens=event.cached_tokens,
-                        completion_tokens=event.completion_tokens,
-                    )
+                    timings = Timings.of(event, retrieval_s=generation.retrieval_s, ttft_s=first_s)
                     yield record.finish(
                         event.finish_reason,
                         offered,
@@ -441,6 +492,8 @@ class ChatSession:
         demands: Scoped,
         earlier: Sequence[StoredMessage],
         cancel: CancelToken,
+        *,
+        may_rewrite: bool = True,
     ) -> Generator[SessionEvent, None, _Retrieved]:
         started = time.perf_counter()
         languages = self._languages()
@@ -460,7 +513,7 @@ class ChatSession:
                 scope=demands,
             )
         relevant, again = self._relevant(result), _Again(result)
-        if self._may_rewrite(result, demands, sources, relevant=relevant):
+        if may_rewrite and self._may_rewrite(result, demands, sources, relevant=relevant):
             leaning = before[-1] if built.topic and before else ""
             again = yield from self._search_again(result, sought, leaning, cancel)
             # What the model wrote does not make the documents speak of the question.
@@ -559,9 +612,11 @@ class ChatSession:
     def _pack(
         self, model: LoadedModel, question: str, sources: Sources, earlier: Sequence[StoredMessage]
     ) -> prompt.PackedPrompt:
+        return prompt.pack(model, question, sources, self._options.layout(model.info), self._said(earlier))
+
+    def _said(self, earlier: Sequence[StoredMessage]) -> prompt.Earlier:
         compaction = self._compaction(earlier)
-        said = prompt.Earlier(tuple(turns_of(earlier, compaction)), compaction.summary if compaction else "")
-        return prompt.pack(model, question, sources, self._options.layout(model.info), said)
+        return prompt.Earlier(tuple(turns_of(earlier, compaction)), compaction.summary if compaction else "")
 
     def _compaction(self, earlier: Sequence[StoredMessage]) -> Compaction | None:
         if not self._chats or not earlier:

@@ -100,6 +100,14 @@ class PackedPrompt:
     """The passages as the prompt has them, under their numbers."""
     grammar: str = ""
     """What the answer is held to (`Sampling.grammar`)."""
+    before: tuple[str, ...] = ()
+    """What is in front of the question in the last message: what is attached, then the passages."""
+
+    def beginning(self, kept: int) -> tuple[Message, ...]:
+        """The messages with the first `kept` pieces of `before` as the last one; with all of them, up to the question itself."""
+        last = "".join(f"{piece}\n\n" for piece in self.before[:kept])
+        opened = "Question:" if self.before and kept >= len(self.before) else ""
+        return (*self.messages[:-1], Message("user", last + opened))
 
 
 def pack(
@@ -145,7 +153,25 @@ def pack(
         kept_turns=len(draft.turns),
         passages=tuple(_rendered(numbered)),
         grammar=_grammar(frame, numbered),
+        before=tuple(_before(numbered, attached.text)),
     )
+
+
+def opening(model: LoadedModel, layout: Layout, earlier: Earlier, *, cites: bool) -> tuple[Message, ...]:
+    """What the next prompt begins with, up to its passages: instructions, summary, example and the turns so far.
+
+    `cites`: passages are expected, and have their share of the room; where the turns do not fit beside it no turn is in, since
+    which of them a prompt keeps depends on its passages.
+    """
+    frame = _Frame("", Prepared(""), earlier.summary, layout)
+    example = _EXAMPLE if layout.packing.example and cites else ()
+    [system, *_] = frame.messages(_Draft(example), cites=cites)
+    begun = (system, *example)
+    share = layout.passage_share if cites else 0.0
+    room = layout.n_ctx - layout.reserve - int(layout.n_ctx * share) - model.count_prompt(begun)
+    turns = _newest_turns(model, earlier.turns, room)
+    kept = turns if len(turns) == len(earlier.turns) else ()
+    return (*begun, *kept, Message("user", ""))
 
 
 def _grammar(frame: _Frame, passages: Sequence[Passage]) -> str:
@@ -225,12 +251,13 @@ def _rendered(passages: Sequence[Passage]) -> list[str]:
 
 
 def _ask(question: str, passages: Sequence[Passage], attachment: str) -> str:
-    parts = []
-    if attachment:
-        parts.append(f"Attached text:\n{attachment.strip()}")
-    parts += _rendered(passages)
-    parts.append(f"Question: {question.strip()}" if parts else question.strip())
-    return "\n\n".join(parts)
+    before = _before(passages, attachment)
+    return "\n\n".join([*before, f"Question: {question.strip()}" if before else question.strip()])
+
+
+def _before(passages: Sequence[Passage], attachment: str) -> list[str]:
+    attached = [f"Attached text:\n{attachment.strip()}"] if attachment else []
+    return attached + _rendered(passages)
 
 
 def _newest_turns(model: LoadedModel, history: Sequence[Message], room: int) -> tuple[Message, ...]:

@@ -47,7 +47,7 @@ class Record:
 
         `strict`: what the passages do not support is struck out.
         """
-        self._chats, self._conversation_id, self._cites = chats, conversation_id, cites
+        self._chats, self.conversation_id, self._cites = chats, conversation_id, cites
         self._strict = strict
         self._quotes: tuple[Quote, ...] = ()
         self._signals: Signals | None = None
@@ -70,15 +70,15 @@ class Record:
         if not self._chats:
             return MessageStored(0, 0, 0)
         asked = self._chats.add_user_message(
-            self._conversation_id, question, parent_id=parent_id, attachments=attachments
+            self.conversation_id, question, parent_id=parent_id, attachments=attachments
         )
         return self.begin_again(asked.id)
 
     def begin_again(self, question_id: int) -> MessageStored:
         """Store another empty answer to a question that is stored."""
         assert self._chats
-        self._answer_id = self._chats.begin_answer(self._conversation_id, parent_id=question_id).id
-        return MessageStored(self._conversation_id, question_id, self._answer_id)
+        self._answer_id = self._chats.begin_answer(self.conversation_id, parent_id=question_id).id
+        return MessageStored(self.conversation_id, question_id, self._answer_id)
 
     def resume(self, answer: StoredMessage) -> MessageStored:
         """Continue with an answer that is stored."""
@@ -87,7 +87,7 @@ class Record:
         self._answer_id = answer.id
         self._parts, self._thoughts = [answer.content], [answer.reasoning]
         self._notice, self._quotes = answer.notice, answer.quotes
-        return MessageStored(self._conversation_id, answer.parent_id, answer.id)
+        return MessageStored(self.conversation_id, answer.parent_id, answer.id)
 
     def plan(self, generation: Generation, offered: Sequence[Citation]) -> None:
         """What the answer is about to be made from."""
@@ -175,7 +175,7 @@ class Record:
             )
         self._over = True
         return AnswerFinished(
-            conversation_id=self._conversation_id,
+            conversation_id=self.conversation_id,
             answer_id=self._answer_id,
             text=text,
             finish_reason=reason,

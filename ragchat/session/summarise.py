@@ -255,14 +255,7 @@ class _Summary:
     def _end(self, event: GenerationFinished, offered: tuple[Citation, ...]) -> SessionEvent:
         assert self._generation
         self._record.plan(self._generation, offered)
-        timings = Timings(
-            ttft_s=self._first_s,
-            prefill_tok_s=event.prefill_tok_s,
-            decode_tok_s=event.decode_tok_s,
-            prompt_tokens=event.prompt_tokens,
-            cached_tokens=event.cached_tokens,
-            completion_tokens=event.completion_tokens,
-        )
+        timings = Timings.of(event, retrieval_s=0.0, ttft_s=self._first_s)
         return self._record.finish(
             event.finish_reason, offered, timings, event.seed, from_documents=bool(offered)
         )

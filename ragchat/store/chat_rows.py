@@ -106,6 +106,23 @@ def omissions_of(text: str) -> tuple[Omission, ...]:
     )
 
 
+_BESIDE = (
+    *("ahead_tokens", "wasted_tokens", "wasted_cpu_s"),
+    *("restored_tokens", "drafted_tokens", "accepted_tokens"),
+)
+
+
+def ahead_json(timings: Timings) -> str:
+    """What was read ahead, restored and looked up; '' where nothing was."""
+    found = {name: value for name in _BESIDE if (value := getattr(timings, name))}
+    return json.dumps(found) if found else ""
+
+
+def _beside(text: str | None) -> dict[str, Any]:
+    found = json.loads(text) if text else {}
+    return {name: found[name] for name in _BESIDE if name in found}
+
+
 def message_of(row: sqlite3.Row, siblings: Sequence[int] = (), quotes: Sequence[Quote] = ()) -> StoredMessage:
     """A row of `messages` joined with its generation, and its quotes."""
     timings = None
@@ -118,6 +135,7 @@ def message_of(row: sqlite3.Row, siblings: Sequence[int] = (), quotes: Sequence[
             prompt_tokens=row["prompt_tokens"],
             cached_tokens=row["cached_tokens"],
             completion_tokens=row["completion_tokens"],
+            **_beside(row["ahead"]),
         )
     return StoredMessage(
         id=row["id"],

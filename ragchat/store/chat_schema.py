@@ -18,7 +18,7 @@ from ragchat.store.database import PLACE_COLUMNS
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-LATEST = 5
+LATEST = 6
 
 
 def migrations() -> Migrations:
@@ -135,6 +135,12 @@ def migrations() -> Migrations:
     @chat_migrations(name="0005_quotes_and_checks")  # type: ignore[untyped-decorator]
     def _fifth(db: Database) -> None:
         _run(db, _FIFTH)
+
+    @chat_migrations(name="0006_reading_ahead")  # type: ignore[untyped-decorator]
+    def _sixth(db: Database) -> None:
+        db.conn.execute(
+            "ALTER TABLE generations ADD COLUMN ahead TEXT"
+        )  # JSON: how the reading went beside the prompt
 
     return chat_migrations
 

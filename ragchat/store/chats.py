@@ -19,6 +19,7 @@ from ragchat.store import chat_extras, chat_search, chat_transfer, chat_tree
 from ragchat.store.chat_checks import check_json
 from ragchat.store.chat_rows import (
     GENERATION_COLUMNS,
+    ahead_json,
     attachments_text,
     citation_of,
     citation_row,
@@ -371,7 +372,7 @@ class ChatStore:
             if timings is not None:
                 db.execute(
                     "UPDATE generations SET seed = ?, prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?,"
-                    " ttft_s = ?, prefill_tok_s = ?, decode_tok_s = ? WHERE message_id = ?",
+                    " ttft_s = ?, prefill_tok_s = ?, decode_tok_s = ?, ahead = ? WHERE message_id = ?",
                     (
                         seed,
                         timings.prompt_tokens,
@@ -380,6 +381,7 @@ class ChatStore:
                         timings.ttft_s,
                         timings.prefill_tok_s,
                         timings.decode_tok_s,
+                        ahead_json(timings),
                         message_id,
                     ),
                 )
@@ -632,7 +634,7 @@ class ChatStore:
 _QUOTES = "SELECT * FROM quotes WHERE message_id IN (SELECT value FROM json_each(?)) ORDER BY message_id, n"
 _MESSAGES = (
     "SELECT m.*, g.prompt_tokens, g.cached_tokens, g.completion_tokens, g.retrieval_s, g.ttft_s, g.prefill_tok_s,"
-    " g.decode_tok_s, (SELECT count(*) FROM citations c WHERE c.message_id = m.id) AS citation_count"
+    " g.decode_tok_s, g.ahead, (SELECT count(*) FROM citations c WHERE c.message_id = m.id) AS citation_count"
     " FROM messages m LEFT JOIN generations g ON g.message_id = m.id"
 )
 

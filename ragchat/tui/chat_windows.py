@@ -245,6 +245,7 @@ class Windows:
                 defaults.strict,
                 defaults.thinking,
                 defaults.sampling,
+                services.preferences.settings.model.read_ahead,
             )
             models = [
                 choice.name for choice in services.models.choices() if choice.installed and not choice.problem

@@ -9,14 +9,19 @@ from typing import Literal
 
 from ragchat.types.answers import UNCHECKED, AnswerCheck, Quote
 from ragchat.types.documents import Citation
-from ragchat.types.model import AdapterScale, Message, Role, Sampling
+from ragchat.types.model import AdapterScale, GenerationFinished, Message, Role, Sampling
 
 MessageState = Literal["complete", "streaming", "cancelled", "interrupted", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """What one answer cost. Seconds, tokens, tokens per second; 0 where nothing was measured."""
+    """What one answer cost. Seconds, tokens, tokens per second; 0 where nothing was measured.
+
+    Of the `cached_tokens`, `ahead_tokens` were read before the question was sent and `restored_tokens` came from a snapshot;
+    `wasted_tokens` were read ahead in vain, for `wasted_cpu_s` of processor time. Of `drafted_tokens` that were looked up in the
+    prompt, the answer took `accepted_tokens`.
+    """
 
     retrieval_s: float = 0.0
     ttft_s: float = 0.0
@@ -25,6 +30,31 @@ class Timings:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    ahead_tokens: int = 0
+    wasted_tokens: int = 0
+    wasted_cpu_s: float = 0.0
+    restored_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+
+    @classmethod
+    def of(cls, finished: GenerationFinished, *, retrieval_s: float, ttft_s: float) -> Timings:
+        """Those of an answer that ended; `ttft_s` from the question to its first word."""
+        return cls(
+            retrieval_s=retrieval_s,
+            ttft_s=ttft_s,
+            prefill_tok_s=finished.prefill_tok_s,
+            decode_tok_s=finished.decode_tok_s,
+            prompt_tokens=finished.prompt_tokens,
+            cached_tokens=finished.cached_tokens,
+            completion_tokens=finished.completion_tokens,
+            ahead_tokens=finished.ahead.used,
+            wasted_tokens=finished.ahead.wasted,
+            wasted_cpu_s=finished.ahead.wasted_cpu_s,
+            restored_tokens=finished.restored_tokens,
+            drafted_tokens=finished.drafted,
+            accepted_tokens=finished.accepted,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +78,7 @@ class ChatOptions:
     repeat_penalty: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
+    read_ahead: bool | None = None
     preset: str = ""
 
     def sampling(self, base: Sampling) -> Sampling:

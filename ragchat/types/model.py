@@ -274,11 +274,17 @@ class LoadedModel(Protocol):
         """
 
     def prepare(
-        self, messages: Sequence[Message], *, cancel: CancelToken, owners: Sequence[str] = ()
+        self,
+        messages: Sequence[Message],
+        *,
+        cancel: CancelToken,
+        owners: Sequence[str] = (),
+        keep: bool = False,
     ) -> ReadAhead:
         """Read ahead what every prompt begins with that has these `messages` and more text behind the last one.
 
-        Whatever else is asked of the model stops it within milliseconds. A prompt is the same with and without it.
+        Whatever else is asked of the model stops it within milliseconds. A prompt is the same with and without it. `keep`: what
+        is read then is worth a snapshot.
         """
 
     def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:

@@ -166,7 +166,7 @@ def test_prefill_tells_how_far_it_is(real_model: InferenceClient) -> None:
     assert [e.done for e in events] == sorted(e.done for e in events)
     assert events[-2].eta_s is not None
     assert max(pauses) < 2
-    assert any(e.done % 32 for e in events[1:-1]), "inside a step, which is read in blocks of 32, an estimate"
+    assert any(e.done % 8 for e in events[1:-1]), "inside a step, which is read in blocks of 8, an estimate"
 
 
 def test_a_prompt_that_is_too_long_is_refused(real_model: InferenceClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +18,11 @@ from ragchat.types import PrefillProgress, ReadAhead, ReadAheadUse
 _PREFILL_STEP_S = 1.0
 _AHEAD_STEP_S = 0.25
 """What is read ahead is read in shorter steps: a step that is stopped is lost."""
-_BLOCK, _FLASH_BLOCK = 32, 64
-"""Prompts are read, and kept, in blocks of this many tokens, counted from the beginning. Flash attention has another kernel for
-shorter batches, whose results differ."""
+BLOCK, FLASH_BLOCK = 8, 64
+"""Prompts are read, and kept, in blocks of this many tokens, counted from the beginning: however many blocks are read at once,
+the results are the same to the last bit. Kernels for fewer tokens give others (decision 31)."""
+_LEAST_STEP = 32
+"""Fewer tokens at once cost nearly as much."""
 _COMPANY = 8
 """At least so many tokens are read for the first token of an answer."""
 
@@ -46,8 +49,10 @@ class Context:
         """Raises LlamaError when there is not enough memory."""
         params = lib.llama_context_default_params()
         params.n_ctx = n_ctx
-        self._block = _FLASH_BLOCK if tuning.flash_attention else _BLOCK
-        self._n_batch = max(n_batch, 2 * self._block)  # a block with a short one behind it goes at once
+        self._block = FLASH_BLOCK if tuning.flash_attention else BLOCK
+        self._n_batch = max(
+            n_batch, _LEAST_STEP, 2 * self._block
+        )  # a block with a short one behind it goes at once
         params.n_batch = params.n_ubatch = min(self._n_batch, n_ctx)
         params.n_seq_max = 1
         params.n_threads, params.n_threads_batch = tuning.n_threads, tuning.n_threads_batch
@@ -64,6 +69,7 @@ class Context:
         self.n_ctx: int = lib.llama_n_ctx(self.pointer)
         self.past: list[int] = []
         self.read = 0
+        self.settings = (self.n_ctx, self._n_batch, tuning.flash_attention)
         self._model, self._abort = model, abort
         self._rate = tuning.prefill_tok_s
         self._step: tuple[int, int, int, float] | None = None  # being read: done, tokens, total, since when
@@ -99,10 +105,10 @@ class Context:
         Kept is only what was read, not what was written, and in whole blocks: a token that goes through the graph alone comes
         out a little different from one in company, and an answer must not depend on what was asked before.
         """
-        common = self._common(tokens)
+        common = self.common(tokens)
         return self._keep(min(common, max(0, len(tokens) - _COMPANY)) // self._block * self._block)
 
-    def _common(self, tokens: Sequence[int]) -> int:
+    def common(self, tokens: Sequence[int]) -> int:
         """How many tokens of what was read `tokens` begin with."""
         common = 0
         for old, new in zip(self.past[: self.read], tokens, strict=False):
@@ -127,6 +133,32 @@ class Context:
         self._ahead = range(min(self._ahead.start, kept), min(self._ahead.stop, kept))
         self._spent = replace(self._spent, wasted=self._spent.wasted + wasted - len(self._ahead))
 
+    # --- snapshots ----------------------------------------------------------------------------------
+
+    def whole_blocks(self) -> tuple[int, ...]:
+        """The tokens that were read in whole blocks; what is behind them is forgotten."""
+        self._keep(self.read // self._block * self._block)
+        return tuple(self.past)
+
+    def state(self) -> bytes:
+        """What the KV cache holds."""
+        size = lib.llama_state_seq_get_size(self.pointer, 0)
+        buffer = (ctypes.c_uint8 * size)()
+        return bytes(memoryview(buffer)[: lib.llama_state_seq_get_data(self.pointer, buffer, size, 0)])
+
+    def put_back(self, tokens: Sequence[int], state: bytes) -> bool:
+        """Hold again what `state` was made of; whether that went well: nothing is held otherwise."""
+        self.forget()
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if not lib.llama_state_seq_set_data(self.pointer, buffer, len(state), 0):
+            self.forget()
+            return False
+        if lib.llama_memory_seq_pos_max(self._memory, 0) != len(tokens) - 1:
+            self.forget()
+            return False
+        self.past, self.read = list(tokens), len(tokens)
+        return True
+
     # --- reading ahead ------------------------------------------------------------------------------
 
     def read_ahead(self, tokens: Sequence[int]) -> ReadAhead:
@@ -135,7 +167,7 @@ class Context:
         What is read beyond them stays, when all of them are.
         """
         wanted = min(len(tokens), self.n_ctx - _COMPANY) // self._block * self._block
-        common = self._common(tokens[:wanted])
+        common = self.common(tokens[:wanted])
         if common >= wanted:
             return ReadAhead(wanted, 0, 0.0, done=True)
         began, kept = time.process_time(), self._keep(common // self._block * self._block)
@@ -190,7 +222,7 @@ class Context:
                 return False
             done += len(batch)
             self.read = done
-            if len(batch) >= self._block:
+            if len(batch) >= max(_LEAST_STEP, self._block):
                 self._rate = len(batch) / (time.perf_counter() - began)
         self._step = None
         on_prefill(PrefillProgress(total, total, 0.0))
@@ -199,7 +231,7 @@ class Context:
     def _stride(self, seconds: float) -> int:
         """Tokens to read in one step of about so long: whole blocks."""
         tokens = min(self._n_batch, int((self._rate or 128) * seconds))
-        return max(self._block, tokens // self._block * self._block)
+        return max(_LEAST_STEP, self._block, tokens // self._block * self._block)
 
     def reading(self) -> PrefillProgress | None:
         """How far the prompt is read, as `on_prefill` tells it; None when none is. Any thread may ask.

@@ -7,29 +7,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ragchat.llm.inference import generation, reasoning, scoring
-from ragchat.llm.inference.abort import AbortFlag, LlamaError
-from ragchat.llm.inference.context import Context, Tuning
+from ragchat.llm.inference.abort import LlamaError
+from ragchat.llm.inference.context import Context
 from ragchat.llm.inference.lora import Adapters, LoraError
 from ragchat.llm.inference.model import Model
 from ragchat.llm.inference.sampler import GrammarError, Sampler
+from ragchat.llm.inference.shelf import Shelf
 from ragchat.llm.inference.writer import Writer
 from ragchat.types import GenerationFinished, PrefillProgress, ReadAhead, Sampling, Score, TokenSample
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """`tokens` of a prompt and whose texts it has. `thoughts_open`: it ends inside the reasoning; `spaces` as in `Writer`;
+    `begun`: what it has of the answer already, for the grammar.
+    """
+
+    tokens: Sequence[int]
+    owners: Sequence[str] = ()
+    thoughts_open: bool = False
+    spaces: int = 0
+    begun: str = ""
 
 
 class Llama:
     """A loaded model with its context. Not thread-safe, but for `reading`."""
 
-    def __init__(self, model: Model, n_ctx: int, n_batch: int, tuning: Tuning, abort: AbortFlag) -> None:
-        """Raises LlamaError when there is not enough memory."""
+    def __init__(self, model: Model, context: Context, shelf: Shelf | None = None) -> None:
         self.model = model
-        self._context = Context(model, n_ctx, n_batch, tuning, abort)
+        self._context = context
+        self._shelf = shelf or Shelf(None, ())
         self._adapters = Adapters(model.pointer)
-        self.n_ctx = self._context.n_ctx
+        self._owners: set[str] = set()
+        """Whose text the context holds."""
+        self.n_ctx = context.n_ctx
 
     def close(self) -> None:
         """Free the memory of llama.cpp."""
+        self._shelf.wait()
         self._context.close()
         self._adapters.close()
         self.model.close()
@@ -47,6 +65,7 @@ class Llama:
         except (LoraError, OSError) as error:
             raise LlamaError("adapter", str(error)) from error
         self._context.forget()
+        self._shelf.use_adapters(wanted)
 
     def score(self, samples: Sequence[TokenSample]) -> list[Score]:
         """How likely each answer is. What the prompt of a sample shares with the one before is not read again.
@@ -82,38 +101,61 @@ class Llama:
 
     # --- reading ahead ------------------------------------------------------------------------------
 
-    def prepare(self, tokens: Sequence[int]) -> ReadAhead:
+    def prepare(self, tokens: Sequence[int], owners: Sequence[str] = (), *, keep: bool = False) -> ReadAhead:
         """Read the whole blocks of a beginning that a prompt will have, unless they are read. Raises LlamaError.
 
-        An abort ends it at once; the blocks that are read stay.
+        An abort ends it at once; the blocks that are read stay. `keep`: it is worth a snapshot.
         """
-        return self._context.read_ahead(tokens)
+        self._restore(tokens, owners)
+        ahead = self._context.read_ahead(tokens)
+        if keep and ahead.done:
+            self._shelf.plan(sorted(self._owners))
+        return ahead
+
+    def _restore(self, tokens: Sequence[int], owners: Sequence[str]) -> int:
+        restored = self._shelf.restore(self._context, tokens)
+        kept = self._owners if self._context.common(tokens) and not restored else set()
+        self._owners = kept | set(owners)
+        return restored
+
+    @property
+    def due(self) -> bool:
+        """Whether `rest` has something to do."""
+        return self._shelf.due
+
+    def rest(self) -> None:
+        """Nobody waits: save what is worth it."""
+        self._shelf.save(self._context)
+
+    def forget(self, owners: Sequence[str]) -> None:
+        """Drop what was read of the texts of these owners."""
+        self._shelf.forget(owners)
+        if self._owners & set(owners):
+            self._context.forget()
+            self._owners = set()
 
     # --- generation ---------------------------------------------------------------------------------
 
     def generate(
         self,
-        tokens: Sequence[int],
+        prompt: Prompt,
         sampling: Sampling,
         *,
         on_prefill: Callable[[PrefillProgress], None],
         on_text: Callable[[str], None],
         on_reasoning: Callable[[str], None],
-        thoughts_open: bool = False,
-        spaces: int = 0,
-        begun: str = "",
     ) -> GenerationFinished:
         """Read the prompt (what the last one shared with it is kept), then write until an end. Raises LlamaError.
 
-        `thoughts_open`: the prompt ends inside the reasoning; `spaces` as in `Writer`; `begun`: what the prompt has of the
-        answer already, for the grammar. An answer ends where the grammar allows nothing more. Reasoning do not count against
+        An answer ends where the grammar allows nothing more. Reasoning do not count against
         sampling.max_tokens: they may take what the context has beside it, at least half; then they are ended. They are
         ended too when the model would stop in the midst of them, or repeats itself there, so that there is an answer.
         """
-        context = self._context
+        context, tokens = self._context, prompt.tokens
         if len(tokens) >= self.n_ctx:
             raise LlamaError("too_long", f"The prompt has {len(tokens)} tokens, the context {self.n_ctx}.")
         started = time.perf_counter()
+        restored = self._restore(tokens, prompt.owners)
         cached = context.keep_common_prefix(tokens)
         ahead = context.take_ahead()
         if not context.prefill(tokens, cached, on_prefill):
@@ -128,15 +170,15 @@ class Llama:
             on_text=on_text,
             on_reasoning=on_reasoning,
             markers=self.model.markers or reasoning.USUAL,
-            reasoning=thoughts_open,
-            spaces=spaces,
+            reasoning=prompt.thoughts_open,
+            spaces=prompt.spaces,
         )
         try:
             sampler = Sampler(self.model.vocab, sampling)
         except GrammarError as error:
             raise LlamaError("grammar", str(error)) from error
         try:
-            sampler.begin(self.model.tokenize(begun, special=False))
+            sampler.begin(self.model.tokenize(prompt.begun, special=False))
             written = generation.write(
                 self.model,
                 context,
@@ -164,4 +206,5 @@ class Llama:
             first_logprob=written.first_logprob,
             mean_logprob=written.logprobs / written.weighed if written.weighed else None,
             ahead=ahead,
+            restored_tokens=min(restored, cached),
         )

@@ -15,18 +15,24 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import llama_cpp as lib
+
 from ragchat.llm import wire
 from ragchat.llm.inference import tuning as measuring
 from ragchat.llm.inference.abort import AbortFlag, LlamaError
-from ragchat.llm.inference.context import Tuning
-from ragchat.llm.inference.llama import Llama
+from ragchat.llm.inference.context import Context, Tuning
+from ragchat.llm.inference.llama import Llama, Prompt
 from ragchat.llm.inference.model import Model
+from ragchat.llm.inference.shelf import Shelf, made_of
 from ragchat.llm.inference.template import PLAIN_FORMATS, ChatTemplate, Piece, TemplateError, spaces_after
+from ragchat.llm.snapshots import Snapshots
 from ragchat.pipes import Parent, child_pipes
 from ragchat.types import LoadProgress, Message, ModelInfo, TokenSample
 from ragchat.types.defaults import MOST_N_CTX
 
 BEAT_S = 0.4
+REST_S = 0.5
+"""Without a command, before something is saved."""
 TEMPLATE_S = 5.0
 """A template that renders longer than this is taken for endless, and the process ends."""
 _ENDS = (" a", " 7")
@@ -67,6 +73,16 @@ class Worker:
             return None
         progress = self._llama.reading() if self._llama else None
         return wire.encode(wire.Prefilled(request, progress) if progress else wire.Beat(request))
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to do when nobody waits."""
+        return self._llama is not None and self._llama.due
+
+    def rest(self) -> None:
+        """Nobody waits."""
+        if self._llama is not None:
+            self._llama.rest()
 
     def execute(self, command: wire.Commands) -> None:
         """Work on one request; whatever goes wrong is a reply."""
@@ -110,7 +126,8 @@ class Worker:
                 pieces = self._render(request, messages, thinking)
                 rendered = "".join(piece.text for piece in pieces)
                 return wire.Counted(request, (len(llama.model.prompt_tokens(pieces)),), rendered)
-            case wire.Forget():
+            case wire.Forget(owners=owners):
+                llama.forget(owners)
                 return wire.Forgotten(request)
             case wire.UseAdapters(adapters=adapters):
                 llama.use_adapters(adapters)
@@ -152,7 +169,8 @@ class Worker:
             n_ctx = command.n_ctx or min(model.n_ctx_train, MOST_N_CTX)
             plain = PLAIN_FORMATS.get(command.plain_format, "")
             template = model.template(plain) if model.chat_template or plain else None
-            self._llama = Llama(model, n_ctx, command.n_batch, tuning, self._abort)
+            context = Context(model, n_ctx, command.n_batch, tuning, self._abort)
+            self._llama = Llama(model, context, _shelf(command, context))
         except BaseException:
             model.close()
             raise
@@ -185,15 +203,20 @@ class Worker:
     def _generate(self, command: wire.Generate) -> None:
         llama, request = self._loaded(), command.id
         pieces = self._render(request, command.messages, command.thinking)
-        result = llama.generate(
+        goes_on = command.messages[-1].role == "assistant" and pieces[-1].foreign
+        prompt = Prompt(
             llama.model.prompt_tokens(pieces),
+            command.owners,
+            thoughts_open=self._template is not None and self._template.opens_thoughts(pieces),
+            spaces=spaces_after(command.messages),
+            begun=pieces[-1].text if goes_on else "",
+        )
+        result = llama.generate(
+            prompt,
             command.sampling,
             on_prefill=lambda progress: self.reply(wire.Prefilled(request, progress)),
             on_text=lambda text: self.reply(wire.Delta(request, text, False)),
             on_reasoning=lambda text: self.reply(wire.Delta(request, text, True)),
-            thoughts_open=self._template is not None and self._template.opens_thoughts(pieces),
-            spaces=spaces_after(command.messages),
-            begun=pieces[-1].text if command.messages[-1].role == "assistant" and pieces[-1].foreign else "",
         )
         self.reply(wire.Finished(request, result))
 
@@ -211,7 +234,8 @@ class Worker:
             for end in _ENDS
         )
         shared = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
-        self.reply(wire.Prepared(command.id, llama.prepare(one[:shared])))
+        ahead = llama.prepare(one[:shared], command.owners, keep=command.keep)
+        self.reply(wire.Prepared(command.id, ahead))
 
     def _encoded(self, request: int, messages: Sequence[Message]) -> TokenSample:
         """As a chat asks and the model answers, without reasoning."""
@@ -248,6 +272,14 @@ class Worker:
         return self._llama
 
 
+def _shelf(command: wire.Load, context: Context) -> Shelf | None:
+    if not command.snapshots:
+        return None
+    snapshots = Snapshots(Path(command.snapshots), command.snapshot_bytes)
+    system = f"{lib.__version__} {lib.llama_print_system_info().decode('utf-8', 'replace')}"
+    return Shelf(snapshots, made_of(command.path, context, system=system))
+
+
 def main() -> None:
     """Serve commands until standard input closes."""
     faulthandler.enable()
@@ -266,7 +298,10 @@ def main() -> None:
     parent.listen(take)
     parent.beat(BEAT_S, worker.sign)
     while True:
-        worker.execute(inbox.get())
+        try:
+            worker.execute(inbox.get(timeout=REST_S if worker.due else None))
+        except queue.Empty:
+            worker.rest()
 
 
 if __name__ == "__main__":

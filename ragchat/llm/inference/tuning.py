@@ -9,7 +9,7 @@ from collections.abc import Callable
 import llama_cpp as lib
 
 from ragchat.llm.inference.abort import AbortFlag, LlamaError
-from ragchat.llm.inference.context import Context, Tuning
+from ragchat.llm.inference.context import BLOCK, FLASH_BLOCK, Context, Tuning
 from ragchat.llm.inference.model import Model
 
 _N_CTX = 1024
@@ -51,7 +51,7 @@ def tune(
         try:
             deep, _ = _timed(context, sample[:depth], 1)
             short, write = _timed(context, sample[:26], 8, fresh=False)
-            costs[on] = (1000 / deep + 26 / short + 128 / write, deep, write)
+            costs[on] = (_seconds(deep, short, write, flash=on), deep, write)
         finally:
             context.close()
         on_progress(0.4 + 0.3 * (number + 1))
@@ -60,6 +60,14 @@ def tune(
         best = False
     _, prefill_rate, decode_rate = costs[best]
     return Tuning(tuning.n_threads, tuning.n_threads_batch, best, True, prefill_rate, decode_rate)
+
+
+def _seconds(deep: float, short: float, write: float, *, flash: bool) -> float:
+    """How long you wait for a usual answer at these rates: most of its prompt is read before the question is sent, the question
+    and half a block are not.
+    """
+    block = FLASH_BLOCK if flash else BLOCK
+    return 300 / deep + (26 + block / 2) / short + 128 / write
 
 
 def _timed(context: Context, tokens: list[int], n_decode: int, *, fresh: bool = True) -> tuple[float, float]:

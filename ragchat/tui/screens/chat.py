@@ -13,6 +13,7 @@ from ragchat.tui.answer_windows import AnswerWindows
 from ragchat.tui.chat_changes import ChatChanged
 from ragchat.tui.chat_windows import Windows
 from ragchat.tui.clipboard import copy
+from ragchat.tui.reading_ahead import ReadingAhead
 from ragchat.tui.safe_content import citation_text
 from ragchat.tui.screens.chat_frame import ChatFrame
 from ragchat.tui.slash_commands import SlashCommands
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from ragchat.llm.adapters import InstalledAdapter
     from ragchat.tui.screens.search import SearchScreen
     from ragchat.types import Citation
+
+
+FORESEEN = "For your question"
+"""Above the passages that a question would have that is being typed."""
 
 
 class ChatScreen(ChatFrame):
@@ -143,6 +148,7 @@ class ChatScreen(ChatFrame):
 
     def __init__(self, services: Services) -> None:
         super().__init__(services)
+        self._foreseen = False
         self.windows = Windows(self, services)
         self.answers = AnswerWindows(self, self.windows, services)
         self._slash = SlashCommands(self, self.windows, self.answers)
@@ -259,7 +265,18 @@ class ChatScreen(ChatFrame):
         view = self.pane.transcript.answer_to(event.view) or event.view
         answered = isinstance(view, AnswerView) and not view.streaming
         check = view.facts.check if view else UNCHECKED
+        self._foreseen = False
         await self.sources.show(view.citations if view else (), answered=answered, check=check)
+
+    @on(ReadingAhead.Looked)
+    async def _show_foreseen(self, event: ReadingAhead.Looked) -> None:
+        """The passages that the question would have, as it is typed; without a question, those of the selected answer."""
+        event.stop()
+        if event.foreseen and event.foreseen.citations and self.pane.prompt.text.strip():
+            self._foreseen = True
+            await self.sources.show(event.foreseen.citations, answered=False, title=FORESEEN)
+        elif self._foreseen:
+            await self._selected(Transcript.Selected(self.pane.transcript.selected))
 
     @on(Transcript.Copied)
     def _copied(self, event: Transcript.Copied) -> None:

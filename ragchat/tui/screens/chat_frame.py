@@ -19,6 +19,7 @@ from ragchat.text import clean_line
 from ragchat.tui import messages, tasks
 from ragchat.tui.background import Upkeep
 from ragchat.tui.open_chats import OpenChats
+from ragchat.tui.reading_ahead import ReadingAhead
 from ragchat.tui.state import UsageState
 from ragchat.tui.trainings import Trainings
 from ragchat.tui.widgets.chat_list import ChatList
@@ -81,6 +82,7 @@ class ChatFrame(Screen[None]):
         self._surveyed = False
         self.upkeep = Upkeep(services)
         self.trainings = Trainings(services)
+        self.reading = ReadingAhead(services)
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -91,6 +93,7 @@ class ChatFrame(Screen[None]):
             yield SourcesPanel()
         yield self.upkeep
         yield self.trainings
+        yield self.reading
         yield StatusBar()
         yield KeyHints()
 
@@ -316,12 +319,22 @@ class ChatFrame(Screen[None]):
     def _chat_changed(self) -> None:
         self._mark()
         self._show_knowledge()
+        self.reading.rest()
+
+    @on(ConversationPane.Typed)
+    def _typed(self) -> None:
+        self.reading.typed()
+
+    @on(ConversationPane.Answered)
+    def _answered(self, event: ConversationPane.Answered) -> None:
+        self.reading.answered(event.timings)
 
     @on(ConversationPane.Busy)
     def _busy_changed(self, event: ConversationPane.Busy) -> None:
         self._mark()
         if event.live is None:
             self._show_knowledge()
+            self.reading.rest()
         else:
             self.look_for_knowledge()
 
@@ -345,6 +358,8 @@ class ChatFrame(Screen[None]):
             bar = self.query_one(StatusBar)
             bar.model = state
             bar.usage = replace(bar.usage, n_ctx=state.n_ctx or bar.usage.n_ctx)
+            if state.phase == "ready":
+                self.reading.rest()
 
     def _show_jobs(self, jobs: object) -> None:
         if isinstance(jobs, dict):

@@ -46,6 +46,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("repeat_penalty", "Repeat penalty"),
     ("seed", "Seed"),
     ("max_tokens", "Maximum length"),
+    ("read_ahead", "Read ahead"),
 )
 _TITLES = dict(ROWS)
 
@@ -63,6 +64,7 @@ class Usual:
     strict: bool = False
     thinking: bool = False
     sampling: Sampling = field(default_factory=Sampling)
+    read_ahead: bool = True
 
 
 class ChatOptionsScreen(Dialog[ChatOptions]):
@@ -148,6 +150,8 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
                 return "yes, answers only from your documents" if value else "no"
             case "thinking":
                 return "yes, if the model can reason" if value else "no"
+            case "read_ahead":
+                return "yes, while you type and after an answer" if value else "no"
             case "system_prompt":
                 return clean_line(value, limit=200) or "the built-in ones"
             case "seed" if value is None or value < 0:
@@ -167,6 +171,8 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
             "strict": "Strike out what your documents do not support. Decline without calling the model if they do"
             " not answer the question.",
             "thinking": "Let the model reason before it answers, if it can. This takes longer.",
+            "read_ahead": "Read what the next prompt begins with before you press Enter, so that the answer begins sooner."
+            " Never on battery or on a busy machine.",
             "system_prompt": "The text at the beginning of every prompt.",
         }
         said = meanings.get(event.key) or (option_fields.meaning(event.key) if event.key else "")
@@ -212,7 +218,7 @@ class ChatOptionsScreen(Dialog[ChatOptions]):
                 names = self.options.knowledge_bases
                 chosen = self._usual.knowledge_bases if names is None else names
                 self.app.push_screen(KnowledgePicker(chosen), self._take_knowledge)
-            case "strict" | "thinking":
+            case "strict" | "thinking" | "read_ahead":
                 steps: dict[bool | None, bool | None] = {None: True, True: False, False: None}
                 self._change(**{key: steps[getattr(self.options, key)]})
             case "system_prompt":

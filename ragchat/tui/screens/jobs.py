@@ -14,6 +14,8 @@ from textual.widgets import Static
 from ragchat.text import clean_line
 from ragchat.tui.embeddings import KIND as EMBEDDING
 from ragchat.tui.embeddings import Embeddings
+from ragchat.tui.reading_ahead import KIND as AHEAD
+from ragchat.tui.reading_ahead import ReadingAhead
 from ragchat.tui.screens.dialog import Dialog
 from ragchat.tui.state import JobState
 from ragchat.tui.trainings import KIND
@@ -35,6 +37,7 @@ class _Upkeep(Protocol):
 
 class _Chat(Protocol):
     upkeep: _Upkeep
+    reading: ReadingAhead
 
 
 class Host(Protocol):
@@ -114,10 +117,12 @@ class JobsScreen(Dialog[None]):
 
     def action_pause(self) -> None:
         job = self._jobs.get(self.rows.key)
-        if job is not None and job.running and job.kind == EMBEDDING:
+        if job is not None and job.kind == AHEAD:
+            self.host.chat.reading.pause_or_resume()
+        elif job is not None and job.running and job.kind == EMBEDDING:
             self.host.chat.upkeep.embeddings.pause_or_resume()
         elif job is None or not job.running or not self.host.pause_job(job.kind):
-            self.notify("You can pause only training and embedding.", timeout=3, markup=False)
+            self.notify("You can pause only training, embedding and reading ahead.", timeout=3, markup=False)
 
     def action_train(self) -> None:
         self.host.open_training()

@@ -90,6 +90,16 @@ class ConversationPane(Vertical):
             self.n_ctx = n_ctx
             self.timings = timings
 
+    class Typed(Message):
+        """What is in the prompt, or goes with it, has changed."""
+
+    class Answered(Message):
+        """An answer has ended, and took this."""
+
+        def __init__(self, timings: Timings) -> None:
+            super().__init__()
+            self.timings = timings
+
     class Busy(Message):
         """An answer began or ended (`live` None)."""
 
@@ -152,6 +162,11 @@ class ConversationPane(Vertical):
     @property
     def attachments(self) -> AttachmentBar:
         return self.query_one(AttachmentBar)
+
+    @property
+    def opening(self) -> bool:
+        """Whether a chat is being read."""
+        return self._opening
 
     # --- opening ------------------------------------------------------------------------------------
 
@@ -688,6 +703,7 @@ class ConversationPane(Vertical):
         self._show_citations(live)
         used = said.timings.prompt_tokens + said.timings.completion_tokens
         self.post_message(self.Measured(used=used, n_ctx=0, timings=said.timings))
+        self.post_message(self.Answered(said.timings))
 
     @on(messages.AnswerFailed)
     async def _fail(self, event: messages.AnswerFailed) -> None:
@@ -762,6 +778,7 @@ class ConversationPane(Vertical):
     @on(TextArea.Changed)
     def _note_draft(self, event: TextArea.Changed) -> None:
         event.stop()
+        self.post_message(self.Typed())
         if not self._opening:
             self._keep_draft()
             self._draft_timer.resume()

@@ -82,7 +82,7 @@ class SourcesPanel(Vertical):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[tuple[Citation, ...], bool, AnswerCheck] | None = None
+        self._shown: tuple[tuple[Citation, ...], bool, AnswerCheck, str] | None = None
         self.selected: SourceView | None = None
 
     def compose(self) -> ComposeResult:
@@ -95,7 +95,12 @@ class SourcesPanel(Vertical):
         return list(self.query(SourceView))
 
     async def show(
-        self, citations: tuple[Citation, ...], *, answered: bool, check: AnswerCheck = UNCHECKED
+        self,
+        citations: tuple[Citation, ...],
+        *,
+        answered: bool,
+        check: AnswerCheck = UNCHECKED,
+        title: str = "Sources",
     ) -> None:
         """Show the passages of an answer, the cited ones first, and who cited them.
 
@@ -103,9 +108,9 @@ class SourcesPanel(Vertical):
         """
         empty = self.query_one(".empty", Static)
         empty.update(UNGROUNDED if answered else EMPTY)
-        if (citations, answered, check) == self._shown:
+        if (citations, answered, check, title) == self._shown:
             return
-        self._shown = citations, answered, check
+        self._shown = citations, answered, check, title
         selected = self.selected.citation.n if self.selected else 0
         self.selected = None
         scroll = self.query_one(VerticalScroll)
@@ -118,7 +123,7 @@ class SourcesPanel(Vertical):
             await scroll.mount_all([SourceView(one, used=used[one.n], state=state[one.n]) for one in ordered])
         empty.display = not citations
         self.query_one(".panel-title", Static).update(
-            Content(f"Sources · {len(citations)}" if citations else "Sources")
+            Content(f"{title} · {len(citations)}" if citations else title)
         )
         if views := self.views:
             self.select(next((view for view in views if view.citation.n == selected), views[0]))

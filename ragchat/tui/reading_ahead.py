@@ -1,0 +1,264 @@
+"""What happens before Enter: at each pause of the keyboard the documents are searched with what is typed so far, the passages are
+shown, and the model reads ahead. After an answer, and when a chat is opened, it reads what the next prompt begins with.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Protocol, cast
+
+from textual import on, work
+from textual.message import Message
+from textual.timer import Timer
+from textual.widget import Widget
+
+from ragchat.errors import RagchatError
+from ragchat.tui import tasks
+from ragchat.tui.state import JobState, ModelState
+from ragchat.types import CancelToken
+
+if TYPE_CHECKING:
+    from ragchat.app.services import Services
+    from ragchat.ingest.embedding import PowerWatch
+    from ragchat.session.preparing import Foreseen, Plan, Typed
+    from ragchat.tui.widgets.conversation import ConversationPane
+    from ragchat.types import ChatOptions, ReadAhead, Timings
+
+KIND = "ahead"
+"""Of the job."""
+PAUSE_S = 0.25
+"""Without a key; people who write without a stop leave about 0.2 s between two."""
+_SETTLE_S = 0.4
+"""After an answer, or when a chat was opened, before anything is read."""
+_BUSY_LOAD = 1.5
+"""Programs that want to run, for each core, beyond which nothing is read ahead; reading alone makes 1."""
+PAUSED = "Paused: press p to continue."
+BUSY = "Nothing is read ahead now: this machine is busy."
+
+
+class _Chat(Protocol):
+    pane: ConversationPane
+
+
+class Host(Protocol):
+    """What this needs of the app."""
+
+    jobs: dict[str, JobState]
+    model_state: ModelState
+
+    @property
+    def chat(self) -> _Chat: ...
+    def use_model(self, name: str) -> None: ...
+
+
+class ReadingAhead(Widget):
+    """Invisible. The screen tells it of keys, answers and chats; it tells the screen which passages a question would have."""
+
+    class Looked(Message):
+        """The documents were searched with `text`; None: there is no question to search for."""
+
+        def __init__(self, text: str, foreseen: Foreseen | None) -> None:
+            super().__init__()
+            self.text = text
+            self.foreseen = foreseen
+
+    class Read(Message):
+        """The model has read something ahead."""
+
+        def __init__(self, read: ReadAhead) -> None:
+            super().__init__()
+            self.read = read
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.display = False
+        self._services = services
+        self._one = threading.Lock()
+        self._cancel = CancelToken()
+        self._plan: Plan | None = None
+        self._asked = ""
+        self._power: PowerWatch | None = None
+        self._read, self._read_s, self._wasted, self._wasted_s = 0, 0.0, 0, 0.0
+        self.paused = False
+
+    def on_mount(self) -> None:
+        self._typing: Timer = self.set_timer(PAUSE_S, self._look, pause=True)
+        self._resting: Timer = self.set_timer(_SETTLE_S, self._rest, pause=True)
+
+    def on_unmount(self) -> None:
+        self._cancel.cancel()
+
+    @property
+    def host(self) -> Host:
+        return cast(Host, self.app)
+
+    @property
+    def pane(self) -> ConversationPane:
+        return self.host.chat.pane
+
+    # --- what the screen tells ----------------------------------------------------------------------
+
+    def typed(self) -> None:
+        """A key changed the prompt: what was begun for the text before is of no use."""
+        self._cancel.cancel()
+        self._typing.stop()
+        text = self.pane.prompt.text.strip()
+        if not text or self.pane.live is not None:
+            self._plan = None
+            self._say_nothing()
+        elif text[0] != "/":
+            self._typing = self.set_timer(PAUSE_S, self._look)
+
+    def rest(self) -> None:
+        """An answer has ended, a chat was opened or the model was loaded: there may be something to read ahead."""
+        self._resting.stop()
+        self._resting = self.set_timer(_SETTLE_S, self._rest)
+
+    def answered(self, timings: Timings) -> None:
+        """An answer has ended: what was read in vain is known."""
+        self._wasted += timings.wasted_tokens
+        self._wasted_s += timings.wasted_cpu_s
+        self._show()
+
+    def pause_or_resume(self) -> None:
+        """The one that applies, until ragchat ends."""
+        self.paused = not self.paused
+        self._cancel.cancel()
+        self._show()
+
+    # --- looking ------------------------------------------------------------------------------------
+
+    @property
+    def _options(self) -> ChatOptions:
+        return self.pane.options
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the chat that is shown is to be read ahead at all."""
+        chosen = self._options.read_ahead
+        usual = self._services.preferences.settings.model.read_ahead
+        return (usual if chosen is None else chosen) and not self.paused
+
+    def _look(self) -> None:
+        pane = self.pane
+        text = pane.prompt.text.strip()
+        if not text or not self.wanted or pane.live is not None or pane.opening:
+            return
+        if self.host.model_state.phase == "idle" and not self._hindrance():
+            self.host.use_model("")  # it is needed in a moment
+        from ragchat.session.preparing import Plan, Typed
+
+        if self._plan is None:
+            self._plan = Plan()
+        chips = pane.attachments.chips
+        typed = Typed(
+            pane.conversation_id,
+            text,
+            pane.editing.parent_id if pane.editing else None,
+            tuple(chip.attachment for chip in chips if chip.attachment),
+            tuple(chip.hit for chip in chips if chip.hit),
+        )
+        self._cancel = CancelToken()
+        self._foresee(typed, pane.options, self._plan, self._cancel)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="ahead", description="look ahead")
+    def _foresee(self, typed: Typed, options: ChatOptions, plan: Plan, cancel: CancelToken) -> None:
+        def look() -> None:
+            with self._one:  # a pause comes after the one before it
+                if cancel.cancelled:
+                    return
+                reads = not self._hindrance()
+                with (
+                    tasks.chats(self._services) as store,
+                    self._services.open_session(store, options) as session,
+                ):
+                    foreseen = session.foresee(typed, plan if reads else None, cancel=cancel)
+            if not cancel.cancelled:
+                self.post_message(self.Looked(typed.text, foreseen))
+            if foreseen.read is not None:
+                self.post_message(self.Read(foreseen.read))
+
+        self._quietly("looking ahead", look)
+
+    def _say_nothing(self) -> None:
+        self.post_message(self.Looked("", None))
+
+    # --- between two questions ----------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        pane = self.pane
+        model = pane.options.model or self._services.model.selected
+        info = self._services.model.info
+        if not self.wanted or pane.live is not None or info is None or info.name != model:
+            return
+        self._cancel = CancelToken()
+        self._warm(pane.conversation_id, pane.options, self._cancel)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="ahead", description="read ahead")
+    def _warm(self, conversation_id: int, options: ChatOptions, cancel: CancelToken) -> None:
+        def warm() -> None:
+            with self._one:
+                if cancel.cancelled or self._hindrance():
+                    return
+                with (
+                    tasks.chats(self._services) as store,
+                    self._services.open_session(store, options) as session,
+                ):
+                    read = session.warm(conversation_id, cancel=cancel)
+            if read is not None:
+                self.post_message(self.Read(read))
+
+        self._quietly("reading ahead", warm)
+
+    def _quietly(self, doing: str, work: object) -> None:
+        """Whoever did not ask for anything is not told what went wrong; the question itself will tell."""
+        assert callable(work)
+        try:
+            work()
+        except RagchatError:
+            pass
+        except Exception:  # noqa: BLE001 - the boundary of a worker
+            tasks.record_unexpected(self._services, doing)
+
+    def _hindrance(self) -> str:
+        """Why the model is not to read ahead now; any thread."""
+        from ragchat.ingest.embedding import PowerWatch
+
+        if self._power is None:
+            self._power = PowerWatch()
+        return self._power() or (BUSY if machine_is_busy() else "")
+
+    # --- the job ------------------------------------------------------------------------------------
+
+    @on(Read)
+    def _count(self, event: Read) -> None:
+        event.stop()
+        if event.read.read:
+            self._read += event.read.read
+            self._read_s += event.read.cpu_s
+            self._show()
+
+    def _show(self) -> None:
+        job = JobState(KIND, "", "tokens", doing="reading ahead", running=False, sentence=self.sentence)
+        self.host.jobs = {**self.host.jobs, KIND: job}
+
+    @property
+    def sentence(self) -> str:
+        """What was read since ragchat was started, and what it cost."""
+        said = (
+            f"{self._read:,} tokens read before Enter ({self._read_s:.1f} s of processor time),"
+            f" {self._wasted:,} of them in vain ({self._wasted_s:.1f} s)."
+        )
+        return f"{PAUSED} {said}" if self.paused else said
+
+
+def machine_is_busy() -> bool:
+    """Whether others want the processor more than there is of it; False where the system does not tell."""
+    if not hasattr(os, "getloadavg"):
+        return False
+    try:
+        load = os.getloadavg()[0]
+    except OSError:
+        return False
+    return load > 1 + _BUSY_LOAD * (os.cpu_count() or 1)

@@ -1,0 +1,187 @@
+"""Before a question is sent: what it would be answered from, what is worth reading ahead, and that the prompt stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from ragchat.llm.client import InferenceClient
+from ragchat.llm.fake import FakeModel
+from ragchat.paths import Paths
+from ragchat.session.chat import AskOptions, ChatSession
+from ragchat.session.events import AnswerFinished, PromptReady
+from ragchat.session.packing import Packing
+from ragchat.session.preparing import Plan, Typed
+from ragchat.session.prompt import PackedPrompt
+from ragchat.store.chats import ChatStore
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.types import CancelToken, Message, ReadAhead, Sampling
+from tests.session.test_session import DOCUMENTS, write_kb
+
+QUESTION = "How long is the warranty of the Zephyr pump?"
+GREEDY = Sampling(temperature=0, max_tokens=24)
+
+
+@pytest.fixture
+def store(paths: Paths) -> Iterator[KnowledgeStore]:
+    write_kb(paths.kb_dir, "notes", DOCUMENTS)
+    with KnowledgeStore.open(paths.kb_dir, "notes") as opened:
+        yield opened
+
+
+@pytest.fixture
+def chats(paths: Paths) -> Iterator[ChatStore]:
+    opened = ChatStore(paths.chat_database)
+    yield opened
+    opened.close()
+
+
+def loaded_fake(answer: str = "It lasts seven years [1].") -> FakeModel:
+    model = FakeModel(answer)
+    list(model.load())
+    return model
+
+
+def packed(*pieces: str, system: str = "Answer.") -> PackedPrompt:
+    head = Message("system", system)
+    text = "\n\n".join([*pieces, "Question: Why?"])
+    return PackedPrompt((head, Message("user", text)), (), 0, 2048, (), (), before=pieces)
+
+
+def last(messages: tuple[Message, ...]) -> str:
+    return messages[-1].content
+
+
+# --- what is worth it -------------------------------------------------------------------------------------
+
+
+def test_passages_are_read_that_two_pauses_found_in_their_place() -> None:
+    plan = Plan()
+    assert last(plan.beginning(packed("[1] a", "[2] b"))) == ""
+    assert last(plan.beginning(packed("[1] a", "[2] c"))) == "[1] a\n\n"
+    assert last(plan.beginning(packed("[1] a", "[2] c"))) == "[1] a\n\n[2] c\n\nQuestion:"
+    assert last(plan.beginning(packed("[1] d", "[2] c"))) == ""
+
+
+def test_a_passage_that_is_missing_now_leaves_the_end_open() -> None:
+    plan = Plan()
+    plan.beginning(packed("[1] a", "[2] b"))
+    assert last(plan.beginning(packed("[1] a"))) == ""
+    assert last(plan.beginning(packed("[1] a", "[2] b"))) == "[1] a\n\n"
+
+
+def test_another_beginning_makes_no_passage_stable() -> None:
+    plan = Plan()
+    plan.beginning(packed("[1] a"))
+    assert last(plan.beginning(packed("[1] a", system="Other."))) == ""
+
+
+def test_what_is_read_for_one_question_has_a_cap() -> None:
+    plan = Plan(most_tokens=100)
+    plan.beginning(packed("[1] a"))
+    plan.note(ReadAhead(100, 100, 1.0, done=True))
+    assert last(plan.beginning(packed("[1] a"))) == ""
+
+
+# --- the session ------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_ahead_begins_the_prompt(chats: ChatStore, store: KnowledgeStore) -> None:
+    model = loaded_fake()
+    session = ChatSession(chats, model, [store], AskOptions())
+    number, plan = session.start(QUESTION), Plan()
+    for typed in ("How long is the warranty", "How long is the warranty of the Zephyr", QUESTION, QUESTION):
+        foreseen = session.foresee(Typed(number, typed), plan, cancel=CancelToken())
+    list(session.ask(number, QUESTION, cancel=CancelToken()))
+    *head, begun = model.prepared[-1]
+    assert tuple(head) == model.asked[0][:-1]
+    assert begun.content.endswith("Question:")
+    assert model.asked[0][-1].content.startswith(begun.content + " ")
+    assert foreseen.relevant
+    assert foreseen.citations[0].hit.path == "/notes/zephyr.md"
+
+
+def test_nothing_is_stored_asked_or_loaded(chats: ChatStore, store: KnowledgeStore) -> None:
+    model = FakeModel("no")
+    session = ChatSession(chats, model, [store], AskOptions())
+    number = session.start(QUESTION)
+    foreseen = session.foresee(Typed(number, QUESTION), Plan(), cancel=CancelToken())
+    assert foreseen.citations
+    assert foreseen.read is None
+    assert session.warm(number, cancel=CancelToken()) is None
+    assert (model.info, model.prepared, model.asked) == (None, [], [])
+    assert chats.messages(number) == []
+
+
+@pytest.mark.parametrize("typed", ["", "  ", "Wa", "?!,.-", "quark neutrino"])
+def test_what_the_documents_do_not_answer_shows_no_passage(
+    chats: ChatStore, store: KnowledgeStore, typed: str
+) -> None:
+    session = ChatSession(chats, loaded_fake(), [store], AskOptions())
+    assert session.foresee(Typed(0, typed), Plan(), cancel=CancelToken()).citations == ()
+
+
+def test_the_next_prompt_begins_with_what_is_read_after_an_answer(
+    chats: ChatStore, store: KnowledgeStore
+) -> None:
+    model = loaded_fake()
+    session = ChatSession(chats, model, [store], AskOptions())
+    number = session.start(QUESTION)
+    list(session.ask(number, QUESTION, cancel=CancelToken()))
+    session.warm(number, cancel=CancelToken())
+    list(session.ask(number, "And how long that of the Orion lamp?", cancel=CancelToken()))
+    *head, begun = model.prepared[-1]
+    assert begun == Message("user", "")
+    assert tuple(head) == model.asked[1][:-1]
+    assert len(head) == 3
+
+
+def test_a_chat_that_outgrows_the_context_is_not_read_in_vain(
+    chats: ChatStore, store: KnowledgeStore
+) -> None:
+    model = FakeModel("word " * 150, n_ctx=1024)
+    list(model.load())
+    session = ChatSession(chats, model, [store], AskOptions())
+    number = session.start(QUESTION)
+    for _ in range(8):
+        list(session.ask(number, QUESTION, cancel=CancelToken()))
+    session.warm(number, cancel=CancelToken())
+    list(session.ask(number, QUESTION, cancel=CancelToken()))
+    *head, _ = model.prepared[-1]
+    assert tuple(head) == model.asked[-1][: len(head)]
+
+
+@pytest.mark.real_model
+@pytest.mark.parametrize("way", [Packing(2), Packing(1, "quotes", answer="copied")])
+def test_the_answer_is_the_one_without_it_and_comes_sooner(
+    chats: ChatStore, store: KnowledgeStore, real_model: InferenceClient, way: Packing
+) -> None:
+    list(real_model.load())
+    info = real_model.info
+    assert info
+    from ragchat.session.packing import model_key
+
+    options = AskOptions(sampling=GREEDY, packings={model_key(info): way})
+    session = ChatSession(chats, real_model, [store], options)
+
+    def ask(number: int) -> tuple[PromptReady, AnswerFinished]:
+        events = list(session.ask(number, QUESTION, cancel=CancelToken()))
+        (ready,) = [event for event in events if isinstance(event, PromptReady)]
+        assert isinstance(events[-1], AnswerFinished)
+        return ready, events[-1]
+
+    other = ChatSession(chats, real_model, [], replace(options, instructions="Be rude."))
+    list(other.ask(other.start("Hi"), "Hello there", cancel=CancelToken()))
+    plain = ask(session.start(QUESTION))
+    list(other.ask(other.start("Hi"), "Hello there", cancel=CancelToken()))
+    number, plan = session.start(QUESTION), Plan()
+    for typed in ("How long is the warranty of the Zephyr", "How long is the warranty of the Zephyr pump"):
+        session.foresee(Typed(number, typed), plan, cancel=CancelToken())
+    prepared = ask(number)
+    assert prepared[1].text == plain[1].text
+    assert prepared[0].prompt_tokens == plain[0].prompt_tokens
+    assert prepared[1].timings.ahead_tokens > 0
+    assert prepared[1].timings.cached_tokens > plain[1].timings.cached_tokens
+    assert chats.messages(number)[-1].timings == prepared[1].timings
