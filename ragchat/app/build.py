@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragchat.llm.client import InferenceClient
     from ragchat.llm.download import ProgressCallback
     from ragchat.llm.library import ModelLibrary, Pulled
+    from ragchat.llm.snapshots import Snapshots
     from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions, ChatSession
     from ragchat.store.chats import ChatStore
@@ -53,11 +54,25 @@ def pull(context: Context, name: str, progress: ProgressCallback, cancel: Cancel
     return library(context).pull(name, progress, cancel, hub=os.environ.get("RAGCHAT_HUB") or DEFAULT_HUB)
 
 
+def snapshots(context: Context) -> Snapshots:
+    """What models have read of chats, on disk."""
+    from ragchat.llm.snapshots import Snapshots
+
+    return Snapshots(context.paths.snapshots_dir, context.settings.model.snapshots_mib << 20)
+
+
+def drop_read(context: Context, owners: Sequence[str]) -> None:
+    """Text of these owners is deleted: drop what models have read of it ("chat 3", "documents notes")."""
+    snapshots(context).drop(owners)
+
+
 def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClient:
     """The model of the settings or of this name, not yet loaded; its process starts with the first load."""
     from ragchat.llm.client import InferenceClient, ModelOptions
 
     settings = context.settings.model
+    if not settings.snapshots_mib:
+        snapshots(context).clear()
     return InferenceClient(
         resolve=library(context).resolve,
         check=check_model,
@@ -69,7 +84,7 @@ def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClien
             n_threads_batch=settings.threads_batch,
             flash_attention=settings.flash_attention,
             plain_format=settings.plain_format,
-            lookup=settings.lookup == "auto",
+            lookup=settings.lookup,
             snapshots=str(context.paths.snapshots_dir) if settings.snapshots_mib else "",
             snapshot_bytes=settings.snapshots_mib << 20,
         ),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ragchat.app import build
 from ragchat.errors import RagchatError
@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     from ragchat.types.embedding import Embedder
     from ragchat.types.reranking import Reranker
 
+_Event = TypeVar("_Event")
+
 
 class Documents:
     """Safe to call from any thread; iterators work while they are iterated, with connections of the calling thread."""
 
-    def __init__(self, preferences: Preferences) -> None:
+    def __init__(
+        self, preferences: Preferences, forget: Callable[[Sequence[str]], None] | None = None
+    ) -> None:
+        """`forget` drops what a model has read of these owners; None: only what is on disk is dropped."""
         self._preferences = preferences
+        self._forget_read = forget or (lambda owners: build.drop_read(preferences.context, owners))
 
     @property
     def _folder(self) -> Path:
@@ -76,7 +82,8 @@ class Documents:
         check_name(name)
         with KnowledgeStore.create(self._folder, name) as store:
             remember(store, [os.path.realpath(path) for path in add])
-            yield from sync(store, build.ingest_options(self._preferences.context), cancel=cancel, add=add)
+            events = sync(store, build.ingest_options(self._preferences.context), cancel=cancel, add=add)
+            yield from self._dropping(name, events)
 
     def index_manual(self, cancel: CancelToken) -> None:
         """Make the knowledge base of ragchat's own manual, or bring it up to date. Raises StorageError."""
@@ -87,12 +94,20 @@ class Documents:
         from ragchat.ingest.watch import watch
 
         paths = self._preferences.context.paths
-        return watch(
+        events = watch(
             partial(self.open, name),
             build.ingest_options(self._preferences.context),
             cancel=cancel,
             ignore=(paths.data_dir, paths.state_dir, paths.cache_dir),
         )
+        return self._dropping(name, events)
+
+    def _dropping(self, name: str, events: Iterable[_Event]) -> Iterator[_Event]:
+        """Pass these on; where documents have left the knowledge base, what was read of it goes too."""
+        for event in events:
+            if getattr(event, "removed", 0):
+                self._forget_read([f"documents {name}"])
+            yield event
 
     @property
     def sync_at_start(self) -> bool:
@@ -114,12 +129,14 @@ class Documents:
 
         with self.open(name) as store:
             forget(store, path)
+        self._forget_read([f"documents {name}"])
 
     def remove(self, name: str) -> None:
         """Delete the index; the documents are kept. Raises NotFoundError, StorageError."""
         from ragchat.store.knowledge import remove_knowledge_base
 
         remove_knowledge_base(self._folder, name)
+        self._forget_read([f"documents {name}"])
 
     def read_attachment(self, path: Path) -> Attachment:
         """Read a file that goes with one question. Raises IngestError, NotFoundError."""

@@ -393,6 +393,7 @@ class OpenChat:
         """Hide a question and its answers, with a way back."""
         self._wait_for_no_answer()
         question_id = self._chats.delete_turn(self.last("user").id)
+        self._services.model.forget([f"chat {self.conversation_id}"])
         self._deletions.push(Deletion(self.conversation_id, question_id))
         return Outcome("Deleted the question and its answers. /undo restores them.", Change.TURN_DELETED)
 
@@ -401,6 +402,7 @@ class OpenChat:
         here = self.here()
         self._wait_for_no_answer()
         self._chats.delete(here.id)
+        self._services.model.forget([f"chat {here.id}"])
         self._deletions.push(Deletion(here.id))
         title = clean_line(here.title, limit=40)
         return Outcome(f"Deleted “{title}”. /undo restores it.", Change.CHAT_DELETED, conversation=here)

@@ -33,7 +33,7 @@ class Services:
         self.preferences = Preferences(context)
         self.model = model
         self.models = Models(self.preferences, model)
-        self.documents = Documents(self.preferences)
+        self.documents = Documents(self.preferences, model.forget)
         self.evaluations = Evaluations(self.preferences)
         self.trainings = Trainings(self.preferences)
         self.new_chat = ChatOptions(adapters=adapters)

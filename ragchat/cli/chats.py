@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.cli.chats_transfer import chat_number, export, import_, numbered, open_chats
 from ragchat.cli.context import data, note, pass_context
@@ -220,6 +221,7 @@ def delete(context: Context, chosen: tuple[int | str, ...], yes: bool, for_good:
             click.confirm(f"{question}: {titles}?", abort=True, err=True)
         for chat in found:
             (store.erase if for_good else store.delete)(chat.id)
+    build.drop_read(context, [f"chat {chat.id}" for chat in found])
     if not for_good:
         numbers = " ".join(str(chat.id) for chat in found)
         note(f"Hidden: {titles}. To restore: ragchat chats undelete {numbers}")

@@ -19,7 +19,7 @@ import click
 from ragchat import __version__, config
 from ragchat.app import build
 from ragchat.app.context import Context
-from ragchat.cli.context import pass_context
+from ragchat.cli.context import note, pass_context
 from ragchat.errors import RagchatError
 from ragchat.text import clean_line, counted, human_bytes, human_seconds
 from ragchat.types import CancelToken, GenerationFinished, Message, Sampling
@@ -39,13 +39,19 @@ class Finding:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="A JSON array of findings.")
+@click.option(
+    "--clear-snapshots", is_flag=True, help="Delete what models have read of your chats, then check."
+)
 @pass_context
-def doctor(context: Context, as_json: bool) -> None:
+def doctor(context: Context, as_json: bool, clear_snapshots: bool) -> None:
     """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
     checks: list[Callable[[Context], Iterator[Finding]]] = [
-        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _chats, _knowledge_bases, _meaning, _ocr, _models,
+        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _snapshots, _chats, _knowledge_bases, _meaning, _ocr, _models,
         _verdicts, _inference,
     ]  # fmt: skip
+    if clear_snapshots:
+        gone = build.snapshots(context).clear()
+        note(f"Deleted {counted(gone, 'snapshot')}.")
     findings = []
     for check in checks:
         for finding in _guarded(check, context):
@@ -176,6 +182,16 @@ def _disk(context: Context) -> Iterator[Finding]:
         free >= LEAST_FREE_BYTES,
         f"{human_bytes(free)} free",
         "Free some space: indexing and chats need it.",
+    )
+
+
+def _snapshots(context: Context) -> Iterator[Finding]:
+    used, limit = build.snapshots(context).usage(), context.settings.model.snapshots_mib << 20
+    said = f"{counted(used.files, 'snapshot')} of what models read, {human_bytes(used.size_bytes)} of {human_bytes(limit)}"
+    uses = used.uses
+    spared = f"; restored {counted(uses.restored, 'time')}, {counted(uses.tokens, 'token')} not read again"
+    yield Finding(
+        "snapshots", True, f"{said}{spared if uses.restored else ''}; in {context.paths.snapshots_dir}"
     )
 
 

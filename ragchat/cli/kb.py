@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ragchat.app import build
 from ragchat.app.context import Context
 from ragchat.cli.context import data, note, pass_context, remind_of_verdict
 from ragchat.cli.kb_arguments import readable
@@ -297,6 +298,7 @@ def remove(context: Context, name: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete the index {held}? (Your documents stay.)", abort=True, err=True)
     remove_knowledge_base(context.paths.kb_dir, name)
+    build.drop_read(context, [f"documents {name}"])
     note(f"Removed {name}.")
 
 

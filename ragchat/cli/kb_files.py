@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ragchat import config
+from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import data, note, pass_context
 from ragchat.cli.kb_arguments import readable
@@ -77,6 +78,7 @@ def forget(context: Context, name: str, path: str, yes: bool) -> None:
         if not yes:
             click.confirm(f"Remove {clean_line(path)} from {name}? (Your file stays.)", abort=True, err=True)
         gone = forget_path(store, path)
+    build.drop_read(context, [f"documents {name}"])
     for left in (context.paths.cache_dir / "scratch").glob("*.txt"):  # texts that were opened in an editor
         left.unlink(missing_ok=True)
     documents = counted(gone.documents, "document")

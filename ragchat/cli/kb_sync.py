@@ -44,6 +44,8 @@ def run_sync(
                 case SyncFinished():
                     finished = event
     assert finished
+    if finished.removed:
+        build.drop_read(context, [f"documents {store.name}"])
     _report(finished)
     if finished.cancelled:
         raise CancelledError(

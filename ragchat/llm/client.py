@@ -72,7 +72,7 @@ _Delta = TypeVar("_Delta", ReasoningDelta, TextDelta)
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How models are loaded. 0 threads and flash_attention "auto": measured once per model and machine. `lookup`: the next
+    """How models are loaded. 0 threads and flash_attention "auto": measured once per model and machine. `lookup` "auto": the next
     tokens may be looked up in the prompt. `snapshots`: the folder of what was read, at most `snapshot_bytes`; empty: none.
     """
 
@@ -82,7 +82,7 @@ class ModelOptions:
     n_threads_batch: int = 0
     flash_attention: str = "auto"
     plain_format: str = ""
-    lookup: bool = True
+    lookup: str = "auto"
     snapshots: str = ""
     snapshot_bytes: int = 0
 
@@ -235,7 +235,7 @@ class InferenceClient:
             n_threads_batch=options.n_threads_batch or (known.n_threads_batch if known else 0),
             flash_attention=flash,
             plain_format=options.plain_format,
-            lookup=options.lookup,
+            lookup=options.lookup == "auto",
             snapshots=options.snapshots,
             snapshot_bytes=options.snapshot_bytes,
         )
@@ -313,13 +313,17 @@ class InferenceClient:
             self._lock.release()
 
     def forget(self, owners: Sequence[str]) -> None:
-        """Drop what was read of the texts of these owners, whether a process runs or not."""
-        if (info := self.info) is not None:
-            with contextlib.suppress(ModelError):  # a process that is gone holds nothing
-                for _ in self.request(info, lambda number: wire.Forget(number, tuple(owners))):
-                    pass
+        """Drop what was read of the texts of these owners: on disk now, in the process when it has nothing else to do."""
         if self._options.snapshots:
             Snapshots(Path(self._options.snapshots), self._options.snapshot_bytes).drop(owners)
+        if self.info is not None:
+            threading.Thread(target=self._forget, args=(tuple(owners),), daemon=True, name="forget").start()
+
+    def _forget(self, owners: tuple[str, ...]) -> None:
+        with contextlib.suppress(ModelError), self._turn():  # a process that is gone holds nothing
+            if (info := self.info) is not None:
+                for _ in self.request(info, lambda number: wire.Forget(number, owners)):
+                    pass
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -273,6 +273,10 @@ class ActorModel:
         self.refusal: RagchatError | None = None
         """What adapters are refused with."""
         self.adapters: tuple[AdapterScale, ...] = ()
+        self.forgotten: list[str] = []
+
+    def forget(self, owners: Sequence[str]) -> None:
+        self.forgotten += owners
 
     def select(self, name_or_path: str) -> None:
         self.selected, self._info = name_or_path, None

@@ -94,7 +94,7 @@ def test_the_folder_stays_within_its_bound_and_the_longest_unused_go(shelf: Snap
         shelf.save("k" * 32, range(n, n + 8), bytes(400_000), [f"chat {n}"])
         time.sleep(0.01)
         if n == 1:
-            found = shelf.find("k" * 32, range(0, 30), beyond=0)
+            found = shelf.find("k" * 32, range(30), beyond=0)
             assert found
             shelf.state(found)
     assert shelf.usage().size_bytes <= LIMIT
