@@ -2,11 +2,12 @@
 
     python benchmarks/first_token.py SET [--model FILE.gguf] [--chats N] [--passages N] [--without typing,idle,snapshots,lookup]
 
-SET is a folder with questions.jsonl and corpus/*.txt. A seeded typist asks through the real session and the real inference process:
-first questions, follow-ups about the same documents, a return to an earlier chat, the program started again, and a question that is
-pasted and sent at once. Peers are bare llama-cpp-python, which keeps the beginning that two prompts in a row share, and the engine of
-llama-server (package xllamacpp, extra `bench`) with its prompt cache. They get the tokens of the very prompts, and are not charged for
-retrieval. After each answer it is asked again from an empty cache: it must be the same. Ends with one JSON line.
+SET is a folder with questions.jsonl and corpus/*.txt. A seeded typist asks through the real session and the real inference
+process: first questions, follow-ups about the same documents, a return to an earlier chat, the program started again, and a
+question that is pasted and sent at once. Peers are bare llama-cpp-python, which keeps the beginning that two prompts in a row
+share, and the engine of llama-server (package xllamacpp, extra `bench`) with its prompt cache. They get the tokens of the very
+prompts, and are not charged for retrieval. After each answer it is asked again from an empty cache: it must be the same. Ends
+with one JSON line.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,6 +33,8 @@ from typed_sessions import Typist
 
 from ragchat.app import build
 from ragchat.app.context import Context
+from ragchat.app.documents import Documents
+from ragchat.app.preferences import Preferences
 from ragchat.config import Settings
 from ragchat.ingest.sync import sync
 from ragchat.llm.client import InferenceClient
@@ -180,7 +183,7 @@ class Bench:
         self.options: AskOptions = replace(
             build.ask_options(self.context), sampling=sampling, packings=packings
         )
-        self.typist = Typist(self.session)
+        self.typist = Typist(self.session_of_thread)
 
     def _started(self) -> InferenceClient:
         model = build.model(self.context, str(self.path))
@@ -190,36 +193,50 @@ class Bench:
     def session(self) -> AbstractContextManager[ChatSession]:
         return build.chat_session(self.context, self.chats, self.model, ("set",), self.options)
 
+    @contextmanager
+    def session_of_thread(self) -> Iterator[ChatSession]:
+        """For a thread beside: a connection of its own."""
+        chats = ChatStore(self.context.paths.chat_database)
+        try:
+            with build.chat_session(self.context, chats, self.model, ("set",), self.options) as session:
+                yield session
+        finally:
+            chats.close()
+
     def index(self, corpus: Sequence[Path]) -> None:
         with KnowledgeStore.create(self.context.paths.kb_dir, "set") as store:
             for _ in sync(store, build.ingest_options(self.context), cancel=CancelToken(), add=list(corpus)):
                 pass
+        for _ in Documents(Preferences(self.context)).embed("set", CancelToken(), lambda: ""):
+            pass
 
     def restart(self) -> None:
         self.model.close()
         self.model = self._started()
 
     def ask(self, scenario: str, number: int, question: str, rng: random.Random, speed: float) -> Row:
+        plan = None
         if scenario != "pasted" and "typing" not in self.off:
-            self.typist.type(number, question, rng, per_second=speed)
-        row, started = Row(scenario), time.perf_counter()
+            plan = self.typist.type(number, question, rng, per_second=speed)
+        row, said, started = Row(scenario), "", time.perf_counter()
         with self.session() as session:
-            for event in session.ask(number, question, cancel=CancelToken()):
+            for event in session.ask(number, question, plan=plan, cancel=CancelToken()):
                 match event:
                     case QuotesFound():
                         row.quotes = time.perf_counter() - started
-                    case TextDelta() if "ragchat" not in row.first:
-                        row.first["ragchat"] = time.perf_counter() - started
+                    case TextDelta():
+                        row.first.setdefault("ragchat", time.perf_counter() - started)
+                        said += event.text
                     case PromptReady():
                         row.prompt = event.prompt_tokens
                     case AnswerFinished():
                         row.last["ragchat"] = time.perf_counter() - started
-                        self._note(row, event)
+                        self._note(row, event, said)
         if "idle" not in self.off:
             self.typist.rest(number)
         return row
 
-    def _note(self, row: Row, event: AnswerFinished) -> None:
+    def _note(self, row: Row, event: AnswerFinished, said: str) -> None:
         timings = event.timings
         row.first.setdefault("ragchat", row.last["ragchat"])
         row.read = timings.prompt_tokens - timings.cached_tokens
@@ -227,7 +244,7 @@ class Bench:
         row.wasted, row.wasted_s = timings.wasted_tokens, timings.wasted_cpu_s
         generation = self.chats.generation(event.answer_id)
         assert generation
-        self.prompt, self.sampling, self.said = generation.prompt, generation.sampling, event.answer_id
+        self.prompt, self.sampling, self.said = generation.prompt, generation.sampling, said
 
     def check(self, row: Row) -> None:
         """Ask the same again from an empty cache, without anything that is new here."""
@@ -241,10 +258,7 @@ class Bench:
                 row.first.setdefault("unprepared", time.perf_counter() - started)
                 text += event.text
         row.last["unprepared"] = time.perf_counter() - started
-        row.same = text.strip() == self._written().strip()
-
-    def _written(self) -> str:
-        return self.chats.message(self.said).content
+        row.same = text.strip() == self.said.strip()
 
     def tokens(self) -> list[int]:
         """The prompt as tokens, for the peers."""
@@ -390,7 +404,7 @@ def report(rows: list[Row], memory: dict[str, int], bench: Bench, off: frozenset
                 "wasted_cpu_s": wasted_s,
                 "memory": memory,
                 "wasted_tokens": statistics.mean(row.wasted for row in rows),
-            }  # fmt: skip
+            }
         )
     )
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from ragchat.session.chat import ChatSession
-from ragchat.session.preparing import Plan, Typed
+from ragchat.session.preparing import Foreseen, Plan, Reading, Typed
 from ragchat.types import CancelToken
 
-PAUSE_S = 0.25
+PAUSE_S = 0.15
 """As `tui.reading_ahead`."""
 
 
@@ -29,55 +30,58 @@ def keys(question: str, rng: random.Random, *, per_second: float = 4.0) -> Itera
     typed = ""
     for character in question:
         if character.isalpha() and rng.random() < 0.02:
-            yield Key(_gap(rng, per_second), typed + rng.choice("aeinrst"))
-            yield Key(_gap(rng, per_second) * 1.5, typed)
+            yield Key(gap(rng, per_second), typed + rng.choice("aeinrst"))
+            yield Key(gap(rng, per_second) * 1.5, typed)
         between_words = typed.endswith(" ") or character == " "
         typed += character
-        yield Key(_gap(rng, per_second) * (1.6 if between_words else 0.85), typed)
+        yield Key(gap(rng, per_second) * (1.6 if between_words else 0.85), typed)
 
 
-def _gap(rng: random.Random, per_second: float) -> float:
-    """Log-normal with this mean, as measured of people who write: many short ones, few long ones."""
+def gap(rng: random.Random, per_second: float) -> float:
+    """Seconds, log-normal with this mean: many short ones, few long ones."""
     return rng.lognormvariate(-0.125, 0.5) / per_second
 
 
 class Typist:
-    """Types questions. Time is virtual: a wait in which nothing is being prepared is skipped, since nothing would happen."""
+    """Types questions. Time is virtual: a wait in which nothing is prepared is skipped, since nothing would happen."""
 
     def __init__(self, session: Callable[[], AbstractContextManager[ChatSession]]) -> None:
         self._session = session
         self._cancel = CancelToken()
-        self._worker: threading.Thread | None = None
-        self.looks = 0
+        self._looking: threading.Thread | None = None
+        self._reading = Reading(self._read)
+        self._plan = Plan()
 
     def type(
         self, conversation_id: int, question: str, rng: random.Random, *, per_second: float = 4.0
-    ) -> None:
-        """Type it, pause after each key as long as it takes; at the end Enter may be pressed."""
-        plan = Plan()
+    ) -> Plan:
+        """Type it, with a wait before each key as long as it takes; then Enter may be pressed, with the plan that is returned."""
+        self._plan, text = Plan(), ""
         for key in keys(question, rng, per_second=per_second):
-            self._wait(key.wait_s, conversation_id, plan)
-            self._cancel.cancel()
-            self._text = key.text
-        self._wait(_gap(rng, per_second) * 1.6, conversation_id, plan)
+            self._wait(key.wait_s, conversation_id, text)
+            text = key.text
+        self._wait(1.6 * gap(rng, per_second), conversation_id, text)
+        self._cancel.cancel()
+        self._reading.stop()
+        return self._plan
+
+    def _wait(self, seconds: float, conversation_id: int, text: str) -> None:
+        self._idle(min(seconds, PAUSE_S))
+        if seconds > PAUSE_S and text.strip():
+            self._look(Typed(conversation_id, text))
+            self._idle(seconds - PAUSE_S)
         self._cancel.cancel()
 
-    def _wait(self, seconds: float, conversation_id: int, plan: Plan) -> None:
-        if not hasattr(self, "_text"):
-            self._text = ""
-        self._busy(min(seconds, PAUSE_S))
-        if seconds > PAUSE_S and self._text.strip():
-            self._begin(Typed(conversation_id, self._text), plan)
-            self._busy(seconds - PAUSE_S)
-
-    def _busy(self, seconds: float) -> None:
+    def _idle(self, seconds: float) -> None:
         """Wait so long, or until nothing is being prepared."""
-        if self._worker is not None:
-            self._worker.join(seconds)
+        until = time.perf_counter() + seconds
+        if self._looking is not None:
+            self._looking.join(max(0.0, until - time.perf_counter()))
+        self._reading.wait(max(0.0, until - time.perf_counter()))
 
-    def _begin(self, typed: Typed, plan: Plan) -> None:
-        self._cancel = cancel = CancelToken()
-        before = self._worker
+    def _look(self, typed: Typed) -> None:
+        cancel, before, plan = CancelToken(), self._looking, self._plan
+        self._cancel = cancel
 
         def look() -> None:
             if before is not None:
@@ -85,11 +89,18 @@ class Typist:
             if cancel.cancelled:
                 return
             with self._session() as session:
-                session.foresee(typed, plan, cancel=cancel)
+                foreseen = session.foresee(typed, plan, cancel=cancel)
+            if foreseen.beginning and not cancel.cancelled:
+                self._reading.want(foreseen)
 
-        self.looks += 1
-        self._worker = threading.Thread(target=look, daemon=True)
-        self._worker.start()
+        self._looking = threading.Thread(target=look, daemon=True)
+        self._looking.start()
+
+    def _read(self, foreseen: Foreseen, cancel: CancelToken) -> None:
+        with self._session() as session:
+            read = session.read_ahead(foreseen, cancel=cancel)
+        if read is not None:
+            self._plan.note(read)
 
     def rest(self, conversation_id: int, seconds: float = 3.0) -> None:
         """Read an answer for a while: the next prompt is read ahead meanwhile."""
@@ -99,10 +110,9 @@ class Typist:
             with self._session() as session:
                 session.warm(conversation_id, cancel=cancel)
 
-        self._worker = threading.Thread(target=warm, daemon=True)
-        self._worker.start()
-        self._worker.join(seconds)
+        thread = threading.Thread(target=warm, daemon=True)
+        thread.start()
+        thread.join(seconds)
         cancel.cancel()
-        self._worker.join()
-        self._worker = None
-        self._text = ""
+        thread.join()
+        time.sleep(0.7)  # the snapshot is saved meanwhile

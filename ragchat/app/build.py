@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ragchat.llm.snapshots import Snapshots
     from ragchat.retrieval.search import Ranking
     from ragchat.session.chat import AskOptions, ChatSession
+    from ragchat.session.preparing import Looked
     from ragchat.store.chats import ChatStore
     from ragchat.store.knowledge import KnowledgeStore
     from ragchat.types.embedding import Embedder
@@ -266,7 +267,15 @@ def chat_session(
 
     with knowledge_bases(context, names) as stores:
         meaning = (embedder(context), reranker(context)) if names else (None, None)
-        yield ChatSession(chats, chat_model, stores, options, *meaning)
+        yield ChatSession(chats, chat_model, stores, options, *meaning, _looked(context.paths))
+
+
+@functools.cache
+def _looked(paths: Paths) -> Looked:
+    """One for the whole process: each question has a session of its own, and so has what is typed of it."""
+    from ragchat.session.preparing import Looked
+
+    return Looked()
 
 
 def index_manual(context: Context, cancel: CancelToken) -> int:

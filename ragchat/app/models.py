@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ragchat.llm.adapters import InstalledAdapter
     from ragchat.llm.catalogue import CatalogueEntry
     from ragchat.llm.library import InstalledModel
+    from ragchat.llm.tune import Progress, Tuned
 
 PullProgress = Callable[[int, int, float, float | None], None]
 """Bytes done, bytes in all, bytes per second, seconds left."""
@@ -38,6 +40,9 @@ class SelectableModel(ChatModel, Protocol):
 
     def suspicion(self) -> str:
         """Why the selected model is not loaded unasked (it ended the process before), or empty."""
+
+    def apart(self, cancel: CancelToken) -> AbstractContextManager[CancelToken]:
+        """The machine for other work; the token also ends it for a question. Raises ModelError when the process is at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,14 @@ class Models:
         """Take in a GGUF file of yours as a link; the name it has then. Raises ModelFileError, UsageError, StorageError."""
         return build.library(self._preferences.context).add(file).name
 
+    def tune(self, name: str, progress: Progress, cancel: CancelToken) -> Tuned:
+        """Measure how a model runs best and keep it; a question that is asked meanwhile stops it.
+
+        Raises NotFoundError, ModelError, StorageError, CancelledError.
+        """
+        with self._chosen.apart(cancel) as stop:
+            return tune(self._preferences.context, name, progress, stop)
+
     def embedding_to_fetch(self) -> str:
         """The model for search by meaning that `pull` would fetch; empty when there is one, or the settings name another."""
         from ragchat.llm.catalogue import load_embeddings
@@ -117,6 +130,32 @@ class Models:
     def adapter_names(self, model: str = "") -> list[str]:
         """The adapters that fit a model."""
         return [adapter.name for adapter in self.adapters(model) if not adapter.problem]
+
+
+def tune(
+    context: Context, name: str, progress: Progress, cancel: CancelToken, *, copies: bool = True
+) -> Tuned:
+    """Measure how a model (empty: the one of the settings) runs best, in processes of its own, and keep that.
+
+    Raises NotFoundError, ModelError, StorageError, CancelledError.
+    """
+    from ragchat.llm import tune as tuning
+
+    paths, settings = context.paths, context.settings.model
+    path = build.library(context).resolve(name or settings.name)
+    build.check_model(path, settings.n_ctx)
+    places = tuning.Places(paths.profiles_file, paths.inference_log, paths.cache_dir)
+    return tuning.tune(
+        *(path, places), n_batch=settings.n_batch, copies=copies, progress=progress, cancel=cancel
+    )
+
+
+def make_copy(context: Context, name: str, type_name: str, cancel: CancelToken) -> Path:
+    """A copy of a model in a type that is read fast, in the first model folder. Raises RagchatError."""
+    from ragchat.llm.tune import make
+
+    path = build.library(context).resolve(name or context.settings.model.name)
+    return make(path, type_name, context.paths.inference_log, cancel)
 
 
 def _recommended(context: Context, entries: Sequence[CatalogueEntry], memory_bytes: int) -> CatalogueEntry:

@@ -46,8 +46,8 @@ class Finding:
 def doctor(context: Context, as_json: bool, clear_snapshots: bool) -> None:
     """Check folders, databases, model, memory, disk, SQLite and inference; exit code 1 if anything is wrong."""
     checks: list[Callable[[Context], Iterator[Finding]]] = [
-        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _snapshots, _chats, _knowledge_bases, _meaning, _ocr, _models,
-        _verdicts, _inference,
+        _runtime, _settings, _keys, _themes, _clipboard, _folders, _disk, _snapshots, _chats, _knowledge_bases, _meaning, _ocr,
+        _models, _verdicts, _inference,
     ]  # fmt: skip
     if clear_snapshots:
         gone = build.snapshots(context).clear()

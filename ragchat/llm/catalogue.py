@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from pathlib import Path
 
@@ -110,5 +111,6 @@ def load_embeddings() -> tuple[EmbeddingEntry, ...]:
     return _load().embeddings
 
 
+@functools.cache
 def _load() -> _Catalogue:
     return msgspec.convert(tomllib.loads(CATALOGUE_FILE.read_text("utf-8")), _Catalogue)

@@ -60,7 +60,7 @@ CANCEL_S = 5.0
 _POLL_S = 0.05
 _ENCODED_AT_ONCE = 32
 _SCORED_AT_ONCE = 8
-_THREADS = {"GOMP_SPINCOUNT": "2000"}
+THREADS = {"GOMP_SPINCOUNT": "2000"}
 """Threads of llama.cpp wait for each other a moment, then sleep: on a busy machine those that spin on take the core that the
 others need (prefill 26 tokens/s against 135 on a busy machine); those that sleep at once lose a tenth on a quiet one."""
 
@@ -206,7 +206,7 @@ class InferenceClient:
         yield LoadProgress(0.0)
         self._suspect(path, "loading it failed the last time", loading=True)
         try:
-            self._child = Child("ragchat.llm.inference.process", self._log, _THREADS)
+            self._child = Child("ragchat.llm.inference.process", self._log, THREADS)
         except OSError as error:
             self._clear(path)
             raise ModelError(
@@ -223,6 +223,8 @@ class InferenceClient:
 
     def _command(self, path: Path, n_ctx: int) -> wire.Load:
         known, options = profile.read(self._profiles_file, path), self._options
+        if known and known.busy and not profile.is_busy():
+            known = None
         flash = options.flash_attention
         if flash == "auto":
             flash = ("on" if known.flash_attention else "off") if known else ""
@@ -230,7 +232,7 @@ class InferenceClient:
             id=next(self._ids),
             path=str(path),
             n_ctx=n_ctx,
-            n_batch=options.n_batch,
+            n_batch=(known.n_batch if known and options.n_batch == N_BATCH else 0) or options.n_batch,
             n_threads=options.n_threads or (known.n_threads if known else 0),
             n_threads_batch=options.n_threads_batch or (known.n_threads_batch if known else 0),
             flash_attention=flash,
@@ -238,6 +240,8 @@ class InferenceClient:
             lookup=options.lookup == "auto",
             snapshots=options.snapshots,
             snapshot_bytes=options.snapshot_bytes,
+            kv_type=known.kv_type if known else "f16",
+            lookup_costs=known.lookup_costs if known else (),
         )
 
     def _adapter_files(self, adapters: Sequence[AdapterScale], path: Path) -> _AdapterFiles:
@@ -326,12 +330,28 @@ class InferenceClient:
                     pass
 
     @contextmanager
+    def apart(self, cancel: CancelToken) -> Iterator[CancelToken]:
+        """The machine for work that is not done by the process, which ends; the token also ends it for a question that is asked
+        meanwhile. The next load reads the profile again. Raises ModelError when the process is at work.
+        """
+        if not self._lock.acquire(blocking=False):
+            raise ModelError("The model is at work.", "Wait for the end of the answer, or stop it.")
+        try:
+            self._ahead = _Ahead(0, cancel)
+            self._end()
+            yield self._ahead
+        finally:
+            self._ahead = None
+            self._lock.release()
+
+    @contextmanager
     def _turn(self) -> Iterator[None]:
         """The process for a request that someone waits for: what is only read ahead gives way."""
-        if (ahead := self._ahead) and (child := self._child):
+        if ahead := self._ahead:
             ahead.cancel()
-            with contextlib.suppress(ChildGoneError):  # at once, not when the other thread looks again
-                child.send(wire.encode(wire.Cancel(ahead.request)))
+            if child := self._child:
+                with contextlib.suppress(ChildGoneError):  # at once, not when the other thread looks again
+                    child.send(wire.encode(wire.Cancel(ahead.request)))
         with self._lock:
             yield
 
@@ -443,6 +463,8 @@ class InferenceClient:
                 prefill_tok_s=round(reply.prefill_tok_s, 1),
                 decode_tok_s=round(reply.decode_tok_s, 1),
                 measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                lookup_costs=reply.lookup_costs,
+                busy=reply.busy,
             )
             profile.write(self._profiles_file, path, chosen)
         suspect = self._suspects().get(str(path))

@@ -1,6 +1,7 @@
-"""What the micro-benchmark chose per model and machine: threads and flash attention. Kept in the cache folder.
+"""What was measured to be best per model and machine: threads, flash attention and more. Kept in the cache folder.
 
-The measuring itself is done by the inference process (`llm.llama`), once; a changed file, processor or llama.cpp measures again.
+The inference process measures a little at the first load (`llm.inference.tuning`), `ragchat model tune` thoroughly
+(`llm.tune`). A changed file, processor or llama.cpp measures again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from ragchat.paths import write_atomically
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """Choices for one model on this machine, with the rates that were measured (tokens per second)."""
+    """Choices for one model on this machine, with the rates that were measured (tokens per second).
+
+    `n_batch` 0: as set. `lookup_costs`: tokens in a batch and its cost in single tokens; empty: not measured. `thorough`: by
+    `model tune`. `busy`: other programs needed the processor then, so that it is measured again when they do not.
+    """
 
     n_threads: int
     n_threads_batch: int
@@ -24,6 +29,11 @@ class Profile(msgspec.Struct, frozen=True):
     prefill_tok_s: float
     decode_tok_s: float
     measured_at: str
+    n_batch: int = 0
+    kv_type: str = "f16"
+    lookup_costs: tuple[tuple[int, float], ...] = ()
+    thorough: bool = False
+    busy: bool = False
 
 
 def read(profiles_file: Path, model_path: Path) -> Profile | None:
@@ -38,6 +48,13 @@ def write(profiles_file: Path, model_path: Path, profile: Profile) -> None:
         write_atomically(profiles_file, msgspec.json.format(msgspec.json.encode(profiles), indent=1))
     except OSError:
         return
+
+
+def is_busy() -> bool:
+    """Whether programs use more than half of the processor now. Takes a fifth of a second."""
+    import psutil
+
+    return psutil.cpu_percent(0.2) > 50
 
 
 def _read_all(profiles_file: Path) -> dict[str, Profile]:

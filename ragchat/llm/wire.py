@@ -39,6 +39,8 @@ class Load(Command, frozen=True):
     lookup: bool = True
     snapshots: str = ""  # the folder; empty: none
     snapshot_bytes: int = 0
+    kv_type: str = "f16"  # or "q8_0"
+    lookup_costs: tuple[tuple[int, float], ...] = ()  # tokens in a batch, their cost in single tokens
 
 
 class Count(Command, frozen=True):
@@ -151,12 +153,16 @@ class Loading(Reply, frozen=True):
 
 
 class Loaded(Reply, frozen=True):
-    """The texts of `model` are the file's own words. The rates are 0 unless threads and flash attention were `measured`."""
+    """The texts of `model` are the file's own words. The rates are 0 unless threads and flash attention were `measured`; `busy`:
+    while other programs needed the processor.
+    """
 
     model: ModelInfo
     measured: bool
     prefill_tok_s: float
     decode_tok_s: float
+    lookup_costs: tuple[tuple[int, float], ...] = ()
+    busy: bool = False
 
 
 class Counted(Reply, frozen=True):

@@ -40,7 +40,7 @@ from ragchat.session.events import (
     SearchUnsure,
     SessionEvent,
 )
-from ragchat.session.preparing import Foreseen, Plan, Typed
+from ragchat.session.preparing import Estimated, Foreseen, Looked, Plan, Typed
 from ragchat.session.record import Record, turns_of
 from ragchat.session.rewriting import Averaging, Rewriting, Sought
 from ragchat.session.sources import Attachment, Sources
@@ -167,14 +167,16 @@ class ChatSession:
         options: AskOptions,
         embedder: Embedder | None = None,
         reranker: Reranker | None = None,
+        looked: Looked | None = None,
     ) -> None:
         """Without `chats` nothing is stored (a question from a script); without `embedder` words alone find passages.
 
-        With a `reranker` a cross-encoder orders the first hits.
+        With a `reranker` a cross-encoder orders the first hits. `looked`: what other sessions over the same folder looked up.
         """
         self._chats, self._model, self._options = chats, model, options
         self._stores, self._embedder = tuple(knowledge_bases), embedder
         self._names = tuple(store.name for store in knowledge_bases)
+        self._reranker, self._looked = reranker, looked or Looked()
         self._meant = Averaging(embedder) if embedder and rewriting.serves(options.rewriting, None) else None
         self._searcher = (
             Searcher(knowledge_bases, self._meant or embedder, reranker) if knowledge_bases else None
@@ -200,19 +202,23 @@ class ChatSession:
         attachment: str = "",
         files: Sequence[Attachment] = (),
         pinned: Sequence[Hit] = (),
+        plan: Plan | None = None,
         cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
         """Answer a question in a conversation. Events as `session.events` lists them. Raises RagchatError.
 
         It comes after `parent_id`: None for the branch that is shown, 0 for the beginning of another one. `attachment` is text
-        without a name, `files` are cited by theirs; with `pinned` passages no others are looked for.
+        without a name, `files` are cited by theirs; with `pinned` passages no others are looked for. `plan` is the one with which
+        it was read ahead while it was typed.
         """
         question, sources = _asked(question), Sources.attached(attachment, files, pinned)
         record = self._record(conversation_id, cites=bool(self._searcher or files or pinned))
         earlier = self._earlier(conversation_id, parent_id)
         content = "\n\n".join(filter(None, (question, sources.text)))
         stored = record.begin(content, parent_id, attachments=sources.names)
-        yield from self._recorded(record, stored, self._answer(record, question, sources, earlier, cancel))
+        yield from self._recorded(
+            record, stored, self._answer(record, question, sources, earlier, cancel, plan)
+        )
 
     def regenerate(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
         """Another answer to the question of a stored one, beside it. Events as those of `ask`. Raises RagchatError.
@@ -268,15 +274,15 @@ class ChatSession:
         used, found = retrieved.query, retrieved.found
         options = self._options
         model = loaded(self._model, cancel, thinking=options.thinking, adapters=options.adapters)
-        packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
+        with_hits = self._with_hits(sources, retrieved, None, model.info)
+        packed = self._pack(model, model.info, question, with_hits, earlier)
         return Preview(used, found, packed, model.render_prompt(packed.messages))
 
     # --- before a question is sent -------------------------------------------------------------------
 
     def foresee(self, typed: Typed, plan: Plan | None, *, cancel: CancelToken) -> Foreseen:
-        """What a question would be answered from if it were sent as far as it is typed; and have the model, where one is loaded,
-        read ahead what `plan` finds worth it (None: nothing is). The prompt of `ask` is the same without it. Raises
-        RagchatError.
+        """What a question would be answered from if it were sent as far as it is typed, and what of its prompt `plan` finds worth
+        reading ahead (None, or no model is loaded: nothing is). Neither reads nor asks the model. Raises RagchatError.
         """
         sources = Sources.attached("", typed.files, typed.pinned)
         if not preparing.long_enough(typed.text):
@@ -285,16 +291,27 @@ class ChatSession:
         question, demands = self._scoped(_asked(typed.text), sources)
         looking = self._retrieve(question, sources, demands, earlier, cancel, may_rewrite=False)
         retrieved = _returned(looking)
-        shown = tuple(Citation(n, hit, hit.evidence) for n, hit in enumerate(retrieved.found.hits, 1))
-        foreseen = Foreseen(shown if retrieved.found.relevant else (), retrieved.found.relevant)
-        if plan is None or self._model.info is None or cancel.cancelled:
+        found, info = retrieved.found, self._model.info
+        shown = tuple(Citation(n, hit, hit.evidence) for n, hit in enumerate(found.hits, 1))
+        foreseen = Foreseen(shown if found.relevant else (), found.relevant)
+        if plan is None or info is None:
             return foreseen
+        packed = self._pack(
+            Estimated(info), info, question, self._with_hits(sources, retrieved, plan, info), earlier
+        )
+        return replace(
+            foreseen,
+            citations=packed.citations or foreseen.citations,
+            beginning=plan.beginning(packed),
+            owners=preparing.owners_of(typed.conversation_id, packed.citations),
+        )
+
+    def read_ahead(self, foreseen: Foreseen, *, cancel: CancelToken) -> ReadAhead | None:
+        """Have the model read what was foreseen; None: there is no such thing, or no model is loaded. Raises ModelError."""
+        if not foreseen.beginning or self._model.info is None:
+            return None
         model = self._present_model(cancel)
-        packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
-        owners = preparing.owners_of(typed.conversation_id, packed.citations)
-        read = model.prepare(plan.beginning(packed), cancel=cancel, owners=owners)
-        plan.note(read)
-        return replace(foreseen, citations=packed.citations or foreseen.citations, read=read)
+        return model.prepare(foreseen.beginning, cancel=cancel, owners=foreseen.owners)
 
     def warm(
         self, conversation_id: int, *, parent_id: int | None = None, cancel: CancelToken
@@ -357,6 +374,7 @@ class ChatSession:
         sources: Sources,
         earlier: Sequence[StoredMessage],
         cancel: CancelToken,
+        plan: Plan | None = None,
     ) -> Iterator[SessionEvent]:
         started = time.perf_counter()
         question, demands = self._scoped(question, sources)
@@ -370,8 +388,8 @@ class ChatSession:
         if quotes:
             record.quote(quotes)
             yield QuotesFound(quotes)
-        if found.relevant and not sources.brings_text and (signals := self._signals(retrieved)):
-            record.weigh(signals, self._options.own)
+        if found.relevant and not sources.brings_text:
+            record.weigh(partial(self._signals, retrieved), self._options.own)
         if self._options.quote_only or (declines and self._options.strict):
             yield from without_model.answer(record, found, quotes)
             return
@@ -385,7 +403,8 @@ class ChatSession:
             yield from without_model.answer(record, found, quotes, notice)
             return
         loading_s = retrieved.loading_s + time.perf_counter() - loading
-        packed = self._pack(model, question, _with_hits(sources, retrieved), earlier)
+        with_hits = self._with_hits(sources, retrieved, plan, model.info)
+        packed = self._pack(model, model.info, question, with_hits, earlier)
         generation = self._generation(model.info, used, packed, found)
         record.plan(generation, packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
@@ -446,6 +465,7 @@ class ChatSession:
                     first_s = first_s or time.perf_counter() - started
                     record.say(text)
                     yield event
+                    record.weigh_now()
                 case ReasoningDelta(text=text):
                     record.think(text)
                     yield event
@@ -504,14 +524,7 @@ class ChatSession:
         result = SearchResult((), 0.0, 0.0)
         sought = Sought(built.text, built.weights, follow_up=bool(built.topic))
         if self._searcher and not sources.pinned:
-            result = self._searcher.search(
-                sought.text,
-                self._hits_wanted,
-                weights=sought.weights,
-                follow_up=sought.follow_up,
-                ranking=self._options.ranking,
-                scope=demands,
-            )
+            result = self._search(sought, demands)
         relevant, again = self._relevant(result), _Again(result)
         if may_rewrite and self._may_rewrite(result, demands, sources, relevant=relevant):
             leaning = before[-1] if built.topic and before else ""
@@ -529,7 +542,7 @@ class ChatSession:
         )
         took_s = time.perf_counter() - started - again.loading_s if again.rewritten else result.took_s
         asked = " ".join((used.query, *used.topic))
-        quotes = quoting.quote(asked, hits) if relevant or sources.pinned else ()
+        quotes = self._quotes(asked, hits) if relevant or sources.pinned else ()
         found = HitsFound(hits, relevant or bool(sources.pinned), took_s)
         retrieved = _Retrieved(used, found, asked, again.result, quotes, loading_s=again.loading_s)
         if not self._options.strict or not relevant:
@@ -538,6 +551,29 @@ class ChatSession:
         if self._declines(signals):
             return replace(retrieved, found=replace(found, relevant=False), quotes=())
         return replace(retrieved, signals=signals)
+
+    def _search(self, sought: Sought, demands: Scoped) -> SearchResult:
+        """Search, unless this was searched for while it was typed."""
+        assert self._searcher
+        started, ranking = time.perf_counter(), self._options.ranking
+        search = partial(
+            self._searcher.search,
+            sought.text,
+            self._hits_wanted,
+            weights=sought.weights,
+            follow_up=sought.follow_up,
+            ranking=ranking,
+            scope=demands,
+        )
+        models = (self._embedder.model if self._embedder else None, self._reranker)
+        depends_on = (self._hits_wanted, ranking, demands, models, preparing.state_of(self._stores))
+        result = self._looked.of(
+            ("search", sought, depends_on), search, keep=lambda found: not found.not_by_meaning
+        )
+        return replace(result, took_s=time.perf_counter() - started)
+
+    def _quotes(self, asked: str, hits: tuple[Hit, ...]) -> tuple[Quote, ...]:
+        return self._looked.of(("quotes", asked, hits), lambda: quoting.quote(asked, hits), keep=bool)
 
     def _signals(self, retrieved: _Retrieved) -> Signals | None:
         """What the search tells of the chance that the documents answer; None where nothing was searched."""
@@ -609,10 +645,26 @@ class ChatSession:
         kept = rewriting.better(first, second)
         return _Again(second if kept else first, Rewritten(text, kept), loading_s)
 
+    def _with_hits(
+        self, sources: Sources, retrieved: _Retrieved, plan: Plan | None, info: ModelInfo
+    ) -> Sources:
+        """The hits go into the prompt when they are relevant, those that are read in front."""
+        found = retrieved.found
+        if not found.relevant:
+            return sources
+        way = self._options.layout(info).packing
+        ordered = plan.in_order(found.hits, way.passages) if plan and way.form == "chunks" else found.hits
+        return sources.found(ordered, retrieved.quotes)
+
     def _pack(
-        self, model: LoadedModel, question: str, sources: Sources, earlier: Sequence[StoredMessage]
+        self,
+        model: prompt.Counts,
+        info: ModelInfo,
+        question: str,
+        sources: Sources,
+        earlier: Sequence[StoredMessage],
     ) -> prompt.PackedPrompt:
-        return prompt.pack(model, question, sources, self._options.layout(model.info), self._said(earlier))
+        return prompt.pack(model, question, sources, self._options.layout(info), self._said(earlier))
 
     def _said(self, earlier: Sequence[StoredMessage]) -> prompt.Earlier:
         compaction = self._compaction(earlier)
@@ -656,12 +708,6 @@ def _returned(events: Generator[SessionEvent, None, _Retrieved]) -> _Retrieved:
         except StopIteration as done:
             found: _Retrieved = done.value
             return found
-
-
-def _with_hits(sources: Sources, retrieved: _Retrieved) -> Sources:
-    """The hits go into the prompt when they are relevant."""
-    found = retrieved.found
-    return sources.found(found.hits, retrieved.quotes) if found.relevant else sources
 
 
 def _had_attachment(question: StoredMessage, recorded: Generation) -> bool:

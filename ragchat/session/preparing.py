@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from ragchat.session.prompt import PackedPrompt
+from ragchat.session.prompt import OPENED, PackedPrompt
 from ragchat.session.sources import Attachment
-from ragchat.types import Citation, Hit, Message, ReadAhead
+from ragchat.store.knowledge import KnowledgeStore
+from ragchat.types import CancelToken, Citation, Hit, Message, ModelInfo, ReadAhead
+
+Key = tuple[str, int]
+"""A knowledge base and a chunk of it."""
+_BYTES = 3
+"""Of a token, rather few."""
+_Value = TypeVar("_Value")
 
 LEAST_LETTERS = 3
 """A question that is shorter is not looked up yet."""
@@ -29,19 +38,22 @@ class Typed:
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """What the question would be answered from if it were sent now: the passages of its prompt, best first; none where the
-    documents say nothing. `read` is what was read ahead for it; None: nothing was.
+    documents say nothing. `beginning` is worth reading ahead, with texts of `owners`; empty: nothing is.
     """
 
     citations: tuple[Citation, ...] = ()
     relevant: bool = False
-    read: ReadAhead | None = None
+    beginning: tuple[Message, ...] = ()
+    owners: tuple[str, ...] = ()
 
 
 class Plan:
     """What is worth reading ahead while one question is typed. It belongs to that question; pauses come one after the other.
 
     Instructions and history are read at the first pause, since whatever is asked begins with them. Of the passages only those are
-    read that two pauses in a row found in the same place, the best first: the next word may change the others.
+    read that two pauses in a row found in the same place, the best first: the next word may change the others. Passages that are
+    read keep their places in front of the others, as long as the search still wants them: a prompt with the same passages in
+    another order is answered as well, and need not be read again (decision 31).
     """
 
     def __init__(self, *, pauses: int = 2, most_tokens: int = MOST_TOKENS) -> None:
@@ -49,11 +61,23 @@ class Plan:
         self._pauses, self._most = pauses, most_tokens
         self._seen: list[tuple[tuple[Message, ...], tuple[str, ...]]] = []
         self._read = 0
+        self._order: tuple[Key, ...] = ()
+
+    def in_order(self, hits: Sequence[Hit], passages: int) -> tuple[Hit, ...]:
+        """The hits with those of the first `passages` in front that are read, in the order in which they are."""
+        first = {key_of(hit): hit for hit in hits[:passages]}
+        kept = [first.pop(key) for key in _beginning_in(self._order, first)]
+        return (*kept, *first.values(), *hits[passages:])
 
     def beginning(self, packed: PackedPrompt) -> tuple[Message, ...]:
         """What to read ahead now, where the question as it is typed makes this prompt."""
         self._seen = [*self._seen, (packed.messages[:-1], packed.before)][-self._pauses :]
-        return packed.beginning(self._stable() if self._read < self._most else 0)
+        kept = self._stable() if self._read < self._most else 0
+        attached = len(packed.before) - len(packed.passages)
+        order = tuple(key_of(one.hit) for one in packed.citations[: max(0, kept - attached)])
+        if order != self._order[: len(order)] or len(order) > len(self._order):
+            self._order = order
+        return packed.beginning(kept)
 
     def note(self, read: ReadAhead) -> None:
         """So much was read."""
@@ -75,6 +99,131 @@ class Plan:
             if all(len(before) == len(pieces) for _, before in self._seen)
             else min(same, len(pieces) - 1)
         )
+
+
+def key_of(hit: Hit) -> Key:
+    """The same for the same passage."""
+    return hit.knowledge_base, hit.chunk_id
+
+
+def _beginning_in(order: Sequence[Key], there: Mapping[Key, Hit]) -> list[Key]:
+    found: list[Key] = []
+    for key in order:
+        if key not in there:
+            break
+        found.append(key)
+    return found
+
+
+class Reading:
+    """Has what was foreseen read, in a thread of its own. What is being read goes on as long as it still begins the next prompt.
+
+    `read` is called in that thread, with a token that is cancelled when something else is to be read.
+    """
+
+    def __init__(self, read: Callable[[Foreseen, CancelToken], None]) -> None:
+        self._do = read
+        self._guard = threading.Lock()
+        self._now: Foreseen | None = None
+        self._next: Foreseen | None = None
+        self._cancel = CancelToken()
+        self._thread: threading.Thread | None = None
+
+    def want(self, foreseen: Foreseen) -> None:
+        """Read this, now or when what it begins with is read."""
+        with self._guard:
+            if self._now is None:
+                self._now, self._cancel = foreseen, CancelToken()
+                self._thread = threading.Thread(target=self._work, daemon=True, name="read ahead")
+                self._thread.start()
+            elif begins(foreseen.beginning, self._now.beginning):
+                self._next = None  # it is being read, and more
+            else:
+                self._next = foreseen
+                if not begins(self._now.beginning, foreseen.beginning):
+                    self._cancel.cancel()
+
+    def stop(self) -> None:
+        """Read no more."""
+        with self._guard:
+            self._next = None
+            self._cancel.cancel()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Until nothing is being read; whether that came to pass in time."""
+        with self._guard:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        return thread is None or not thread.is_alive()
+
+    def _work(self) -> None:
+        while (foreseen := self._now) is not None:
+            try:
+                self._do(foreseen, self._cancel)
+            finally:
+                with self._guard:
+                    self._now, self._next = self._next, None
+                    self._cancel = CancelToken()
+
+
+def begins(one: Sequence[Message], other: Sequence[Message]) -> bool:
+    """Whether a prompt that begins with `other` begins with `one`."""
+    if not one or not other or tuple(one[:-1]) != tuple(other[:-1]):
+        return False
+    last, longer = one[-1].content, other[-1].content
+    return longer.startswith(last.removesuffix(OPENED))
+
+
+class Estimated:
+    """A model that is not asked how many tokens a text has: asking would stop it from reading. Room is estimated."""
+
+    def __init__(self, info: ModelInfo) -> None:
+        self.info = info
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """About so many."""
+        return [len(text.encode("utf-8", "replace")) // _BYTES + 1 for text in texts]
+
+    def count_prompt(self, messages: Sequence[Message]) -> int:
+        """About so many, with what the template writes."""
+        return sum(self.count_tokens([message.content for message in messages])) + 6 * len(messages)
+
+
+class Looked:
+    """What was looked up last, so that Enter need not look it up again. Safe across threads."""
+
+    def __init__(self, *, most: int = 8) -> None:
+        self._kept: tuple[tuple[object, object], ...] = ()
+        self._most, self._lock = most, threading.Lock()
+
+    def of(self, key: object, make: Callable[[], _Value], *, keep: Callable[[_Value], bool]) -> _Value:
+        """What `make` makes, or made when it was last asked with an equal `key`, which has the kind and all that it depends on.
+
+        `keep` says whether it is worth keeping.
+        """
+        for known, value in self._kept:
+            if known == key:
+                return value  # type: ignore[return-value]  # by its key
+        made = make()
+        if keep(made):
+            with self._lock:
+                self._kept = ((key, made), *self._kept)[: self._most]
+        return made
+
+
+def state_of(stores: Sequence[KnowledgeStore]) -> tuple[tuple[str, int, int], ...]:
+    """Changes with whatever is written to knowledge bases, by any connection."""
+    found = []
+    for store in stores:
+        for path in (store.path, store.path.with_name(f"{store.path.name}-wal")):
+            try:
+                known = path.stat()
+            except OSError:
+                continue
+            if known.st_size:  # an empty log comes and goes with the connections
+                found.append((str(path), known.st_size, known.st_mtime_ns))
+    return tuple(found)
 
 
 def long_enough(text: str) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from ragchat.errors import PromptTooLongError
 from ragchat.session import answer_grammar, attachment
 from ragchat.session.attachment import Prepared
 from ragchat.session.packing import Packing, Passage, pack_hits, render
 from ragchat.session.sources import Sources
-from ragchat.types import Citation, LoadedModel, Message, Omission, OmissionKind, PromptPart, PromptPartKind
+from ragchat.types import Citation, Message, Omission, OmissionKind, PromptPart, PromptPartKind
 
 REVISION = "6"
 """Changes with every wording below; evaluation keys its runs by it."""
@@ -36,6 +37,8 @@ WORDINGS = {
     ),
 }
 """Instructions by the name that a `Packing` gives as its wording."""
+OPENED = "Question:"
+"""In front of the question, behind everything else."""
 SUMMARY_OPENING = "What was said before in this chat, in short:"
 _EXAMPLE = (
     Message(
@@ -49,6 +52,16 @@ _EXAMPLE = (
 
 SMALLEST_ANSWER = 64
 """Tokens that must be left for the answer."""
+
+
+class Counts(Protocol):
+    """What packing needs of a model (`types.LoadedModel`)."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+
+    def count_prompt(self, messages: Sequence[Message]) -> int:
+        """Tokens of a whole prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +119,12 @@ class PackedPrompt:
     def beginning(self, kept: int) -> tuple[Message, ...]:
         """The messages with the first `kept` pieces of `before` as the last one; with all of them, up to the question itself."""
         last = "".join(f"{piece}\n\n" for piece in self.before[:kept])
-        opened = "Question:" if self.before and kept >= len(self.before) else ""
+        opened = OPENED if self.before and kept >= len(self.before) else ""
         return (*self.messages[:-1], Message("user", last + opened))
 
 
 def pack(
-    model: LoadedModel, question: str, sources: Sources, layout: Layout, earlier: Earlier = Earlier()
+    model: Counts, question: str, sources: Sources, layout: Layout, earlier: Earlier = Earlier()
 ) -> PackedPrompt:
     """Fit everything into the context. Raises PromptTooLongError."""
     attached = attachment.prepare(
@@ -157,7 +170,7 @@ def pack(
     )
 
 
-def opening(model: LoadedModel, layout: Layout, earlier: Earlier, *, cites: bool) -> tuple[Message, ...]:
+def opening(model: Counts, layout: Layout, earlier: Earlier, *, cites: bool) -> tuple[Message, ...]:
     """What the next prompt begins with, up to its passages: instructions, summary, example and the turns so far.
 
     `cites`: passages are expected, and have their share of the room; where the turns do not fit beside it no turn is in, since
@@ -231,7 +244,7 @@ class _Frame:
         return Message("system", f"{said}\n\n{SUMMARY_OPENING}\n{self.summary}" if self.summary else said)
 
 
-def _shortened(model: LoadedModel, frame: _Frame, draft: _Draft) -> tuple[_Draft, int]:
+def _shortened(model: Counts, frame: _Frame, draft: _Draft) -> tuple[_Draft, int]:
     """The draft as far as it fits, and its tokens: counts of parts do not add up exactly to the count of the whole."""
     most = frame.layout.n_ctx - frame.layout.reserve
     while (tokens := model.count_prompt(frame.messages(draft))) > most and (draft.turns or draft.passages):
@@ -252,7 +265,7 @@ def _rendered(passages: Sequence[Passage]) -> list[str]:
 
 def _ask(question: str, passages: Sequence[Passage], attachment: str) -> str:
     before = _before(passages, attachment)
-    return "\n\n".join([*before, f"Question: {question.strip()}" if before else question.strip()])
+    return "\n\n".join([*before, f"{OPENED} {question.strip()}" if before else question.strip()])
 
 
 def _before(passages: Sequence[Passage], attachment: str) -> list[str]:
@@ -260,7 +273,7 @@ def _before(passages: Sequence[Passage], attachment: str) -> list[str]:
     return attached + _rendered(passages)
 
 
-def _newest_turns(model: LoadedModel, history: Sequence[Message], room: int) -> tuple[Message, ...]:
+def _newest_turns(model: Counts, history: Sequence[Message], room: int) -> tuple[Message, ...]:
     """The newest whole exchanges (question and answer) that fit into `room` tokens."""
     if not history:
         return ()
@@ -277,7 +290,7 @@ def _newest_turns(model: LoadedModel, history: Sequence[Message], room: int) -> 
     return tuple(history[kept:])
 
 
-def _parts(model: LoadedModel, frame: _Frame, draft: _Draft, total: int) -> tuple[PromptPart, ...]:
+def _parts(model: Counts, frame: _Frame, draft: _Draft, total: int) -> tuple[PromptPart, ...]:
     """What the prompt of `total` tokens is made of."""
     example = draft.example if draft.passages else ()
     system, attached, summary = frame.messages(draft)[0], frame.attached.text, frame.summary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -51,6 +51,7 @@ class Record:
         self._strict = strict
         self._quotes: tuple[Quote, ...] = ()
         self._signals: Signals | None = None
+        self._weigh: Callable[[], Signals | None] | None = None
         self._own = AS_SHIPPED
         self._copied = False
         self.offered: tuple[Citation, ...] = ()
@@ -111,9 +112,15 @@ class Record:
         if self._chats:
             self._chats.save_quotes(self._answer_id, quotes)
 
-    def weigh(self, signals: Signals, own: Own) -> None:
-        """What the search tells of the chance that the documents answer."""
-        self._signals, self._own = signals, own
+    def weigh(self, signals: Callable[[], Signals | None], own: Own) -> None:
+        """`signals` says what the search tells of the chance that the documents answer; `weigh_now` or the end asks it."""
+        self._weigh, self._own = signals, own
+
+    def weigh_now(self) -> None:
+        """Weigh what is not weighed: it takes a moment, which nobody waits for once the first words are out."""
+        weigh, self._weigh = self._weigh, None
+        if weigh is not None:
+            self._signals = weigh()
 
     def say(self, text: str) -> None:
         """More of the answer."""
@@ -150,6 +157,7 @@ class Record:
 
         `look` is the second look that it takes at the statements.
         """
+        self.weigh_now()
         text, bound, check = "".join(self._parts), tuple(offered), UNCHECKED
         thoughts = "".join(self._thoughts)
         reasoning_s = generated.reasoning_s if generated else 0.0

@@ -15,6 +15,7 @@ from ragchat.types import CancelToken, ChatOptions, Citation, Omission, Quote
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ragchat.session.preparing import Plan
     from ragchat.tui.widgets.attachments import Chip
 
 
@@ -39,6 +40,7 @@ class LiveAnswer:
     """`conversation_id` 0: the chat is not stored yet. `visit` is the stay at the screen that the question came from.
 
     `model` is the one that is to answer; empty: the one that is selected. `title` is that of the chat.
+    `plan` is the one with which the question was read ahead.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class LiveAnswer:
         model: str = "",
         chips: tuple[Chip, ...] = (),
         title: str = "",
+        plan: Plan | None = None,
     ) -> None:
         self.conversation_id = conversation_id
         self.request = request
@@ -60,6 +63,7 @@ class LiveAnswer:
         self.chips = chips
         self.title = title
         self.cancel = CancelToken()
+        self.plan = plan
         self.question_id = 0
         self.answer_id = 0
         self.text = ""

@@ -21,14 +21,14 @@ from ragchat.types import CancelToken
 if TYPE_CHECKING:
     from ragchat.app.services import Services
     from ragchat.ingest.embedding import PowerWatch
-    from ragchat.session.preparing import Foreseen, Plan, Typed
+    from ragchat.session.preparing import Foreseen, Plan, Reading, Typed
     from ragchat.tui.widgets.conversation import ConversationPane
     from ragchat.types import ChatOptions, ReadAhead, Timings
 
 KIND = "ahead"
 """Of the job."""
-PAUSE_S = 0.25
-"""Without a key; people who write without a stop leave about 0.2 s between two."""
+PAUSE_S = 0.15
+"""Without a key."""
 _SETTLE_S = 0.4
 """After an answer, or when a chat was opened, before anything is read."""
 _BUSY_LOAD = 1.5
@@ -76,8 +76,8 @@ class ReadingAhead(Widget):
         self._services = services
         self._one = threading.Lock()
         self._cancel = CancelToken()
-        self._plan: Plan | None = None
-        self._asked = ""
+        self._reading: Reading | None = None
+        self._read_for: tuple[ChatOptions, Plan] | None = None
         self._power: PowerWatch | None = None
         self._read, self._read_s, self._wasted, self._wasted_s = 0, 0.0, 0, 0.0
         self.paused = False
@@ -88,6 +88,7 @@ class ReadingAhead(Widget):
 
     def on_unmount(self) -> None:
         self._cancel.cancel()
+        self._stop_reading()
 
     @property
     def host(self) -> Host:
@@ -100,12 +101,13 @@ class ReadingAhead(Widget):
     # --- what the screen tells ----------------------------------------------------------------------
 
     def typed(self) -> None:
-        """A key changed the prompt: what was begun for the text before is of no use."""
+        """A key changed the prompt. What is being read for the text before goes on: most of it is of use."""
         self._cancel.cancel()
         self._typing.stop()
         text = self.pane.prompt.text.strip()
         if not text or self.pane.live is not None:
-            self._plan = None
+            self.pane.plan = None
+            self._stop_reading()
             self._say_nothing()
         elif text[0] != "/":
             self._typing = self.set_timer(PAUSE_S, self._look)
@@ -125,6 +127,7 @@ class ReadingAhead(Widget):
         """The one that applies, until ragchat ends."""
         self.paused = not self.paused
         self._cancel.cancel()
+        self._stop_reading()
         self._show()
 
     # --- looking ------------------------------------------------------------------------------------
@@ -149,8 +152,8 @@ class ReadingAhead(Widget):
             self.host.use_model("")  # it is needed in a moment
         from ragchat.session.preparing import Plan, Typed
 
-        if self._plan is None:
-            self._plan = Plan()
+        if pane.plan is None:
+            pane.plan = Plan()
         chips = pane.attachments.chips
         typed = Typed(
             pane.conversation_id,
@@ -160,7 +163,7 @@ class ReadingAhead(Widget):
             tuple(chip.hit for chip in chips if chip.hit),
         )
         self._cancel = CancelToken()
-        self._foresee(typed, pane.options, self._plan, self._cancel)
+        self._foresee(typed, pane.options, pane.plan, self._cancel)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="ahead", description="look ahead")
     def _foresee(self, typed: Typed, options: ChatOptions, plan: Plan, cancel: CancelToken) -> None:
@@ -174,12 +177,40 @@ class ReadingAhead(Widget):
                     self._services.open_session(store, options) as session,
                 ):
                     foreseen = session.foresee(typed, plan if reads else None, cancel=cancel)
+            if foreseen.beginning and not cancel.cancelled:
+                self._want(foreseen, options, plan)
             if not cancel.cancelled:
                 self.post_message(self.Looked(typed.text, foreseen))
-            if foreseen.read is not None:
-                self.post_message(self.Read(foreseen.read))
 
         self._quietly("looking ahead", look)
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def _want(self, foreseen: Foreseen, options: ChatOptions, plan: Plan) -> None:
+        """Any thread: have this read."""
+        from ragchat.session.preparing import Reading
+
+        if self._reading is None:
+            self._reading = Reading(self._have_read)
+        self._read_for = options, plan
+        self._reading.want(foreseen)
+
+    def _have_read(self, foreseen: Foreseen, cancel: CancelToken) -> None:
+        def read() -> None:
+            if self._read_for is None or self._hindrance():
+                return
+            options, plan = self._read_for
+            with tasks.chats(self._services) as store, self._services.open_session(store, options) as session:
+                came = session.read_ahead(foreseen, cancel=cancel)
+            if came is not None:
+                plan.note(came)
+                self.post_message(self.Read(came))
+
+        self._quietly("reading ahead", read)
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.stop()
 
     def _say_nothing(self) -> None:
         self.post_message(self.Looked("", None))

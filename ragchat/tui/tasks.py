@@ -218,6 +218,7 @@ def _events(
                 parent_id=request.parent_id,
                 files=[chip.attachment for chip in live.chips if chip.attachment],
                 pinned=[chip.hit for chip in live.chips if chip.hit],
+                plan=live.plan,
                 cancel=live.cancel,
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,11 +15,11 @@ from ragchat.paths import Paths
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished, PromptReady
 from ragchat.session.packing import Packing
-from ragchat.session.preparing import Plan, Typed
+from ragchat.session.preparing import Foreseen, Plan, Reading, Typed
 from ragchat.session.prompt import PackedPrompt
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken, Message, ReadAhead, Sampling
+from ragchat.types import CancelToken, Citation, Hit, Message, ReadAhead, Sampling, Span
 from tests.session.test_session import DOCUMENTS, write_kb
 
 QUESTION = "How long is the warranty of the Zephyr pump?"
@@ -85,6 +87,65 @@ def test_what_is_read_for_one_question_has_a_cap() -> None:
     assert last(plan.beginning(packed("[1] a"))) == ""
 
 
+def hit(chunk: int) -> Hit:
+    return Hit(1, 1.0, "notes", chunk, 1, "/a.md", "", "", Span(0, 1, 1, 1), "text", "")
+
+
+def test_passages_that_are_read_stay_in_front() -> None:
+    plan = Plan(pauses=1)
+    before = packed("[1] a", "[2] b")
+    read = replace(
+        before, passages=before.before, citations=(Citation(1, hit(1), ""), Citation(2, hit(2), ""))
+    )
+    plan.beginning(read)
+
+    def order(*chunks: int) -> list[int]:
+        return [one.chunk_id for one in plan.in_order([hit(n) for n in chunks], 3)]
+
+    assert order(2, 1, 3) == [1, 2, 3], "the same passages: what is read need not be read again"
+    assert order(3, 1, 2) == [1, 2, 3]
+    assert order(4, 2, 3) == [4, 2, 3], "the first that is read is not wanted any more"
+    assert order(5, 1, 6, 2) == [1, 5, 6, 2], "only among those that are packed"
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_being_read_goes_on_while_it_begins_the_next_prompt() -> None:
+    done: list[tuple[str, bool]] = []
+    go_on, begun = threading.Event(), threading.Event()
+
+    def read(foreseen: Foreseen, cancel: CancelToken) -> None:
+        begun.set()
+        while not go_on.wait(0.005) and not cancel.cancelled:
+            pass
+        done.append((last(foreseen.beginning), cancel.cancelled))
+
+    def beginning(*pieces: str) -> Foreseen:
+        return Foreseen(beginning=packed(*pieces).beginning(len(pieces)))
+
+    reading = Reading(read)
+    reading.want(beginning("[1] a"))
+    assert begun.wait(5)
+    reading.want(beginning("[1] a", "[2] b"))
+    reading.want(beginning("[1] a", "[2] c"))
+    go_on.set()
+    assert reading.wait(5)
+    assert done == [("[1] a\n\nQuestion:", False), ("[1] a\n\n[2] c\n\nQuestion:", False)]
+    done.clear()
+    go_on.clear()
+    begun.clear()
+    reading.want(beginning("[1] a", "[2] b"))
+    assert begun.wait(5)
+    reading.want(beginning("[1] a"))
+    reading.want(beginning("[1] x"))
+    while not done:
+        time.sleep(0.005)
+    go_on.set()
+    assert reading.wait(5)
+    assert done == [("[1] a\n\n[2] b\n\nQuestion:", True), ("[1] x\n\nQuestion:", False)]
+
+
 # --- the session ------------------------------------------------------------------------------------------
 
 
@@ -94,7 +155,8 @@ def test_what_is_read_ahead_begins_the_prompt(chats: ChatStore, store: Knowledge
     number, plan = session.start(QUESTION), Plan()
     for typed in ("How long is the warranty", "How long is the warranty of the Zephyr", QUESTION, QUESTION):
         foreseen = session.foresee(Typed(number, typed), plan, cancel=CancelToken())
-    list(session.ask(number, QUESTION, cancel=CancelToken()))
+        session.read_ahead(foreseen, cancel=CancelToken())
+    list(session.ask(number, QUESTION, plan=plan, cancel=CancelToken()))
     *head, begun = model.prepared[-1]
     assert tuple(head) == model.asked[0][:-1]
     assert begun.content.endswith("Question:")
@@ -109,7 +171,8 @@ def test_nothing_is_stored_asked_or_loaded(chats: ChatStore, store: KnowledgeSto
     number = session.start(QUESTION)
     foreseen = session.foresee(Typed(number, QUESTION), Plan(), cancel=CancelToken())
     assert foreseen.citations
-    assert foreseen.read is None
+    assert foreseen.beginning == ()
+    assert session.read_ahead(foreseen, cancel=CancelToken()) is None
     assert session.warm(number, cancel=CancelToken()) is None
     assert (model.info, model.prepared, model.asked) == (None, [], [])
     assert chats.messages(number) == []
@@ -166,8 +229,8 @@ def test_the_answer_is_the_one_without_it_and_comes_sooner(
     options = AskOptions(sampling=GREEDY, packings={model_key(info): way})
     session = ChatSession(chats, real_model, [store], options)
 
-    def ask(number: int) -> tuple[PromptReady, AnswerFinished]:
-        events = list(session.ask(number, QUESTION, cancel=CancelToken()))
+    def ask(number: int, plan: Plan | None = None) -> tuple[PromptReady, AnswerFinished]:
+        events = list(session.ask(number, QUESTION, plan=plan, cancel=CancelToken()))
         (ready,) = [event for event in events if isinstance(event, PromptReady)]
         assert isinstance(events[-1], AnswerFinished)
         return ready, events[-1]
@@ -178,8 +241,9 @@ def test_the_answer_is_the_one_without_it_and_comes_sooner(
     list(other.ask(other.start("Hi"), "Hello there", cancel=CancelToken()))
     number, plan = session.start(QUESTION), Plan()
     for typed in ("How long is the warranty of the Zephyr", "How long is the warranty of the Zephyr pump"):
-        session.foresee(Typed(number, typed), plan, cancel=CancelToken())
-    prepared = ask(number)
+        foreseen = session.foresee(Typed(number, typed), plan, cancel=CancelToken())
+        session.read_ahead(foreseen, cancel=CancelToken())
+    prepared = ask(number, plan)
     assert prepared[1].text == plain[1].text
     assert prepared[0].prompt_tokens == plain[0].prompt_tokens
     assert prepared[1].timings.ahead_tokens > 0

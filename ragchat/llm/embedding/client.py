@@ -36,6 +36,8 @@ SILENCE_S = 20.0
 BACKGROUND_SILENCE_S = 120.0
 """One that gives way may have to wait for its turn."""
 _AT_ONCE = 64
+_REMEMBERED = 16
+"""Questions whose vector is kept: what is typed is searched before it is sent."""
 _POLL_S = 1.0
 _THREADS = {"GOMP_SPINCOUNT": "2000"}
 """As in the inference process: threads that wait for each other sleep soon."""
@@ -79,6 +81,7 @@ class EmbeddingProcess:
         self._ids = itertools.count(1)
         self._child: Child | None = None
         self._lock = threading.Lock()
+        self._questions: dict[str, Vectors] = {}
 
     @property
     def model(self) -> EmbeddingModel:
@@ -97,8 +100,11 @@ class EmbeddingProcess:
 
     def embed_query(self, text: str) -> Vectors:
         """The vector of a question, shape (dimensions,), of unit length. Raises ModelError."""
-        vector: Vectors = self._embed([self._prefixes.query + text])[0]
-        return vector
+        known = self._questions.get(text)
+        if known is None:
+            known = self._embed([self._prefixes.query + text])[0]
+            self._questions = {**dict([*self._questions.items()][1 - _REMEMBERED :]), text: known}
+        return known
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
         """The vectors of passages, shape (texts, dimensions), each of unit length. Raises ModelError."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import llama_cpp as lib
+import numpy as np
 
 from ragchat.llm.inference import scoring
 from ragchat.llm.inference.abort import AbortFlag, LlamaError
@@ -29,7 +30,11 @@ _COMPANY = 8
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """How a context runs. Rates are those of the measurement, 0 when there was none."""
+    """How a context runs. Rates are those of the measurement, 0 when there was none.
+
+    `kv_type`: the type of keys and values, "f16" or "q8_0" (with flash attention only). `lookup_costs`: tokens in a batch and
+    what it costs, in single tokens; empty: not measured. `busy`: other programs needed the processor meanwhile.
+    """
 
     n_threads: int
     n_threads_batch: int
@@ -37,6 +42,9 @@ class Tuning:
     measured: bool = False
     prefill_tok_s: float = 0.0
     decode_tok_s: float = 0.0
+    kv_type: str = "f16"
+    lookup_costs: tuple[tuple[int, float], ...] = ()
+    busy: bool = False
 
 
 class Context:
@@ -57,6 +65,10 @@ class Context:
         params.n_seq_max = 1
         params.n_threads, params.n_threads_batch = tuning.n_threads, tuning.n_threads_batch
         params.flash_attn_type = 1 if tuning.flash_attention else 0
+        if (
+            tuning.kv_type == "q8_0" and tuning.flash_attention
+        ):  # llama.cpp has no other way to read such values
+            params.type_k = params.type_v = lib.GGML_TYPE_Q8_0
         params.abort_callback = abort.callback
         params.abort_callback_data = abort.data
         params.no_perf = True
@@ -69,7 +81,7 @@ class Context:
         self.n_ctx: int = lib.llama_n_ctx(self.pointer)
         self.past: list[int] = []
         self.read = 0
-        self.settings = (self.n_ctx, self._n_batch, tuning.flash_attention)
+        self.settings = (self.n_ctx, self._n_batch, tuning.flash_attention, tuning.kv_type)
         self._model, self._abort = model, abort
         self._rate = tuning.prefill_tok_s
         self._step: tuple[int, int, int, float] | None = None  # being read: done, tokens, total, since when
@@ -256,6 +268,53 @@ class Context:
         if code == 2:
             return 2
         raise LlamaError("internal", f"llama_decode failed with code {code} after {len(self.past)} tokens.")
+
+    # --- drafts -------------------------------------------------------------------------------------
+
+    def can_go_back(self, kept: int) -> bool:
+        """Whether the KV cache can forget what is beyond `kept` tokens and keep those; it does not hold more."""
+        return not (
+            lib.llama_model_is_recurrent(self._model.pointer)
+            or lib.llama_model_is_hybrid(self._model.pointer)
+        ) and bool(lib.llama_memory_seq_rm(self._memory, 0, kept, -1))
+
+    def room(self, tokens: int) -> int:
+        """How many tokens a draft behind so many may have."""
+        return max(0, min(self.n_ctx - len(self.past), min(self._n_batch, self.n_ctx)) - tokens)
+
+    def decode_drafted(self, tokens: Sequence[int], draft: Sequence[int]) -> int:
+        """As `decode`, with the logits of every token. `draft` is read behind `tokens`: `accept` or `drop` it."""
+        wanted = [*tokens, *draft]
+        array, flags = (
+            (lib.llama_token * len(wanted))(*wanted),
+            (ctypes.c_int8 * len(wanted))(*[1] * len(wanted)),
+        )
+        batch = lib.llama_batch_get_one(array, len(wanted))
+        batch.logits = flags
+        code = lib.llama_decode(self.pointer, batch)
+        if code == 0:
+            self.past.extend(tokens)
+            return 0
+        lib.llama_memory_seq_rm(self._memory, 0, len(self.past), -1)
+        if code == 2:
+            return 2
+        raise LlamaError("internal", f"llama_decode failed with code {code} after {len(self.past)} tokens.")
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """The next tokens of the draft are these."""
+        self.past.extend(tokens)
+
+    def drop(self, kept: int) -> None:
+        """Forget what is beyond `kept` tokens, the rest of a draft with it."""
+        lib.llama_memory_seq_rm(self._memory, 0, kept, -1)
+        del self.past[kept:]
+
+    def row(self, number: int) -> scoring.Floats:
+        """The logits of a token of the last batch; valid until the next."""
+        return np.ctypeslib.as_array(
+            lib.llama_get_logits_ith(self.pointer, number),
+            shape=(lib.llama_vocab_n_tokens(self._model.vocab),),
+        )
 
     def logits(self, tokens: Sequence[int], wanted: range, *, kept: int = 0) -> Iterator[scoring.Floats]:
         """The logits after each of the positions `wanted`, as `scoring.logits`. Raises LlamaError."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ragchat.llm.inference import reasoning
 from ragchat.llm.inference.context import Context
+from ragchat.llm.inference.lookup import Drafts, Pace
 from ragchat.llm.inference.model import Model
 from ragchat.llm.inference.sampler import Sampler
 from ragchat.llm.inference.writer import Writer
@@ -43,11 +44,16 @@ def write(
     *,
     limit: int,
     thoughts_limit: int,
+    drafts: Drafts | None = None,
 ) -> Written:
     """Write tokens until an end: `limit` of the answer at most, and before it about `thoughts_limit` of reasoning."""
-    written = Written()
+    written, pace = Written(), Pace(context, drafts)
+
+    def outside(token: int) -> bool:
+        return writer.may_be_outside and writer.outside(model.piece(token))
+
     while len(context.past) < context.n_ctx:
-        choice = sampler.sample(context.pointer, lambda token: writer.outside(model.piece(token)))
+        choice = sampler.sample(context.pointer, outside, pace.row)
         written.first_at = written.first_at or time.perf_counter()
         if choice is None:
             written.finish_reason = "stop"
@@ -72,9 +78,10 @@ def write(
         if not next_tokens:
             written.finish_reason = "stop"
             break
-        if context.aborted or context.decode(next_tokens) == 2:
+        if context.aborted or not pace.go(next_tokens):
             written.finish_reason = "cancelled"
             break
+    pace.end()
     writer.finish()
     return written
 

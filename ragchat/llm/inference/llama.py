@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ragchat.llm.inference import generation, reasoning, scoring
 from ragchat.llm.inference.abort import LlamaError
 from ragchat.llm.inference.context import Context
+from ragchat.llm.inference.lookup import Costs, Drafts
 from ragchat.llm.inference.lora import Adapters, LoraError
 from ragchat.llm.inference.model import Model
 from ragchat.llm.inference.sampler import GrammarError, Sampler
@@ -43,6 +44,8 @@ class Llama:
         self._adapters = Adapters(model.pointer)
         self._owners: set[str] = set()
         """Whose text the context holds."""
+        self.lookup: Costs = {}
+        """What batches cost, by `lookup.batch_costs`; empty: the next tokens are not looked up."""
         self.n_ctx = context.n_ctx
 
     def close(self) -> None:
@@ -177,6 +180,7 @@ class Llama:
             sampler = Sampler(self.model.vocab, sampling)
         except GrammarError as error:
             raise LlamaError("grammar", str(error)) from error
+        drafts = Drafts(tokens, self.lookup) if self.lookup else None
         try:
             sampler.begin(self.model.tokenize(prompt.begun, special=False))
             written = generation.write(
@@ -186,6 +190,7 @@ class Llama:
                 writer,
                 limit=limit,
                 thoughts_limit=room - min(limit, room // 2),
+                drafts=drafts,
             )
         finally:
             sampler.close()
@@ -207,4 +212,6 @@ class Llama:
             mean_logprob=written.logprobs / written.weighed if written.weighed else None,
             ahead=ahead,
             restored_tokens=min(restored, cached),
+            drafted=drafts.drafted if drafts else 0,
+            accepted=drafts.accepted if drafts else 0,
         )

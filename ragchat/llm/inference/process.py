@@ -155,7 +155,13 @@ class Worker:
 
         model = Model(command.path, abort=self._abort, on_progress=loading)
         try:
-            tuning = Tuning(command.n_threads, command.n_threads_batch, command.flash_attention == "on")
+            tuning = Tuning(
+                command.n_threads,
+                command.n_threads_batch,
+                command.flash_attention == "on",
+                kv_type=command.kv_type,
+                lookup_costs=command.lookup_costs,
+            )
             if not (command.n_threads and command.n_threads_batch and command.flash_attention):
                 tuning = measuring.tune(
                     model,
@@ -197,6 +203,8 @@ class Worker:
                 tuning.measured,
                 tuning.prefill_tok_s,
                 tuning.decode_tok_s,
+                tuning.lookup_costs,
+                tuning.busy,
             )
         )
 

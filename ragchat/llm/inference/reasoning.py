@@ -132,6 +132,11 @@ class Splitter:
                 break
         return parts
 
+    @property
+    def may_be_outside(self) -> bool:
+        """Whether `outside` may hold for some text."""
+        return self.reasoning or self._blank
+
     def outside(self, text: str) -> bool:
         """Whether `text`, if it comes next, is no part of the answer: it is reasoning, or a marker or blanks around it."""
         if self.reasoning or not self._blank:

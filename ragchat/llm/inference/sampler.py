@@ -80,18 +80,25 @@ class Sampler:
         self._ids = np.arange(self._n_vocab, dtype=np.int32)
         self._grammar = Grammar(vocab, sampling.grammar) if sampling.grammar else None
         self._chain = _chain(self._n_vocab, sampling)
+        self._plain = sampling.temperature <= 0 and sampling.repeat_penalty == 1.0
+        """Nothing but the likeliest token, so no sampler needs to be asked."""
+        self._scratch = np.empty(self._n_vocab, np.float32)
 
     def begin(self, tokens: Sequence[int]) -> None:
         """The answer that goes on begins with these. A beginning that the grammar refuses sets the grammar aside."""
         for token in tokens if self._grammar else ():
             self._follow(token)
 
-    def sample(self, context: Any, outside: Callable[[int], bool]) -> Choice | None:
-        """The next token; None when the grammar allows none. `outside`: whether a token is no part of the answer."""
-        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, -1), shape=(self._n_vocab,))
+    def sample(self, context: Any, outside: Callable[[int], bool], row: int = -1) -> Choice | None:
+        """The next token; None when the grammar allows none. `outside`: whether a token is no part of the answer. `row`: of the
+        last batch, the token behind which it comes.
+        """
+        logits = np.ctypeslib.as_array(lib.llama_get_logits_ith(context, row), shape=(self._n_vocab,))
         if self._grammar is None:
-            token = lib.llama_sampler_sample(self._chain, context, -1)
-            return Choice(token, _logprob(logits, token), outside(token))
+            token = (
+                int(logits.argmax()) if self._plain else lib.llama_sampler_sample(self._chain, context, row)
+            )
+            return Choice(token, self._logprob(logits, token), outside(token))
         token = self._chosen(_tokens(self._ids, logits))
         apart = outside(token)
         if not apart and not self._grammar.allows(token):
@@ -101,7 +108,7 @@ class Sampler:
         lib.llama_sampler_accept(self._chain, token)
         if not apart and not lib.llama_vocab_is_eog(self._vocab, token):
             self._grammar.accept(token)
-        return Choice(token, _logprob(logits, token), apart)
+        return Choice(token, self._logprob(logits, token), apart)
 
     def close(self) -> None:
         """Free what llama.cpp has of it."""
@@ -129,6 +136,13 @@ class Sampler:
                 return self._chosen(left)
         return -1
 
+    def _logprob(self, logits: npt.NDArray[np.float32], token: int) -> float:
+        top, scratch = logits.max(), self._scratch
+        np.subtract(logits, top, out=scratch)
+        chosen = float(scratch[token])
+        np.exp(scratch, out=scratch)
+        return chosen - float(np.log(scratch.sum()))
+
     def _chosen(self, tokens: Tokens) -> int:
         """What the chain of samplers takes of these; it is not told that it is taken."""
         array = _as_array(tokens)
@@ -146,11 +160,6 @@ def _as_array(tokens: Tokens) -> Any:
     """The same memory as llama.cpp takes it; `tokens` must outlive it."""
     pointer = tokens.ctypes.data_as(lib.llama_token_data_p)
     return lib.llama_token_data_array(pointer, len(tokens), -1, False)
-
-
-def _logprob(logits: npt.NDArray[np.float32], token: int) -> float:
-    top = logits.max()
-    return float(logits[token] - top) - float(np.log(np.exp(logits - top).sum()))
 
 
 def _depth(text: str) -> int:

@@ -49,6 +49,11 @@ class Writer:
         """Whether the model is at its reasoning."""
         return self._splitter.reasoning
 
+    @property
+    def may_be_outside(self) -> bool:
+        """Whether what comes next may be no part of the answer."""
+        return self._splitter.may_be_outside
+
     def outside(self, data: bytes) -> bool:
         """Whether these bytes, if they come next, belong to the reasoning or its markers, not to the answer."""
         return self._splitter.outside(data.decode("utf-8", "replace"))

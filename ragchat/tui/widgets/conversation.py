@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragchat.app.services import Services
+    from ragchat.session.preparing import Plan
     from ragchat.types import Conversation, Hit, StoredMessage, Timings
 
 DRAFT_DELAY_S = 0.4
@@ -132,6 +133,8 @@ class ConversationPane(Vertical):
         self._asked_early = False
         self._sends_when_read = False
         self.live: LiveAnswer | None = None
+        self.plan: Plan | None = None
+        """What is read ahead for the question in the prompt."""
         self.waiting = Waiting()
         self.drafts = Drafts(services)
         self.one_by_one = threading.Lock()
@@ -354,9 +357,10 @@ class ConversationPane(Vertical):
                 markup=False,
             )
         elif event.text.strip():
+            plan, self.plan = self.plan, None
             self.prompt.put("")
             await self.changes.settled()
-            await self._send(event.text)
+            await self._send(event.text, plan)
 
     # --- what goes with the next question -----------------------------------------------------------
 
@@ -399,7 +403,7 @@ class ConversationPane(Vertical):
         event.stop()
         self.attachments.remove_last()
 
-    async def _send(self, text: str) -> None:
+    async def _send(self, text: str, plan: Plan | None = None) -> None:
         question = text.strip()
         if not question or self._hindrance():
             self.prompt.put(self.prompt.text + text)
@@ -409,10 +413,10 @@ class ConversationPane(Vertical):
         request = Request("ask", question, parent_id=editing.parent_id if editing else None)
         self.prompt.remember(question)
         if editing is not None:
-            self.begin(request, chips=chips)
+            self.begin(request, chips=chips, plan=plan)
             self.leave_editing()
             return
-        live = self._prepared(request, chips)
+        live = self._prepared(request, chips, plan)
         if self.live is not None:
             self._let_wait(live)
             await self._show_asked(live)
@@ -435,13 +439,15 @@ class ConversationPane(Vertical):
         await self.transcript.add(QuestionView(shown), AnswerView("", model=speaker, streaming=True))
         self._show_live_progress(live)
 
-    def begin(self, request: Request, *, chips: tuple[Chip, ...] = ()) -> LiveAnswer:
+    def begin(
+        self, request: Request, *, chips: tuple[Chip, ...] = (), plan: Plan | None = None
+    ) -> LiveAnswer:
         """Have something written; none may be running."""
-        live = self._prepared(request, chips)
+        live = self._prepared(request, chips, plan)
         self._run(live)
         return live
 
-    def _prepared(self, request: Request, chips: tuple[Chip, ...]) -> LiveAnswer:
+    def _prepared(self, request: Request, chips: tuple[Chip, ...], plan: Plan | None = None) -> LiveAnswer:
         if self.options.model and not self.default_model:
             self.default_model = self._services.model.selected
         title = self.conversation.title if self.conversation else request.question
@@ -453,6 +459,7 @@ class ConversationPane(Vertical):
             model=self.options.model or self.default_model,
             chips=chips,
             title=clean_line(title, limit=32) or "another chat",
+            plan=plan,
         )
 
     def _run(self, live: LiveAnswer) -> None:
