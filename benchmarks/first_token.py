@@ -1,12 +1,16 @@
 """From Enter to the first token, beside two peers with the same model file, threads and prompts, in the same run.
 
-    python benchmarks/first_token.py SET [--model FILE.gguf] [--chats N] [--passages N] [--without typing,idle,snapshots,lookup]
+    python benchmarks/first_token.py SET [--model FILE.gguf] [--chats N] [--passages N] [--without PARTS]
 
 SET is a folder with questions.jsonl and corpus/*.txt. A seeded typist asks through the real session and the real inference
 process: first questions, follow-ups about the same documents, a return to an earlier chat, the program started again, and a
 question that is pasted and sent at once. Peers are bare llama-cpp-python, which keeps the beginning that two prompts in a row
-share, and the engine of llama-server (package xllamacpp, extra `bench`) with its prompt cache. They get the tokens of the very
-prompts, and are not charged for retrieval. After each answer it is asked again from an empty cache: it must be the same. Ends
+share, and the engine of llama-server (package xllamacpp, extra `bench`) with its prompt cache, which chooses flash attention
+itself. They get the tokens of the very prompts, are not charged for retrieval, and are not started again at a restart. After each
+answer it is asked again from an empty cache: it must be the same.
+
+PARTS are of: typing, idle, snapshots, lookup, settings, with commas between; these are switched off. Without settings nothing is
+measured at the first load: all cores, no flash attention, no lookup. What each question took goes to stderr as it comes; ends
 with one JSON line.
 """
 
@@ -15,8 +19,10 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 import urllib.request
@@ -151,17 +157,22 @@ class Row:
     wasted: int = 0
     wasted_s: float = 0.0
     quotes: float = 0.0
-    same: bool = True
+    same: bool | None = None
 
 
 class Bench:
-    def __init__(self, folder: Path, model: str, *, passages: int, off: frozenset[str]) -> None:
+    def __init__(
+        self, folder: Path, model: str, *, passages: int, off: frozenset[str], plain_format: str = ""
+    ) -> None:
         self.off = off
-        settings = Settings()
+        settings = replace_section(Settings(), plain_format=plain_format)
         if "snapshots" in off:
             settings = replace_section(settings, snapshots_mib=0)
         if "lookup" in off:
             settings = replace_section(settings, lookup="off")
+        if "settings" in off:
+            cores = os.cpu_count() or 1
+            settings = replace_section(settings, threads=cores, threads_batch=cores, flash_attention="off")
         self.context = Context(Paths.discover({"RAGCHAT_HOME": str(folder)}), settings)
         self.context.paths.create()
         self.path = build.library(self.context).resolve(model)
@@ -308,18 +319,28 @@ def main() -> None:
     )
     parser.add_argument("set", type=Path)
     parser.add_argument("--model", default="")
-    parser.add_argument("--chats", type=int, default=6)
-    parser.add_argument("--passages", type=int, default=3, help="0: as ragchat packs for this model")
+    parser.add_argument("--chats", type=int, default=4)
+    parser.add_argument("--passages", type=int, default=7, help="0: as ragchat packs for this model")
     parser.add_argument("--speed", type=float, default=4.0, help="characters per second")
-    parser.add_argument("--without", default="", help="typing, idle, snapshots, lookup")
+    parser.add_argument("--without", default="", help="typing, idle, snapshots, lookup, settings")
+    parser.add_argument("--plain-format", default="", help="of a base model, as `model.plain_format`")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-check", action="store_true", help="do not ask again from an empty cache")
     parser.add_argument("--seed", type=int, default=5)
     arguments = parser.parse_args()
+    if arguments.no_peers and arguments.no_check:
+        parser.error("there is nothing to compare with")
     off = frozenset(filter(None, arguments.without.split(",")))
     rng = random.Random(arguments.seed)
     asked, corpus = questions(arguments.set, arguments.chats, arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), arguments.model, passages=arguments.passages, off=off)
+        bench = Bench(
+            Path(folder),
+            arguments.model,
+            passages=arguments.passages,
+            off=off,
+            plain_format=arguments.plain_format,
+        )
         bench.index(corpus)
         info = bench.info
         threads = (info.n_threads, info.n_threads_batch)
@@ -341,8 +362,11 @@ def main() -> None:
             tokens = bench.tokens()
             for peer in peers:
                 row.first[peer.name], row.last[peer.name] = peer.answer(tokens)
-            bench.check(row)
+            if not arguments.no_check:
+                bench.check(row)
             rows.append(row)
+            times = ", ".join(f"{name} {seconds:.3f}" for name, seconds in row.first.items())
+            print(f"{len(rows)} {scenario}: {times} s, read {row.read} of {row.prompt}", file=sys.stderr)
         memory = {"ragchat": psutil.Process(bench.model.pid).memory_info().rss}
         memory |= {peer.name: peer.rss for peer in peers}
         report(rows, memory, bench, off)
@@ -384,10 +408,11 @@ def report(rows: list[Row], memory: dict[str, int], bench: Bench, off: frozenset
             "slower_than_peer": sum(ratio > 1 for ratio in ratios), "read": read,
             "last_s": {name: statistics.median(row.last[name] for row in some) for name in engines},
         }  # fmt: skip
-    answers = sum(row.same for row in rows)
+    checked = [row.same for row in rows if row.same is not None]
+    answers = sum(checked)
     wasted_s = statistics.mean(row.wasted_s for row in rows)
     print(
-        f"the same answer as from an empty cache: {answers} of {len(rows)}; in vain per question:"
+        f"the same answer as from an empty cache: {answers} of {len(checked)}; in vain per question:"
         f" {statistics.mean(row.wasted for row in rows):.0f} tokens, {wasted_s:.2f} s of processor time; quotes after"
         f" {statistics.median(row.quotes for row in rows):.3f} s; memory "
         + ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in memory.items())
@@ -400,7 +425,7 @@ def report(rows: list[Row], memory: dict[str, int], bench: Bench, off: frozenset
                 "without": sorted(off),
                 "scenarios": result,
                 "same": answers,
-                "of": len(rows),
+                "of": len(checked),
                 "wasted_cpu_s": wasted_s,
                 "memory": memory,
                 "wasted_tokens": statistics.mean(row.wasted for row in rows),

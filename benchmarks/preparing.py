@@ -17,7 +17,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from ragchat.session.chat import ChatSession
 from ragchat.session.preparing import Plan, Typed
 from ragchat.session.prompt import PackedPrompt
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken, Message, ReadAhead
+from ragchat.types import CancelToken, Message
 
 CHARACTERS = 4
 """Of a token."""
@@ -101,23 +101,35 @@ def _packed(session: ChatSession, text: str) -> PackedPrompt | None:
 # --- policies -------------------------------------------------------------------------------------------
 
 
-class FirstOnly(Plan):
-    """The first passage at most."""
+@dataclass(frozen=True)
+class Policy:
+    """Passages are read that `pauses` in a row (`by_word`: the last ones after so many words) found in their place.
 
-    def _stable(self) -> int:
-        return min(1, super()._stable())
+    `keeps`: what is read stays in front as long as it is wanted. `most`: passages; `in_vain`: tokens, beyond which nothing more
+    is read. `stops`: at each key, not only when something else is to be read.
+    """
+
+    pauses: int = 2
+    by_word: bool = False
+    keeps: bool = True
+    most: int = 99
+    in_vain: float = 1e9
+    stops: bool = False
 
 
-POLICIES: dict[str, Callable[[], Plan]] = {
-    "nothing": lambda: Plan(most_tokens=0),
-    "at once": lambda: Plan(pauses=1, most_tokens=10**9),
-    "two pauses": lambda: Plan(pauses=2, most_tokens=10**9),
-    "three pauses": lambda: Plan(pauses=3, most_tokens=10**9),
-    "two pauses, first passage": lambda: FirstOnly(pauses=2, most_tokens=10**9),
-    "two pauses, cap 1000": lambda: Plan(pauses=2, most_tokens=1000),
-    "two pauses, cap 2000": lambda: Plan(pauses=2, most_tokens=2000),
-    "two pauses, cap 3000": lambda: Plan(pauses=2, most_tokens=3000),
-    "at once, cap 3000": lambda: Plan(pauses=1, most_tokens=3000),
+POLICIES = {
+    "at once": Policy(1),
+    "two pauses": Policy(2),
+    "two pauses, stops at a key": Policy(2, stops=True),
+    "two pauses, in rank order": Policy(2, keeps=False),
+    "two words": Policy(2, by_word=True),
+    "three pauses": Policy(3),
+    "three pauses, in rank order": Policy(3, keeps=False),
+    "three pauses, first passage": Policy(3, most=1),
+    "three pauses, 500 in vain": Policy(3, in_vain=500),
+    "three pauses, 1000 in vain": Policy(3, in_vain=1000),
+    "three pauses, 2000 in vain": Policy(3, in_vain=2000),
+    "four pauses": Policy(4),
 }
 
 
@@ -125,13 +137,14 @@ POLICIES: dict[str, Callable[[], Plan]] = {
 class Outcome:
     """Tokens of one question: of the prompt behind the instructions, those of them that are ready, and those read in vain.
 
-    `reordered`: all passages that were read are in the prompt, in another order.
+    `reordered`: the prompt has its passages in another order than that of their rank; `other_first`: begins with another one.
     """
 
     prompt: float
     ready: float
     vain: float
     reordered: bool
+    other_first: bool
 
 
 def _text(messages: Sequence[Message]) -> str:
@@ -145,39 +158,87 @@ def _common(one: str, other: str) -> int:
     )
 
 
-def _bare(pieces: Sequence[str]) -> list[str]:
+def _bare(packed: PackedPrompt) -> list[str]:
     """Passages without their numbers."""
-    return [piece.partition("] ")[2] for piece in pieces]
+    return [piece.partition("] ")[2] for piece in packed.before]
 
 
-def simulate(found: Trace, plan: Plan, rate: float, *, goes_on: bool) -> Outcome:
-    """`goes_on`: a key does not stop what is being read, the next pause does."""
+def _in_order(packed: PackedPrompt, order: Sequence[str]) -> PackedPrompt:
+    """With what of `order` is wanted in front, up to the first that is not."""
+    left, kept = _bare(packed), []
+    for piece in order:
+        if piece not in left:
+            break
+        left.remove(piece)
+        kept.append(piece)
+    before = tuple(f"[{n}] {piece}" for n, piece in enumerate([*kept, *left], 1))
+    asked = packed.messages[-1].content.rpartition("Question:")[2]
+    last = Message("user", "\n\n".join([*before, f"Question:{asked}"]))
+    return replace(packed, before=before, messages=(*packed.messages[:-1], last))
+
+
+class Simulated:
+    """A policy at work on one question, and what the model holds of it."""
+
+    def __init__(self, policy: Policy, head: str) -> None:
+        self._policy, self._head, self.memory = policy, len(head), head
+        self.vain = 0.0
+        self.order: list[str] = []
+        self._seen: list[tuple[int, tuple[str, ...]]] = []
+
+    def pause(self, packed: PackedPrompt, characters: int) -> None:
+        """Read at most so many."""
+        if self._policy.keeps:
+            packed = _in_order(packed, self.order)
+        stable = self._stable(packed)
+        if self.vain / CHARACTERS >= self._policy.in_vain:
+            return
+        wanted = _text(packed.beginning(stable))
+        common = _common(self.memory, wanted)
+        if common == len(wanted) or characters <= 0:
+            return
+        self.vain += max(0, len(self.memory) - max(common, self._head))
+        self.memory = wanted[: common + characters]
+        self.order = _bare(packed)[:stable]
+
+    def _stable(self, packed: PackedPrompt) -> int:
+        words = len(packed.messages[-1].content.rpartition("Question:")[2].split())
+        if self._policy.by_word and self._seen and self._seen[-1][0] == words:
+            self._seen.pop()
+        self._seen = [*self._seen, (words, packed.before)][-self._policy.pauses :]
+        lists = [before for _, before in self._seen]
+        if len(lists) < self._policy.pauses:
+            return 0
+        same = 0
+        while same < min(map(len, lists)) and len({before[same] for before in lists}) == 1:
+            same += 1
+        ends = len(set(map(len, lists))) == 1
+        return min(self._policy.most, same if ends else min(same, len(packed.before) - 1))
+
+    def enter(self, final: PackedPrompt) -> Outcome:
+        asked = _in_order(final, self.order) if self._policy.keeps else final
+        text = _text(asked.messages)
+        ready = _common(self.memory, text)
+        vain = self.vain + max(0, len(self.memory) - max(ready, self._head))
+        mine, ranked = _bare(asked), _bare(final)
+        return Outcome(
+            (len(text) - self._head) / CHARACTERS,
+            max(0, ready - self._head) / CHARACTERS,
+            vain / CHARACTERS,
+            mine != ranked,
+            mine[:1] != ranked[:1],
+        )
+
+
+def simulate(found: Trace, policy: Policy, rate: float) -> Outcome:
+    """What is ready at Enter where a model reads `rate` tokens/s."""
     assert found.final
-    final = _text(found.final.messages)
-    head = len(_text(found.final.beginning(0)))
-    memory, vain, wanted = final[:head], 0, ""
+    at_work = Simulated(policy, _text(found.final.beginning(0)))
     ends = [*(look.at_s + LOOK_S for look in found.looks[1:]), found.enter_s]
     for look, end in zip(found.looks, ends, strict=True):
-        wanted = _text(plan.beginning(look.packed))
-        common = _common(memory, wanted)
-        if common == len(wanted):
-            continue
-        seconds = (min(end, found.enter_s) if goes_on else look.until_s) - look.at_s - LOOK_S
-        new = max(0, min(len(wanted) - common, int(seconds * rate * CHARACTERS)))
-        if not new:
-            continue
-        vain += max(0, len(memory) - max(common, head))
-        memory = wanted[: common + new]
-        plan.note(ReadAhead(0, new // CHARACTERS, 0.0, done=True))
-    ready = _common(memory, final)
-    vain += max(0, len(memory) - max(ready, head))
-    held, whole = _bare(found.looks[-1].packed.before if found.looks else ()), _bare(found.final.before)
-    return Outcome(
-        (len(final) - head) / CHARACTERS,
-        max(0, ready - head) / CHARACTERS,
-        vain / CHARACTERS,
-        held != whole and sorted(held) == sorted(whole),
-    )
+        seconds = (look.until_s if policy.stops else min(end, found.enter_s)) - look.at_s - LOOK_S
+        at_work.pause(look.packed, int(seconds * rate * CHARACTERS))
+    return at_work.enter(found.final)
 
 
 # --- the run --------------------------------------------------------------------------------------------
@@ -212,30 +273,27 @@ def report(title: str, some: Sequence[tuple[str, Trace]]) -> dict[str, object]:
         if not own:
             continue
         looks = statistics.mean(len(found.looks) for found in own)
-        print(f"\n{title}, {way}: {len(own)} questions, {looks:.1f} pauses")
-        print(f"{'':27}" + "".join(f"{rate:>34}" for rate in RATES))
-        print(f"{'':27}" + f"{'ready  whole  in vain  (goes on)':>34}" * len(RATES))
-        for policy, make in POLICIES.items():
+        tokens = statistics.mean(simulate(found, Policy(), 1).prompt for found in own)
+        print(f"\n{title}, {way}: {len(own)} questions, {looks:.1f} pauses, {tokens:.0f} tokens")
+        print(f"{'':28}" + "".join(f"{rate:>24}" for rate in RATES) + "   other order, first")
+        print(f"{'':28}" + f"{'ready in vain    p95':>24}" * len(RATES))
+        for name, policy in POLICIES.items():
             line = ""
             for rate, per_s in RATES.items():
-                stops, on = (
-                    [simulate(found, make(), per_s, goes_on=goes_on) for found in own]
-                    for goes_on in (False, True)
-                )
-                share, later = (
-                    sum(o.ready for o in some) / sum(o.prompt for o in some) for some in (stops, on)
-                )
-                whole = sum(o.ready > 0.9 * o.prompt - 40 for o in stops) / len(stops)
-                vain, vain_on = (statistics.mean(o.vain for o in some) for some in (stops, on))
-                line += f"{share:10.2f} {whole:6.2f} {vain:5.0f}  ({later:.2f} {vain_on:4.0f})"
-                result[f"{way}, {policy}, {rate}"] = {
-                    "ready": round(share, 3), "whole": round(whole, 3), "in_vain": round(vain, 1),
-                    "ready_going_on": round(later, 3), "in_vain_going_on": round(vain_on, 1),
-                }  # fmt: skip
-            print(f"{policy:27}{line}")
-        tied = statistics.mean(simulate(found, Plan(), 1e9, goes_on=False).reordered for found in own)
-        print(f"only the order of the last pause's passages differs: {tied:.3f}")
-        result[f"{way}, reordered"] = round(tied, 4)
+                outcomes = [simulate(found, policy, per_s) for found in own]
+                share = sum(one.ready for one in outcomes) / sum(one.prompt for one in outcomes)
+                vain = sorted(one.vain for one in outcomes)
+                late = vain[max(0, round(0.95 * len(vain)) - 1)]
+                line += f"{share:10.2f} {statistics.mean(vain):6.0f} {late:6.0f}"
+                result[f"{way}, {name}, {rate}"] = [
+                    round(share, 3),
+                    round(statistics.mean(vain)),
+                    round(late),
+                ]
+            order = statistics.mean(one.reordered for one in outcomes)
+            first = statistics.mean(one.other_first for one in outcomes)
+            print(f"{name:28}{line}   {order:.2f} {first:.2f}")
+            result[f"{way}, {name}, order"] = [round(order, 3), round(first, 3)]
     return result
 
 

@@ -98,9 +98,7 @@ class Typist:
 
     def _read(self, foreseen: Foreseen, cancel: CancelToken) -> None:
         with self._session() as session:
-            read = session.read_ahead(foreseen, cancel=cancel)
-        if read is not None:
-            self._plan.note(read)
+            session.read_ahead(foreseen, cancel=cancel)
 
     def rest(self, conversation_id: int, seconds: float = 3.0) -> None:
         """Read an answer for a while: the next prompt is read ahead meanwhile."""

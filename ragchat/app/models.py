@@ -155,7 +155,7 @@ def make_copy(context: Context, name: str, type_name: str, cancel: CancelToken) 
     from ragchat.llm.tune import make
 
     path = build.library(context).resolve(name or context.settings.model.name)
-    return make(path, type_name, context.paths.inference_log, cancel)
+    return make(path, context.paths.model_dirs[0], type_name, context.paths.inference_log, cancel)
 
 
 def _recommended(context: Context, entries: Sequence[CatalogueEntry], memory_bytes: int) -> CatalogueEntry:

@@ -14,6 +14,7 @@ import click
 from ragchat.app import build
 from ragchat.app.context import Context, cancel_on_interrupt
 from ragchat.cli.context import interactive, note, pass_context
+from ragchat.cli.model_tune import tune
 from ragchat.cli.paths import TypedPath
 from ragchat.errors import CancelledError, ModelFileError, ModelTooLargeError
 from ragchat.text import clean, clean_line, counted, human_bytes, human_seconds
@@ -267,6 +268,9 @@ def remove(context: Context, name: str, yes: bool) -> None:
         click.confirm(f"Delete {clean_line(what)}?", abort=True, err=True)
     library.remove(name)
     note(f"Deleted {clean_line(what)}.")
+
+
+model.add_command(tune)
 
 
 def fetch(context: Context, name: str, cancel: CancelToken) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ragchat.types import (
@@ -68,9 +69,16 @@ class FakeModel:
         self.asked: list[tuple[Message, ...]] = []
         self.prepared: list[tuple[Message, ...]] = []
         self.forgotten: list[str] = []
+        self.owners: list[tuple[str, ...]] = []
+        """Of each prompt, read ahead or asked."""
         self.samplings: list[Sampling] = []
         self.uses: list[LoadedFake] = []
         """How each answer was wanted."""
+
+    @contextmanager
+    def apart(self, cancel: CancelToken) -> Iterator[CancelToken]:
+        """The machine for other work, as that of the inference client."""
+        yield cancel
 
     def load(
         self,
@@ -109,6 +117,7 @@ class FakeModel:
         keep: bool = False,
     ) -> ReadAhead:
         self.prepared.append(tuple(messages))
+        self.owners.append(tuple(owners))
         tokens = self.count_prompt(messages)
         return ReadAhead(tokens, tokens, 0.0, done=not cancel.cancelled)
 
@@ -121,6 +130,7 @@ class FakeModel:
         owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         self.asked.append(tuple(messages))
+        self.owners.append(tuple(owners))
         self.samplings.append(sampling)
         prompt_tokens = self.count_prompt(messages)
         yield PrefillProgress(prompt_tokens, prompt_tokens, 0.0)
@@ -205,7 +215,7 @@ class LoadedFake:
         owners: Sequence[str] = (),
         keep: bool = False,
     ) -> ReadAhead:
-        return self.model.prepare(messages, cancel=cancel)
+        return self.model.prepare(messages, cancel=cancel, owners=owners)
 
     def generate(
         self,
@@ -216,7 +226,7 @@ class LoadedFake:
         owners: Sequence[str] = (),
     ) -> Iterator[PrefillProgress | ReasoningDelta | TextDelta | GenerationFinished]:
         self.model.uses.append(self)
-        return self.model.generate(messages, sampling, cancel=cancel)
+        return self.model.generate(messages, sampling, cancel=cancel, owners=owners)
 
     def encode(self, chats: Sequence[Sequence[Message]]) -> list[TokenSample]:
         return self.model.encode(chats)

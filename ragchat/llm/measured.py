@@ -10,13 +10,17 @@ from ragchat.llm.profile import Profile
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Measure the model at `path`, and what it makes of the file `text`. Not `thorough`: with the `present` settings alone."""
+    """Measure the model at `path`, and what it makes of the file `text`. Not `thorough`: with the `present` settings alone.
+
+    `rival`: another file, measured in turn with this one, so that what else the machine does hits both; empty: none.
+    """
 
     path: str
     text: str
     n_batch: int
     present: Profile | None = None
     thorough: bool = True
+    rival: str = ""
     batches: tuple[int, ...] = (128, 256, 512, 1024)
 
 
@@ -56,9 +60,12 @@ class Reading(msgspec.Struct, frozen=True, tag=True):
 
 
 class Chosen(msgspec.Struct, frozen=True, tag=True):
-    """The settings with their rates; `measured_at` is empty. The last message."""
+    """The settings with their rates; `measured_at` is empty. The last message. `rival`: tokens per second that the rival reads
+    and writes, 0 without one.
+    """
 
     profile: Profile
+    rival: tuple[float, float] = (0.0, 0.0)
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):

@@ -15,6 +15,9 @@ import msgspec
 
 from ragchat.paths import write_atomically
 
+_WHAT = 2
+"""Changes with what is measured, so that a profile that lacks some of it is not used."""
+
 
 class Profile(msgspec.Struct, frozen=True):
     """Choices for one model on this machine, with the rates that were measured (tokens per second).
@@ -74,4 +77,4 @@ def _key(model_path: Path) -> str:
         runtime = version("llama-cpp-python")
     except PackageNotFoundError:
         runtime = "?"
-    return f"{file}:{platform.machine()}:{os.cpu_count()}:{runtime}"
+    return f"{_WHAT}:{file}:{platform.machine()}:{os.cpu_count()}:{runtime}"

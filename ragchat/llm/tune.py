@@ -39,6 +39,7 @@ _GAIN = 1.1
 _AGREEMENT, _PERPLEXITY = 0.9, 1.05
 """What a copy may lose: first choices that are the same, and perplexity."""
 _RESERVE = 256 << 20
+_STOPPED = "Stopped. The settings stay as they were."
 _SHARE = 0.6
 """What measuring the settings takes of it all, when copies are measured too."""
 
@@ -48,7 +49,8 @@ Progress = Callable[[float, float | None, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy of a model in another type. Rates are tokens per second, `agreement` a share of first choices, 0 to 1.
+    """A copy of a model in another type. Rates are tokens per second, `agreement` a share of first choices, 0 to 1; `reads` and
+    `writes`: how many times as fast as the model, both measured in turn.
 
     `offered`: it is faster and says nearly the same; `reason` says why it is not.
     """
@@ -59,6 +61,8 @@ class Copy:
     decode_tok_s: float
     agreement: float
     perplexity: float
+    reads: float
+    writes: float
     offered: bool = False
     reason: str = ""
 
@@ -83,10 +87,8 @@ class Tuned:
         return tuple(self._offer(copy) for copy in self.copies if copy.offered)
 
     def _offer(self, copy: Copy) -> str:
-        read = copy.prefill_tok_s / self.profile.prefill_tok_s
-        write = copy.decode_tok_s / self.profile.decode_tok_s
         return (
-            f"A {copy.type_name} copy reads {read:.1f} times and writes {write:.1f} times as fast and is "
+            f"A {copy.type_name} copy reads {copy.reads:.1f} times and writes {copy.writes:.1f} times as fast and is "
             f"{copy.size_bytes / self.size_bytes:.1f} times as large; agreement {copy.agreement:.0%}, "
             f"perplexity {self.perplexity:.1f} -> {copy.perplexity:.1f}."
         )
@@ -117,8 +119,10 @@ def tune(
     wanted = _worth_measuring(metadata.file_type) if copies else ()
     steps = _Steps(progress, _SHARE if wanted else 1.0)
     job = Job(str(path), str(_TEXT), n_batch, before, batches=_batches(path, n_batch))
-    trials, reading, found = _measure(job, places.log, steps, cancel)
-    chosen = msgspec.structs.replace(found, measured_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    trials, reading, measured = _measure(job, places.log, steps, cancel)
+    chosen = msgspec.structs.replace(
+        measured.profile, measured_at=datetime.now(UTC).isoformat(timespec="seconds")
+    )
     made = []
     for number, type_name in enumerate(wanted):
         share = (1 - _SHARE) / len(wanted)
@@ -133,19 +137,20 @@ def tune(
     )
 
 
-def make(path: Path, type_name: str, log: Path, cancel: CancelToken) -> Path:
-    """Write a copy of a model in one of `COPIES` next to it, or into the folder of its link; where it is. Raises UsageError,
-    StorageError, FinetuneError, CancelledError.
+def make(path: Path, folder: Path, type_name: str, log: Path, cancel: CancelToken) -> Path:
+    """Write a copy of a model in one of `COPIES` into a folder of models; where it is. Raises UsageError, StorageError,
+    FinetuneError, CancelledError.
     """
     wanted = type_name.upper()
     if wanted not in COPIES:
         raise UsageError(
             f"A copy cannot be made in {clean_line(type_name)!r}.", f"Available: {', '.join(COPIES)}."
         )
-    target = path.with_name(f"{path.stem}-as-{wanted}.gguf")
+    target = folder / f"{path.stem}-as-{wanted}.gguf"
     if target.exists():
         raise UsageError(f"{target.name} exists already.", f"Use it: `ragchat --model {target.stem}`.")
-    _check_room(target.parent, _copy_bytes(path, wanted))
+    make_private_dir(folder)
+    _check_room(folder, _copy_bytes(path, wanted))
     quantize(path, target, wanted, log, cancel=cancel)
     return target
 
@@ -195,28 +200,45 @@ def _copy(
     try:
         _check_room(places.cache_dir, _copy_bytes(path, type_name))
     except StorageError as error:
-        return Copy(type_name, _copy_bytes(path, type_name), 0, 0, 0, 0, reason=f"not measured: {error}")
+        return Copy(
+            type_name, _copy_bytes(path, type_name), 0, 0, 0, 0, 0, 0, reason=f"not measured: {error}"
+        )
     with tempfile.TemporaryDirectory(prefix="copy-", dir=places.cache_dir) as folder:
         target = Path(folder) / f"copy.{type_name}.gguf"
         quantize(path, target, type_name, places.log, cancel=cancel)
         steps.at(0.4)
-        job = Job(str(target), str(_TEXT), chosen.n_batch or N_BATCH, chosen, thorough=False)
-        _, other, found = _measure(job, places.log, steps, cancel)
+        job = Job(
+            str(target),
+            str(_TEXT),
+            chosen.n_batch or N_BATCH,
+            chosen,
+            thorough=False,
+            rival=_rival(path, target),
+        )
+        _, other, done = _measure(job, places.log, steps, cancel)
+        found = done.profile
+        read, write = done.rival if done.rival[0] else (chosen.prefill_tok_s, chosen.decode_tok_s)
         copy = Copy(
             *(type_name, target.stat().st_size, found.prefill_tok_s, found.decode_tok_s),
+            reads=found.prefill_tok_s / read,
+            writes=found.decode_tok_s / write,
             agreement=reading.agreement(other),
             perplexity=other.perplexity,
         )
-    reason = _objection(copy, chosen, reading.perplexity)
+    reason = _objection(copy, reading.perplexity)
     return replace(copy, offered=not reason, reason=reason)
 
 
-def _objection(copy: Copy, original: profiles.Profile, perplexity: float) -> str:
+def _rival(path: Path, copy: Path) -> str:
+    """The original, where there is memory for both; else its rates of before are compared."""
+    from ragchat.llm.memory import available_bytes
+
+    return str(path) if 2.5 * (path.stat().st_size + copy.stat().st_size) < available_bytes() else ""
+
+
+def _objection(copy: Copy, perplexity: float) -> str:
     """Why a copy is not offered; empty: it is."""
-    if (
-        copy.prefill_tok_s < _GAIN * original.prefill_tok_s
-        or copy.decode_tok_s < 0.97 * original.decode_tok_s
-    ):
+    if copy.reads < _GAIN or copy.writes < 0.97:
         return "not faster"
     if copy.agreement < _AGREEMENT:
         return f"agreement below {_AGREEMENT:.0%}"
@@ -253,9 +275,7 @@ def _check_room(folder: Path, size: int) -> None:
         )
 
 
-def _measure(
-    job: Job, log: Path, steps: _Steps, cancel: CancelToken
-) -> tuple[list[Trial], Reading, profiles.Profile]:
+def _measure(job: Job, log: Path, steps: _Steps, cancel: CancelToken) -> tuple[list[Trial], Reading, Chosen]:
     trials: list[Trial] = []
     reading = Reading((), 0.0)
     for message in _messages(job, log, cancel):
@@ -270,8 +290,10 @@ def _measure(
                 raise ModelFileError(
                     f"{Path(job.path).stem} cannot be measured: {sentence}.", f"The log is {log}."
                 )
-            case Chosen(profile=found):
-                return trials, reading, found
+            case Chosen():
+                return trials, reading, message
+    if cancel.cancelled:  # Ctrl-C reaches the process, too
+        raise CancelledError(_STOPPED)
     raise ModelError(
         f"{Path(job.path).stem} ended the process that measures it. Its settings stay.", f"The log is {log}."
     )
@@ -294,7 +316,7 @@ def _messages(job: Job, log: Path, cancel: CancelToken) -> Iterator[Message]:
     try:
         while True:
             if cancel.cancelled:
-                raise CancelledError("Stopped. The settings stay as they were.")
+                raise CancelledError(_STOPPED)
             with contextlib.suppress(queue.Empty):
                 if not (line := lines.get(timeout=0.05)):
                     return

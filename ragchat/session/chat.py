@@ -296,14 +296,14 @@ class ChatSession:
         foreseen = Foreseen(shown if found.relevant else (), found.relevant)
         if plan is None or info is None:
             return foreseen
-        packed = self._pack(
-            Estimated(info), info, question, self._with_hits(sources, retrieved, plan, info), earlier
-        )
+        with_hits = self._with_hits(sources, retrieved, plan, info)
+        guess = Estimated(info, self._looked.bytes_per_token(info))
+        packed = self._pack(guess, info, question, with_hits, earlier)
         return replace(
             foreseen,
             citations=packed.citations or foreseen.citations,
             beginning=plan.beginning(packed),
-            owners=preparing.owners_of(typed.conversation_id, packed.citations),
+            owners=self._owners(typed.conversation_id, packed.citations),
         )
 
     def read_ahead(self, foreseen: Foreseen, *, cancel: CancelToken) -> ReadAhead | None:
@@ -326,9 +326,12 @@ class ChatSession:
         model = self._present_model(cancel)
         layout = self._options.layout(model.info)
         begun = prompt.opening(model, layout, self._said(earlier), cites=bool(self._searcher))
-        cited = self._chats.citations(earlier[-1].id) if self._chats and earlier else []
-        owners = preparing.owners_of(conversation_id, cited)
-        return model.prepare(begun, cancel=cancel, owners=owners, keep=True)
+        return model.prepare(begun, cancel=cancel, owners=self._owners(conversation_id), keep=True)
+
+    def _owners(self, conversation_id: int, offered: Sequence[Citation] = ()) -> tuple[str, ...]:
+        """Whose texts a prompt of this chat has: earlier answers repeat what they were made from."""
+        cited = self._chats.cited(conversation_id) if self._chats and conversation_id else ()
+        return preparing.owners_of(conversation_id, offered, cited)
 
     def _present_model(self, cancel: CancelToken) -> LoadedModel:
         """The model that is loaded, as this chat uses it."""
@@ -405,6 +408,7 @@ class ChatSession:
         loading_s = retrieved.loading_s + time.perf_counter() - loading
         with_hits = self._with_hits(sources, retrieved, plan, model.info)
         packed = self._pack(model, model.info, question, with_hits, earlier)
+        self._looked.learn(model.info, packed)
         generation = self._generation(model.info, used, packed, found)
         record.plan(generation, packed.citations)
         yield PromptReady(packed.parts, packed.prompt_tokens, packed.n_ctx, packed.citations, packed.left_out)
@@ -458,7 +462,7 @@ class ChatSession:
         started: float,
     ) -> Iterator[SessionEvent]:
         first_s = 0.0
-        owners = preparing.owners_of(record.conversation_id, offered)
+        owners = self._owners(record.conversation_id, offered)
         for event in model.generate(generation.prompt, generation.sampling, cancel=cancel, owners=owners):
             match event:
                 case TextDelta(text=text):

@@ -13,6 +13,7 @@ from ragchat.session import prompt
 from ragchat.session.chat import AskOptions
 from ragchat.session.digest import Digest, Wording
 from ragchat.session.events import SummaryProgress
+from ragchat.session.preparing import owners_of
 from ragchat.session.record import turns_of
 from ragchat.session.sources import Sources
 from ragchat.store.chats import ChatStore
@@ -81,7 +82,14 @@ def compact(
     message_id, turns = _old_turns(earlier, compaction, keep_turns)
     # Without thoughts, and without adapters: what was learned for answers would show in the summary, too.
     loaded = yield from model.load(cancel)
-    digest = Digest(loaded, WORDING, sampling=Sampling(temperature=0.0), longest=LONGEST, cancel=cancel)
+    digest = Digest(
+        loaded,
+        WORDING,
+        sampling=Sampling(temperature=0.0),
+        longest=LONGEST,
+        cancel=cancel,
+        owners=owners_of(conversation_id, (), chats.cited(conversation_id)),
+    )
     texts = [compaction.summary] if compaction else []
     texts += [f"{_SPEAKERS[turn.role]}: {turn.content.strip()}" for turn in turns]
     cuts = zip(texts, digest.cut(texts), strict=True)

@@ -74,10 +74,15 @@ class Digest:
         sampling: Sampling,
         longest: int,
         cancel: CancelToken,
+        owners: Sequence[str] = (),
     ) -> None:
-        """The summary has at most `longest` tokens. Raises PromptTooLongError when the context is too small for anything."""
+        """The summary has at most `longest` tokens; the texts are those of `owners`.
+
+        Raises PromptTooLongError when the context is too small for anything.
+        """
         info = model.info
         self._model, self._wording, self._cancel = model, wording, cancel
+        self._owners = tuple(owners)
         self._n_ctx, self._n_params = info.n_ctx, info.n_params
         self._note_tokens = min(NOTE_TOKENS, max(16, info.n_ctx // 16))
         self.longest = max(SMALLEST_ANSWER, min(longest or info.n_ctx, info.n_ctx // 4))
@@ -200,7 +205,7 @@ class Digest:
     ) -> Generator[DigestEvent, None, GenerationFinished]:
         """Write a note into `said`; `told` says how far all is when this share of the part is read."""
         told_at = time.monotonic()
-        for event in self._model.generate(messages, self._each, cancel=self._cancel):
+        for event in self._model.generate(messages, self._each, cancel=self._cancel, owners=self._owners):
             match event:
                 case TextDelta(text=piece):
                     said.append(piece)
@@ -217,7 +222,7 @@ class Digest:
     def _write_final(self, instructions: str, text: str) -> Iterator[DigestEvent]:
         messages = _prompt(instructions, text)
         yield FinalPrompt(messages, self.sampling)
-        for event in self._model.generate(messages, self.sampling, cancel=self._cancel):
+        for event in self._model.generate(messages, self.sampling, cancel=self._cancel, owners=self._owners):
             if isinstance(event, PrefillProgress | TextDelta | GenerationFinished):
                 yield event
 

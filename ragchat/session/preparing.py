@@ -5,23 +5,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TypeVar
 
 from ragchat.session.prompt import OPENED, PackedPrompt
 from ragchat.session.sources import Attachment
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken, Citation, Hit, Message, ModelInfo, ReadAhead
+from ragchat.types import CancelToken, Citation, Hit, Message, ModelInfo
 
 Key = tuple[str, int]
 """A knowledge base and a chunk of it."""
-_BYTES = 3
-"""Of a token, rather few."""
+_BYTES = 4.0
+"""Of a token, as long as no prompt has told better."""
+_ENOUGH = 100
+"""Tokens of a prompt that tells how many bytes a token has."""
 _Value = TypeVar("_Value")
 
 LEAST_LETTERS = 3
 """A question that is shorter is not looked up yet."""
-MOST_TOKENS = 3000
-"""Tokens that are read ahead for one question at most: beyond it, what is read is likely to be in vain."""
+MOST_WASTED = 2000
+"""Tokens: when about so many were read in vain for a question, no more of its passages are read ahead."""
+_LETTERS = 4
+"""Of a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +56,26 @@ class Plan:
     """What is worth reading ahead while one question is typed. It belongs to that question; pauses come one after the other.
 
     Instructions and history are read at the first pause, since whatever is asked begins with them. Of the passages only those are
-    read that two pauses in a row found in the same place, the best first: the next word may change the others. Passages that are
-    read keep their places in front of the others, as long as the search still wants them: a prompt with the same passages in
-    another order is answered as well, and need not be read again (decision 31).
+    read that three pauses in a row found in the same place, the best first: the next word may change the others. Behind the best
+    one, passages that are read keep their places as long as the search still wants them: then they need not be read again
+    (decision 31).
     """
 
-    def __init__(self, *, pauses: int = 2, most_tokens: int = MOST_TOKENS) -> None:
+    def __init__(self, *, pauses: int = 3, most_wasted: int = MOST_WASTED) -> None:
         """`pauses` in a row that have to find a passage in its place."""
-        self._pauses, self._most = pauses, most_tokens
+        self._pauses, self._most = pauses, most_wasted
         self._seen: list[tuple[tuple[Message, ...], tuple[str, ...]]] = []
-        self._read = 0
+        self._reading: tuple[str, ...] = ()
         self._order: tuple[Key, ...] = ()
+        self._wasted = 0
 
     def in_order(self, hits: Sequence[Hit], passages: int) -> tuple[Hit, ...]:
-        """The hits with those of the first `passages` in front that are read, in the order in which they are."""
+        """The hits with those of the first `passages` in front that are read, in the order in which they are.
+
+        As they are ranked where the best one is not what is read first: it is likeliest to hold the answer.
+        """
+        if not hits or self._order[:1] != (key_of(hits[0]),):
+            return tuple(hits)
         first = {key_of(hit): hit for hit in hits[:passages]}
         kept = [first.pop(key) for key in _beginning_in(self._order, first)]
         return (*kept, *first.values(), *hits[passages:])
@@ -72,16 +83,24 @@ class Plan:
     def beginning(self, packed: PackedPrompt) -> tuple[Message, ...]:
         """What to read ahead now, where the question as it is typed makes this prompt."""
         self._seen = [*self._seen, (packed.messages[:-1], packed.before)][-self._pauses :]
-        kept = self._stable() if self._read < self._most else 0
+        kept = self._stable() if self._wasted < self._most else 0
         attached = len(packed.before) - len(packed.passages)
         order = tuple(key_of(one.hit) for one in packed.citations[: max(0, kept - attached)])
         if order != self._order[: len(order)] or len(order) > len(self._order):
             self._order = order
+        self._note(packed.before[:kept])
         return packed.beginning(kept)
 
-    def note(self, read: ReadAhead) -> None:
-        """So much was read."""
-        self._read += read.read
+    def _note(self, pieces: tuple[str, ...]) -> None:
+        """These are read now; what is not among them was read in vain."""
+        same = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._reading, pieces, strict=False))
+        )
+        if same < min(len(self._reading), len(pieces)):
+            self._wasted += sum(len(piece) for piece in self._reading[same:]) // _LETTERS
+            self._reading = pieces
+        elif len(pieces) > len(self._reading):
+            self._reading = pieces
 
     def _stable(self) -> int:
         """How many pieces in front of the question were the same at the last pauses."""
@@ -134,7 +153,9 @@ class Reading:
         with self._guard:
             if self._now is None:
                 self._now, self._cancel = foreseen, CancelToken()
-                self._thread = threading.Thread(target=self._work, daemon=True, name="read ahead")
+                self._thread = threading.Thread(
+                    target=self._work, args=(foreseen, self._cancel), daemon=True, name="read ahead"
+                )
                 self._thread.start()
             elif begins(foreseen.beginning, self._now.beginning):
                 self._next = None  # it is being read, and more
@@ -157,14 +178,19 @@ class Reading:
             thread.join(timeout_s)
         return thread is None or not thread.is_alive()
 
-    def _work(self) -> None:
-        while (foreseen := self._now) is not None:
-            try:
-                self._do(foreseen, self._cancel)
-            finally:
+    def _work(self, foreseen: Foreseen, cancel: CancelToken) -> None:
+        now: Foreseen | None = foreseen
+        try:
+            while now is not None:
+                self._do(now, cancel)
                 with self._guard:
                     self._now, self._next = self._next, None
-                    self._cancel = CancelToken()
+                    self._cancel = cancel = CancelToken()
+                    now = self._now
+        except BaseException:
+            with self._guard:
+                self._now = self._next = None
+            raise
 
 
 def begins(one: Sequence[Message], other: Sequence[Message]) -> bool:
@@ -178,12 +204,12 @@ def begins(one: Sequence[Message], other: Sequence[Message]) -> bool:
 class Estimated:
     """A model that is not asked how many tokens a text has: asking would stop it from reading. Room is estimated."""
 
-    def __init__(self, info: ModelInfo) -> None:
-        self.info = info
+    def __init__(self, info: ModelInfo, bytes_per_token: float = _BYTES) -> None:
+        self.info, self._bytes = info, bytes_per_token
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """About so many."""
-        return [len(text.encode("utf-8", "replace")) // _BYTES + 1 for text in texts]
+        return [int(len(text.encode("utf-8", "replace")) / self._bytes) + 1 for text in texts]
 
     def count_prompt(self, messages: Sequence[Message]) -> int:
         """About so many, with what the template writes."""
@@ -196,6 +222,7 @@ class Looked:
     def __init__(self, *, most: int = 8) -> None:
         self._kept: tuple[tuple[object, object], ...] = ()
         self._most, self._lock = most, threading.Lock()
+        self._bytes: dict[str, float] = {}
 
     def of(self, key: object, make: Callable[[], _Value], *, keep: Callable[[_Value], bool]) -> _Value:
         """What `make` makes, or made when it was last asked with an equal `key`, which has the kind and all that it depends on.
@@ -210,6 +237,16 @@ class Looked:
             with self._lock:
                 self._kept = ((key, made), *self._kept)[: self._most]
         return made
+
+    def learn(self, info: ModelInfo, packed: PackedPrompt) -> None:
+        """How many bytes a token of this model has in a prompt like this."""
+        if packed.prompt_tokens >= _ENOUGH:
+            size = sum(len(message.content.encode("utf-8", "replace")) for message in packed.messages)
+            self._bytes[info.path] = max(1.0, size / packed.prompt_tokens)
+
+    def bytes_per_token(self, info: ModelInfo) -> float:
+        """As the last prompt of this model told."""
+        return self._bytes.get(info.path, _BYTES)
 
 
 def state_of(stores: Sequence[KnowledgeStore]) -> tuple[tuple[str, int, int], ...]:
@@ -231,7 +268,13 @@ def long_enough(text: str) -> bool:
     return sum(character.isalnum() for character in text) >= LEAST_LETTERS
 
 
-def owners_of(conversation_id: int, citations: Sequence[Citation]) -> tuple[str, ...]:
-    """Whose text a prompt has: "chat 3", "documents notes"; 0 is a chat that is not stored."""
+def owners_of(
+    conversation_id: int, citations: Sequence[Citation], others: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Whose text a prompt has: "chat 3", "documents notes"; 0 is a chat that is not stored. What is attached is the chat's.
+
+    `others`: knowledge bases from which earlier answers in the prompt were made.
+    """
     chat = (f"chat {conversation_id}",) if conversation_id else ()
-    return (*chat, *dict.fromkeys(f"documents {citation.hit.knowledge_base}" for citation in citations))
+    names = dict.fromkeys([*(citation.hit.knowledge_base for citation in citations), *others])
+    return (*chat, *(f"documents {name}" for name in names if name))

@@ -16,6 +16,7 @@ from typing import Literal
 from ragchat.errors import AdapterError, NotFoundError, UsageError
 from ragchat.session import citations
 from ragchat.session.events import without_rewriting
+from ragchat.session.preparing import owners_of
 from ragchat.store.chats import ChatStore
 from ragchat.types import (
     AdapterScale,
@@ -113,7 +114,8 @@ def replay(model: ChatModel, record: Recorded, *, cancel: CancelToken) -> Iterat
         adapters = ()  # `what_differs` says so
         loaded = yield from model.load(cancel, thinking=thinking)
     said: list[str] = []
-    for event in loaded.generate(generation.prompt, generation.sampling, cancel=cancel):
+    owners = owners_of(record.answer.conversation_id, record.citations, generation.knowledge_bases)
+    for event in loaded.generate(generation.prompt, generation.sampling, cancel=cancel, owners=owners):
         match event:
             case GenerationFinished():
                 text = "".join(said).removesuffix(event.repeated)

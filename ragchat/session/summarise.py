@@ -22,6 +22,7 @@ from ragchat.session.attachment import CHUNK_TOKENS
 from ragchat.session.chat import AskOptions
 from ragchat.session.digest import Digest, FinalPrompt, Wording
 from ragchat.session.events import PromptReady, SessionEvent, SummaryProgress
+from ragchat.session.preparing import owners_of
 from ragchat.session.record import Record
 from ragchat.session.sources import Attachment
 from ragchat.store.chats import ChatStore
@@ -174,7 +175,11 @@ class _Summary:
         if sampling.seed is None:
             sampling = replace(sampling, seed=secrets.randbelow(2**31))
         longest = min(sampling.max_tokens or LONGEST, LONGEST)
-        digest = Digest(model, WORDING, sampling=sampling, longest=longest, cancel=self._cancel)
+        names = [hit.knowledge_base for hit in self._hits]
+        owners = owners_of(self._record.conversation_id, (), names)
+        digest = Digest(
+            model, WORDING, sampling=sampling, longest=longest, cancel=self._cancel, owners=owners
+        )
         cuts = digest.cut([hit.text for hit in self._hits])
         self._hits = tuple(
             piece for hit, places in zip(self._hits, cuts, strict=True) for piece in _cut(hit, places)

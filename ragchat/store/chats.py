@@ -447,6 +447,15 @@ class ChatStore:
         rows = self._fetch("SELECT * FROM citations WHERE message_id = ? ORDER BY n", (message_id,))
         return [citation_of(row) for row in rows]
 
+    def cited(self, conversation_id: int) -> list[str]:
+        """The knowledge bases whose passages were in prompts of this chat."""
+        rows = self._fetch(
+            "SELECT DISTINCT c.knowledge_base FROM messages m JOIN citations c ON c.message_id = m.id"
+            " WHERE m.conversation_id = ?",
+            (conversation_id,),
+        )
+        return [row["knowledge_base"] for row in rows]
+
     def generation(self, message_id: int) -> Generation | None:
         """What an answer was made from, or None for a message that no model wrote."""
         rows = self._fetch("SELECT * FROM generations WHERE message_id = ?", (message_id,))

@@ -237,6 +237,32 @@ class RagchatApp(App[None]):
     def _pull(self, name: str, cancel: CancelToken) -> None:
         tasks.pull_model(self.services, name, cancel, self.post_message)
 
+    def start_tune(self, name: str) -> None:
+        """Measure how a model runs best, while no answer is written. A question stops it."""
+        running = self.jobs.get("tune")
+        if running is not None and running.running:
+            self._tell(f"{running.name} is already being measured. Press Ctrl+X to stop it.", "")
+            return
+        if self.chat.pane.live is not None:
+            self._tell("Wait for the end of the answer, or stop it. Then measure the model.", "")
+            return
+        job = self._set_job(JobState("tune", name, "percent", total=100, doing="measuring"))
+        self._tune(name, job.cancel)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="tune", description="measure a model")
+    def _tune(self, name: str, cancel: CancelToken) -> None:
+        tasks.tune_model(self.services, name, cancel, self.post_message)
+
+    @on(messages.TuneAdvanced)
+    def _show_tune(self, event: messages.TuneAdvanced) -> None:
+        job = replace(self.jobs["tune"], done=round(100 * event.done), eta_s=event.eta_s, detail=event.doing)
+        self._set_job(job)
+
+    @on(messages.TuneEnded)
+    def _end_tune(self, event: messages.TuneEnded) -> None:
+        job = replace(self.jobs["tune"], running=False, failed=event.failed, sentence=event.sentence)
+        self._end_job(job)
+
     @on(messages.PullAdvanced)
     def _show_pull(self, event: messages.PullAdvanced) -> None:
         self._set_job(

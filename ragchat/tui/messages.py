@@ -204,6 +204,25 @@ class PullEnded(Message):
         self.remedy = remedy
 
 
+class TuneAdvanced(Message):
+    """How far measuring a model is, 0 to 1, and what is measured."""
+
+    def __init__(self, done: float, eta_s: float | None, doing: str) -> None:
+        super().__init__()
+        self.done = done
+        self.eta_s = eta_s
+        self.doing = doing
+
+
+class TuneEnded(Message):
+    """What was chosen for a model, or why it was not measured; `failed`: by an error, not by you."""
+
+    def __init__(self, sentence: str, *, failed: bool = False) -> None:
+        super().__init__()
+        self.sentence = sentence
+        self.failed = failed
+
+
 class SyncAdvanced(Message):
     """A sync read `done` of `total` files; `rate` in files per second."""
 

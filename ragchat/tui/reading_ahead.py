@@ -16,6 +16,7 @@ from textual.widget import Widget
 from ragchat.errors import RagchatError
 from ragchat.tui import tasks
 from ragchat.tui.state import JobState, ModelState
+from ragchat.tui.trainings import KIND as TRAINING
 from ragchat.types import CancelToken
 
 if TYPE_CHECKING:
@@ -34,7 +35,14 @@ _SETTLE_S = 0.4
 _BUSY_LOAD = 1.5
 """Programs that want to run, for each core, beyond which nothing is read ahead; reading alone makes 1."""
 PAUSED = "Paused: press p to continue."
-BUSY = "Nothing is read ahead now: this machine is busy."
+ON_BATTERY = "Nothing is read ahead while this computer runs on battery."
+BUSY = "Nothing is read ahead now: other programs keep this computer busy."
+_WORKS = {
+    "sync": "Nothing is read ahead while documents are indexed.",
+    "tune": "Nothing is read ahead while a model is measured.",
+    TRAINING: "Nothing is read ahead while an adapter is trained.",
+}
+"""What wants the processor as much, by the beginning of its job's kind, and what is said of it."""
 
 
 class _Chat(Protocol):
@@ -77,9 +85,17 @@ class ReadingAhead(Widget):
         self._one = threading.Lock()
         self._cancel = CancelToken()
         self._reading: Reading | None = None
-        self._read_for: tuple[ChatOptions, Plan] | None = None
+        self._read_for: ChatOptions | None = None
         self._power: PowerWatch | None = None
+        """Looks every few seconds whether the computer runs on battery."""
         self._read, self._read_s, self._wasted, self._wasted_s = 0, 0.0, 0, 0.0
+        self._used = 0
+        self._begun: tuple[int, int | None] = 0, None
+        """The stay at a chat, and the message that the question comes after, that the pane's plan is for."""
+        self._looking = False
+        self._next: tuple[Typed, ChatOptions, Plan] | None = None
+        """What is looked up when that is done which is being looked up."""
+        self._hindered = ""
         self.paused = False
 
     def on_mount(self) -> None:
@@ -101,16 +117,19 @@ class ReadingAhead(Widget):
     # --- what the screen tells ----------------------------------------------------------------------
 
     def typed(self) -> None:
-        """A key changed the prompt. What is being read for the text before goes on: most of it is of use."""
-        self._cancel.cancel()
+        """A key changed the prompt. What is looked up and read for the text before goes on: most of it is of use."""
         self._typing.stop()
-        text = self.pane.prompt.text.strip()
-        if not text or self.pane.live is not None:
-            self.pane.plan = None
+        pane = self.pane
+        begun = pane.visit, pane.editing.parent_id if pane.editing else None
+        if begun != self._begun or not self.question:
+            self._begun, pane.plan = begun, None
+        if self.question and pane.live is None:
+            self._typing = self.set_timer(PAUSE_S, self._look)
+        else:
+            self._next = None
+            self._cancel.cancel()
             self._stop_reading()
             self._say_nothing()
-        elif text[0] != "/":
-            self._typing = self.set_timer(PAUSE_S, self._look)
 
     def rest(self) -> None:
         """An answer has ended, a chat was opened or the model was loaded: there may be something to read ahead."""
@@ -119,8 +138,12 @@ class ReadingAhead(Widget):
 
     def answered(self, timings: Timings) -> None:
         """An answer has ended: what was read in vain is known."""
+        self._used += timings.ahead_tokens
         self._wasted += timings.wasted_tokens
         self._wasted_s += timings.wasted_cpu_s
+        # What was stopped told nobody how far it came.
+        self._read = max(self._read, self._used + self._wasted)
+        self._read_s = max(self._read_s, self._wasted_s)
         self._show()
 
     def pause_or_resume(self) -> None:
@@ -137,6 +160,12 @@ class ReadingAhead(Widget):
         return self.pane.options
 
     @property
+    def question(self) -> str:
+        """What is typed; empty: nothing that is to be answered."""
+        text = self.pane.prompt.text.strip()
+        return "" if text.startswith("/") else text
+
+    @property
     def wanted(self) -> bool:
         """Whether the chat that is shown is to be read ahead at all."""
         chosen = self._options.read_ahead
@@ -144,12 +173,9 @@ class ReadingAhead(Widget):
         return (usual if chosen is None else chosen) and not self.paused
 
     def _look(self) -> None:
-        pane = self.pane
-        text = pane.prompt.text.strip()
+        pane, text = self.pane, self.question
         if not text or not self.wanted or pane.live is not None or pane.opening:
             return
-        if self.host.model_state.phase == "idle" and not self._hindrance():
-            self.host.use_model("")  # it is needed in a moment
         from ragchat.session.preparing import Plan, Typed
 
         if pane.plan is None:
@@ -162,48 +188,72 @@ class ReadingAhead(Widget):
             tuple(chip.attachment for chip in chips if chip.attachment),
             tuple(chip.hit for chip in chips if chip.hit),
         )
-        self._cancel = CancelToken()
-        self._foresee(typed, pane.options, pane.plan, self._cancel)
+        self._next = typed, pane.options, pane.plan
+        self._look_up()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="ahead", description="look ahead")
+    def _look_up(self) -> None:
+        """One after the other: whoever types fast would see nothing if each pause ended the search of the one before."""
+        if self._next is not None and not self._looking:
+            (typed, options, plan), self._next = self._next, None
+            self._looking = True
+            self._foresee(typed, options, plan, self._fresh())
+
+    def _looked_up(self) -> None:
+        self._looking = False
+        self._look_up()
+
+    # Not exclusive: one that were taken back before it began would never say that it has ended.
+    @work(thread=True, exit_on_error=False, group="look", description="look ahead")
     def _foresee(self, typed: Typed, options: ChatOptions, plan: Plan, cancel: CancelToken) -> None:
         def look() -> None:
-            with self._one:  # a pause comes after the one before it
+            with self._one:  # after what is read between two questions
                 if cancel.cancelled:
                     return
                 reads = not self._hindrance()
+                if reads:
+                    self.call_later(self._have_loaded)
                 with (
                     tasks.chats(self._services) as store,
                     self._services.open_session(store, options) as session,
                 ):
                     foreseen = session.foresee(typed, plan if reads else None, cancel=cancel)
-            if foreseen.beginning and not cancel.cancelled:
-                self._want(foreseen, options, plan)
+                if foreseen.beginning and not cancel.cancelled:
+                    self._want(foreseen, options)
             if not cancel.cancelled:
                 self.post_message(self.Looked(typed.text, foreseen))
 
         self._quietly("looking ahead", look)
+        self.call_later(self._looked_up)
+
+    def _have_loaded(self) -> None:
+        if self.host.model_state.phase == "idle":
+            self.host.use_model("")  # it is needed in a moment
+
+    def _fresh(self) -> CancelToken:
+        """For what is done next; what is done before it is of no use any more."""
+        self._cancel.cancel()
+        self._cancel = CancelToken()
+        return self._cancel
 
     # --- reading ------------------------------------------------------------------------------------
 
-    def _want(self, foreseen: Foreseen, options: ChatOptions, plan: Plan) -> None:
+    def _want(self, foreseen: Foreseen, options: ChatOptions) -> None:
         """Any thread: have this read."""
         from ragchat.session.preparing import Reading
 
         if self._reading is None:
             self._reading = Reading(self._have_read)
-        self._read_for = options, plan
+        self._read_for = options
         self._reading.want(foreseen)
 
     def _have_read(self, foreseen: Foreseen, cancel: CancelToken) -> None:
         def read() -> None:
             if self._read_for is None or self._hindrance():
                 return
-            options, plan = self._read_for
+            options = self._read_for
             with tasks.chats(self._services) as store, self._services.open_session(store, options) as session:
                 came = session.read_ahead(foreseen, cancel=cancel)
             if came is not None:
-                plan.note(came)
                 self.post_message(self.Read(came))
 
         self._quietly("reading ahead", read)
@@ -219,12 +269,14 @@ class ReadingAhead(Widget):
 
     def _rest(self) -> None:
         pane = self.pane
+        if self.question:  # typed while the answer was written, or a draft
+            self._look()
+            return
         model = pane.options.model or self._services.model.selected
         info = self._services.model.info
         if not self.wanted or pane.live is not None or info is None or info.name != model:
             return
-        self._cancel = CancelToken()
-        self._warm(pane.conversation_id, pane.options, self._cancel)
+        self._warm(pane.conversation_id, pane.options, self._fresh())
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="ahead", description="read ahead")
     def _warm(self, conversation_id: int, options: ChatOptions, cancel: CancelToken) -> None:
@@ -254,11 +306,22 @@ class ReadingAhead(Widget):
 
     def _hindrance(self) -> str:
         """Why the model is not to read ahead now; any thread."""
+        found = self._power_lacks() or self._work_running() or (BUSY if machine_is_busy() else "")
+        if found != self._hindered:
+            self._hindered = found
+            self.call_later(self._show)
+        return found
+
+    def _power_lacks(self) -> str:
         from ragchat.ingest.embedding import PowerWatch
 
         if self._power is None:
             self._power = PowerWatch()
-        return self._power() or (BUSY if machine_is_busy() else "")
+        return ON_BATTERY if self._power() else ""
+
+    def _work_running(self) -> str:
+        running = [job.kind for job in self.host.jobs.values() if job.running and not job.paused]
+        return next((said for begin, said in _WORKS.items() if any(k.startswith(begin) for k in running)), "")
 
     # --- the job ------------------------------------------------------------------------------------
 
@@ -281,7 +344,7 @@ class ReadingAhead(Widget):
             f"{self._read:,} tokens read before Enter ({self._read_s:.1f} s of processor time),"
             f" {self._wasted:,} of them in vain ({self._wasted_s:.1f} s)."
         )
-        return f"{PAUSED} {said}" if self.paused else said
+        return " ".join(filter(None, (PAUSED if self.paused else self._hindered, said)))
 
 
 def machine_is_busy() -> bool:

@@ -281,6 +281,30 @@ def pull_model(services: Services, name: str, cancel: CancelToken, post: Post) -
         post(messages.PullEnded(name, None, record_unexpected(services, "downloading the model")))
 
 
+def tune_model(services: Services, name: str, cancel: CancelToken, post: Post) -> None:
+    """Measure how a model runs best."""
+
+    def advanced(done: float, eta_s: float | None, doing: str) -> None:
+        post(messages.TuneAdvanced(done, eta_s, doing))
+
+    try:
+        tuned = services.models.tune(name, advanced, cancel)
+        found = tuned.profile
+        chosen = (
+            f"{name} reads {found.prefill_tok_s:.0f} and writes {found.decode_tok_s:.0f} tokens/s "
+            f"({counted(max(found.n_threads, found.n_threads_batch), 'thread')}, "
+            f"flash attention {'on' if found.flash_attention else 'off'})."
+        )
+        more = f"Make it? `ragchat model tune {name} --make TYPE`" if tuned.offers else ""
+        post(messages.TuneEnded(" ".join(filter(None, (chosen, *tuned.offers, more)))))
+    except CancelledError as error:
+        post(messages.TuneEnded(str(error)))
+    except RagchatError as error:
+        post(messages.TuneEnded(f"{error} {error.remedy}".strip(), failed=True))
+    except Exception:  # noqa: BLE001 - the boundary of a worker
+        post(messages.TuneEnded(record_unexpected(services, "measuring the model"), failed=True))
+
+
 def sync(services: Services, name: str, paths: list[Path], cancel: CancelToken, post: Post) -> None:
     """Add files and folders to a knowledge base and bring it up to date."""
     from ragchat.ingest.sync import SyncFinished, SyncProgress

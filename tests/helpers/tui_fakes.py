@@ -34,6 +34,8 @@ from ragchat.evaluation.calibration import RefusalCurve
 from ragchat.evaluation.question_sets import Asked, merged
 from ragchat.ingest.sync import SyncFinished, SyncProgress
 from ragchat.llm.adapters import InstalledAdapter
+from ragchat.llm.profile import Profile
+from ragchat.llm.tune import Progress, Tuned
 from ragchat.paths import Paths
 from ragchat.retrieval import index
 from ragchat.session.chat import AskOptions, ChatSession
@@ -47,6 +49,7 @@ from ragchat.session.events import (
     QuotesFound,
     SessionEvent,
 )
+from ragchat.session.preparing import Foreseen, Plan, Typed
 from ragchat.session.sources import Attachment, Sources
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
@@ -68,6 +71,7 @@ from ragchat.types import (
     PromptPart,
     PromptPartKind,
     Quote,
+    ReadAhead,
     ReasoningDelta,
     Sampling,
     Span,
@@ -123,6 +127,14 @@ class ScriptedSession:
         self._store, self._names, self._script = store, tuple(names), script
 
     options = AskOptions()
+
+    def foresee(self, typed: Typed, plan: Plan | None, *, cancel: CancelToken) -> Foreseen:
+        return Foreseen()
+
+    def warm(
+        self, conversation_id: int, *, parent_id: int | None = None, cancel: CancelToken
+    ) -> ReadAhead | None:
+        return None
 
     def regenerate(self, answer_id: int, *, cancel: CancelToken) -> Iterator[SessionEvent]:
         question = self._store.message(self._store.message(answer_id).parent_id)
@@ -290,6 +302,10 @@ class ActorModel:
     def render_prompt(self, messages: Sequence[Message]) -> str:
         return "\n".join(f"<{message.role}> {message.content}" for message in messages)
 
+    @contextlib.contextmanager
+    def apart(self, cancel: CancelToken) -> Iterator[CancelToken]:
+        yield cancel
+
     def suspicion(self) -> str:
         return self.suspect
 
@@ -446,6 +462,15 @@ class ActorModels(Models):
 
     def adapters(self, model: str = "") -> list[InstalledAdapter]:
         return list(self._stage.adapters)
+
+    def tune(self, name: str, progress: Progress, cancel: CancelToken) -> Tuned:
+        progress(0.4, 12.0, "trying settings")
+        deadline = time.monotonic() + WAIT_S
+        while not self._stage.pull_gate.wait(0.01) and time.monotonic() < deadline:
+            if cancel.cancelled:
+                raise CancelledError("Stopped. The settings stay as they were.")
+        chosen = Profile(2, 2, False, 100.0, 50.0, "")
+        return Tuned(name, "Q8_0", 1, chosen, None, 10.0, (), (), ())
 
     def pull(self, name: str, progress: PullProgress, cancel: CancelToken) -> Path:
         stage = self._stage

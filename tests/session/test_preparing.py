@@ -19,7 +19,7 @@ from ragchat.session.preparing import Foreseen, Plan, Reading, Typed
 from ragchat.session.prompt import PackedPrompt
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
-from ragchat.types import CancelToken, Citation, Hit, Message, ReadAhead, Sampling, Span
+from ragchat.types import CancelToken, Citation, Hit, Message, Sampling, Span
 from tests.session.test_session import DOCUMENTS, write_kb
 
 QUESTION = "How long is the warranty of the Zephyr pump?"
@@ -59,39 +59,48 @@ def last(messages: tuple[Message, ...]) -> str:
 # --- what is worth it -------------------------------------------------------------------------------------
 
 
-def test_passages_are_read_that_two_pauses_found_in_their_place() -> None:
-    plan = Plan()
+def test_passages_are_read_that_pauses_in_a_row_found_in_their_place() -> None:
+    plan = Plan(pauses=2)
     assert last(plan.beginning(packed("[1] a", "[2] b"))) == ""
     assert last(plan.beginning(packed("[1] a", "[2] c"))) == "[1] a\n\n"
     assert last(plan.beginning(packed("[1] a", "[2] c"))) == "[1] a\n\n[2] c\n\nQuestion:"
     assert last(plan.beginning(packed("[1] d", "[2] c"))) == ""
+    usual = Plan()
+    found = [last(usual.beginning(packed("[1] a"))) for _ in range(3)]
+    assert found == ["", "", "[1] a\n\nQuestion:"]
 
 
 def test_a_passage_that_is_missing_now_leaves_the_end_open() -> None:
-    plan = Plan()
+    plan = Plan(pauses=2)
     plan.beginning(packed("[1] a", "[2] b"))
     assert last(plan.beginning(packed("[1] a"))) == ""
     assert last(plan.beginning(packed("[1] a", "[2] b"))) == "[1] a\n\n"
 
 
 def test_another_beginning_makes_no_passage_stable() -> None:
-    plan = Plan()
+    plan = Plan(pauses=2)
     plan.beginning(packed("[1] a"))
     assert last(plan.beginning(packed("[1] a", system="Other."))) == ""
 
 
-def test_what_is_read_for_one_question_has_a_cap() -> None:
-    plan = Plan(most_tokens=100)
-    plan.beginning(packed("[1] a"))
-    plan.note(ReadAhead(100, 100, 1.0, done=True))
-    assert last(plan.beginning(packed("[1] a"))) == ""
+def test_what_is_read_in_vain_for_one_question_has_a_cap() -> None:
+    plan = Plan(pauses=1, most_wasted=150)
+    long = "word " * 100
+    assert last(plan.beginning(packed(f"[1] {long}"))) != ""
+    assert last(plan.beginning(packed(f"[1] other {long}"))) != "", "125 tokens in vain"
+    assert last(plan.beginning(packed(f"[1] third {long}"))) != "", "now 250"
+    assert last(plan.beginning(packed(f"[1] fourth {long}"))) == ""
+    grown = Plan(pauses=1, most_wasted=150)
+    for n in range(1, 6):
+        assert grown.beginning(packed(*(f"[{m}] {long}" for m in range(1, n + 1))))
+    assert last(grown.beginning(packed(f"[1] {long}"))) != "", "what only grows is not in vain"
 
 
 def hit(chunk: int) -> Hit:
     return Hit(1, 1.0, "notes", chunk, 1, "/a.md", "", "", Span(0, 1, 1, 1), "text", "")
 
 
-def test_passages_that_are_read_stay_in_front() -> None:
+def test_behind_the_best_passage_those_that_are_read_stay_in_front() -> None:
     plan = Plan(pauses=1)
     before = packed("[1] a", "[2] b")
     read = replace(
@@ -102,10 +111,11 @@ def test_passages_that_are_read_stay_in_front() -> None:
     def order(*chunks: int) -> list[int]:
         return [one.chunk_id for one in plan.in_order([hit(n) for n in chunks], 3)]
 
-    assert order(2, 1, 3) == [1, 2, 3], "the same passages: what is read need not be read again"
-    assert order(3, 1, 2) == [1, 2, 3]
-    assert order(4, 2, 3) == [4, 2, 3], "the first that is read is not wanted any more"
-    assert order(5, 1, 6, 2) == [1, 5, 6, 2], "only among those that are packed"
+    assert order(1, 3, 2) == [1, 2, 3], "the same passages: what is read need not be read again"
+    assert order(1, 4, 3) == [1, 4, 3], "what is not wanted any more makes no room"
+    assert order(1, 5, 6, 2) == [1, 5, 6, 2], "only among those that are packed"
+    assert order(2, 1, 3) == [2, 1, 3], "the best one is in front, whatever is read"
+    assert order() == []
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -153,7 +163,7 @@ def test_what_is_read_ahead_begins_the_prompt(chats: ChatStore, store: Knowledge
     model = loaded_fake()
     session = ChatSession(chats, model, [store], AskOptions())
     number, plan = session.start(QUESTION), Plan()
-    for typed in ("How long is the warranty", "How long is the warranty of the Zephyr", QUESTION, QUESTION):
+    for typed in ("How long is the warranty of", "How long is the warranty of the Zephyr", *[QUESTION] * 3):
         foreseen = session.foresee(Typed(number, typed), plan, cancel=CancelToken())
         session.read_ahead(foreseen, cancel=CancelToken())
     list(session.ask(number, QUESTION, plan=plan, cancel=CancelToken()))
@@ -240,7 +250,10 @@ def test_the_answer_is_the_one_without_it_and_comes_sooner(
     plain = ask(session.start(QUESTION))
     list(other.ask(other.start("Hi"), "Hello there", cancel=CancelToken()))
     number, plan = session.start(QUESTION), Plan()
-    for typed in ("How long is the warranty of the Zephyr", "How long is the warranty of the Zephyr pump"):
+    for typed in (
+        "How long is the warranty of the Zephyr",
+        *["How long is the warranty of the Zephyr pump"] * 3,
+    ):
         foreseen = session.foresee(Typed(number, typed), plan, cancel=CancelToken())
         session.read_ahead(foreseen, cancel=CancelToken())
     prepared = ask(number, plan)

@@ -45,6 +45,21 @@ async def test_another_model_is_chosen_by_typing(stage: Stage) -> None:
         assert app.screen is app.chat
 
 
+async def test_a_model_is_measured_with_progress_and_can_be_stopped(stage: Stage) -> None:
+    stage.pull_gate.clear()
+    async with running(stage) as (app, pilot):
+        await pilot.press("f2")
+        await until(pilot, lambda: "Installed" in screen_text(app))
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "40%" in screen_text(app) and "12 s left" in screen_text(app))
+        assert "trying settings" in screen_text(app)
+        await pilot.press("ctrl+x")
+        await until(pilot, lambda: "The settings stay as they were" in screen_text(app))
+        stage.pull_gate.set()
+        await pilot.press("ctrl+t")
+        await until(pilot, lambda: "reads 100 and writes 50 tokens/s" in screen_text(app))
+
+
 async def test_a_model_is_fetched_with_progress_and_can_be_stopped(stage: Stage) -> None:
     stage.pull_gate.clear()
     async with running(stage) as (app, pilot):

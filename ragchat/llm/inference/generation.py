@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from ragchat.llm.inference import reasoning
 from ragchat.llm.inference.context import Context
@@ -48,10 +49,7 @@ def write(
 ) -> Written:
     """Write tokens until an end: `limit` of the answer at most, and before it about `thoughts_limit` of reasoning."""
     written, pace = Written(), Pace(context, drafts)
-
-    def outside(token: int) -> bool:
-        return writer.may_be_outside and writer.outside(model.piece(token))
-
+    outside = partial(_outside, model, writer)
     while len(context.past) < context.n_ctx:
         choice = sampler.sample(context.pointer, outside, pace.row)
         written.first_at = written.first_at or time.perf_counter()
@@ -84,6 +82,10 @@ def write(
     pace.end()
     writer.finish()
     return written
+
+
+def _outside(model: Model, writer: Writer, token: int) -> bool:
+    return writer.may_be_outside and writer.outside(model.piece(token))
 
 
 def _end_thoughts(model: Model, context: Context, writer: Writer) -> list[int]:

@@ -27,6 +27,8 @@ _DEAREST_PAIR = 1.25
 """Where a token alone comes out different from one in company, each is read in company. That costs more without a draft, and
 is not done where it costs more than this.
 """
+_DEEP = 512
+"""Tokens in a context from which flash attention with several threads reads a token alone by another kernel."""
 _ROUNDS = 4
 
 Costs = Mapping[int, float]
@@ -39,22 +41,22 @@ def batch_costs(context: Context, *, most_s: float = 0.8) -> dict[int, float]:
     """Measure the cost of a batch of each of `SIZES` against one token, and which of them give the same logits.
 
     Empty where nothing can be drafted: the model cannot go back, no two sizes agree, or it takes longer than `most_s` (what is
-    measured by then decides). Empties the KV cache. Raises LlamaError.
+    measured by then decides). Behind what the context holds, since other kernels may be used deep in a context; it is forgotten.
+    Raises LlamaError.
     """
-    sample = [5 + i % 97 for i in range(64 + max(SIZES))]
-    prompt, tail = sample[:64], sample[64:]
+    if not context.past:
+        _must(context.decode([5 + i % 97 for i in range(64)]))
+    held, tail = len(context.past), [7 + i % 89 for i in range(max(SIZES))]
     seconds: dict[int, list[float]] = {size: [] for size in SIZES}
     logits: dict[int, bytes] = {}
-    context.forget()
-    _must(context.decode(prompt))
-    if not context.can_go_back(len(prompt)):
+    if not context.can_go_back(held):
         return {}
     began = time.perf_counter()
     for number, size in itertools.product(range(_ROUNDS), SIZES):
         started = time.perf_counter()
         _must(context.decode_drafted(tail[:1], tail[1:size]))
         seconds[size].append(time.perf_counter() - started)
-        context.drop(len(prompt))
+        context.drop(held)
         if number == 0:
             logits[size] = _same(context, tail, size)
         if number and time.perf_counter() - began > most_s:
@@ -62,12 +64,14 @@ def batch_costs(context: Context, *, most_s: float = 0.8) -> dict[int, float]:
     context.forget()
     alone = min(seconds[1])
     costs = {size: max(1.0, min(took) / alone) for size, took in seconds.items()}
+    if held < _DEEP:
+        del logits[1]  # what agrees here may not agree deeper
     return {size: cost for size, cost in costs.items() if size in _agreeing(logits)}
 
 
 def _same(context: Context, tail: Sequence[int], size: int) -> bytes:
-    """The logits of the last of eight tokens that are read `size` at once: what the others left in the cache counts, too."""
-    kept, wanted = len(context.past), tail[:16]
+    """The logits of the last of sixteen tokens that are read `size` at once: what the others left in the cache counts, too."""
+    kept, wanted = len(context.past), tail
     for at in range(0, len(wanted), size):
         part = wanted[at : at + size]
         _must(context.decode_drafted(part[:1], part[1:]))
@@ -81,6 +85,8 @@ def _same(context: Context, tail: Sequence[int], size: int) -> bytes:
 def _agreeing(logits: Mapping[int, bytes]) -> list[int]:
     """The sizes that agree with a token alone, or else with a pair; none when it is only one."""
     for first in (1, 2):
+        if first not in logits:
+            continue
         found = [size for size in logits if size >= first and logits[size] == logits[first]]
         if len(found) > 1:
             return found

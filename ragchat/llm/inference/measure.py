@@ -57,7 +57,8 @@ def _measure(job: Job) -> None:
         )
     assert present is not None
     _tell(_read(model, abort, present, text))
-    [cost] = tuning.rates(model, abort, n_batch, [present])
+    rival = Model(job.rival, abort=abort, on_progress=lambda _: None) if job.rival else None
+    cost, *other = tuning.rates([model, *([rival] if rival else [])], abort, n_batch, present)
     _tell(
         Chosen(
             Profile(
@@ -72,7 +73,8 @@ def _measure(job: Job) -> None:
                 lookup_costs=present.lookup_costs,
                 thorough=job.thorough,
                 busy=present.busy,
-            )
+            ),
+            (1 / other[0].deep, 1 / other[0].write) if other else (0.0, 0.0),
         )
     )
 

@@ -177,6 +177,9 @@ class Worker:
             template = model.template(plain) if model.chat_template or plain else None
             context = Context(model, n_ctx, command.n_batch, tuning, self._abort)
             self._llama = Llama(model, context, _shelf(command, context))
+            costs = dict(tuning.lookup_costs)
+            # Where a token alone comes out different from one in company, drafts would change answers.
+            self._llama.lookup = costs if command.lookup and 1 in costs else {}
         except BaseException:
             model.close()
             raise

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import llama_cpp as lib
 
+from ragchat.llm.inference import lookup
 from ragchat.llm.inference.abort import AbortFlag, LlamaError
 from ragchat.llm.inference.context import BLOCK, FLASH_BLOCK, Context, Tuning
 from ragchat.llm.inference.model import Model
@@ -22,7 +23,6 @@ _GAIN = 0.97
 """What is measured differs by 3 % from one time to the next: less is no reason to change."""
 _ROUNDS = 3
 _BATCHES = (128, 256, 512, 1024)
-_DRAFTS = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,15 @@ def tune(
         [found[one]] = _race(model, abort, n_batch, [one], depth, 1)
         on_progress(0.4 + 0.3 * (number + 1))
     best = tried[_better([found[one].wait_s for one in tried])]
-    rates = {"prefill_tok_s": 1 / found[best].deep, "decode_tok_s": 1 / found[best].write}
-    return replace(best, measured=True, busy=others.busy, **rates)
+    lookup_costs = _lookup_costs(model, abort, n_batch, best, min(depth, 128))
+    return replace(
+        best,
+        measured=True,
+        busy=others.busy,
+        lookup_costs=lookup_costs,
+        prefill_tok_s=1 / found[best].deep,
+        decode_tok_s=1 / found[best].write,
+    )
 
 
 def thorough(
@@ -144,15 +151,21 @@ def thorough(
     if now.flash_attention:
         now, cost = _kv_type(model, abort, n_batch, now, depth, alike, on_trials)
     n_batch = _batch(model, abort, n_batch, now, depth, batches, on_trials)
-    context = Context(model, _N_CTX, n_batch, now, abort)
+    now = replace(now, lookup_costs=_lookup_costs(model, abort, n_batch, now, min(depth, 512)))
+    on_trials(1.0, [])
+    chosen = replace(now, measured=True, busy=others.busy)
+    return replace(chosen, prefill_tok_s=1 / cost.deep, decode_tok_s=1 / cost.write), n_batch
+
+
+def _lookup_costs(
+    model: Model, abort: AbortFlag, n_batch: int, tuning: Tuning, depth: int
+) -> tuple[tuple[int, float], ...]:
+    context = Context(model, _N_CTX, n_batch, tuning, abort)
     try:
-        _timed(context, _sample(min(depth, 512)), 1)
-        now = replace(now, lookup_costs=batch_costs(context))
+        _timed(context, _sample(depth), 1)
+        return tuple(lookup.batch_costs(context).items())
     finally:
         context.close()
-    on_trials(1.0, [])
-    rates = {"prefill_tok_s": 1 / cost.deep, "decode_tok_s": 1 / cost.write}
-    return replace(now, measured=True, busy=others.busy, **rates), n_batch
 
 
 def _kv_type(
@@ -210,39 +223,6 @@ def _batch(
     return best
 
 
-def batch_costs(context: Context) -> tuple[tuple[int, float], ...]:
-    """(tokens in a batch, its cost in single tokens), the logits after each token wanted, behind what the context holds, which
-    is forgotten. Raises LlamaError.
-    """
-    times: dict[int, list[float]] = {size: [] for size in _DRAFTS}
-    batch = lib.llama_batch_init(max(_DRAFTS), 0, 1)
-    try:
-        for _ in range(_ROUNDS + 1):
-            for size in _DRAFTS:
-                times[size].append(_all_logits_s(context, batch, size))
-    finally:
-        lib.llama_batch_free(batch)
-        context.forget()
-    one = min(times[1])
-    return tuple((size, round(min(found) / one, 2)) for size, found in times.items())
-
-
-def _all_logits_s(context: Context, batch: lib.llama_batch, size: int) -> float:
-    past = len(context.past)
-    batch.n_tokens = size
-    for at in range(size):
-        batch.token[at], batch.pos[at], batch.n_seq_id[at], batch.logits[at] = 7, past + at, 1, True
-        batch.seq_id[at][0] = 0
-    began = time.perf_counter()
-    if code := lib.llama_decode(context.pointer, batch):
-        raise LlamaError(
-            "model" if code == 2 else "internal", "cancelled" if code == 2 else "llama_decode failed"
-        )
-    seconds = time.perf_counter() - began
-    lib.llama_memory_seq_rm(lib.llama_get_memory(context.pointer), 0, past, -1)
-    return seconds
-
-
 def _trial(setting: str, value: str, cost: Cost, chosen: bool) -> Trial:
     return Trial(setting, value, 1 / cost.deep, 1 / cost.write, cost.cpu_s, chosen)
 
@@ -284,9 +264,17 @@ def _race(
     return [_best(costs) for costs in found]
 
 
-def rates(model: Model, abort: AbortFlag, n_batch: int, tunings: Sequence[Tuning]) -> Iterator[Cost]:
-    """The cost of each of some settings. Raises LlamaError."""
-    yield from _race(model, abort, n_batch, tunings, 448, _ROUNDS)
+def rates(models: Sequence[Model], abort: AbortFlag, n_batch: int, tuning: Tuning) -> list[Cost]:
+    """The cost of each of some models with these settings, measured in turn. Raises LlamaError."""
+    found: list[list[Cost]] = [[] for _ in models]
+    depth = 64
+    for number in range(_ROUNDS + 1):
+        for costs, model in zip(found, models, strict=True):
+            costs += _race(model, abort, n_batch, [tuning], depth, 1)
+        if number == 0:  # which tells how much is bearable
+            slowest = max(costs[0].deep for costs in found)
+            depth, found = max(64, min(448, int(1.5 / slowest) // 64 * 64)), [[] for _ in models]
+    return [_best(costs) for costs in found]
 
 
 def _best(costs: Sequence[Cost]) -> Cost:

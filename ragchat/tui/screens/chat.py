@@ -272,7 +272,9 @@ class ChatScreen(ChatFrame):
     async def _show_foreseen(self, event: ReadingAhead.Looked) -> None:
         """The passages that the question would have, as it is typed; without a question, those of the selected answer."""
         event.stop()
-        if event.foreseen and event.foreseen.citations and self.pane.prompt.text.strip():
+        if not self.reading.question.startswith(event.text):
+            return  # it is another question by now
+        if event.foreseen and event.foreseen.citations:
             self._foreseen = True
             await self.sources.show(event.foreseen.citations, answered=False, title=FORESEEN)
         elif self._foreseen:

@@ -101,6 +101,7 @@ class ChatFrame(Screen[None]):
         self.watch(self.app, "model_state", self._show_model)
         self.watch(self.app, "jobs", self._show_jobs)
         self.watch(self.upkeep, "watching", self._show_watching)
+        self.watch(self.pane.attachments, "chips", self._typed, init=False)
         self.query_one(Prompt).focus()
         self._start()
 

@@ -36,6 +36,7 @@ class Host(Protocol):
     def use_model(self, name: str) -> None: ...
     def add_model(self, file: Path) -> None: ...
     def start_pull(self, name: str, *, use: bool = False) -> None: ...
+    def start_tune(self, name: str) -> None: ...
     def stop_job(self, kind: str) -> None: ...
     def open_add_documents(self) -> None: ...
 
@@ -149,12 +150,14 @@ class ModelPicker(Picker[str]):
 
     TITLE_TEXT: ClassVar[str] = "Choose a model"
     HELP_TEXT: ClassVar[str] = (
-        "Enter uses or downloads · / or ~ starts the path of a GGUF file · Ctrl+X stops a download · Esc closes"
+        "Enter uses or downloads · Ctrl+T finds the best settings · / or ~ starts the path of a GGUF file · Ctrl+X stops"
+        " · Esc closes"
     )
     EMPTY: ClassVar[str] = "There are no models. Type the path of a GGUF file."
     FILE: ClassVar[str] = "\0file"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete a path", id="picker.complete", show=False, priority=True),
+        Binding("ctrl+t", "tune", "Find the best settings", id="picker.tune", show=False, priority=True),
         Binding("ctrl+x", "stop", "Stop the download", id="picker.stop", show=False, priority=True),
     ]
 
@@ -166,6 +169,7 @@ class ModelPicker(Picker[str]):
     def body(self) -> Iterable[Widget]:
         yield from super().body()
         yield JobLine("pull")
+        yield JobLine("tune")
 
     def on_mount(self) -> None:
         self.options.loading = True
@@ -293,6 +297,14 @@ class ModelPicker(Picker[str]):
 
     def action_stop(self) -> None:
         self.host.stop_job("pull")
+        self.host.stop_job("tune")
+
+    def action_tune(self) -> None:
+        choice = self._choices.get(self.highlighted)
+        if choice is not None and choice.installed and not choice.problem:
+            self.host.start_tune(choice.name)
+        else:
+            self.notify("Choose an installed model to measure.", severity="warning", markup=False)
 
     def pull_ended(self) -> None:
         """A download is over: look again."""
