@@ -1,9 +1,9 @@
-"""Does an answer suffer where another passage than the best is in front, since it was read first while the question was typed?
+"""Does an answer suffer where the passages behind the best one are in another order, since they were read in that?
 
     python benchmarks/order.py SET [--model FILE.gguf] [--questions N] [--passages N]
 
-The same questions with the best passage in front, and with another of the passages there: how many answers contain an expected word.
-Ends with one JSON line.
+The same questions with passages as they are ranked, and with those behind the first one reversed: how many answers contain an
+expected word. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -29,17 +29,11 @@ from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken, Hit, Sampling, TextDelta
 
 
-class Moved(Plan):
-    """As if another passage than the best had been read first."""
-
-    def __init__(self, rng: random.Random) -> None:
-        super().__init__()
-        self._rng = rng
+class Reversed(Plan):
+    """As if the passages behind the best one had been read the other way round."""
 
     def in_order(self, hits: Sequence[Hit], passages: int) -> tuple[Hit, ...]:
-        first = list(hits[:passages])
-        moved = [first.pop(self._rng.randrange(1, len(first)))] if len(first) > 1 else []
-        return (*moved, *first, *hits[passages:])
+        return (*hits[:1], *hits[1:passages][::-1], *hits[passages:])
 
 
 def main() -> None:
@@ -68,11 +62,10 @@ def main() -> None:
             sampling=Sampling(temperature=0, max_tokens=48),
             packings={model_key(loaded(model).info): Packing(arguments.passages)},
         )
-        held: dict[str, list[bool]] = {"best first": [], "another first": []}
-        rng = random.Random(4)
+        held: dict[str, list[bool]] = {"as ranked": [], "reversed": []}
         with build.chat_session(context, None, model, ("set",), options) as session:
             for row in rows:
-                for name, plan in (("best first", None), ("another first", Moved(rng))):
+                for name, plan in (("as ranked", None), ("reversed", Reversed())):
                     events = session.ask(0, row["question"], plan=plan, cancel=CancelToken())
                     said = "".join(event.text for event in events if isinstance(event, TextDelta)).casefold()
                     held[name].append(any(one.casefold() in said for one in row["answers"]))

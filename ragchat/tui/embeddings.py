@@ -31,6 +31,7 @@ PAUSED = "paused: press p to continue"
 STOPPING = "stopping"
 ANSWERING = "waiting for the answer"
 LOADING = "waiting for the model to load"
+LOOKING = "waiting while your question is looked up"
 _SETTLE_S = 1.0
 """Before it begins, so that it takes nothing from the start of ragchat, and a sync may bring more."""
 _SHOWN_FROM = 64
@@ -41,8 +42,16 @@ class _Pane(Protocol):
     live: object | None
 
 
+class _Reading(Protocol):
+    @property
+    def looking(self) -> bool: ...
+
+
 class _Chat(Protocol):
     pane: _Pane
+
+    @property
+    def reading(self) -> _Reading: ...
 
 
 class Host(Protocol):
@@ -170,6 +179,8 @@ class Embeddings(Widget):
                 return PAUSED
             if self.host.chat.pane.live is not None:
                 return ANSWERING
+            if self.host.chat.reading.looking:
+                return LOOKING
             if self.host.model_state.phase in ("loading", "measuring"):
                 return LOADING
             return "" if self._on_battery_too else power()

@@ -36,7 +36,7 @@ _BUSY_LOAD = 1.5
 """Programs that want to run, for each core, beyond which nothing is read ahead; reading alone makes 1."""
 PAUSED = "Paused: press p to continue."
 ON_BATTERY = "Nothing is read ahead while this computer runs on battery."
-BUSY = "Nothing is read ahead now: other programs keep this computer busy."
+BUSY = "Nothing is read ahead now: this computer is busy."
 _WORKS = {
     "sync": "Nothing is read ahead while documents are indexed.",
     "tune": "Nothing is read ahead while a model is measured.",
@@ -164,6 +164,11 @@ class ReadingAhead(Widget):
         """What is typed; empty: nothing that is to be answered."""
         text = self.pane.prompt.text.strip()
         return "" if text.startswith("/") else text
+
+    @property
+    def looking(self) -> bool:
+        """Whether the documents are searched at the moment; any thread."""
+        return self._looking
 
     @property
     def wanted(self) -> bool:
@@ -341,7 +346,7 @@ class ReadingAhead(Widget):
     def sentence(self) -> str:
         """What was read since ragchat was started, and what it cost."""
         said = (
-            f"{self._read:,} tokens read before Enter ({self._read_s:.1f} s of processor time),"
+            f"{self._read:,} tokens read ({self._read_s:.1f} s of processor time),"
             f" {self._wasted:,} of them in vain ({self._wasted_s:.1f} s)."
         )
         return " ".join(filter(None, (PAUSED if self.paused else self._hindered, said)))

@@ -156,6 +156,7 @@ class ScriptedSession:
         attachment: str = "",
         files: Sequence[Attachment] = (),
         pinned: Sequence[Hit] = (),
+        plan: Plan | None = None,
         cancel: CancelToken,
     ) -> Iterator[SessionEvent]:
         script, store = self._script, self._store

@@ -265,7 +265,7 @@ async def test_the_jobs_window_tells_what_was_read_and_pauses_it(stage: Stage, a
     async with running(stage) as (app, pilot):
         await until(pilot, lambda: reading_ahead.KIND in app.jobs, deadline_s=5)
         await pilot.press("f9")
-        await until(pilot, lambda: "tokens read before Enter" in screen_text(app))
+        await until(pilot, lambda: "tokens read (" in screen_text(app))
         await pilot.press("p")
         await until(pilot, lambda: reading_ahead.PAUSED in screen_text(app))
         await pilot.press("escape")
