@@ -39,7 +39,7 @@ _GAIN = 1.1
 _AGREEMENT, _PERPLEXITY = 0.9, 1.05
 """What a copy may lose: first choices that are the same, and perplexity."""
 _RESERVE = 256 << 20
-_STOPPED = "Stopped. The settings stay as they were."
+_STOPPED = "Stopped. The settings are unchanged."
 _SHARE = 0.6
 """What measuring the settings takes of it all, when copies are measured too."""
 
@@ -148,7 +148,7 @@ def make(path: Path, folder: Path, type_name: str, log: Path, cancel: CancelToke
         )
     target = folder / f"{path.stem}-as-{wanted}.gguf"
     if target.exists():
-        raise UsageError(f"{target.name} exists already.", f"Use it: `ragchat --model {target.stem}`.")
+        raise UsageError(f"{target.name} already exists.", f"Use it: `ragchat --model {target.stem}`.")
     make_private_dir(folder)
     _check_room(folder, _copy_bytes(path, wanted))
     quantize(path, target, wanted, log, cancel=cancel)

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from ragchat.app.services import Services
     from ragchat.session.preparing import Plan
-    from ragchat.types import Conversation, Hit, StoredMessage, Timings
+    from ragchat.types import Conversation, Hit, Timings
 
 DRAFT_DELAY_S = 0.4
 _NEAREST = 3
@@ -252,14 +252,14 @@ class ConversationPane(Vertical):
     def _view(self, message: ShownMessage) -> MessageView:
         stored = message.stored
         if stored.role == "user":
-            return QuestionView(stored.text, message_id=stored.id, facts=facts_of(stored))
+            return QuestionView(stored.text, message_id=stored.id, facts=Facts.of(stored))
         live = self.live
         if live is not None and live.answer_id == stored.id:
             return AnswerView(
                 live.text,
                 message_id=stored.id,
                 citations=live.citations,
-                facts=replace(facts_of(stored), quotes=live.quotes),
+                facts=replace(Facts.of(stored), quotes=live.quotes),
                 model=message.model or self._services.model.selected,
                 streaming=True,
             )
@@ -267,7 +267,7 @@ class ConversationPane(Vertical):
             stored.text,
             message_id=stored.id,
             citations=message.citations,
-            facts=facts_of(stored),
+            facts=Facts.of(stored),
             model=message.model,
         )
         view.footer = answer_footer(
@@ -817,18 +817,3 @@ class ConversationPane(Vertical):
 def nearest_passages(hits: Sequence[Hit]) -> tuple[Citation, ...]:
     """What to look at where nothing is relevant."""
     return tuple(Citation(n, hit, hit.evidence, used=False) for n, hit in enumerate(hits[:_NEAREST], 1))
-
-
-def facts_of(stored: StoredMessage) -> Facts:
-    """What is shown of a message beside its text."""
-    return Facts(
-        siblings=stored.siblings,
-        rating=stored.rating,
-        correction=stored.correction,
-        reasoning=stored.reasoning,
-        reasoning_s=stored.reasoning_s,
-        reasoning_tokens=stored.reasoning_tokens,
-        notice=stored.notice,
-        quotes=stored.quotes,
-        check=stored.check,
-    )

@@ -30,7 +30,7 @@ from ragchat.types import UNCHECKED, AnswerCheck, text_of
 if TYPE_CHECKING:
     from textual.timer import Timer
 
-    from ragchat.types import Citation, Quote
+    from ragchat.types import Citation, Quote, StoredMessage
 
 _DRAW_S, _IDLE_SHARE = 0.04, 4
 """A streaming answer is drawn at most so often, and drawing takes at most one part in 1 + _IDLE_SHARE of the time."""
@@ -58,6 +58,20 @@ class Facts:
     notice: str = ""
     quotes: tuple[Quote, ...] = ()
     check: AnswerCheck = UNCHECKED
+
+    @classmethod
+    def of(cls, stored: StoredMessage) -> Facts:
+        return cls(
+            siblings=stored.siblings,
+            rating=stored.rating,
+            correction=stored.correction,
+            reasoning=stored.reasoning,
+            reasoning_s=stored.reasoning_s,
+            reasoning_tokens=stored.reasoning_tokens,
+            notice=stored.notice,
+            quotes=stored.quotes,
+            check=stored.check,
+        )
 
 
 NOTHING = Facts()
