@@ -157,7 +157,7 @@ class Reading:
                     target=self._work, args=(foreseen, self._cancel), daemon=True, name="read ahead"
                 )
                 self._thread.start()
-            elif begins(foreseen.beginning, self._now.beginning):
+            elif not self._cancel.cancelled and begins(foreseen.beginning, self._now.beginning):
                 self._next = None  # it is being read, and more
             else:
                 self._next = foreseen

@@ -156,6 +156,31 @@ def test_what_is_being_read_goes_on_while_it_begins_the_next_prompt() -> None:
     assert done == [("[1] a\n\n[2] b\n\nQuestion:", True), ("[1] x\n\nQuestion:", False)]
 
 
+def test_what_was_stopped_is_read_when_it_is_wanted_again() -> None:
+    done: list[bool] = []
+    begun = threading.Event()
+
+    def read(_: Foreseen, cancel: CancelToken) -> None:
+        begun.set()
+        if not done:
+            while not cancel.cancelled:
+                time.sleep(0.005)
+        done.append(cancel.cancelled)
+
+    reading = Reading(read)
+    wanted = Foreseen(beginning=packed("[1] a").beginning(1))
+    reading.want(wanted)
+    assert begun.wait(5)
+    with reading._guard:  # so that the thread has not ended between the two
+        reading._next = None
+        reading._cancel.cancel()
+        cancelled = reading._cancel
+    assert cancelled.cancelled
+    reading.want(wanted)
+    assert reading.wait(5)
+    assert done[-1] is False
+
+
 # --- the session ------------------------------------------------------------------------------------------
 
 
