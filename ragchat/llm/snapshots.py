@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import struct
 import tempfile
@@ -29,6 +30,8 @@ _SUFFIX = ".snapshot"
 _LONGEST_HEADER = 1 << 20
 _MOST_TOKENS = 1 << 22
 _USES = "uses.json"
+_LEAST_FREE = 512 << 20
+"""Bytes that stay free on the disk: chats and documents need them more."""
 _NEW = ".new-"
 """Beginning of the name of a file that is being written."""
 
@@ -114,14 +117,19 @@ class Snapshots:
         header = msgspec.msgpack.encode(
             _Header(key, tuple(owners), len(tokens), len(state), zlib.crc32(state, zlib.crc32(numbers)))
         )
+        name = ""
         try:
             make_private_dir(self._folder)
+            if shutil.disk_usage(self._folder).free < len(state) + _LEAST_FREE:
+                return False
             number, name = tempfile.mkstemp(prefix=_NEW, dir=self._folder)  # 0600
             with os.fdopen(number, "wb") as file:
                 for part in (_MAGIC, _LENGTH.pack(len(header)), header, numbers, state):
                     file.write(part)
             Path(name).replace(self._folder / _name(key, tokens))
-        except OSError:
+        except OSError:  # a full disk, above all: nothing half stays
+            if name:
+                self._remove(Path(name))
             return False
         self._prune()
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,22 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     assert not shelf.save("k" * 32, range(8), b"state", [])
     assert shelf.find("k" * 32, range(8), beyond=0) is None
     assert shelf.usage().files == shelf.clear() == shelf.drop(["chat 1"]) == 0
+
+
+def test_a_full_disk_keeps_no_half_of_one(shelf: Snapshots, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    shelf.save("k" * 32, range(8), b"state", [])
+    monkeypatch.setattr(Path, "replace", full)
+    assert not shelf.save("k" * 32, range(9), b"more", [])
+    assert [path.suffix for path in shelf._folder.iterdir()] == [".snapshot"]
+
+
+def test_the_last_of_the_disk_is_left_to_others(shelf: Snapshots, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(shelf._folder.parent)._replace(free=100 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert not shelf.save("k" * 32, range(8), b"state", [])
 
 
 # --- with the model ---------------------------------------------------------------------------------------
