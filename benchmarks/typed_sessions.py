@@ -14,6 +14,7 @@ from ragchat.session.preparing import Foreseen, Plan, Reading, Typed
 from ragchat.types import CancelToken
 
 PAUSE_S = 0.15
+PAUSES_S = (PAUSE_S, 0.3, 0.3)
 """As `tui.reading_ahead`."""
 
 
@@ -51,12 +52,13 @@ class Typist:
         self._looking: threading.Thread | None = None
         self._reading = Reading(self._read)
         self._plan = Plan()
+        self._newest: Typed | None = None
 
     def type(
         self, conversation_id: int, question: str, rng: random.Random, *, per_second: float = 4.0
     ) -> Plan:
         """Type it, with a wait before each key as long as it takes; then Enter may be pressed, with the plan that is returned."""
-        self._plan, text = Plan(), ""
+        self._plan, self._cancel, text = Plan(), CancelToken(), ""
         for key in keys(question, rng, per_second=per_second):
             self._wait(key.wait_s, conversation_id, text)
             text = key.text
@@ -66,11 +68,13 @@ class Typist:
         return self._plan
 
     def _wait(self, seconds: float, conversation_id: int, text: str) -> None:
-        self._idle(min(seconds, PAUSE_S))
-        if seconds > PAUSE_S and text.strip():
+        for pause in PAUSES_S:
+            if seconds <= pause or not text.strip():
+                break
+            seconds -= pause
+            self._idle(pause)
             self._look(Typed(conversation_id, text))
-            self._idle(seconds - PAUSE_S)
-        self._cancel.cancel()
+        self._idle(seconds)
 
     def _idle(self, seconds: float) -> None:
         """Wait so long, or until nothing is being prepared."""
@@ -80,13 +84,15 @@ class Typist:
         self._reading.wait(max(0.0, until - time.perf_counter()))
 
     def _look(self, typed: Typed) -> None:
-        cancel, before, plan = CancelToken(), self._looking, self._plan
-        self._cancel = cancel
+        """One search at a time, the newest behind it; a key ends none."""
+        before, plan = self._looking, self._plan
+        self._newest = typed
 
         def look() -> None:
             if before is not None:
                 before.join()
-            if cancel.cancelled:
+            cancel = self._cancel
+            if cancel.cancelled or typed is not self._newest:
                 return
             with self._session() as session:
                 foreseen = session.foresee(typed, plan, cancel=cancel)

@@ -30,6 +30,9 @@ KIND = "ahead"
 """Of the job."""
 PAUSE_S = 0.15
 """Without a key."""
+_AGAIN_S = 0.3
+_LOOKS = 3
+"""While no key comes, a question is looked up so often, this long after another: what is found again and again is read."""
 _SETTLE_S = 0.4
 """After an answer, or when a chat was opened, before anything is read."""
 _BUSY_LOAD = 1.5
@@ -93,6 +96,8 @@ class ReadingAhead(Widget):
         self._begun: tuple[int, int | None] = 0, None
         """The stay at a chat, and the message that the question comes after, that the pane's plan is for."""
         self._looking = False
+        self._looked = "", 0
+        """What was looked up last, and how often."""
         self._next: tuple[Typed, ChatOptions, Plan] | None = None
         """What is looked up when that is done which is being looked up."""
         self._hindered = ""
@@ -201,10 +206,16 @@ class ReadingAhead(Widget):
         if self._next is not None and not self._looking:
             (typed, options, plan), self._next = self._next, None
             self._looking = True
+            text, times = self._looked
+            self._looked = typed.text, times + 1 if text == typed.text else 1
             self._foresee(typed, options, plan, self._fresh())
 
     def _looked_up(self) -> None:
         self._looking = False
+        text, times = self._looked
+        if self._next is None and text == self.question and times < _LOOKS:
+            self._typing.stop()
+            self._typing = self.set_timer(_AGAIN_S, self._look)
         self._look_up()
 
     # Not exclusive: one that were taken back before it began would never say that it has ended.

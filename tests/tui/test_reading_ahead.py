@@ -110,6 +110,18 @@ async def rested() -> None:
 # --- while you type ---------------------------------------------------------------------------------------
 
 
+async def test_a_question_that_stays_is_read_up_to_itself(stage: Stage, actor: Actor) -> None:
+    """No key comes any more: what is found three times is read."""
+    list(actor.load())
+    async with running(stage) as (app, pilot):
+        app.chat.pane.prompt.focus()
+        app.chat.pane.prompt.put(QUESTION)
+        await until(pilot, lambda: any(text.endswith("Question:") for text in actor.passages_read))
+        looks = len(actor.prepared)
+        await asyncio.sleep(1.2)
+        assert len(actor.prepared) == looks, "and then it is left alone"
+
+
 async def test_passages_are_shown_while_the_question_is_typed(stage: Stage) -> None:
     async with running(stage) as (app, pilot):
         await type_in(app, pilot, "working pressure")
