@@ -551,6 +551,10 @@ def test_doctor_finds_a_folder_that_cannot_be_used(home: Home, folder: str) -> N
 # --- ask --------------------------------------------------------------------------------------------------
 
 PLACE = ["page", "page_last", "page_label", "lines", "text_lines", "part", "ocr_confidence"]
+TOKENS = [
+    *("prompt", "completion", "cached", "ahead", "in_vain", "in_vain_cpu_s"),
+    *("restored", "drafted", "accepted"),
+]
 SHAPE = [
     *(
         "question",
@@ -574,7 +578,7 @@ def test_strict_declines_without_a_model(notes: Home) -> None:
     assert done.returncode == 3
     answer = json.loads(done.stdout)
     assert keys(answer) == SHAPE
-    assert (answer["citations"], answer["tokens"]) == ([], {"prompt": 0, "completion": 0})
+    assert (answer["citations"], answer["tokens"]) == ([], dict.fromkeys(TOKENS, 0))
     assert "Your documents do not answer this" in done.stderr
     done = notes.run("ask", UNKNOWN, env={**nowhere, "RAGCHAT_CHAT__STRICT": "yes"})
     assert done.returncode == 3
@@ -631,7 +635,8 @@ def test_ask_json(notes: Home, default_model: Path) -> None:
     assert keys(answer) == SHAPE
     assert keys(answer["timings"]) == ["retrieval_s", "ttft_s", "prefill_tok_s", "decode_tok_s"]
     assert all(value > 0 for value in answer["timings"].values())
-    assert keys(answer["tokens"]) == ["prompt", "completion"]
+    assert keys(answer["tokens"]) == TOKENS
+    assert answer["tokens"]["cached"] >= answer["tokens"]["ahead"] + answer["tokens"]["restored"]
     assert (answer["question"], answer["query"], answer["adapter"]) == (PUMP, PUMP, None)
     assert (answer["model"], answer["knowledge_bases"]) == (default_model.stem, ["notes"])
     (citation,) = answer["citations"]
