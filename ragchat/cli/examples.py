@@ -73,6 +73,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "model list": ("ragchat model list", "ragchat model list --json"),
     "model pull": ("ragchat model pull", "ragchat model pull qwen3-0.6b"),
     "model remove": ("ragchat model remove qwen",),
+    "model tune": ("ragchat model tune", "ragchat model tune qwen3-0.6b --make Q8_0"),
     "eval": ("ragchat eval run work --adapter mine", "ragchat eval report work -o work.html"),
     "eval calibrate": ("ragchat eval calibrate work", "ragchat eval calibrate work --false-answers 0.1"),
     "eval history": ("ragchat eval history", "ragchat eval history work --json"),
