@@ -136,6 +136,9 @@ class InferenceClient:
         self._child: Child | None = None
         self._info: ModelInfo | None = None
         self._ahead: _Ahead | None = None
+        self._waiting = 0
+        """Requests that someone waits for, at work or not: while there is one, nothing is read ahead."""
+        self._counting = threading.Lock()
 
     # --- which model --------------------------------------------------------------------------------
 
@@ -186,7 +189,7 @@ class InferenceClient:
         adapters: tuple[AdapterScale, ...] = (),
     ) -> Generator[LoadProgress, None, Loaded]:
         """Load the selected model unless it is loaded, and return it. Raises NotFoundError, ModelError, CancelledError."""
-        with self._turn():
+        with self._turn(cancel):
             path, cancel = self._resolve(self._name), cancel or CancelToken()
             info = self.info
             if info is None or Path(info.path) != path:
@@ -278,7 +281,7 @@ class InferenceClient:
 
         Raises ModelError, also when the model that `info` tells of is not loaded any more.
         """
-        with self._turn():
+        with self._turn(cancel):
             there = self.info
             if there is None:
                 raise InferenceDiedError("No model is loaded.", "Ask again to load it.")
@@ -307,7 +310,10 @@ class InferenceClient:
             path = Path(info.path)
             self._switch(adapters, path)
             command = make(next(self._ids))
-            self._ahead = _Ahead(command.id, cancel)
+            with self._counting:  # whoever begins to wait sees it, or is seen
+                if self._waiting:
+                    return nothing
+                self._ahead = _Ahead(command.id, cancel)
             for reply in self._converse(command, path, self._ahead):
                 if isinstance(reply, wire.Prepared):
                     return reply.result
@@ -345,15 +351,33 @@ class InferenceClient:
             self._lock.release()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """The process for a request that someone waits for: what is only read ahead gives way."""
-        if ahead := self._ahead:
-            ahead.cancel()
-            if child := self._child:
-                with contextlib.suppress(ChildGoneError):  # at once, not when the other thread looks again
-                    child.send(wire.encode(wire.Cancel(ahead.request)))
-        with self._lock:
-            yield
+    def _turn(self, cancel: CancelToken | None = None) -> Iterator[None]:
+        """The process for a request that someone waits for: what is only read ahead gives way. Raises CancelledError."""
+        with self._counting:
+            self._waiting += 1
+            ahead = self._ahead
+        try:
+            if ahead:
+                self._give_way(ahead)
+            self._take(cancel)
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            with self._counting:
+                self._waiting -= 1
+
+    def _take(self, cancel: CancelToken | None) -> None:
+        while not self._lock.acquire(timeout=_POLL_S):
+            if cancel is not None and cancel.cancelled:
+                raise CancelledError("Stopped before the model was free.")
+
+    def _give_way(self, ahead: _Ahead) -> None:
+        ahead.cancel()
+        if child := self._child:
+            with contextlib.suppress(ChildGoneError):  # at once, not when the other thread looks again
+                child.send(wire.encode(wire.Cancel(ahead.request)))
 
     def answered(self, info: ModelInfo) -> None:
         """The model wrote an answer, so it may be loaded unasked again."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ragchat.errors import CancelledError
 from ragchat.llm.client import InferenceClient
 from ragchat.llm.loading import loaded
 from ragchat.types import CancelToken, GenerationFinished, Message, ReadAhead, Sampling, TextDelta
@@ -128,3 +129,59 @@ def test_nothing_is_read_while_others_ask(model: InferenceClient) -> None:
         pass
     reader.join()
     assert not other[0].done or other[0].read == 0
+
+
+def test_whoever_waits_is_seen_in_the_moment_before_it_begins(
+    model: InferenceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adapters are switched first; a request that begins meanwhile finds nothing to stop yet."""
+    say(model, OTHER)
+    ready = loaded(model)
+    switching, go_on = threading.Event(), threading.Event()
+
+    def slowly(_files: object, _path: object) -> None:
+        switching.set()
+        go_on.wait(5)
+
+    monkeypatch.setattr(model, "_switch", slowly)
+    long = Message("user", " ".join(f"Line {n} is about bay {n * 5}." for n in range(250)))
+    found: list[ReadAhead] = []
+    reader = threading.Thread(target=lambda: found.append(read_ahead(model, [SYSTEM, long])))
+    reader.start()
+    assert switching.wait(5)
+    counter = threading.Thread(target=lambda: ready.count_tokens(["a"]))
+    counter.start()
+    while model._waiting == 0:
+        time.sleep(0.001)
+    go_on.set()
+    counter.join(20)
+    reader.join(20)
+    assert (found[0].done, found[0].read) == (False, 0)
+
+
+def test_an_answer_that_is_cancelled_before_it_begins_is_not_written(model: InferenceClient) -> None:
+    cancel = CancelToken()
+    cancel.cancel()
+    *_, last = loaded(model).generate(ASKED, GREEDY, cancel=cancel)
+    assert isinstance(last, GenerationFinished)
+    assert (last.finish_reason, last.completion_tokens) == ("cancelled", 0)
+
+
+def test_a_cancel_is_heard_while_others_have_the_process(model: InferenceClient) -> None:
+    events = loaded(model).generate([Message("user", "Count to ninety.")], GREEDY, cancel=CancelToken())
+    next(events)  # and nobody listens on
+    cancel, ended = CancelToken(), threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(CancelledError):
+            list(loaded(model, cancel).generate(ASKED, GREEDY, cancel=cancel))
+        ended.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    time.sleep(0.2)
+    cancel.cancel()
+    assert ended.wait(2)
+    waiter.join()
+    for _ in events:
+        pass

@@ -47,6 +47,7 @@ class Worker:
         self._abort = AbortFlag()
         self._state = threading.Lock()
         self._request = 0
+        self._cancelled = 0
         self._gives_way = False
         self._llama: Llama | None = None
         self._template: ChatTemplate | None = None
@@ -56,8 +57,9 @@ class Worker:
         self._parent.send(wire.encode(reply))
 
     def cancel(self, request: int) -> None:
-        """Stop `request` if it is the one at work."""
+        """Stop `request` if it is the one at work, or when it begins: it may still be in the queue."""
         with self._state:
+            self._cancelled = request
             if request == self._request:
                 self._abort.set()
 
@@ -89,6 +91,8 @@ class Worker:
         with self._state:
             self._request, self._gives_way = command.id, isinstance(command, wire.Prepare)
             self._abort.clear()
+            if command.id == self._cancelled:
+                self._abort.set()
         try:
             self._execute(command)
         except LlamaError as error:
