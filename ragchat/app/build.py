@@ -67,6 +67,16 @@ def drop_read(context: Context, owners: Sequence[str]) -> None:
     snapshots(context).drop(owners)
 
 
+@contextmanager
+def dropping_read(context: Context, owners: Sequence[str]) -> Iterator[None]:
+    """Around a deletion: drop before it, so that a crash leaves no text, and after it, for what was saved meanwhile."""
+    drop_read(context, owners)
+    try:
+        yield
+    finally:
+        drop_read(context, owners)
+
+
 def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClient:
     """The model of the settings or of this name, not yet loaded; its process starts with the first load."""
     from ragchat.llm.client import InferenceClient, ModelOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -102,6 +102,15 @@ class Documents:
         )
         return self._dropping(name, events)
 
+    @contextmanager
+    def _dropping_read(self, name: str) -> Iterator[None]:
+        """As `build.dropping_read`."""
+        self._forget_read([f"documents {name}"])
+        try:
+            yield
+        finally:
+            self._forget_read([f"documents {name}"])
+
     def _dropping(self, name: str, events: Iterable[_Event]) -> Iterator[_Event]:
         """Pass these on; where documents have left the knowledge base, what was read of it goes too."""
         for event in events:
@@ -127,16 +136,15 @@ class Documents:
         """Take a document out of the knowledge base of this name for good, by its path. Raises NotFoundError."""
         from ragchat.ingest.forget import forget
 
-        with self.open(name) as store:
+        with self.open(name) as store, self._dropping_read(name):
             forget(store, path)
-        self._forget_read([f"documents {name}"])
 
     def remove(self, name: str) -> None:
         """Delete the index; the documents are kept. Raises NotFoundError, StorageError."""
         from ragchat.store.knowledge import remove_knowledge_base
 
-        remove_knowledge_base(self._folder, name)
-        self._forget_read([f"documents {name}"])
+        with self._dropping_read(name):
+            remove_knowledge_base(self._folder, name)
 
     def read_attachment(self, path: Path) -> Attachment:
         """Read a file that goes with one question. Raises IngestError, NotFoundError."""

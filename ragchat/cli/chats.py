@@ -219,9 +219,9 @@ def delete(context: Context, chosen: tuple[int | str, ...], yes: bool, for_good:
         if not yes:
             question = "Erase permanently" if for_good else "Hide"
             click.confirm(f"{question}: {titles}?", abort=True, err=True)
-        for chat in found:
-            (store.erase if for_good else store.delete)(chat.id)
-    build.drop_read(context, [f"chat {chat.id}" for chat in found])
+        with build.dropping_read(context, [f"chat {chat.id}" for chat in found]):
+            for chat in found:
+                (store.erase if for_good else store.delete)(chat.id)
     if not for_good:
         numbers = " ".join(str(chat.id) for chat in found)
         note(f"Hidden: {titles}. To restore: ragchat chats undelete {numbers}")

@@ -297,8 +297,8 @@ def remove(context: Context, name: str, yes: bool) -> None:
         held = f"{name}, which cannot be read ({error})"
     if not yes:
         click.confirm(f"Delete the index {held}? (Your documents stay.)", abort=True, err=True)
-    remove_knowledge_base(context.paths.kb_dir, name)
-    build.drop_read(context, [f"documents {name}"])
+    with build.dropping_read(context, [f"documents {name}"]):
+        remove_knowledge_base(context.paths.kb_dir, name)
     note(f"Removed {name}.")
 
 

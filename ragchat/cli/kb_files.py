@@ -29,7 +29,8 @@ def rename(context: Context, name: str, new_name: str) -> None:
     """Rename the knowledge base NAME to NEW_NAME. Chats and settings use the new name."""
     from ragchat.store.maintenance import rename_knowledge_base
 
-    rename_knowledge_base(context.paths.kb_dir, name, new_name)
+    with build.dropping_read(context, [f"documents {name}"]):  # they name the knowledge base as it was called
+        rename_knowledge_base(context.paths.kb_dir, name, new_name)
     note(f"{name} is now called {new_name}.")
     if chats := _rename_in_chats(context, name, new_name):
         note(f"Also renamed in {counted(chats, 'chat')}.")
@@ -77,8 +78,8 @@ def forget(context: Context, name: str, path: str, yes: bool) -> None:
     with KnowledgeStore.open(context.paths.kb_dir, name) as store:
         if not yes:
             click.confirm(f"Remove {clean_line(path)} from {name}? (Your file stays.)", abort=True, err=True)
-        gone = forget_path(store, path)
-    build.drop_read(context, [f"documents {name}"])
+        with build.dropping_read(context, [f"documents {name}"]):
+            gone = forget_path(store, path)
     for left in (context.paths.cache_dir / "scratch").glob("*.txt"):  # texts that were opened in an editor
         left.unlink(missing_ok=True)
     documents = counted(gone.documents, "document")

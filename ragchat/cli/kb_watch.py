@@ -85,6 +85,8 @@ def _watch_one(
             ignore=(context.paths.data_dir, context.paths.state_dir, context.paths.cache_dir),
             polling=True if poll else None,
         ):
+            if getattr(event, "removed", 0):
+                build.drop_read(context, [f"documents {name}"])
             events.put((name, event))
     except Exception as error:  # noqa: BLE001  the boundary of the thread; the command raises it
         events.put((name, error))

@@ -24,7 +24,7 @@ import msgspec
 
 from ragchat.paths import make_private_dir, write_atomically
 
-_MAGIC = b"ragchat snapshot 1\n"
+_MAGIC = b"ragchat snapshot 2\n"
 _LENGTH = struct.Struct("<I")
 _SUFFIX = ".snapshot"
 _LONGEST_HEADER = 1 << 20

@@ -63,6 +63,11 @@ def test_a_chat_that_is_deleted(home: Path) -> None:
     assert left(home) == 2
 
 
+def test_a_knowledge_base_that_is_renamed(home: Path) -> None:
+    ragchat(home, "kb", "rename", "notes", "trees")
+    assert left(home) == 2
+
+
 def test_a_document_that_is_forgotten(home: Path) -> None:
     ragchat(home, "kb", "forget", "notes", str(home.parent / "notes" / "plum.md"), "--yes")
     assert left(home) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,9 @@ def test_what_is_forgotten_is_neither_on_disk_nor_in_memory(default_model: Path,
     assert list((tmp_path / "snapshots").glob("*.snapshot"))
     model.forget(["chat 1"])
     assert not list((tmp_path / "snapshots").glob("*.snapshot"))
+    for thread in threading.enumerate():
+        if thread.name == "forget":
+            thread.join()
     assert _say(model, NEXT)[1].cached_tokens == 0
     _keep(model, tmp_path)
     model.close()
@@ -217,3 +221,82 @@ def test_another_context_does_not_take_it(default_model: Path, tmp_path: Path) -
     other = _client(default_model, tmp_path, "on")
     assert _say(other, NEXT)[1].restored_tokens == 0
     other.close()
+
+
+# --- whose text a snapshot has --------------------------------------------------------------------------
+
+OTHER = [Message("system", "You are a poet."), Message("user", "Secret of the other chat. " + RIVERS)]
+
+
+def _heads(folder: Path) -> list[tuple[tuple[str, ...], int]]:
+    shelf = Snapshots(folder / "snapshots", 256 << 20)
+    return [(known[0].owners, len(known[1])) for p in shelf._files("") if (known := shelf._look(p))]
+
+
+@pytest.mark.real_model
+def test_text_of_another_chat_is_not_saved_under_this_one(default_model: Path, tmp_path: Path) -> None:
+    model = _client(default_model, tmp_path)
+    one = loaded(model)
+    one.prepare([*CHAT, Message("user", "")], cancel=CancelToken(), owners=["chat 1"], keep=True)
+    one.prepare(OTHER, cancel=CancelToken(), owners=["chat 2", "documents notes"])
+    time.sleep(2)
+    heads = _heads(tmp_path)
+    model.close()
+    assert all("chat 2" in owners for owners, _ in heads), heads
+
+
+@pytest.mark.real_model
+def test_passages_behind_a_chat_are_not_saved_with_it(default_model: Path, tmp_path: Path) -> None:
+    model = _client(default_model, tmp_path)
+    one = loaded(model)
+    done = one.prepare([*CHAT, Message("user", "")], cancel=CancelToken(), owners=["chat 1"], keep=True)
+    one.prepare([*CHAT, Message("user", RIVERS)], cancel=CancelToken(), owners=["chat 1", "documents notes"])
+    time.sleep(2)
+    heads = _heads(tmp_path)
+    model.close()
+    assert all(n <= done.tokens for _, n in heads), (done, heads)
+    assert all("documents notes" not in o for o, n in heads)
+
+
+@pytest.mark.real_model
+def test_owners_do_not_pile_up(default_model: Path, tmp_path: Path) -> None:
+    model = _client(default_model, tmp_path)
+    one = loaded(model)
+    for n in (7, 8):
+        one.prepare(
+            [CHAT[0], Message("user", f"{n} {RIVERS}"), CHAT[2], Message("user", "")],
+            cancel=CancelToken(),
+            owners=[f"chat {n}"],
+            keep=True,
+        )
+        time.sleep(1.5)
+    heads = _heads(tmp_path)
+    model.close()
+    assert sorted(o for o, _ in heads) == [("chat 7",), ("chat 8",)], heads
+
+
+@pytest.mark.real_model
+def test_a_state_without_its_beginning_is_not_taken(
+    default_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the states of models with a sliding window are that are longer than it."""
+    import llama_cpp as lib
+
+    from ragchat.llm.inference.abort import AbortFlag
+    from ragchat.llm.inference.context import Context, Tuning
+    from ragchat.llm.inference.model import Model
+
+    abort = AbortFlag()
+    model = Model(str(default_model), abort=abort, on_progress=lambda _: None)
+    context = Context(model, 512, 64, Tuning(1, 1, False), abort)
+    try:
+        context.read_ahead(model.tokenize(RIVERS, special=False)[:96])
+        tokens, state = list(context.past), context.state()
+        assert context.put_back(tokens, state)
+        monkeypatch.setattr(lib, "llama_model_n_swa", lambda _: len(tokens) - 1)
+        assert not context.can_be_put_back(len(tokens))
+        assert not context.put_back(tokens, state)
+        assert context.past == []
+    finally:
+        context.close()
+        model.close()

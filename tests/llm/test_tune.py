@@ -165,7 +165,7 @@ def test_a_copy_has_a_name_that_tells_where_it_is_from(default_model: Path, tmp_
     made = tune.make(default_model, tmp_path / "models", "q8_0", tmp_path / "log", CancelToken())
     assert made.name == "SmolLM2-135M-Instruct.Q4_1-as-Q8_0.gguf"
     assert made.stat().st_size > default_model.stat().st_size
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         tune.make(default_model, tmp_path / "models", "Q8_0", tmp_path / "log", CancelToken())
     with pytest.raises(UsageError, match="cannot be made"):
         tune.make(default_model, tmp_path / "models", "Q2_K", tmp_path / "log", CancelToken())

@@ -147,10 +147,14 @@ class Context:
 
     # --- snapshots ----------------------------------------------------------------------------------
 
-    def whole_blocks(self) -> tuple[int, ...]:
-        """The tokens that were read in whole blocks; what is behind them is forgotten."""
-        self._keep(self.read // self._block * self._block)
-        return tuple(self.past)
+    def can_be_put_back(self, tokens: int) -> bool:
+        """Whether a state of so many tokens is whole: llama.cpp leaves out what a sliding window has passed."""
+        window: int = lib.llama_model_n_swa(self._model.pointer)
+        return not window or tokens <= window
+
+    def cut_to(self, tokens: Sequence[int]) -> bool:
+        """Forget what is behind these tokens; whether they are held."""
+        return self.common(tokens) == len(tokens) and self._keep(len(tokens)) == len(tokens)
 
     def state(self) -> bytes:
         """What the KV cache holds."""
@@ -165,7 +169,8 @@ class Context:
         if not lib.llama_state_seq_set_data(self.pointer, buffer, len(state), 0):
             self.forget()
             return False
-        if lib.llama_memory_seq_pos_max(self._memory, 0) != len(tokens) - 1:
+        ends = lib.llama_memory_seq_pos_min(self._memory, 0), lib.llama_memory_seq_pos_max(self._memory, 0)
+        if ends != (0, len(tokens) - 1) or not self.can_be_put_back(len(tokens)):
             self.forget()
             return False
         self.past, self.read = list(tokens), len(tokens)

@@ -109,17 +109,14 @@ class Llama:
 
         An abort ends it at once; the blocks that are read stay. `keep`: it is worth a snapshot.
         """
-        self._restore(tokens, owners)
+        self._owners |= set(owners)
+        self._shelf.restore(self._context, tokens)
         ahead = self._context.read_ahead(tokens)
+        if len(self._context.past) <= ahead.tokens:  # nothing is left behind this beginning
+            self._owners = set(owners)
         if keep and ahead.done:
-            self._shelf.plan(sorted(self._owners))
+            self._shelf.plan(tokens[: ahead.tokens], owners)
         return ahead
-
-    def _restore(self, tokens: Sequence[int], owners: Sequence[str]) -> int:
-        restored = self._shelf.restore(self._context, tokens)
-        kept = self._owners if self._context.common(tokens) and not restored else set()
-        self._owners = kept | set(owners)
-        return restored
 
     @property
     def due(self) -> bool:
@@ -158,8 +155,10 @@ class Llama:
         if len(tokens) >= self.n_ctx:
             raise LlamaError("too_long", f"The prompt has {len(tokens)} tokens, the context {self.n_ctx}.")
         started = time.perf_counter()
-        restored = self._restore(tokens, prompt.owners)
+        self._owners |= set(prompt.owners)
+        restored = self._shelf.restore(context, tokens)
         cached = context.keep_common_prefix(tokens)
+        self._owners = set(prompt.owners)
         ahead = context.take_ahead()
         if not context.prefill(tokens, cached, on_prefill):
             return GenerationFinished(

@@ -20,7 +20,7 @@ class Shelf:
     def __init__(self, snapshots: Snapshots | None, made_of: Sequence[object]) -> None:
         self._snapshots, self._made_of = snapshots, tuple(made_of)
         self._key = key_of(*self._made_of)
-        self._due: tuple[str, ...] | None = None
+        self._due: tuple[list[int], tuple[str, ...]] | None = None
         self._writer: threading.Thread | None = None
 
     def use_adapters(self, files: Sequence[tuple[str, float]]) -> None:
@@ -30,7 +30,11 @@ class Shelf:
         self._due = None
 
     def restore(self, context: Context, tokens: Sequence[int]) -> int:
-        """Put back the snapshot that spares the most of a prompt; how many tokens it spares, 0 where there is none."""
+        """Put back the snapshot that spares the most of a prompt; how many tokens it spares, 0 where there is none.
+
+        What was due is not any more.
+        """
+        self._due = None  # what is read from now on may have the texts of others
         if self._snapshots is None:
             return 0
         common = context.common(tokens)
@@ -40,9 +44,9 @@ class Shelf:
             return 0
         return len(found.tokens)
 
-    def plan(self, owners: Sequence[str]) -> None:
-        """What is read now is worth a snapshot, when there is time."""
-        self._due = tuple(owners)
+    def plan(self, tokens: Sequence[int], owners: Sequence[str]) -> None:
+        """These tokens, which have the texts of these owners, are worth a snapshot when there is time."""
+        self._due = list(tokens), tuple(owners)
 
     @property
     def due(self) -> bool:
@@ -51,11 +55,13 @@ class Shelf:
 
     def save(self, context: Context) -> None:
         """Save what is due. Only the copy is made here; another thread writes it."""
-        owners, self._due = self._due, None
-        if self._snapshots is None or owners is None:
+        due, self._due = self._due, None
+        if self._snapshots is None or due is None:
             return
-        tokens = context.whole_blocks()
-        if len(tokens) < _LEAST or self._snapshots.has(self._key, tokens):
+        tokens, owners = due
+        if len(tokens) < _LEAST or not context.can_be_put_back(len(tokens)):
+            return
+        if self._snapshots.has(self._key, tokens) or not context.cut_to(tokens):
             return
         state = context.state()
         self.wait()
@@ -67,7 +73,7 @@ class Shelf:
     def forget(self, owners: Sequence[str]) -> None:
         """Drop the snapshots with text of these owners, and what is due of them."""
         self.wait()
-        if self._due is not None and set(self._due) & set(owners):
+        if self._due is not None and set(self._due[1]) & set(owners):
             self._due = None
         if self._snapshots is not None:
             self._snapshots.drop(owners)
