@@ -311,11 +311,11 @@ async def test_words_are_found_marked_and_walked(long_chat: Any) -> None:
         assert transcript.selected is not None
         assert transcript.selected.plain_text.startswith("question 110")
         await pilot.press("n")
+        await until(pilot, lambda: "1 of 12" in screen_text(app))  # it goes again after 1.5 s
         await until(
             pilot, lambda: transcript.selected and "question 0." in f"{transcript.selected.plain_text[:10]}."
         )
         assert [event.message_id for event in app.said] == [transcript.selected.message_id]
-        assert "1 of 12" in screen_text(app)
         await pilot.press("n")
         await until(pilot, lambda: transcript.selected and "question 10" in transcript.selected.plain_text)
         await pilot.press("N")
