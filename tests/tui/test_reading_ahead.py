@@ -117,6 +117,7 @@ async def test_a_question_that_stays_is_read_up_to_itself(stage: Stage, actor: A
         app.chat.pane.prompt.focus()
         app.chat.pane.prompt.put(QUESTION)
         await until(pilot, lambda: any(text.endswith("Question:") for text in actor.passages_read))
+        await asyncio.sleep(1.2)  # what the start still brings
         looks = len(actor.prepared)
         await asyncio.sleep(1.2)
         assert len(actor.prepared) == looks, "and then it is left alone"
