@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -68,13 +68,19 @@ def drop_read(context: Context, owners: Sequence[str]) -> None:
 
 
 @contextmanager
-def dropping_read(context: Context, owners: Sequence[str]) -> Iterator[None]:
-    """Around a deletion: drop before it, so that a crash leaves no text, and after it, for what was saved meanwhile."""
-    drop_read(context, owners)
+def dropping_read(
+    context: Context, owners: Sequence[str], forget: Callable[[Sequence[str]], None] | None = None
+) -> Iterator[None]:
+    """Around a deletion: drop what was read before it, so that a crash leaves no text, and after it, for what came in between.
+
+    `forget` drops it also where a model runs; None: on disk.
+    """
+    forget = forget or functools.partial(drop_read, context)
+    forget(owners)
     try:
         yield
     finally:
-        drop_read(context, owners)
+        forget(owners)
 
 
 def model(context: Context, name: str = "", *, n_ctx: int = 0) -> InferenceClient:

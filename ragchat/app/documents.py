@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,7 +35,7 @@ class Documents:
     ) -> None:
         """`forget` drops what a model has read of these owners; None: only what is on disk is dropped."""
         self._preferences = preferences
-        self._forget_read = forget or (lambda owners: build.drop_read(preferences.context, owners))
+        self._forget_read = forget or partial(build.drop_read, preferences.context)
 
     @property
     def _folder(self) -> Path:
@@ -102,14 +102,8 @@ class Documents:
         )
         return self._dropping(name, events)
 
-    @contextmanager
-    def _dropping_read(self, name: str) -> Iterator[None]:
-        """As `build.dropping_read`."""
-        self._forget_read([f"documents {name}"])
-        try:
-            yield
-        finally:
-            self._forget_read([f"documents {name}"])
+    def _dropping_read(self, name: str) -> AbstractContextManager[None]:
+        return build.dropping_read(self._preferences.context, [f"documents {name}"], self._forget_read)
 
     def _dropping(self, name: str, events: Iterable[_Event]) -> Iterator[_Event]:
         """Pass these on; where documents have left the knowledge base, what was read of it goes too."""

@@ -310,11 +310,9 @@ class InferenceClient:
             path = Path(info.path)
             self._switch(adapters, path)
             command = make(next(self._ids))
-            with self._counting:  # whoever begins to wait sees it, or is seen
-                if self._waiting:
-                    return nothing
-                self._ahead = _Ahead(command.id, cancel)
-            for reply in self._converse(command, path, self._ahead):
+            if (ahead := self._gives_way(command.id, cancel)) is None:
+                return nothing
+            for reply in self._converse(command, path, ahead):
                 if isinstance(reply, wire.Prepared):
                     return reply.result
             return nothing
@@ -343,12 +341,19 @@ class InferenceClient:
         if not self._lock.acquire(blocking=False):
             raise ModelError("The model is at work.", "Wait for the end of the answer, or stop it.")
         try:
-            self._ahead = _Ahead(0, cancel)
+            if (ahead := self._gives_way(0, cancel)) is None:
+                raise ModelError("The model is at work.", "Wait for the end of the answer, or stop it.")
             self._end()
-            yield self._ahead
+            yield ahead
         finally:
             self._ahead = None
             self._lock.release()
+
+    def _gives_way(self, request: int, cancel: CancelToken) -> _Ahead | None:
+        """What is begun now ends for whoever waits; None: someone waits already. The lock is held."""
+        with self._counting:  # whoever begins to wait sees it, or is seen
+            self._ahead = None if self._waiting else _Ahead(request, cancel)
+            return self._ahead
 
     @contextmanager
     def _turn(self, cancel: CancelToken | None = None) -> Iterator[None]:
@@ -358,7 +363,7 @@ class InferenceClient:
             ahead = self._ahead
         try:
             if ahead:
-                self._give_way(ahead)
+                self._end_for_others(ahead)
             self._take(cancel)
             try:
                 yield
@@ -373,7 +378,7 @@ class InferenceClient:
             if cancel is not None and cancel.cancelled:
                 raise CancelledError("Stopped before the model was free.")
 
-    def _give_way(self, ahead: _Ahead) -> None:
+    def _end_for_others(self, ahead: _Ahead) -> None:
         ahead.cancel()
         if child := self._child:
             with contextlib.suppress(ChildGoneError):  # at once, not when the other thread looks again

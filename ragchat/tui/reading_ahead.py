@@ -45,7 +45,7 @@ _WORKS = {
     "tune": "Nothing is read ahead while a model is measured.",
     TRAINING: "Nothing is read ahead while an adapter is trained.",
 }
-"""What wants the processor as much, by the beginning of its job's kind, and what is said of it."""
+"""What wants the processor as much, by the beginning of its job's kind, with the sentence for it."""
 
 
 class _Chat(Protocol):

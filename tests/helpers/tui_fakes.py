@@ -768,3 +768,21 @@ if __name__ == "__main__":
     import tempfile
 
     demo(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp(prefix="ragchat-demo-")))
+
+
+def answer_for_real(stage: Stage, model: SelectableModel) -> None:
+    """Sessions of the stage search its knowledge bases and ask `model`, as the program's own do."""
+
+    @contextlib.contextmanager
+    def open_session(chats: ChatStore, options: ChatOptions) -> Iterator[ChatSession]:
+        names = (
+            stage.services.documents.asked_by_default()
+            if options.knowledge_bases is None
+            else options.knowledge_bases
+        )
+        with contextlib.ExitStack() as stack:
+            stores = [stack.enter_context(KnowledgeStore.open(stage.folder / "kb", name)) for name in names]
+            yield ChatSession(chats, model, stores, AskOptions())
+
+    stage.services.model = model
+    act(stage.services, open_session=open_session)

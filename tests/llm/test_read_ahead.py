@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ragchat.errors import CancelledError
+from ragchat.errors import CancelledError, ModelError
 from ragchat.llm.client import InferenceClient
 from ragchat.llm.loading import loaded
 from ragchat.types import CancelToken, GenerationFinished, Message, ReadAhead, Sampling, TextDelta
@@ -185,3 +185,14 @@ def test_a_cancel_is_heard_while_others_have_the_process(model: InferenceClient)
     waiter.join()
     for _ in events:
         pass
+
+
+def test_work_apart_does_not_begin_where_someone_waits(model: InferenceClient) -> None:
+    """A question that came in the moment before would wait for all of it."""
+    model._waiting += 1
+    try:
+        with pytest.raises(ModelError), model.apart(CancelToken()):
+            pass
+        assert model.info is not None
+    finally:
+        model._waiting -= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -19,23 +18,8 @@ from ragchat.session.prompt import PackedPrompt
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import FileRecord, KnowledgeStore
 from ragchat.types import CancelToken, ChunkDraft, Message, Span, TextDelta
-from tests.session.test_session import DOCUMENTS, write_kb
 
 QUESTION = "How long is the warranty of the Zephyr pump?"
-
-
-@pytest.fixture
-def store(paths: Paths) -> Iterator[KnowledgeStore]:
-    write_kb(paths.kb_dir, "notes", DOCUMENTS)
-    with KnowledgeStore.open(paths.kb_dir, "notes") as opened:
-        yield opened
-
-
-@pytest.fixture
-def chats(paths: Paths) -> Iterator[ChatStore]:
-    opened = ChatStore(paths.chat_database)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

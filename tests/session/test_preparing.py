@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from ragchat.llm.client import InferenceClient
 from ragchat.llm.fake import FakeModel
-from ragchat.paths import Paths
 from ragchat.session.chat import AskOptions, ChatSession
 from ragchat.session.events import AnswerFinished, PromptReady
 from ragchat.session.packing import Packing
@@ -20,24 +18,9 @@ from ragchat.session.prompt import PackedPrompt
 from ragchat.store.chats import ChatStore
 from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import CancelToken, Citation, Hit, Message, Sampling, Span
-from tests.session.test_session import DOCUMENTS, write_kb
 
 QUESTION = "How long is the warranty of the Zephyr pump?"
 GREEDY = Sampling(temperature=0, max_tokens=24)
-
-
-@pytest.fixture
-def store(paths: Paths) -> Iterator[KnowledgeStore]:
-    write_kb(paths.kb_dir, "notes", DOCUMENTS)
-    with KnowledgeStore.open(paths.kb_dir, "notes") as opened:
-        yield opened
-
-
-@pytest.fixture
-def chats(paths: Paths) -> Iterator[ChatStore]:
-    opened = ChatStore(paths.chat_database)
-    yield opened
-    opened.close()
 
 
 def loaded_fake(answer: str = "It lasts seven years [1].") -> FakeModel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -16,7 +15,6 @@ from ragchat.llm.client import InferenceClient
 from ragchat.llm.fake import FakeModel, LoadedFake
 from ragchat.llm.loading import loaded
 from ragchat.paths import Paths
-from ragchat.retrieval import index
 from ragchat.session import prompt, query
 from ragchat.session.chat import NO_ROOM, NOT_FROM_DOCUMENTS, AskOptions, ChatSession
 from ragchat.session.events import (
@@ -32,10 +30,9 @@ from ragchat.session.packing import Packing
 from ragchat.session.sources import Sources
 from ragchat.session.without_model import DECLINED
 from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import FileRecord, KnowledgeStore
+from ragchat.store.knowledge import KnowledgeStore
 from ragchat.types import (
     CancelToken,
-    ChunkDraft,
     GenerationFinished,
     Hit,
     LoadProgress,
@@ -50,43 +47,6 @@ from ragchat.types import (
     Span,
     TextDelta,
 )
-
-DOCUMENTS = {
-    "/notes/zephyr.md": [
-        ("Zephyr pump", "The Zephyr pump must be primed for forty seconds before use."),
-        ("Zephyr pump > Warranty", "The warranty of the Zephyr pump lasts seven years. Keep the receipt."),
-    ],
-    "/notes/orion.md": [
-        ("Orion lamp", "The Orion lamp runs on two batteries and glows for ninety hours."),
-        ("Orion lamp > Warranty", "The warranty of the Orion lamp lasts eleven months."),
-    ],
-    "/notes/garden.md": [("Garden", "Tomatoes are planted in May. Beans follow in June.")],
-    "/notes/bread.md": [("Bread", "Sourdough rests overnight. The oven is heated to 240 degrees.")],
-}
-
-
-def write_kb(folder: Path, name: str, documents: dict[str, list[tuple[str, str]]]) -> None:
-    with KnowledgeStore.create(folder, name) as store:
-        for path, sections in documents.items():
-            chunks = [
-                ChunkDraft(text, heading, Span(40 * i, 40 * i + len(text), i + 1, i + 1))
-                for i, (heading, text) in enumerate(sections)
-            ]
-            index.write_document(store, FileRecord(path, 1, 1, content_hash=path), chunks)
-
-
-@pytest.fixture
-def store(paths: Paths) -> Iterator[KnowledgeStore]:
-    write_kb(paths.kb_dir, "notes", DOCUMENTS)
-    with KnowledgeStore.open(paths.kb_dir, "notes") as opened:
-        yield opened
-
-
-@pytest.fixture
-def chats(paths: Paths) -> Iterator[ChatStore]:
-    opened = ChatStore(paths.chat_database)
-    yield opened
-    opened.close()
 
 
 def ask(

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 
 from ragchat.llm.fake import FakeModel
-from ragchat.session.chat import AskOptions, ChatSession
-from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.screens.choose_document import ChooseDocument
 from ragchat.tui.screens.compact import CompactScreen
 from ragchat.tui.screens.compare import CompareScreen, CompareSetup
 from ragchat.tui.screens.prompt_view import PromptViewScreen
 from ragchat.tui.screens.replay import ReplayScreen
-from ragchat.types import ChatOptions, Message
-from tests.helpers.tui_fakes import Stage, act, running, screen_text, set_stage, until
+from ragchat.types import Message
+from tests.helpers.tui_fakes import Stage, answer_for_real, running, screen_text, set_stage, until
 
 
 class Actor(FakeModel):
@@ -44,19 +40,7 @@ def stage(tmp_path: Path) -> Stage:
     stage = set_stage(tmp_path)
     actor = Actor(answer)
 
-    @contextlib.contextmanager
-    def open_session(chats: ChatStore, options: ChatOptions) -> Iterator[ChatSession]:
-        names = (
-            stage.services.documents.asked_by_default()
-            if options.knowledge_bases is None
-            else options.knowledge_bases
-        )
-        with contextlib.ExitStack() as stack:
-            stores = [stack.enter_context(KnowledgeStore.open(tmp_path / "kb", name)) for name in names]
-            yield ChatSession(chats, actor, stores, AskOptions())
-
-    stage.services.model = actor
-    act(stage.services, open_session=open_session)
+    answer_for_real(stage, actor)
     return stage
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +12,14 @@ import pytest
 from textual.pilot import Pilot
 
 from ragchat.llm.fake import FakeModel
-from ragchat.session.chat import AskOptions, ChatSession
+from ragchat.session.chat import ChatSession
 from ragchat.session.preparing import Foreseen, Plan, Typed
-from ragchat.store.chats import ChatStore
-from ragchat.store.knowledge import KnowledgeStore
 from ragchat.tui import reading_ahead
 from ragchat.tui.app import RagchatApp
 from ragchat.tui.screens.chat import FORESEEN
 from ragchat.tui.state import JobState
-from ragchat.types import CancelToken, ChatOptions, Message, ReadAhead
-from tests.helpers.tui_fakes import Stage, act, running, screen_text, set_stage, until
+from ragchat.types import CancelToken, Message, ReadAhead
+from tests.helpers.tui_fakes import Stage, answer_for_real, running, screen_text, set_stage, until
 
 QUESTION = "Which working pressure does the boiler want?"
 PASSAGE = "The boiler wants a working pressure"
@@ -77,19 +74,7 @@ def actor() -> Actor:
 def stage(tmp_path: Path, actor: Actor) -> Stage:
     stage = set_stage(tmp_path)
 
-    @contextlib.contextmanager
-    def open_session(chats: ChatStore, options: ChatOptions) -> Iterator[ChatSession]:
-        names = (
-            stage.services.documents.asked_by_default()
-            if options.knowledge_bases is None
-            else options.knowledge_bases
-        )
-        with contextlib.ExitStack() as stack:
-            stores = [stack.enter_context(KnowledgeStore.open(tmp_path / "kb", name)) for name in names]
-            yield ChatSession(chats, actor, stores, AskOptions())
-
-    stage.services.model = actor
-    act(stage.services, open_session=open_session)
+    answer_for_real(stage, actor)
     return stage
 
 

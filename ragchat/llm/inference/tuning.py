@@ -96,12 +96,10 @@ def tune(
         [found[one]] = _race(model, abort, n_batch, [one], depth, 1)
         on_progress(0.4 + 0.3 * (number + 1))
     best = tried[_better([found[one].wait_s for one in tried])]
-    lookup_costs = _lookup_costs(model, abort, n_batch, best, min(depth, 128))
     return replace(
         best,
         measured=True,
         busy=others.busy,
-        lookup_costs=lookup_costs,
         prefill_tok_s=1 / found[best].deep,
         decode_tok_s=1 / found[best].write,
     )
