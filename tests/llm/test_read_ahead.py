@@ -189,6 +189,7 @@ def test_a_cancel_is_heard_while_others_have_the_process(model: InferenceClient)
 
 def test_work_apart_does_not_begin_where_someone_waits(model: InferenceClient) -> None:
     """A question that came in the moment before would wait for all of it."""
+    say(model, OTHER)
     model._waiting += 1
     try:
         with pytest.raises(ModelError), model.apart(CancelToken()):
